@@ -1,1 +1,25 @@
-//! domain
+//! What a restaurant is, without any I/O: orders and their rules, money, statuses, workers, estimates.
+//!
+//! Nothing here is `async`, reads a clock or draws a random number; times are passed in. "Parse, don't validate":
+//! a [`NewOrder`] that exists has passed every rule.
+
+mod estimate;
+mod money;
+mod number;
+mod order;
+mod order_type;
+mod priority;
+mod status;
+mod text;
+mod worker;
+
+pub use estimate::{CookTimes, KitchenLoad, estimate_waiting};
+pub use money::{Money, MoneyError};
+pub use number::{InvalidOrderNumber, OrderNumber};
+pub use order::{
+    Input, ItemDraft, MAX_ITEMS, MAX_QUANTITY, NewOrder, OrderDraft, OrderItem, Service, Violation,
+};
+pub use order_type::{OrderType, UnknownOrderType};
+pub use priority::Priority;
+pub use status::{Status, TRANSITIONS, UnknownStatus};
+pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};
