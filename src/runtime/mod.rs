@@ -1,1 +1,3 @@
-//! runtime
+//! tmp
+pub mod batcher;
+pub mod retry;

@@ -1,1 +1,27 @@
-//! store
+//! The only SQL: PostgreSQL as the truth. Every function takes and returns domain types.
+//!
+//! Every effect is one compare-and-set transaction that writes its own announcement into the outbox
+//! (`docs/ARCHITECTURE.md`, rules 1 and 2). What a function promises if the process dies inside it is said at it;
+//! mostly: nothing happened, or all of it.
+
+mod convert;
+mod error;
+mod events;
+mod housekeeping;
+mod intake;
+mod kitchen;
+mod load;
+mod migrations;
+mod orders;
+mod outbox;
+mod pool;
+mod workers;
+
+pub use error::StoreError;
+pub use events::{Event, EventCursor};
+pub use intake::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder};
+pub use kitchen::{Claim, ClaimedOrder, Finish, Refusal};
+pub use orders::{HistoryEntry, OrderDetails, OrderFilter, OrderStatus, OrderSummary, StaffOutcome};
+pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
+pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
+pub use workers::{Heartbeat, WorkerRecord, WorkerRegistration};

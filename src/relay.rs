@@ -1,0 +1,231 @@
+//! The relay: outbox → RabbitMQ. It publishes what is committed, in order, and forgets it only when the broker has
+//! confirmed that it was routed.
+//!
+//! Every process that writes outbox rows runs one. It is woken after each commit of its own and sweeps for what others
+//! left behind; several at once share the rows. Killed at any point, it repeats at most what it had not yet deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broker::messages::{ItemMessage, ORDER_KIND, OrderMessage, STATUS_KIND, StatusUpdate};
+use crate::broker::{
+    Broker, BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome, order_routing_key,
+};
+use crate::runtime::retry::Backoff;
+use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, Store, StoreError};
+
+/// Rows that are published before one deletion is committed.
+const BATCH_ROWS: i64 = 256;
+/// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long a row waits that could not be published: from, to.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How long the last announcements may take when the process stops; what is left is another relay's.
+const LAST_DRAIN: Duration = Duration::from_secs(5);
+
+/// Wakes the relay of this process.
+#[derive(Debug, Clone)]
+pub struct RelayWaker(Arc<Notify>);
+
+impl RelayWaker {
+    /// Something was committed. Cheap; many calls are one wake-up.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Starts the relay on `tasks`. When `stop` is cancelled it announces what is left, within a few seconds, and ends.
+pub fn start(
+    store: Store,
+    broker: Broker,
+    app_id: &'static str,
+    stop: CancellationToken,
+    tasks: &TaskTracker,
+) -> RelayWaker {
+    let wake = Arc::new(Notify::new());
+    let relay = Relay { store, broker, app_id, wake: Arc::clone(&wake) };
+    tasks.spawn(relay.run(stop));
+    RelayWaker(wake)
+}
+
+struct Relay {
+    store: Store,
+    broker: Broker,
+    app_id: &'static str,
+    wake: Arc<Notify>,
+}
+
+/// How a round of publishing ended.
+enum Round {
+    /// Nothing was there for this relay.
+    Empty,
+    /// Everything taken was published; there may be more.
+    Published,
+    /// Something could not be published: it is tried again after a pause.
+    Failed,
+}
+
+impl Relay {
+    async fn run(self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut broker = self.broker.state();
+        while !stop.is_cancelled() {
+            let pause = match self.drain(&stop).await {
+                Round::Failed => backoff.next_delay(),
+                Round::Empty | Round::Published => {
+                    backoff.reset();
+                    // Spread, so that many processes do not sweep in step.
+                    SWEEP.mul_f64(0.75 + fastrand::f64() / 2.0)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                _ = broker.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        let _ = tokio::time::timeout(LAST_DRAIN, self.drain(&CancellationToken::new())).await;
+    }
+
+    /// Publishes until nothing is left, something fails, or `stop`.
+    async fn drain(&self, stop: &CancellationToken) -> Round {
+        loop {
+            if !matches!(*self.broker.state().borrow(), BrokerState::Connected { .. }) {
+                // The outbox keeps everything; the reconnection wakes this relay.
+                return Round::Empty;
+            }
+            match self.round().await {
+                Ok(Round::Published) if !stop.is_cancelled() => {}
+                Ok(round) => return round,
+                Err(error) if error.is_unavailable() => return Round::Failed,
+                Err(error) => {
+                    tracing::error!(action = "relay_failed", error = &error as &dyn std::error::Error, "announcing failed; trying again");
+                    return Round::Failed;
+                }
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<Round, StoreError> {
+        let batch = self.store.lock_outbox(BATCH_ROWS).await?;
+        if batch.announcements().is_empty() {
+            // Rows that another relay's rows must precede are looked at again when that one is done.
+            return Ok(if batch.is_empty() { Round::Empty } else { Round::Failed });
+        }
+        let messages: Vec<Outgoing> = batch.announcements().iter().map(|a| self.message(a)).collect();
+        let outcomes = self.broker.publish(messages).await;
+        let mut published = Vec::with_capacity(outcomes.len());
+        let mut refused = None;
+        for (announcement, outcome) in batch.announcements().iter().zip(outcomes) {
+            match outcome {
+                PublishOutcome::Routed => {
+                    log_published(announcement);
+                    published.push(announcement.log_id);
+                }
+                other => refused = Some((announcement.number.clone(), other)),
+            }
+        }
+        let complete = published.len() == batch.announcements().len();
+        self.store.confirm_outbox(batch, &published).await?;
+        if let Some((number, outcome)) = refused {
+            self.mend(&number, &outcome).await;
+        }
+        Ok(if complete { Round::Published } else { Round::Failed })
+    }
+
+    /// What can be done about a message that was not routed. Its row stays, whatever happens here.
+    async fn mend(&self, number: &crate::domain::OrderNumber, outcome: &PublishOutcome) {
+        match outcome {
+            PublishOutcome::Unroutable { reply } => {
+                tracing::warn!(action = "message_unroutable", order_number = %number, details = %reply, "no queue takes the message; declaring the topology again");
+                self.broker.redeclare_topology().await;
+            }
+            PublishOutcome::Invalid(error) => {
+                tracing::error!(action = "message_processing_failed", order_number = %number, error = error as &dyn std::error::Error, "the announcement cannot be published");
+            }
+            // The broker's connection tells its own story.
+            PublishOutcome::Routed | PublishOutcome::Nacked | PublishOutcome::Unconfirmed(_) => {}
+        }
+    }
+
+    fn message(&self, announcement: &Announcement) -> Outgoing {
+        let number = announcement.number.as_str();
+        let (exchange, routing_key, kind, body) = match &announcement.content {
+            AnnouncementContent::Order(order) => {
+                let key = order_routing_key(order.order_type.as_str(), announcement.priority.value());
+                (ORDERS_EXCHANGE, key, ORDER_KIND, to_json(&order_message(announcement, order)))
+            }
+            AnnouncementContent::Status(status) => {
+                let update = StatusUpdate {
+                    order_number: number.to_owned(),
+                    old_status: status.status.previous().map(|s| s.as_str().to_owned()),
+                    new_status: status.status.as_str().to_owned(),
+                    changed_by: status.changed_by.clone(),
+                    timestamp: announcement.changed_at,
+                    estimated_completion: status.estimated_completion,
+                };
+                (NOTIFICATIONS_EXCHANGE, String::new(), STATUS_KIND, to_json(&update))
+            }
+        };
+        Outgoing {
+            exchange: exchange.into(),
+            routing_key,
+            body,
+            properties: Properties {
+                // The same change has the same id, however often it is published.
+                message_id: Some(format!("{number}.{}", announcement.log_id)),
+                correlation_id: Some(announcement.request_id.clone()),
+                timestamp_s: u64::try_from(announcement.changed_at.as_second()).ok(),
+                kind: Some(kind.to_owned()),
+                app_id: Some(self.app_id.to_owned()),
+                priority: Some(announcement.priority.value()),
+                traceparent: announcement.traceparent.clone(),
+                ..Properties::default()
+            },
+        }
+    }
+}
+
+fn order_message(announcement: &Announcement, order: &OrderAnnouncement) -> OrderMessage {
+    OrderMessage {
+        order_number: announcement.number.as_str().to_owned(),
+        customer_name: order.customer_name.clone(),
+        order_type: order.order_type,
+        table_number: order.table_number,
+        delivery_address: order.delivery_address.clone(),
+        items: order
+            .items
+            .iter()
+            .map(|item| ItemMessage { name: item.name.clone(), quantity: item.quantity, price: item.price })
+            .collect(),
+        total_amount: order.total_amount,
+        priority: announcement.priority,
+    }
+}
+
+/// These types hold nothing that JSON cannot say; an empty body would go to the dead letters and be seen.
+fn to_json(message: &impl serde::Serialize) -> Bytes {
+    serde_json::to_vec(message).unwrap_or_default().into()
+}
+
+fn log_published(announcement: &Announcement) {
+    let (order_number, request_id) = (&announcement.number, &announcement.request_id);
+    match &announcement.content {
+        AnnouncementContent::Order(order) => tracing::info!(
+            action = "order_published",
+            %order_number,
+            %request_id,
+            details = %order_routing_key(order.order_type.as_str(), announcement.priority.value()),
+            "the order is on its way to the kitchen"
+        ),
+        AnnouncementContent::Status(status) => tracing::debug!(
+            action = "status_published", %order_number, %request_id, details = %status.status, "the change is announced"
+        ),
+    }
+}

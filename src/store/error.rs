@@ -1,0 +1,91 @@
+//! What can go wrong with PostgreSQL, seen from above.
+
+use std::time::Duration;
+
+use deadpool_postgres::{PoolError, TimeoutType};
+use tokio_postgres::error::SqlState;
+
+/// A failure of the store. Its text is for logs, never for the outside.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// PostgreSQL cannot be reached, does not answer in time, or has no room (connections, disk): try again later.
+    /// Whether the effect happened is unknown; every effect is safe to try again.
+    #[error("PostgreSQL is not available: {reason}")]
+    Unavailable {
+        /// The whole chain of causes in one line.
+        reason: String,
+    },
+    /// All connections of this process stayed in use: try again later. Nothing happened.
+    #[error("no connection to PostgreSQL became free in time: {reason}")]
+    Busy {
+        /// What was waited for.
+        reason: String,
+    },
+    /// PostgreSQL refused the statement: a bug, or a database that is not ours.
+    #[error("PostgreSQL refused the statement: {reason}")]
+    Refused {
+        /// The whole chain of causes in one line.
+        reason: String,
+    },
+    /// A stored value is none that this program knows: the schema is newer, or somebody changed it by hand.
+    #[error("the database holds a value that this version does not know: {0}")]
+    Unknown(String),
+    /// The embedded migrations could not be applied.
+    #[error("the database migrations failed: {0}")]
+    Migration(String),
+}
+
+impl StoreError {
+    /// Whether trying again later can help.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Busy { .. })
+    }
+
+    pub(super) fn deadline(operation: &str, after: Duration) -> Self {
+        Self::Unavailable { reason: format!("{operation} took longer than {} ms", after.as_millis()) }
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let reason = chain(&error);
+        match error.code() {
+            Some(code) if !is_passing(code) => Self::Refused { reason },
+            Some(_) => Self::Unavailable { reason },
+            // Without an SQLSTATE it is the connection, or a value that does not convert; a closed connection must
+            // never be taken for a refusal, and a conversion fails in tests already.
+            None => Self::Unavailable { reason },
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        let reason = chain(&error);
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::Busy { reason },
+            _ => Self::Unavailable { reason },
+        }
+    }
+}
+
+/// Conditions that pass by themselves or by an operator's hand, after which the same statement succeeds.
+fn is_passing(code: &SqlState) -> bool {
+    let class = &code.code()[..2];
+    // 08 connection, 53 resources (disk full, too many connections), 57 operator (shutdown, cancelled), 58 system,
+    // 40 rolled back (deadlock, serialization), 55 lock not available, 28 the password that an operator is fixing,
+    // 3D the database that is yet to be created, 25006 a standby that is not promoted yet.
+    matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "28" | "3D") || code.code() == "25006"
+}
+
+/// `Display` of PostgreSQL errors says only "db error": the causes are what matters.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

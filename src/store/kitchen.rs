@@ -1,0 +1,272 @@
+//! The kitchen's compare-and-set: claim, finish, give back. All of them take many orders at once.
+
+use std::time::Duration;
+
+use super::convert::{get, millis, order_number, order_type, status, type_names};
+use super::{Store, StoreError};
+use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
+
+/// Who wants to cook, and what.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The worker that will hold the orders.
+    pub worker: WorkerName,
+    /// What it can cook; an order of another type is never claimed.
+    pub order_types: Vec<OrderType>,
+    /// How long it will cook each type.
+    pub cook_times: CookTimes,
+}
+
+/// An order in a worker's hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedOrder {
+    /// Its number.
+    pub number: OrderNumber,
+    /// Its type.
+    pub order_type: OrderType,
+    /// The fence: only this attempt may finish it or give it back.
+    pub attempt: i32,
+    /// Whether somebody had it in hand before and was lost.
+    pub taken_over: bool,
+    /// The request that placed it.
+    pub request_id: String,
+}
+
+/// A cooked order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finish {
+    /// Its number.
+    pub number: OrderNumber,
+    /// The attempt that cooked it.
+    pub attempt: i32,
+}
+
+/// Why an order was not claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such order.
+    Unknown,
+    /// It is of a type that this worker does not cook.
+    OtherType(OrderType),
+    /// It is done, cancelled, or in the hands of this worker or another.
+    NotWaiting {
+        /// Where it is.
+        status: Status,
+        /// Who has or had it.
+        processed_by: Option<String>,
+    },
+}
+
+/// What an order must be like to be claimed: waiting, or in nobody's hand, or in the hand of one who is lost.
+/// A holder is lost when its heartbeat is older than it may be, or it says itself that it is offline.
+const CLAIMABLE: &str = "
+(o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or not exists (
+    select from workers w
+    where w.name = o.processed_by and w.status <> 'offline'
+      and w.last_seen > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0)))))";
+
+/// The head of both claims: `picked` is followed by what they share.
+const CLAIM_TAIL: &str = "
+, claimed as (
+    update orders o
+    set status = 'cooking', processed_by = $1, attempt = o.attempt + 1, claimed_at = now(), updated_at = now(),
+        estimated_completion = now() + make_interval(secs => c.cook_ms / 1000.0)
+    from picked p, unnest($3::text[], $4::bigint[]) as c (type, cook_ms)
+    where o.id = p.id and c.type = o.type
+    returning o.id, o.number, o.type, o.attempt, o.request_id, o.estimated_completion,
+              p.status = 'cooking' as taken_over
+), logged as (
+    insert into order_status_log (order_id, status, changed_by, estimated_completion)
+    select id, 'cooking', $1, estimated_completion from claimed where not taken_over
+    returning id, order_id
+), announced as (
+    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
+)
+select number, type, attempt, request_id, taken_over from claimed";
+
+const FINISH: &str = "
+with finished as (
+    update orders o
+    set status = 'ready', completed_at = now(), updated_at = now(), estimated_completion = null
+    from unnest($2::text[], $3::int[]) as f (number, attempt)
+    where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.claimed_at is not null
+      and o.processed_by = $1
+    returning o.id, o.number, o.attempt
+), logged as (
+    insert into order_status_log (order_id, status, changed_by, notes)
+    select f.id, 'ready', $1,
+           case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
+    from finished f
+    returning id, order_id
+), announced as (
+    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
+), counted as (
+    update workers set orders_processed = orders_processed + (select count(*) from finished)
+    where name = $1 and exists (select from finished)
+)
+select number from finished";
+
+const GIVE_BACK: &str = "
+update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
+from unnest($2::text[], $3::int[]) as f (number, attempt)
+where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.processed_by = $1";
+
+impl Store {
+    /// Claims those of the named orders that wait and that this worker can cook (`received → cooking`), or takes them
+    /// over from a worker that is lost. Repeating it, or two workers doing it at once, gives each order to one of
+    /// them. If the process dies in here, the order is either untouched or held by a worker that is soon found lost.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; when unavailable, an order may be claimed without the caller knowing: it is released when
+    /// the worker registers again, or given to the next that asks when its heartbeat is too old.
+    pub async fn claim_orders(
+        &self,
+        claim: &Claim,
+        numbers: &[OrderNumber],
+    ) -> Result<Vec<ClaimedOrder>, StoreError> {
+        let sql = format!(
+            "with picked as materialized (
+                select o.id, o.status from orders o
+                where o.number = any($5::text[]) and o.type = any($2::text[]) and {CLAIMABLE}
+                order by o.id for update of o
+            ){CLAIM_TAIL}"
+        );
+        let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
+        self.claim(&sql, claim, &numbers).await
+    }
+
+    /// Looks at the rail itself: claims up to `limit` orders that have waited longer than `grace` although a worker
+    /// is free, the most urgent first. Orders that others are claiming at this moment are passed over.
+    ///
+    /// # Errors
+    /// As for [`Store::claim_orders`].
+    pub async fn claim_overdue(
+        &self,
+        claim: &Claim,
+        grace: Duration,
+        limit: i64,
+    ) -> Result<Vec<ClaimedOrder>, StoreError> {
+        let sql = format!(
+            "with picked as materialized (
+                select o.id, o.status from orders o
+                where o.status in ('received', 'cooking') and o.type = any($2::text[]) and {CLAIMABLE}
+                  and o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0)
+                order by o.priority desc, o.id limit ($5::bigint[])[2] for update of o skip locked
+            ){CLAIM_TAIL}"
+        );
+        self.claim(&sql, claim, &[millis(grace), limit]).await
+    }
+
+    async fn claim<P>(
+        &self,
+        sql: &str,
+        claim: &Claim,
+        parameter: &[P],
+    ) -> Result<Vec<ClaimedOrder>, StoreError>
+    where
+        P: tokio_postgres::types::ToSql + Sync,
+    {
+        let types = type_names(&claim.order_types);
+        let all_types = type_names(&OrderType::ALL);
+        let cook_ms: Vec<i64> = OrderType::ALL.iter().map(|t| millis(claim.cook_times.of(*t))).collect();
+        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
+        self.run("claiming orders", async |client| {
+            let statement = client.prepare_cached(sql).await?;
+            let worker = claim.worker.as_str();
+            let rows = client
+                .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &intervals])
+                .await?;
+            rows.iter()
+                .map(|row| {
+                    Ok(ClaimedOrder {
+                        number: order_number(row, "number")?,
+                        order_type: order_type(row, "type")?,
+                        attempt: get(row, "attempt")?,
+                        taken_over: get(row, "taken_over")?,
+                        request_id: get(row, "request_id")?,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Why an order that was asked for was not claimed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Result<Refusal, StoreError> {
+        self.run("looking at an order", async |client| {
+            let statement = client
+                .prepare_cached("select type, status, processed_by from orders where number = $1")
+                .await?;
+            let Some(row) = client.query_opt(&statement, &[&number.as_str()]).await? else {
+                return Ok(Refusal::Unknown);
+            };
+            let order_type = order_type(&row, "type")?;
+            if !claim.order_types.contains(&order_type) {
+                return Ok(Refusal::OtherType(order_type));
+            }
+            Ok(Refusal::NotWaiting {
+                status: status(&row, "status")?,
+                processed_by: get(&row, "processed_by")?,
+            })
+        })
+        .await
+    }
+
+    /// `cooking → ready` for those that this worker still holds in this attempt; gives their numbers. One that is
+    /// missing in the answer was taken over, or is finished already: nothing was changed for it.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; it is safe to try again until it succeeds.
+    pub async fn finish_orders(
+        &self,
+        worker: &WorkerName,
+        finished: &[Finish],
+    ) -> Result<Vec<OrderNumber>, StoreError> {
+        let (numbers, attempts) = columns(finished);
+        self.run("finishing orders", async |client| {
+            let statement = client.prepare_cached(FINISH).await?;
+            let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
+            rows.iter().map(|row| order_number(row, "number")).collect()
+        })
+        .await
+    }
+
+    /// Puts orders back on the rail, where the next free worker takes them at once. Says how many were still held.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; what was not given back is taken over when the worker is found lost.
+    pub async fn give_back_orders(&self, worker: &WorkerName, orders: &[Finish]) -> Result<u64, StoreError> {
+        let (numbers, attempts) = columns(orders);
+        self.run("giving orders back", async |client| {
+            let statement = client.prepare_cached(GIVE_BACK).await?;
+            Ok(client.execute(&statement, &[&worker.as_str(), &numbers, &attempts]).await?)
+        })
+        .await
+    }
+
+    /// Whether PostgreSQL has the order as finished by this worker in this attempt: what to ask when the answer to
+    /// [`Store::finish_orders`] was lost.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> Result<bool, StoreError> {
+        const SQL: &str = "select exists (select from orders where number = $1 and attempt = $2
+            and processed_by = $3 and status in ('ready', 'completed')) as finished";
+        self.run("looking at an order", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            let number = finish.number.as_str();
+            get(
+                &client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str()]).await?,
+                "finished",
+            )
+        })
+        .await
+    }
+}
+
+fn columns(orders: &[Finish]) -> (Vec<&str>, Vec<i32>) {
+    orders.iter().map(|f| (f.number.as_str(), f.attempt)).unzip()
+}

@@ -1,0 +1,281 @@
+//! Reading orders, and what staff does to them.
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::convert::{get, narrow_option, order_number, order_type, priority, status};
+use super::outbox::items;
+use super::{Store, StoreError};
+use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
+
+/// Everything about an order. The customer's name and address are for staff only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderDetails {
+    /// What may be shown to everybody.
+    pub summary: OrderSummary,
+    /// Who ordered.
+    pub customer_name: String,
+    /// For `delivery`.
+    pub delivery_address: Option<String>,
+    /// For `dine_in`.
+    pub table_number: Option<u8>,
+    /// What was ordered.
+    pub items: Vec<OrderItem>,
+}
+
+/// What a list shows of an order: nothing about the customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderSummary {
+    /// Its place in the list, for keyset pagination.
+    pub id: i64,
+    /// Its number.
+    pub number: OrderNumber,
+    /// How it is served.
+    pub order_type: OrderType,
+    /// Where it is.
+    pub status: Status,
+    /// Σ quantity × price.
+    pub total_amount: Money,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Who cooks or cooked it.
+    pub processed_by: Option<String>,
+    /// When it was taken.
+    pub created_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// When it was ready.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// Where an order is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderStatus {
+    /// For the load ahead of it.
+    pub id: i64,
+    /// Its number.
+    pub number: OrderNumber,
+    /// How it is served.
+    pub order_type: OrderType,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Where it is.
+    pub status: Status,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// When its present holder will be done; `None` while nobody has it in hand.
+    pub estimated_completion: Option<Timestamp>,
+    /// Who cooks or cooked it.
+    pub processed_by: Option<String>,
+}
+
+/// One step of an order's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// What it became.
+    pub status: Status,
+    /// When.
+    pub changed_at: Timestamp,
+    /// By whom.
+    pub changed_by: String,
+    /// What there is to remark.
+    pub notes: Option<String>,
+}
+
+/// Which orders to list.
+#[derive(Debug, Clone, Default)]
+pub struct OrderFilter {
+    /// Only in this status.
+    pub status: Option<Status>,
+    /// Only of this type.
+    pub order_type: Option<OrderType>,
+    /// Only older than the order with this id.
+    pub before_id: Option<i64>,
+}
+
+/// What came of staff's attempt to move an order on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StaffOutcome {
+    /// It moved, now.
+    Done,
+    /// Its status does not allow it: it is this.
+    Conflict(Status),
+    /// There is no such order.
+    NotFound,
+}
+
+const SUMMARY_COLUMNS: &str =
+    "o.id, o.number, o.type, o.status, (o.total_amount * 100)::bigint as total_cents,
+    o.priority, o.processed_by, o.created_at, o.updated_at, o.completed_at";
+
+const MOVE: &str = "
+with moved as (
+    update orders set status = $3, updated_at = now(), estimated_completion = null
+    where number = $1 and status = $2 returning id
+), logged as (
+    insert into order_status_log (order_id, status, changed_by) select id, $3, $4 from moved returning id, order_id
+)
+insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
+
+impl Store {
+    /// Cancels an order that nobody has begun to cook (`received → cancelled`). Nothing changes otherwise.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; safe to repeat, then with [`StaffOutcome::Conflict`] if the first attempt had succeeded.
+    pub async fn cancel_order(&self, number: &OrderNumber, by: &str) -> Result<StaffOutcome, StoreError> {
+        self.move_order(number, Status::Cancelled, by).await
+    }
+
+    /// Hands a ready order to the customer (`ready → completed`). Nothing changes otherwise.
+    ///
+    /// # Errors
+    /// As for [`Store::cancel_order`].
+    pub async fn complete_order(&self, number: &OrderNumber, by: &str) -> Result<StaffOutcome, StoreError> {
+        self.move_order(number, Status::Completed, by).await
+    }
+
+    async fn move_order(
+        &self,
+        number: &OrderNumber,
+        to: Status,
+        by: &str,
+    ) -> Result<StaffOutcome, StoreError> {
+        let from = to.previous().map(Status::as_str);
+        self.run("changing an order", async |client| {
+            let statement = client.prepare_cached(MOVE).await?;
+            let moved = client.execute(&statement, &[&number.as_str(), &from, &to.as_str(), &by]).await?;
+            if moved > 0 {
+                return Ok(StaffOutcome::Done);
+            }
+            let statement = client.prepare_cached("select status from orders where number = $1").await?;
+            match client.query_opt(&statement, &[&number.as_str()]).await? {
+                Some(row) => Ok(StaffOutcome::Conflict(status(&row, "status")?)),
+                None => Ok(StaffOutcome::NotFound),
+            }
+        })
+        .await
+    }
+
+    /// Everything about one order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn order(&self, number: &OrderNumber) -> Result<Option<OrderDetails>, StoreError> {
+        let sql = format!(
+            "select {SUMMARY_COLUMNS}, o.customer_name, o.delivery_address, o.table_number,
+                    i.names, i.quantities, i.cents
+             from orders o
+             left join lateral (
+                 select array_agg(name order by id) as names, array_agg(quantity order by id) as quantities,
+                        array_agg((price * 100)::bigint order by id) as cents
+                 from order_items where order_id = o.id
+             ) i on true
+             where o.number = $1"
+        );
+        self.run("reading an order", async |client| {
+            let statement = client.prepare_cached(&sql).await?;
+            let row = client.query_opt(&statement, &[&number.as_str()]).await?;
+            row.map(|row| {
+                Ok(OrderDetails {
+                    summary: summary(&row)?,
+                    customer_name: get(&row, "customer_name")?,
+                    delivery_address: get(&row, "delivery_address")?,
+                    table_number: narrow_option(&row, "table_number")?,
+                    items: items(&row)?,
+                })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// Where one order is.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn order_status(&self, number: &OrderNumber) -> Result<Option<OrderStatus>, StoreError> {
+        const SQL: &str = "select id, number, type, priority, status, updated_at, processed_by,
+            estimated_completion from orders where number = $1";
+        self.run("reading an order", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            let row = client.query_opt(&statement, &[&number.as_str()]).await?;
+            row.map(|row| {
+                Ok(OrderStatus {
+                    id: get(&row, "id")?,
+                    number: order_number(&row, "number")?,
+                    order_type: order_type(&row, "type")?,
+                    priority: priority(&row, "priority")?,
+                    status: status(&row, "status")?,
+                    updated_at: get(&row, "updated_at")?,
+                    estimated_completion: get(&row, "estimated_completion")?,
+                    processed_by: get(&row, "processed_by")?,
+                })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// What happened to one order, oldest first; `None` where there is no such order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn order_history(&self, number: &OrderNumber) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
+        const SQL: &str = "select l.status, l.changed_at, l.changed_by, l.notes
+            from orders o join order_status_log l on l.order_id = o.id where o.number = $1 order by l.id";
+        self.run("reading a history", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            let rows = client.query(&statement, &[&number.as_str()]).await?;
+            let entries: Result<Vec<_>, StoreError> = rows
+                .iter()
+                .map(|row| {
+                    Ok(HistoryEntry {
+                        status: status(row, "status")?,
+                        changed_at: get(row, "changed_at")?,
+                        changed_by: get(row, "changed_by")?,
+                        notes: get(row, "notes")?,
+                    })
+                })
+                .collect();
+            // An order is written together with its first log row.
+            entries.map(|entries| (!entries.is_empty()).then_some(entries))
+        })
+        .await
+    }
+
+    /// Up to `limit` orders, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn orders(&self, filter: &OrderFilter, limit: i64) -> Result<Vec<OrderSummary>, StoreError> {
+        let sql = format!(
+            "select {SUMMARY_COLUMNS} from orders o
+             where ($1::text is null or o.status = $1) and ($2::text is null or o.type = $2)
+               and ($3::bigint is null or o.id < $3)
+             order by o.id desc limit $4"
+        );
+        let status = filter.status.map(Status::as_str);
+        let order_type = filter.order_type.map(OrderType::as_str);
+        self.run("listing orders", async |client| {
+            let statement = client.prepare_cached(&sql).await?;
+            let rows = client.query(&statement, &[&status, &order_type, &filter.before_id, &limit]).await?;
+            rows.iter().map(summary).collect()
+        })
+        .await
+    }
+}
+
+fn summary(row: &Row) -> Result<OrderSummary, StoreError> {
+    Ok(OrderSummary {
+        id: get(row, "id")?,
+        number: order_number(row, "number")?,
+        order_type: order_type(row, "type")?,
+        status: status(row, "status")?,
+        total_amount: Money::from_cents(get(row, "total_cents")?),
+        priority: priority(row, "priority")?,
+        processed_by: get(row, "processed_by")?,
+        created_at: get(row, "created_at")?,
+        updated_at: get(row, "updated_at")?,
+        completed_at: get(row, "completed_at")?,
+    })
+}

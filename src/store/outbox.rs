@@ -1,0 +1,236 @@
+//! What is committed and not yet announced.
+
+use deadpool_postgres::Object;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::convert::{get, narrow_option, order_number, order_type, priority, status};
+use super::{Store, StoreError};
+use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
+
+/// Something to be published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// The log row that it announces: its key in the outbox, and a stable id for the message.
+    pub log_id: i64,
+    /// When the change happened.
+    pub changed_at: Timestamp,
+    /// The order.
+    pub number: OrderNumber,
+    /// Its priority.
+    pub priority: Priority,
+    /// The request that placed the order.
+    pub request_id: String,
+    /// The trace that the request belongs to.
+    pub traceparent: Option<String>,
+    /// What there is to say.
+    pub content: AnnouncementContent,
+}
+
+/// What an [`Announcement`] says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnnouncementContent {
+    /// A new order, for the kitchen.
+    Order(OrderAnnouncement),
+    /// A change of status, for everybody.
+    Status(StatusAnnouncement),
+}
+
+/// The order as the kitchen gets it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderAnnouncement {
+    /// Who ordered.
+    pub customer_name: String,
+    /// How it is served.
+    pub order_type: OrderType,
+    /// For `dine_in`.
+    pub table_number: Option<u8>,
+    /// For `delivery`.
+    pub delivery_address: Option<String>,
+    /// What was ordered.
+    pub items: Vec<OrderItem>,
+    /// Σ quantity × price.
+    pub total_amount: Money,
+}
+
+/// A change of status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusAnnouncement {
+    /// What it is now.
+    pub status: Status,
+    /// Who changed it.
+    pub changed_by: String,
+    /// When it will be ready, where that is known.
+    pub estimated_completion: Option<Timestamp>,
+}
+
+/// Outbox rows that this process has locked. Dropped without [`OutboxBatch::confirm`], or with its process, it frees
+/// them untouched for the next relay.
+#[must_use]
+pub struct OutboxBatch {
+    client: Option<Object>,
+    announcements: Vec<Announcement>,
+    /// How many rows were locked: those among them that must wait for an earlier one are not in `announcements`.
+    locked: usize,
+}
+
+/// The oldest rows that no other relay works on. An order's status changes go out in their order: one whose
+/// predecessor another relay has in hand waits (its `first_open` lies outside this batch).
+const LOCK: &str = "
+with locked as materialized (
+    select log_id, order_id, announces from outbox order by log_id limit $1 for update skip locked
+)
+select b.log_id, b.announces, l.status, l.changed_by, l.changed_at, l.estimated_completion,
+       o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
+       o.delivery_address, (o.total_amount * 100)::bigint as total_cents,
+       i.names, i.quantities, i.cents,
+       (select min(e.log_id) from outbox e where e.order_id = b.order_id and e.announces = 'status') as first_open
+from locked b
+join order_status_log l on l.id = b.log_id
+join orders o on o.id = b.order_id
+left join lateral (
+    select array_agg(name order by id) as names, array_agg(quantity order by id) as quantities,
+           array_agg((price * 100)::bigint order by id) as cents
+    from order_items where order_id = b.order_id and b.announces = 'order'
+) i on true
+order by b.log_id";
+
+impl Store {
+    /// Locks up to `limit` of the oldest rows and reads what they announce. The transaction stays open until the
+    /// batch is confirmed or dropped; PostgreSQL ends it when this process hangs for longer than its idle limit.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn lock_outbox(&self, limit: i64) -> Result<OutboxBatch, StoreError> {
+        let mut client = self.checked_out().await?;
+        let rows = self
+            .on(&mut client, "reading the outbox", async |client| {
+                let statement = client.prepare_cached(LOCK).await?;
+                client.batch_execute("begin").await?;
+                Ok(client.query(&statement, &[&limit]).await?)
+            })
+            .await;
+        let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };
+        let rows = rows?;
+        batch.locked = rows.len();
+        let mut in_batch = std::collections::HashSet::with_capacity(rows.len());
+        for row in &rows {
+            let announcement = announcement(row)?;
+            in_batch.insert(announcement.log_id);
+            let first_open: Option<i64> = get(row, "first_open")?;
+            let in_order = match announcement.content {
+                AnnouncementContent::Order(_) => true,
+                // Rows come in the order of their ids, so a predecessor in this batch has been seen already.
+                AnnouncementContent::Status(_) => first_open.is_none_or(|first| in_batch.contains(&first)),
+            };
+            if in_order {
+                batch.announcements.push(announcement);
+            }
+        }
+        Ok(batch)
+    }
+
+    /// How many rows wait to be announced.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_length(&self) -> Result<i64, StoreError> {
+        self.run("counting the outbox", async |client| {
+            get(&client.query_one("select count(*) as rows from outbox", &[]).await?, "rows")
+        })
+        .await
+    }
+
+    /// Ends the batch: the rows named are gone, the others wait for the next relay. If the process dies before this
+    /// has committed, what was published is published again: the receivers know it by its message id.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn confirm_outbox(&self, mut batch: OutboxBatch, published: &[i64]) -> Result<(), StoreError> {
+        let Some(mut client) = batch.client.take() else { return Ok(()) };
+        let done = self
+            .on(&mut client, "clearing the outbox", async |client| {
+                if published.is_empty() {
+                    return Ok(client.batch_execute("rollback").await?);
+                }
+                let statement = client.prepare_cached("delete from outbox where log_id = any($1)").await?;
+                client.execute(&statement, &[&published]).await?;
+                Ok(client.batch_execute("commit").await?)
+            })
+            .await;
+        if done.is_err() {
+            drop(Object::take(client));
+        }
+        done
+    }
+}
+
+impl OutboxBatch {
+    /// What is to be published, in this order.
+    pub fn announcements(&self) -> &[Announcement] {
+        &self.announcements
+    }
+
+    /// Whether the outbox had nothing that this relay could take.
+    pub fn is_empty(&self) -> bool {
+        self.locked == 0
+    }
+}
+
+impl Drop for OutboxBatch {
+    fn drop(&mut self) {
+        // Its transaction is still open: with the connection it ends.
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+fn announcement(row: &Row) -> Result<Announcement, StoreError> {
+    let announces: &str = get(row, "announces")?;
+    let content = match announces {
+        "order" => AnnouncementContent::Order(order_announcement(row)?),
+        "status" => AnnouncementContent::Status(StatusAnnouncement {
+            status: status(row, "status")?,
+            changed_by: get(row, "changed_by")?,
+            estimated_completion: get(row, "estimated_completion")?,
+        }),
+        other => return Err(StoreError::Unknown(format!("outbox.announces is {other:?}"))),
+    };
+    Ok(Announcement {
+        log_id: get(row, "log_id")?,
+        changed_at: get(row, "changed_at")?,
+        number: order_number(row, "number")?,
+        priority: priority(row, "priority")?,
+        request_id: get(row, "request_id")?,
+        traceparent: get(row, "traceparent")?,
+        content,
+    })
+}
+
+fn order_announcement(row: &Row) -> Result<OrderAnnouncement, StoreError> {
+    Ok(OrderAnnouncement {
+        customer_name: get(row, "customer_name")?,
+        order_type: order_type(row, "type")?,
+        table_number: narrow_option(row, "table_number")?,
+        delivery_address: get(row, "delivery_address")?,
+        items: items(row)?,
+        total_amount: Money::from_cents(get(row, "total_cents")?),
+    })
+}
+
+/// The items of an order that a query has gathered into the arrays `names`, `quantities` and `cents`.
+pub(super) fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
+    let names: Option<Vec<String>> = get(row, "names")?;
+    let quantities: Option<Vec<i32>> = get(row, "quantities")?;
+    let cents: Option<Vec<i64>> = get(row, "cents")?;
+    let columns = names.unwrap_or_default().into_iter().zip(quantities.unwrap_or_default());
+    columns
+        .zip(cents.unwrap_or_default())
+        .map(|((name, quantity), cents)| {
+            let quantity = u8::try_from(quantity)
+                .map_err(|_| StoreError::Unknown(format!("order_items.quantity is {quantity}")))?;
+            Ok(OrderItem { name, quantity, price: Money::from_cents(cents) })
+        })
+        .collect()
+}

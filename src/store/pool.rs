@@ -1,0 +1,339 @@
+//! Connections to PostgreSQL: a small pool, deadlines on everything, and a watch on the server's state.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
+use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::sync::CancellationToken;
+
+use super::StoreError;
+use super::error::chain;
+use crate::runtime::retry::Backoff;
+
+/// Where PostgreSQL is and how much of it is used.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Hosts and ports, tried in turn; the first that takes writes is used.
+    pub hosts: Vec<(String, u16)>,
+    /// The role to log in as.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The database.
+    pub database: String,
+    /// Encrypt the connection.
+    pub tls: Option<TlsOptions>,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+    /// Most connections of this process.
+    pub pool_size: usize,
+    /// How long one operation may take before its connection is given up.
+    pub operation_timeout: Duration,
+    /// How long to wait for a connection, new or free.
+    pub connect_timeout: Duration,
+    /// Unused connections are closed after this time, so that an idle process holds none.
+    pub idle_timeout: Duration,
+    /// How often PostgreSQL is asked whether it is there, for those who must know it before somebody asks them.
+    pub probe_interval: Option<Duration>,
+}
+
+/// How the server's certificate is checked.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    /// Certificates to trust, as PEM; `None` for the well-known authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Whether PostgreSQL answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreState {
+    /// The last that was tried succeeded.
+    Up,
+    /// It does not answer since then.
+    Down {
+        /// When it was noticed.
+        since: Instant,
+    },
+}
+
+/// The way to PostgreSQL. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    options: StoreOptions,
+    state: watch::Sender<StoreState>,
+}
+
+/// How often PostgreSQL is tried again while it is away: from, to.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// A connection that the network swallowed is noticed after this time without an acknowledgement.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Store {
+    /// Prepares the connections; none is opened yet. A task that ends with `shutdown` closes idle ones and, while
+    /// PostgreSQL is away, tries it until it is back.
+    ///
+    /// # Errors
+    /// When the TLS certificates cannot be read.
+    pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
+        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let postgres = postgres_config(&options);
+        let manager = match &options.tls {
+            None => Manager::from_config(postgres, tokio_postgres::NoTls, manager_config),
+            Some(tls) => Manager::from_config(postgres, tls_connector(tls)?, manager_config),
+        };
+        let pool = Pool::builder(manager)
+            .max_size(options.pool_size)
+            .wait_timeout(Some(options.connect_timeout))
+            .create_timeout(Some(options.connect_timeout))
+            .recycle_timeout(Some(options.connect_timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|e| StoreError::Refused { reason: chain(&e) })?;
+        let (state, _) = watch::channel(StoreState::Up);
+        let store = Self { inner: Arc::new(Inner { pool, options, state }) };
+        tokio::spawn(store.clone().tend(shutdown));
+        Ok(store)
+    }
+
+    /// Follows whether PostgreSQL answers.
+    pub fn state(&self) -> watch::Receiver<StoreState> {
+        self.inner.state.subscribe()
+    }
+
+    /// Waits until PostgreSQL answers (again).
+    pub async fn wait_up(&self) {
+        let mut state = self.state();
+        // The sender lives in `self`: the wait cannot fail.
+        let _ = state.wait_for(|s| *s == StoreState::Up).await;
+    }
+
+    /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes.
+    ///
+    /// # Errors
+    /// Only when a migration itself fails.
+    pub async fn prepare(&self) -> Result<usize, StoreError> {
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let started = Instant::now();
+        loop {
+            match self.migrate().await {
+                Ok(applied) => {
+                    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    self.note_up();
+                    tracing::info!(action = "db_connected", duration_ms, details = %format_args!("{applied} migrations applied"), "connected to PostgreSQL");
+                    return Ok(applied);
+                }
+                Err(error) if error.is_unavailable() => self.note_down(&error),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Asks PostgreSQL for nothing.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let pinged = self.pinged().await;
+        match &pinged {
+            Ok(()) => self.note_up(),
+            Err(error) => self.note_down(error),
+        }
+        pinged
+    }
+
+    async fn pinged(&self) -> Result<(), StoreError> {
+        let mut client = self.inner.pool.get().await?;
+        let result =
+            self.timed(&mut client, "ping", async |client| Ok(client.batch_execute("").await?)).await;
+        if result.is_err() {
+            drop(Object::take(client));
+        }
+        result
+    }
+
+    /// Runs `operation` on a connection of the pool, within the deadline.
+    pub(super) async fn run<T>(
+        &self,
+        name: &'static str,
+        operation: impl AsyncFnOnce(&mut Object) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut client = self.checked_out().await?;
+        let result = self.on(&mut client, name, operation).await;
+        if matches!(&result, Err(error) if error.is_unavailable()) {
+            // The statement may still be running: its connection must not be used for another one.
+            drop(Object::take(client));
+        }
+        result
+    }
+
+    /// A connection of the pool. While PostgreSQL is known to be away it is refused at once: nobody queues up in front
+    /// of a closed door.
+    pub(super) async fn checked_out(&self) -> Result<Object, StoreError> {
+        if let StoreState::Down { since } = *self.inner.state.borrow() {
+            let reason = format!("away for {} s", since.elapsed().as_secs());
+            return Err(StoreError::Unavailable { reason });
+        }
+        let client = self.inner.pool.get().await.map_err(StoreError::from);
+        if client.is_err() {
+            self.decide_state().await;
+        }
+        client
+    }
+
+    /// Runs `operation` on a connection that the caller has, within the deadline. After an error that
+    /// [`StoreError::is_unavailable`] the connection must be thrown away.
+    pub(super) async fn on<T>(
+        &self,
+        client: &mut Object,
+        name: &'static str,
+        operation: impl AsyncFnOnce(&mut Object) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let result = self.timed(client, name, operation).await;
+        if matches!(&result, Err(error) if error.is_unavailable()) {
+            self.decide_state().await;
+        }
+        result
+    }
+
+    /// One failed operation may be its own fault (a lock, a dead connection): the ping decides.
+    async fn decide_state(&self) {
+        let _ = self.ping().await;
+    }
+
+    async fn timed<T>(
+        &self,
+        client: &mut Object,
+        name: &'static str,
+        operation: impl AsyncFnOnce(&mut Object) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let limit = self.inner.options.operation_timeout;
+        match tokio::time::timeout(limit, operation(client)).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::deadline(name, limit)),
+        }
+    }
+
+    /// A connection that is closed when it is dropped, for what holds on to its session.
+    pub(super) async fn dedicated_client(&self) -> Result<deadpool_postgres::ClientWrapper, StoreError> {
+        Ok(Object::take(self.inner.pool.get().await?))
+    }
+
+    fn note_up(&self) {
+        let mut outage = None;
+        self.inner.state.send_if_modified(|state| match *state {
+            StoreState::Up => false,
+            StoreState::Down { since } => {
+                outage = Some(since.elapsed());
+                *state = StoreState::Up;
+                true
+            }
+        });
+        if let Some(outage) = outage {
+            let duration_ms = u64::try_from(outage.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(action = "reconnected", details = "postgresql", duration_ms, "PostgreSQL is back");
+        }
+    }
+
+    fn note_down(&self, error: &StoreError) {
+        if matches!(error, StoreError::Busy { .. }) {
+            return;
+        }
+        let newly_down = self.inner.state.send_if_modified(|state| {
+            let was_up = *state == StoreState::Up;
+            if was_up {
+                *state = StoreState::Down { since: Instant::now() };
+            }
+            was_up
+        });
+        if newly_down {
+            let options = &self.inner.options;
+            let hosts: Vec<String> =
+                options.hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            tracing::error!(
+                action = "db_connection_failed",
+                error = error as &dyn std::error::Error,
+                details = %format_args!("{} database {} as {}", hosts.join(","), options.database, options.user),
+                "PostgreSQL is not available; trying again until it is"
+            );
+            // Connections of before are dead or suspect.
+            self.inner.pool.retain(|_, _| false);
+        }
+    }
+
+    /// Closes idle connections; notices that PostgreSQL went away and that it came back.
+    async fn tend(self, shutdown: CancellationToken) {
+        let StoreOptions { idle_timeout, probe_interval, .. } = self.inner.options;
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut state = self.state();
+        loop {
+            let down = matches!(*state.borrow_and_update(), StoreState::Down { .. });
+            let pause = if down { backoff.next_delay() } else { probe_interval.unwrap_or(idle_timeout) };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                // An outage that begins now is looked after now, not when the pause is over.
+                _ = state.changed(), if !down => continue,
+                () = tokio::time::sleep(pause) => {}
+            }
+            if (down || probe_interval.is_some()) && self.ping().await.is_ok() {
+                backoff.reset();
+            }
+            self.inner.pool.retain(|_, metrics| metrics.last_used() < idle_timeout);
+        }
+    }
+}
+
+fn postgres_config(options: &StoreOptions) -> tokio_postgres::Config {
+    let mut config = tokio_postgres::Config::new();
+    for (host, port) in &options.hosts {
+        config.host(host).port(*port);
+    }
+    // The server gives up a little before this side does, so that the reason comes from the one who knows it.
+    let statement_timeout = options.operation_timeout.mul_f64(0.9).as_millis();
+    config
+        .user(&options.user)
+        .password(options.password.expose_secret())
+        .dbname(&options.database)
+        .application_name(&options.application_name)
+        .connect_timeout(options.connect_timeout)
+        .keepalives_idle(Duration::from_secs(15))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(TCP_USER_TIMEOUT)
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .options(format!(
+            "-c statement_timeout={statement_timeout} -c idle_in_transaction_session_timeout={statement_timeout} -c timezone=UTC"
+        ));
+    if options.tls.is_some() {
+        config.ssl_mode(tokio_postgres::config::SslMode::Require);
+    } else {
+        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    }
+    config
+}
+
+fn tls_connector(options: &TlsOptions) -> Result<MakeRustlsConnect, StoreError> {
+    let Some(path) = &options.ca_file else { return Ok(MakeRustlsConnect::with_webpki_roots()) };
+    let refused = |e: &dyn std::error::Error| StoreError::Refused {
+        reason: format!("cannot read the certificates in {}: {}", path.display(), chain(e)),
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refused(&e))? {
+        roots.add(certificate.map_err(|e| refused(&e))?).map_err(|e| refused(&e))?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}

@@ -1,0 +1,137 @@
+//! The table of workers: registration, heartbeats, and how they are shown.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::convert::{get, millis, type_names};
+use super::{Store, StoreError};
+use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderType, WorkerName, WorkerState};
+
+/// One start of a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerRegistration {
+    /// Its name; held by this process alone (`broker::HeldName`).
+    pub name: WorkerName,
+    /// This start of it.
+    pub session: Uuid,
+    /// What it cooks.
+    pub order_types: Vec<OrderType>,
+    /// How often it says that it lives.
+    pub heartbeat_interval: Duration,
+    /// How many orders it cooks at once.
+    pub capacity: u16,
+}
+
+/// What a heartbeat found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// The name is still this start's.
+    Alive,
+    /// A later start of the same name has taken over.
+    Replaced,
+}
+
+/// A worker as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerRecord {
+    /// Its name.
+    pub name: String,
+    /// What it does, and whether it is there at all.
+    pub state: WorkerState,
+    /// How many orders it has finished, over all its starts.
+    pub orders_processed: i32,
+    /// Its last heartbeat.
+    pub last_seen: Timestamp,
+    /// What it cooks.
+    pub order_types: Vec<OrderType>,
+}
+
+/// What an earlier start of the same name had in hand is back on the rail with the registration.
+const REGISTER: &str = "
+with registered as (
+    insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity)
+    values ($1, $2, 'online', now(), $3, $4, $5)
+    on conflict (name) do update
+    set type = excluded.type, status = 'online', last_seen = now(), session = excluded.session,
+        heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity
+)
+update orders set claimed_at = null, updated_at = now(), estimated_completion = null
+where processed_by = $1 and status = 'cooking' and claimed_at is not null";
+
+const LIST: &str = "
+select name, type, orders_processed, last_seen,
+       case when last_seen <= now() - make_interval(secs => heartbeat_interval_ms * $1::int / 1000.0)
+            then 'offline' else status end as state
+from workers order by name";
+
+impl Store {
+    /// Enters a worker that has just started, and releases what an earlier start of it left in hand. Says how many
+    /// orders that were.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn register_worker(&self, worker: &WorkerRegistration) -> Result<u64, StoreError> {
+        let types = type_names(&worker.order_types).join(",");
+        let interval_ms = i32::try_from(millis(worker.heartbeat_interval).max(1)).unwrap_or(i32::MAX);
+        self.run("registering the worker", async |client| {
+            let statement = client.prepare_cached(REGISTER).await?;
+            let name = worker.name.as_str();
+            let capacity = i32::from(worker.capacity);
+            Ok(client.execute(&statement, &[&name, &types, &worker.session, &interval_ms, &capacity]).await?)
+        })
+        .await
+    }
+
+    /// Says that the worker lives and what it does.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn heartbeat(
+        &self,
+        name: &WorkerName,
+        session: Uuid,
+        state: WorkerState,
+    ) -> Result<Heartbeat, StoreError> {
+        const SQL: &str =
+            "update workers set last_seen = now(), status = $3 where name = $1 and session = $2";
+        self.run("the heartbeat", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            let alive = client.execute(&statement, &[&name.as_str(), &session, &state.as_str()]).await?;
+            Ok(if alive == 0 { Heartbeat::Replaced } else { Heartbeat::Alive })
+        })
+        .await
+    }
+
+    /// All workers that ever registered, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
+        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
+        self.run("listing the workers", async |client| {
+            let statement = client.prepare_cached(LIST).await?;
+            client.query(&statement, &[&intervals]).await?.iter().map(worker_record).collect()
+        })
+        .await
+    }
+}
+
+fn worker_record(row: &tokio_postgres::Row) -> Result<WorkerRecord, StoreError> {
+    let types: &str = get(row, "type")?;
+    let state: &str = get(row, "state")?;
+    let state = match state {
+        "online" => WorkerState::Online,
+        "processing" => WorkerState::Processing,
+        "offline" => WorkerState::Offline,
+        other => return Err(StoreError::Unknown(format!("workers.status is {other:?}"))),
+    };
+    Ok(WorkerRecord {
+        name: get(row, "name")?,
+        state,
+        orders_processed: get(row, "orders_processed")?,
+        last_seen: get(row, "last_seen")?,
+        order_types: types.split(',').filter_map(|t| t.parse().ok()).collect(),
+    })
+}
