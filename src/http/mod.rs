@@ -1,1 +1,37 @@
-//! http
+//! What both HTTP roles share: everything around the handlers.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`app`] | composes a role's API with all of this |
+//! | [`server`] | connections, their limits, and an orderly end |
+//! | [`problem`], [`fail`] | errors as RFC 9457 documents; how an operation declares which it may answer with |
+//! | [`body`], [`members`] | reading JSON strictly, bounded in size and time |
+//! | [`reply`] | JSON answers |
+//! | [`request_id`] | the id and the trace of a request |
+//! | [`docs`], [`system`] | the OpenAPI document, Swagger UI, and the routes that every role has |
+//! | [`health`], [`metrics`] | `/healthz`, `/readyz`, `/metrics` |
+//! | [`routes`] | the table of routes: `Allow`, and metrics by route |
+//!
+//! It knows no database and no broker; what it needs to know of them is handed to it ([`health::Readiness`]).
+
+pub mod app;
+pub mod body;
+pub mod docs;
+pub mod fail;
+pub mod health;
+pub mod members;
+pub mod metrics;
+pub mod problem;
+pub mod reply;
+pub mod request_id;
+pub mod routes;
+pub mod server;
+mod stream;
+pub mod system;
+
+pub use app::{App, app};
+pub use fail::{Fail, may};
+pub use problem::{FieldError, Problem};
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
-//! tmp
+//! runtime
 pub mod batcher;
+pub mod metrics;
 pub mod retry;

@@ -1,0 +1,170 @@
+//! What surrounds every request, whatever it is for.
+//!
+//! One endpoint does it all in one pass, from the outside in: the request's id and its span, the metrics and the access
+//! log, the mapping of every error to a problem document, and the net for panics. Layers of middleware would each be a
+//! future and a pass over the headers of their own.
+
+use std::{any::Any, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use futures_util::FutureExt;
+use poem::{
+    Endpoint, IntoEndpoint, PathPattern, Request, Response,
+    endpoint::BoxEndpoint,
+    error::MethodNotAllowedError,
+    http::{HeaderValue, Method, StatusCode, header},
+};
+use poem_openapi::{
+    OpenApi,
+    error::{ParseParamError, ParsePathError},
+};
+use tracing::Instrument;
+
+use super::{
+    docs::{self, ApiInfo, Documents},
+    health::Readiness,
+    metrics::{HttpMetrics, known_method},
+    problem::{Kind, Problem},
+    request_id::{RequestContext, X_REQUEST_ID},
+    routes::RouteTable,
+    system::SystemApi,
+};
+use crate::runtime::metrics::Metrics;
+
+/// The metrics' label for what is not in the table of routes.
+const UNMATCHED: &str = "unmatched";
+
+/// Composes an API with what every role serves beside it (documents, health, metrics) and all that surrounds a request.
+pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
+    let system = SystemApi::new(Documents::of::<A>(info), metrics.clone(), readiness);
+    App {
+        routes: docs::service((api, system), info).into_endpoint(),
+        table: RouteTable::of::<(A, SystemApi)>(),
+        metrics: HttpMetrics::register(metrics),
+        unmatched: Arc::from(UNMATCHED),
+    }
+}
+
+/// A role's whole HTTP side.
+pub struct App {
+    routes: BoxEndpoint<'static>,
+    table: RouteTable,
+    metrics: HttpMetrics,
+    unmatched: Arc<str>,
+}
+
+impl Endpoint for App {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let context = RequestContext::of(request.headers());
+        let span = tracing::info_span!("request", request_id = %context.request_id);
+        request.set_data(context.clone());
+        Ok(self.answer(request, &context).instrument(span).await)
+    }
+}
+
+impl App {
+    async fn answer(&self, request: Request, context: &RequestContext) -> Response {
+        let started = Instant::now();
+        let _in_flight = self.metrics.begin();
+        let method = request.method().clone();
+        // The router consumes the request; a clone of its address is a count in two places.
+        let uri = request.original_uri().clone();
+        let outcome = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
+
+        let mut matched = None;
+        let mut response = match outcome {
+            Ok(Ok(response)) => {
+                matched = response.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
+                response
+            }
+            Ok(Err(error)) => {
+                matched = error.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
+                let allow = matched.map(|route| &route.allow);
+                failure(error, &method, allow, uri.path(), context)
+            }
+            Err(panic) => {
+                let problem = Problem::internal(Panicked(panic_text(&*panic)));
+                log_failure(&problem);
+                problem.to_response(uri.path(), context.request_id.as_str())
+            }
+        };
+        response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
+        let route = matched.map_or(&self.unmatched, |route| &route.template);
+        let (status, elapsed) = (response.status(), started.elapsed());
+        self.metrics.record(&method, route, status, elapsed);
+        tracing::debug!(
+            action = "request_completed",
+            method = known_method(&method),
+            route = &**route,
+            status = status.as_u16(),
+            duration_ms = elapsed.as_secs_f64() * 1000.0,
+            "request completed"
+        );
+        response
+    }
+}
+
+/// The response to an error of a handler or of the framework.
+fn failure(
+    error: poem::Error,
+    method: &Method,
+    allow: Option<&HeaderValue>,
+    path: &str,
+    context: &RequestContext,
+) -> Response {
+    if let (true, Some(allow)) = (error.is::<MethodNotAllowedError>(), allow) {
+        if method == Method::OPTIONS {
+            return Response::builder().status(StatusCode::NO_CONTENT).header(header::ALLOW, allow).finish();
+        }
+        let detail = format!("{} is not allowed here, only what the Allow header has", known_method(method));
+        let problem = Problem::method_not_allowed(allow.clone(), detail);
+        return problem.to_response(path, context.request_id.as_str());
+    }
+    let problem = problem_of(error);
+    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        log_failure(&problem);
+    }
+    problem.to_response(path, context.request_id.as_str())
+}
+
+/// Our own problem as it is; an error of the framework by its status, without its text where that might show the inside.
+fn problem_of(error: poem::Error) -> Problem {
+    let error = match error.downcast::<Problem>() {
+        Ok(problem) => return problem,
+        Err(error) => error,
+    };
+    if let Some(parameter) = error.downcast_ref::<ParseParamError>() {
+        let ParseParamError { name, reason } = parameter;
+        return Problem::invalid_parameter(format!("the parameter {name} is invalid: {reason}"));
+    }
+    if error.is::<ParsePathError>() {
+        // A path that nothing can have (not UTF-8, not a number where there are only numbers) is one without anything.
+        return Problem::not_found("there is nothing at this path");
+    }
+    match error.status() {
+        StatusCode::NOT_FOUND => Problem::not_found("there is nothing at this path"),
+        StatusCode::BAD_REQUEST => Problem::bad_request("the request cannot be read"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::unsupported_media_type("the body must be application/json")
+        }
+        StatusCode::INTERNAL_SERVER_ERROR => Problem::internal(error),
+        status => Problem::new(Kind::Other(status), "the request cannot be answered").because(error),
+    }
+}
+
+/// The one place where a request that failed by our fault is logged.
+fn log_failure(problem: &Problem) {
+    let error = problem.source().unwrap_or(problem);
+    tracing::error!(action = "request_failed", error, "a request failed");
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("panic: {0}")]
+struct Panicked(String);
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of an unknown kind".to_owned())
+}

@@ -1,0 +1,444 @@
+//! Errors as RFC 9457 problem documents.
+//!
+//! A [`Problem`] is what every failed request is answered with, wherever the failure came from: a handler, the
+//! framework, or a panic. Handlers make one and return it (see [`Fail`](super::fail::Fail)); the outermost layer adds
+//! what only it knows, the request's path and id, and writes the response.
+//!
+//! `type` is a stable URN, `urn:restaurant-system:problem:<slug>`: an identifier for programs to compare, the same from
+//! both services, and nothing to fetch. The slugs are those of [`Kind`].
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+use poem::{
+    Body, Response,
+    error::ResponseError,
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::Object;
+use serde::Serialize;
+
+/// The media type of a problem document.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// What the `type` of every problem begins with; the slug of its [`Kind`] follows.
+pub const TYPE_PREFIX: &str = "urn:restaurant-system:problem:";
+
+/// A request's path is echoed in `instance` up to this length, in bytes.
+const INSTANCE_MAX_BYTES: usize = 256;
+
+/// What kind of problem it is: decides `type`, `status` and `title`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 400: the body is not JSON, or not an object, or has a member that is unknown or there twice.
+    MalformedRequest,
+    /// 400: a parameter of the path or the query, or a header, cannot be read.
+    InvalidParameter,
+    /// 401: a token is needed, or the one given is wrong.
+    Unauthorized,
+    /// 403: what is asked for is switched off or not for this caller.
+    Forbidden,
+    /// 404: nothing is there.
+    NotFound,
+    /// 405: it is there, but not for this method.
+    MethodNotAllowed,
+    /// 408: the request did not arrive in time.
+    RequestTimeout,
+    /// 409: it contradicts the present state.
+    Conflict,
+    /// 413: the body is larger than what is read.
+    PayloadTooLarge,
+    /// 415: the body is not JSON.
+    UnsupportedMediaType,
+    /// 422: the request is well formed and breaks a rule.
+    ValidationFailed,
+    /// 422: an `Idempotency-Key` was used before, with another body.
+    IdempotencyKeyReused,
+    /// 500: our fault.
+    Internal,
+    /// 503: not now; `Retry-After` says when.
+    Unavailable,
+    /// Any other status that the framework may answer with.
+    Other(StatusCode),
+}
+
+impl Kind {
+    /// The HTTP status of this kind.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedRequest | Self::InvalidParameter => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Other(status) => status,
+        }
+    }
+
+    /// The last part of `type`: stable, for programs.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed-request",
+            Self::InvalidParameter => "invalid-parameter",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::RequestTimeout => "request-timeout",
+            Self::Conflict => "conflict",
+            Self::PayloadTooLarge => "payload-too-large",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::ValidationFailed => "validation-failed",
+            Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::Internal => "internal-error",
+            Self::Unavailable => "service-unavailable",
+            Self::Other(_) => "request-failed",
+        }
+    }
+
+    /// One short sentence for people, the same for every problem of this kind.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "The request cannot be read",
+            Self::InvalidParameter => "A parameter cannot be read",
+            Self::Unauthorized => "A valid token is needed",
+            Self::Forbidden => "This is not allowed",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::RequestTimeout => "The request took too long to arrive",
+            Self::Conflict => "This contradicts the present state",
+            Self::PayloadTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body is not of a supported type",
+            Self::ValidationFailed => "The request breaks a rule",
+            Self::IdempotencyKeyReused => "The idempotency key belongs to another request",
+            Self::Internal => "Something went wrong on our side",
+            Self::Unavailable => "The service cannot do this right now",
+            Self::Other(status) => status.canonical_reason().unwrap_or("The request failed"),
+        }
+    }
+}
+
+/// One rule that one field breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
+pub struct FieldError {
+    /// Where in the request's body: a JSON pointer (RFC 6901), such as `/items/0/price`; empty for the whole body.
+    pub pointer: String,
+    /// What is wrong with it, for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A broken rule, at a JSON pointer.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// A problem document as it is sent: RFC 9457 with the members `request_id` and `errors`.
+#[derive(Debug, Clone, Serialize, Object)]
+#[oai(rename = "Problem")]
+pub struct ProblemBody {
+    /// The kind of problem: a stable URN, `urn:restaurant-system:problem:<kind>`, for programs to compare.
+    #[serde(rename = "type")]
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// What this kind of problem is, for people.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What went wrong this time.
+    pub detail: String,
+    /// The path of the request.
+    pub instance: String,
+    /// The id under which the logs of all services know this request.
+    pub request_id: String,
+    /// Every broken rule, where fields are invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub errors: Option<Vec<FieldError>>,
+}
+
+/// Why a request failed, as the client is told, with what only the log is told beside it.
+pub struct Problem(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    allow: Option<HeaderValue>,
+    challenge: Option<HeaderValue>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Problem {
+    /// A problem of a kind; `detail` says what went wrong this time and is shown to the client.
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: None,
+            challenge: None,
+            source: None,
+        }))
+    }
+
+    /// 400: the body cannot be read as what it should be.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::MalformedRequest, detail)
+    }
+
+    /// 400: a parameter of the path, the query or a header cannot be read.
+    pub fn invalid_parameter(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::InvalidParameter, detail)
+    }
+
+    /// 400: the members of the body that nobody knows, by their JSON pointers.
+    pub fn unknown_fields(pointers: impl IntoIterator<Item = String>) -> Self {
+        let errors: Vec<_> =
+            pointers.into_iter().map(|pointer| FieldError::new(pointer, "is not a known field")).collect();
+        let detail = match errors.as_slice() {
+            [only] => format!("the field {} is unknown", only.pointer),
+            all => format!("{} fields are unknown", all.len()),
+        };
+        Self::bad_request(detail).errors(errors)
+    }
+
+    /// 401: no token, or a wrong one. `challenge` is the whole `WWW-Authenticate` header.
+    pub fn unauthorized(challenge: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self::new(Kind::Unauthorized, detail);
+        problem.0.challenge = Some(HeaderValue::from_static(challenge));
+        problem
+    }
+
+    /// 403: switched off, or not for this caller.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Forbidden, detail)
+    }
+
+    /// 404: what was asked for is not there.
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotFound, detail)
+    }
+
+    /// 405: the route is there; `allow` is the whole `Allow` header.
+    pub fn method_not_allowed(allow: HeaderValue, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self::new(Kind::MethodNotAllowed, detail);
+        problem.0.allow = Some(allow);
+        problem
+    }
+
+    /// 409: it contradicts the present state.
+    pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Conflict, detail)
+    }
+
+    /// 413: more than `limit_bytes`.
+    pub fn payload_too_large(limit_bytes: usize) -> Self {
+        Self::new(Kind::PayloadTooLarge, format!("the body may have {limit_bytes} bytes at most"))
+    }
+
+    /// 415: the body is of another type than what is read here.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::UnsupportedMediaType, detail)
+    }
+
+    /// 422: every rule that the request breaks.
+    pub fn unprocessable(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] if only.pointer.is_empty() => format!("the body {}", only.detail),
+            [only] => format!("{}: {}", only.pointer, only.detail),
+            all => format!("{} rules are broken", all.len()),
+        };
+        Self::new(Kind::ValidationFailed, detail).errors(errors)
+    }
+
+    /// 503: a server is away or the service is full; try again after `retry_after` (told in whole seconds).
+    pub fn unavailable(retry_after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self::new(Kind::Unavailable, detail);
+        problem.0.retry_after = Some(retry_after);
+        problem
+    }
+
+    /// 500: our fault. The cause is for the log alone; the client is told nothing of it.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(Kind::Internal, "an internal error occurred; the request id leads to it in the log")
+            .because(cause)
+    }
+
+    /// Adds what broke which rule.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    /// Adds the cause, which is logged and never shown to the client.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(cause.into());
+        self
+    }
+
+    /// What kind of problem it is.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.kind.status()
+    }
+
+    /// What the client is told.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Every broken rule.
+    pub fn field_errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
+    /// The response to a request for `instance` (its path), known as `request_id`.
+    pub fn to_response(&self, instance: &str, request_id: &str) -> Response {
+        let Inner { kind, detail, errors, retry_after, allow, challenge, .. } = &*self.0;
+        let body = ProblemBody {
+            kind: format!("{TYPE_PREFIX}{}", kind.slug()),
+            title: kind.title().to_owned(),
+            status: kind.status().as_u16(),
+            detail: detail.as_ref().to_owned(),
+            instance: shorten(instance).to_owned(),
+            request_id: request_id.to_owned(),
+            errors: (!errors.is_empty()).then(|| errors.clone()),
+        };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response =
+            Response::builder().status(kind.status()).content_type(MEDIA_TYPE).body(Body::from(body));
+        let headers = response.headers_mut();
+        if let Some(after) = retry_after {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, allow.clone());
+        }
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
+        }
+        response
+    }
+}
+
+/// The beginning of a path, cut at a character.
+fn shorten(path: &str) -> &str {
+    if path.len() <= INSTANCE_MAX_BYTES {
+        return path;
+    }
+    let end = (0..=INSTANCE_MAX_BYTES).rev().find(|end| path.is_char_boundary(*end)).unwrap_or(0);
+    &path[..end]
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Problem")
+            .field("kind", &self.0.kind)
+            .field("detail", &self.0.detail)
+            .field("errors", &self.0.errors)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status(), self.0.detail)
+    }
+}
+
+impl StdError for Problem {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// So that `?` works wherever poem expects its own error.
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        Problem::status(self)
+    }
+
+    /// Only where no layer of [`app`](super::app) is around: the path and the id are unknown here.
+    fn as_response(&self) -> Response {
+        self.to_response("", "")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    async fn body_of(response: Response) -> serde_json::Value {
+        serde_json::from_slice(&response.into_body().into_bytes().await.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_problem_has_exactly_the_members_of_the_contract() {
+        let response = Problem::not_found("order ORD_1 does not exist").to_response("/orders/ORD_1", "abc");
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(response.content_type(), Some(MEDIA_TYPE));
+        assert_eq!(
+            body_of(response).await,
+            serde_json::json!({
+                "type": "urn:restaurant-system:problem:not-found", "title": "Not found", "status": 404,
+                "detail": "order ORD_1 does not exist", "instance": "/orders/ORD_1", "request_id": "abc",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn broken_rules_are_listed_with_their_pointers() {
+        let errors = vec![FieldError::new("/items/0/price", "a"), FieldError::new("/customer_name", "b")];
+        let body = body_of(Problem::unprocessable(errors).to_response("/orders", "x")).await;
+        assert_eq!(
+            body["errors"],
+            serde_json::json!([
+                {"pointer": "/items/0/price", "detail": "a"},
+                {"pointer": "/customer_name", "detail": "b"},
+            ])
+        );
+        assert_eq!(body["detail"], "2 rules are broken");
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_to_whole_seconds() {
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (2500, "3")] {
+            let problem = Problem::unavailable(Duration::from_millis(millis), "full");
+            assert_eq!(problem.to_response("/", "").headers()[header::RETRY_AFTER], seconds);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cause_is_for_the_log_and_not_for_the_client() {
+        let problem = Problem::internal(std::io::Error::other("SELECT secret FROM /etc/passwd"));
+        assert!(problem.source().unwrap().to_string().contains("SELECT"));
+        let body = body_of(problem.to_response("/orders", "x")).await.to_string();
+        assert!(!body.contains("SELECT") && !body.contains("passwd"), "{body}");
+    }
+
+    #[test]
+    fn a_long_path_is_cut_at_a_character() {
+        let path = format!("/{}", "é".repeat(500));
+        let short = shorten(&path);
+        assert!(short.len() <= INSTANCE_MAX_BYTES && path.starts_with(short));
+    }
+}

@@ -1,0 +1,82 @@
+//! The routes that every role has beside its own.
+
+use bytes::Bytes;
+use poem_openapi::{ApiResponse, OpenApi, Tags};
+
+use super::{
+    docs::Documents,
+    fail::{Fail, may},
+    health::{Health, Readiness, ReadyReply},
+    problem::Problem,
+    reply::{JsonReply, Page, media},
+};
+use crate::runtime::metrics::Metrics;
+
+/// Documents, health and metrics.
+pub struct SystemApi {
+    openapi_json: Bytes,
+    swagger_html: Bytes,
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+impl SystemApi {
+    /// From the API's documents, the process's metrics and the role's view of its servers.
+    pub fn new(documents: Documents, metrics: Metrics, readiness: Readiness) -> Self {
+        let Documents { openapi_json, swagger_html } = documents;
+        Self { openapi_json: openapi_json.into(), swagger_html: swagger_html.into(), metrics, readiness }
+    }
+}
+
+#[derive(Tags)]
+enum Tag {
+    /// What operators and machines ask.
+    System,
+}
+
+#[OpenApi(tag = "Tag::System")]
+impl SystemApi {
+    /// The process lives
+    #[oai(path = "/healthz", method = "get", operation_id = "health")]
+    async fn health(&self) -> Result<JsonReply<Health>, Fail<{ may::NOTHING }>> {
+        Ok(JsonReply::new(&Health { status: "ok".to_owned() })?)
+    }
+
+    /// Whether the service can do its job, and the state of each server
+    #[oai(path = "/readyz", method = "get", operation_id = "readiness")]
+    async fn readiness(&self) -> Result<ReadyReply, Fail<{ may::NOTHING }>> {
+        Ok(ReadyReply::new(&self.readiness.report())?)
+    }
+
+    /// Metrics for Prometheus
+    #[oai(path = "/metrics", method = "get", operation_id = "metrics")]
+    async fn metrics(&self) -> Result<Page<media::OpenMetrics>, Fail<{ may::NOTHING }>> {
+        Ok(Page::new(self.metrics.encode().map_err(Problem::internal)?))
+    }
+
+    /// This document
+    #[oai(path = "/openapi.json", method = "get", operation_id = "openapi")]
+    async fn openapi(&self) -> Page<media::Json> {
+        Page::new(self.openapi_json.clone())
+    }
+
+    /// This document as a page (Swagger UI)
+    #[oai(path = "/docs", method = "get", operation_id = "docs")]
+    async fn docs(&self) -> Page<media::Html> {
+        Page::new(self.swagger_html.clone())
+    }
+
+    /// Leads to the documentation
+    #[oai(path = "/", method = "get", operation_id = "root")]
+    async fn root(&self) -> Root {
+        Root::Docs("/docs".to_owned())
+    }
+}
+
+/// Where `/` leads.
+#[derive(ApiResponse)]
+enum Root {
+    /// The documentation is at `Location`.
+    #[oai(status = 307)]
+    Docs(#[oai(header = "Location")] String),
+}

@@ -1,0 +1,106 @@
+//! How connections are treated: limits, slow clients, and the end.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(5);
+
+async fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(server.address).await.unwrap()
+}
+
+/// Sends a text and reads until the server closes.
+async fn exchange(mut stream: TcpStream, text: &str) -> String {
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer)).await.expect("the server closes").unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_that_names_it() {
+    let server = Server::start().await;
+    let error = Listener::bind("127.0.0.1", server.address.port()).await.unwrap_err();
+    assert!(error.to_string().contains(&server.address.to_string()), "{error}");
+    let error = Listener::bind("no.such.host.invalid", 80).await.unwrap_err();
+    assert!(error.to_string().contains("no.such.host.invalid:80"), "{error}");
+}
+
+#[tokio::test]
+async fn a_header_that_does_not_end_is_not_awaited_forever() {
+    let limits = ServerLimits { header_timeout: Duration::from_millis(200), ..ServerLimits::default() };
+    let server = Server::start_with(limits).await;
+    let answer = exchange(connect(&server).await, "GET /things HTTP/1.1\r\nHost: x\r\n").await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_for_one_to_close() {
+    let server = Server::start_with(ServerLimits { connections: 2, ..ServerLimits::default() }).await;
+    let request = "GET /things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let (first, _second) = (connect(&server).await, connect(&server).await);
+    let mut third = connect(&server).await;
+    third.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let early = timeout(Duration::from_millis(300), third.read_exact(&mut answer)).await;
+    assert!(early.is_err(), "answered beyond the cap");
+    drop(first);
+    timeout(SOON, third.read_exact(&mut answer)).await.expect("an answer").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn shutdown_finishes_what_is_in_work_and_takes_nothing_new() {
+    let mut server = Server::start().await;
+    let url = server.url("/slow/600");
+    let client = server.client.clone();
+    let in_work = tokio::spawn(async move { client.get(url).send().await.unwrap().text().await.unwrap() });
+    let unused = connect(&server).await;
+    let metrics = async || server.get("/metrics").await.text().await.unwrap();
+    let deadline = Instant::now() + SOON;
+    while !metrics().await.contains("http_requests_in_flight 2") {
+        assert!(Instant::now() < deadline, "the request is not in work");
+    }
+    server.shutdown.cancel();
+    timeout(SOON, &mut server.task).await.expect("an end before the stop time").unwrap();
+    assert_eq!(in_work.await.unwrap(), "600");
+    assert!(TcpStream::connect(server.address).await.is_err());
+    drop(unused);
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_longer_than_the_stop_time() {
+    let limits = ServerLimits { drain_timeout: Duration::from_millis(300), ..ServerLimits::default() };
+    let mut server = Server::start_with(limits).await;
+    let mut stream = connect(&server).await;
+    stream.write_all(b"GET /slow/60000 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    while !server.get("/metrics").await.text().await.unwrap().contains("http_requests_in_flight 2") {}
+    server.shutdown.cancel();
+    timeout(SOON, &mut server.task).await.expect("an end after the stop time").unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_gets_the_answer() {
+    let server = Server::start().await;
+    let mut stream = connect(&server).await;
+    let head = "POST /things HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let sender = tokio::spawn(async move {
+        for _ in 0..100 {
+            if writer.write_all(&[b'x'; 10_000]).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut answer = String::new();
+    timeout(SOON, reader.read_to_string(&mut answer)).await.expect("an end").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    sender.await.unwrap();
+}
