@@ -1,1 +1,76 @@
-//! config
+//! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
+//!
+//! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
+//! [`KitchenConfig`], [`StaffConfig`]): a new key is one line in its `KEYS` and one in its `read`. Its environment
+//! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
+//! values and notes every problem with its key and place.
+//!
+//! Passwords are [`secrecy::SecretString`]s from here on, and appear in no message and no `Debug` output.
+
+mod database;
+mod error;
+mod host;
+mod keys;
+mod kitchen;
+mod rabbitmq;
+mod reader;
+mod secret;
+mod source;
+mod staff;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod yaml;
+
+use std::path::PathBuf;
+
+pub use database::DatabaseConfig;
+pub use error::{ConfigError, Origin, Problem};
+pub use host::HostPort;
+pub use kitchen::{CookTimes, KitchenConfig};
+pub use rabbitmq::{QueueType, RabbitMqConfig};
+pub use source::{ConfigSources, DEFAULT_FILE};
+pub use staff::StaffConfig;
+pub use tls::TlsConfig;
+
+use reader::Reader;
+use source::Layers;
+
+/// Everything that is configured, complete and valid.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// PostgreSQL.
+    pub database: DatabaseConfig,
+    /// RabbitMQ.
+    pub rabbitmq: RabbitMqConfig,
+    /// The kitchen's times.
+    pub kitchen: KitchenConfig,
+    /// The staff's access.
+    pub staff: StaffConfig,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads and checks all sources.
+    ///
+    /// # Errors
+    /// Every problem that was found, each with its key and the file and line (or variable, or flag) where it stands.
+    pub fn load(sources: &ConfigSources) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let layers = Layers::gather(sources, &mut problems)?;
+        let file = layers.file.clone();
+        let mut reader = Reader::new(layers, problems);
+        let config = Self {
+            database: DatabaseConfig::read(&mut reader),
+            rabbitmq: RabbitMqConfig::read(&mut reader),
+            kitchen: KitchenConfig::read(&mut reader),
+            staff: StaffConfig::read(&mut reader),
+            file,
+        };
+        match ConfigError::from_problems(reader.into_problems()) {
+            Some(error) => Err(error),
+            None => Ok(config),
+        }
+    }
+}

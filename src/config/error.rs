@@ -1,0 +1,129 @@
+//! What is wrong with a configuration: every problem with its key and the place where it was written.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A line of the configuration file; no line when the file as a whole is meant.
+    File {
+        /// The file as it was named to us.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: Option<usize>,
+    },
+    /// An environment variable of this name.
+    Environment(String),
+    /// A command-line flag of this name, with its dashes.
+    Flag(String),
+    /// Nobody: the built-in default.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line: None } => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Flag(name) => f.write_str(name),
+            Self::Default => f.write_str("built-in default"),
+        }
+    }
+}
+
+/// One thing that is wrong; prints as one line, `config.yaml:3: database.prot: unknown key (did you mean "port"?)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub(super) origin: Origin,
+    pub(super) key: Option<String>,
+    pub(super) message: String,
+}
+
+impl Problem {
+    /// Where it was written.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The full path of the key (`database.port`), where one is concerned.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// What is wrong and what is expected; never holds the value of a password.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{}: {key}: {}", self.origin, self.message),
+            None => write!(f, "{}: {}", self.origin, self.message),
+        }
+    }
+}
+
+/// An unusable configuration (exit code 78). Prints one line per problem; there is at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    first: Problem,
+    rest: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// The error for these problems, or `None` where there are none.
+    pub(super) fn from_problems(mut problems: Vec<Problem>) -> Option<Self> {
+        problems.sort_by_key(|problem| match problem.origin {
+            Origin::File { line, .. } => line.unwrap_or(0),
+            _ => usize::MAX,
+        });
+        let mut problems = problems.into_iter();
+        let first = problems.next()?;
+        Some(Self { first, rest: problems.collect() })
+    }
+
+    /// Every problem: those of the file in its order, then the others.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// The key of the first problem.
+    pub fn key(&self) -> Option<&str> {
+        self.first.key()
+    }
+
+    /// The file of the first problem, when it is in a file.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.first.origin {
+            Origin::File { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The line of the first problem, counted from 1.
+    pub fn line(&self) -> Option<usize> {
+        match self.first.origin {
+            Origin::File { line, .. } => line,
+            _ => None,
+        }
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(first: Problem) -> Self {
+        Self { first, rest: Vec::new() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        self.rest.iter().try_for_each(|problem| write!(f, "\n{problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}

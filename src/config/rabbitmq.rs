@@ -1,0 +1,83 @@
+//! `rabbitmq:` the message broker.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::host::HostPort;
+use super::keys::Key;
+use super::reader::Reader;
+use super::tls::TlsConfig;
+
+pub(super) const KEYS: &[Key] = &[
+    Key::list("rabbitmq.host"),
+    Key::single("rabbitmq.port"),
+    Key::single("rabbitmq.user"),
+    Key::single("rabbitmq.password"),
+    Key::single("rabbitmq.password_file"),
+    Key::single("rabbitmq.vhost"),
+    Key::single("rabbitmq.queue_type"),
+    Key::single("rabbitmq.tls"),
+    Key::single("rabbitmq.tls.enabled"),
+    Key::single("rabbitmq.tls.ca_file"),
+    Key::single("rabbitmq.connect_timeout_seconds"),
+    Key::single("rabbitmq.confirm_timeout_seconds"),
+    Key::single("rabbitmq.heartbeat_seconds"),
+];
+
+/// How the broker keeps its queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueType {
+    /// On one node, with strict priorities.
+    Classic,
+    /// Replicated over the nodes of a cluster.
+    Quorum,
+}
+
+/// How RabbitMQ is reached.
+#[derive(Debug, Clone)]
+pub struct RabbitMqConfig {
+    /// The nodes to try, in order; never empty.
+    pub hosts: Vec<HostPort>,
+    /// The user to log in as.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The virtual host.
+    pub vhost: String,
+    /// The kind of queue that is declared.
+    pub queue_type: QueueType,
+    /// TLS, where it is on; the default port is then 5671.
+    pub tls: Option<TlsConfig>,
+    /// How long one attempt to connect may take, log-in included.
+    pub connect_timeout: Duration,
+    /// How long a published message may wait for its confirm before the connection counts as lost.
+    pub confirm_timeout: Duration,
+    /// The heartbeat asked for, in seconds, 2 to 3600: a silent connection is noticed after two of them.
+    pub heartbeat_seconds: u16,
+}
+
+impl RabbitMqConfig {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let tls = reader.tls("rabbitmq");
+        let default_port = if tls.is_some() { 5671 } else { 5672 };
+        let port = reader.number("rabbitmq.port", 1..=u16::MAX).unwrap_or(default_port);
+        let localhost = || vec![HostPort { host: "localhost".to_owned(), port }];
+        let kinds = [("classic", QueueType::Classic), ("quorum", QueueType::Quorum)];
+        Self {
+            hosts: reader.hosts("rabbitmq.host", port).unwrap_or_else(localhost),
+            user: reader.text("rabbitmq.user").unwrap_or_else(|| "guest".to_owned()),
+            password: reader.password("rabbitmq").unwrap_or_else(|| "guest".into()),
+            vhost: reader.text("rabbitmq.vhost").unwrap_or_else(|| "/".to_owned()),
+            queue_type: reader.one_of("rabbitmq.queue_type", &kinds).unwrap_or(QueueType::Classic),
+            tls,
+            connect_timeout: reader
+                .seconds("rabbitmq.connect_timeout_seconds", 0.1)
+                .unwrap_or(Duration::from_secs(5)),
+            confirm_timeout: reader
+                .seconds("rabbitmq.confirm_timeout_seconds", 0.1)
+                .unwrap_or(Duration::from_secs(10)),
+            heartbeat_seconds: reader.number("rabbitmq.heartbeat_seconds", 2..=3600).unwrap_or(10),
+        }
+    }
+}

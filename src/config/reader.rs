@@ -1,0 +1,235 @@
+//! Typed access to the layered settings. Every problem is noted with its key and place, and the default stands in
+//! for the value, so that one run reports all of them.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::error::{Origin, Problem};
+use super::host::HostPort;
+use super::secret;
+use super::source::{Found, Layers, Setting};
+use super::tls::TlsConfig;
+
+/// The longest time that may be configured, in seconds: a day.
+const MAX_SECONDS: f64 = 86_400.0;
+
+pub(super) struct Reader {
+    layers: Layers,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    pub(super) fn new(layers: Layers, problems: Vec<Problem>) -> Self {
+        Self { layers, problems }
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
+        self.problems.push(Problem { origin, key: Some(key.to_owned()), message: message.into() });
+    }
+
+    /// The strongest text of this key and where it stands.
+    fn found(&self, key: &str) -> Option<(String, Origin)> {
+        self.layers.strongest(&[key]).first().and_then(|(_, found)| text_of(found))
+    }
+
+    /// The text of `key` made into a value by `parse`, whose error text says what is expected.
+    fn parsed<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (text, origin) = self.found(key)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(key, origin, message);
+                None
+            }
+        }
+    }
+
+    /// A text that is not blank and has no control characters.
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        self.parsed(key, |text| match text {
+            _ if text.trim().is_empty() => Err("must not be empty".to_owned()),
+            _ if text.chars().any(char::is_control) => Err("must not contain control characters".to_owned()),
+            _ => Ok(text.to_owned()),
+        })
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn number<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        self.parsed(key, |text| {
+            let number = text.trim().parse::<T>().ok().filter(|number| range.contains(number));
+            number.ok_or_else(|| {
+                format!(
+                    "must be a whole number from {} to {}, not {}",
+                    range.start(),
+                    range.end(),
+                    shown(text)
+                )
+            })
+        })
+    }
+
+    /// A time in seconds, decimals allowed, from `min_seconds` to a day.
+    pub(super) fn seconds(&mut self, key: &str, min_seconds: f64) -> Option<Duration> {
+        self.parsed(key, |text| {
+            let seconds = text.trim().parse::<f64>().ok();
+            let seconds = seconds.filter(|seconds| (min_seconds..=MAX_SECONDS).contains(seconds));
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
+                format!(
+                    "must be a number of seconds from {min_seconds} to {MAX_SECONDS}, not {}",
+                    shown(text)
+                )
+            })
+        })
+    }
+
+    /// One of a few words.
+    pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        self.parsed(key, |text| {
+            let value = words.iter().find(|(word, _)| *word == text.trim()).map(|(_, value)| *value);
+            value.ok_or_else(|| {
+                let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                format!("must be {}, not {}", words.join(" or "), shown(text))
+            })
+        })
+    }
+
+    /// The hosts of a server, in the order in which they are tried; each with `port` unless it says its own.
+    pub(super) fn hosts(&mut self, key: &str, port: u16) -> Option<Vec<HostPort>> {
+        let items = match self.layers.strongest(&[key]).first()? {
+            (_, Found { setting: Setting::List(items), .. }) if !items.is_empty() => items.clone(),
+            (_, Found { origin, .. }) => {
+                let origin = origin.clone();
+                self.problem(key, origin, "must name at least one host");
+                return None;
+            }
+        };
+        let mut hosts = Vec::with_capacity(items.len());
+        for (text, origin) in items {
+            match HostPort::parse(&text, port) {
+                Ok(host) => hosts.push(host),
+                Err(message) => self.problem(key, origin, message),
+            }
+        }
+        Some(hosts)
+    }
+
+    /// TLS as `section.tls: true` or `section.tls: {enabled, ca_file}`; a `ca_file` alone turns it on.
+    pub(super) fn tls(&mut self, section: &str) -> Option<TlsConfig> {
+        let short = format!("{section}.tls");
+        let long = format!("{section}.tls.enabled");
+        let ca_key = format!("{section}.tls.ca_file");
+        let key = self.layers.strongest(&[&long, &short]).first().map(|(key, _)| *key);
+        let enabled = key.and_then(|key| self.parsed(key, parse_bool));
+        let ca_file = self.path(&ca_key);
+        if !enabled.unwrap_or(ca_file.is_some()) {
+            return None;
+        }
+        if let Some((path, origin)) = &ca_file
+            && let Err(error) = std::fs::File::open(path)
+        {
+            self.problem(&ca_key, origin.clone(), format!("{} can't be read: {error}", path.display()));
+        }
+        Some(TlsConfig { ca_file: ca_file.map(|(path, _)| path) })
+    }
+
+    /// The password of `section`: `password` or the content of `password_file`, whichever the strongest source has.
+    pub(super) fn password(&mut self, section: &str) -> Option<SecretString> {
+        let plain_key = format!("{section}.password");
+        let file_key = format!("{section}.password_file");
+        let given: Vec<&str> =
+            self.layers.strongest(&[&plain_key, &file_key]).into_iter().map(|(key, _)| key).collect();
+        match given[..] {
+            [] => None,
+            [only] if only == file_key => self.secret_file(&file_key),
+            [_] => self
+                .parsed(&plain_key, |text| match text {
+                    _ if text.contains('\0') => Err("must not contain a NUL character".to_owned()),
+                    _ => Ok(text.to_owned()),
+                })
+                .map(SecretString::from),
+            _ => {
+                if let Some((_, origin)) = self.found(&file_key) {
+                    self.problem(&file_key, origin, "password and password_file can't both be given");
+                }
+                None
+            }
+        }
+    }
+
+    /// The content of the file that `key` names, which must not be empty.
+    pub(super) fn secret_file(&mut self, key: &str) -> Option<SecretString> {
+        let (path, origin) = self.path(key)?;
+        match secret::read_file(&path) {
+            Ok(secret) => Some(secret),
+            Err(message) => {
+                self.problem(key, origin, message);
+                None
+            }
+        }
+    }
+
+    /// The path that `key` names: relative to the file in which it stands, `$CREDENTIALS_DIRECTORY` filled in.
+    fn path(&mut self, key: &str) -> Option<(PathBuf, Origin)> {
+        let (text, origin) = self.found(key)?;
+        match resolve(&text, &origin, self.layers.credentials.as_deref()) {
+            Ok(path) => Some((path, origin)),
+            Err(message) => {
+                self.problem(key, origin, message);
+                None
+            }
+        }
+    }
+}
+
+fn text_of(found: &Found) -> Option<(String, Origin)> {
+    match &found.setting {
+        Setting::Text(text) => Some((text.clone(), found.origin.clone())),
+        Setting::List(_) => None,
+    }
+}
+
+fn resolve(text: &str, origin: &Origin, credentials: Option<&Path>) -> Result<PathBuf, String> {
+    if text.trim().is_empty() {
+        return Err("must name a file".to_owned());
+    }
+    let credential = ["${CREDENTIALS_DIRECTORY}/", "$CREDENTIALS_DIRECTORY/"]
+        .iter()
+        .find_map(|variable| text.strip_prefix(variable));
+    if let Some(name) = credential {
+        let folder = credentials.ok_or(
+            "CREDENTIALS_DIRECTORY is not set; systemd sets it for a unit with LoadCredential= or SetCredential=",
+        )?;
+        return Ok(folder.join(name));
+    }
+    let folder = match origin {
+        Origin::File { path, .. } => path.parent(),
+        _ => None,
+    };
+    Ok(folder.map_or_else(|| PathBuf::from(text), |folder| folder.join(text)))
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("must be true or false, not {}", shown(text))),
+    }
+}
+
+/// A refused value as a message may show it: short, in quotes, control characters escaped.
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    format!("{short:?}")
+}

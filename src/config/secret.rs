@@ -1,0 +1,29 @@
+//! Secrets that stand in files of their own.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::source::read_bounded;
+
+/// A password or token is a line; more is the wrong file.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// The content of a secret file without its one final line end.
+///
+/// The error says what is wrong with the file, and nothing of its content.
+pub(super) fn read_file(path: &Path) -> Result<SecretString, String> {
+    let name = path.display();
+    let bytes =
+        read_bounded(path, MAX_SECRET_BYTES).map_err(|error| format!("{name} can't be read: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    if secret.is_empty() {
+        return Err(format!("{name} is empty"));
+    }
+    if secret.contains('\0') {
+        return Err(format!("{name} contains a NUL character"));
+    }
+    Ok(secret.into())
+}

@@ -1,0 +1,291 @@
+//! Where settings come from: flags over the environment over the file, each with its place kept for the messages.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigError, Origin, Problem};
+use super::keys::{self, Key};
+use super::yaml::{self, Entry, Value};
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "config.yaml";
+
+/// A configuration file is a page; more is a mistake such as the wrong file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What a configuration is made from. Everything is passed in, so that loading can be tried without touching the
+/// process: [`ConfigSources::from_process`] fills it with the real environment.
+#[derive(Default)]
+pub struct ConfigSources {
+    /// The file that was asked for: it must exist.
+    pub file: Option<PathBuf>,
+    /// The file that is used when it exists and no other was asked for.
+    pub default_file: Option<PathBuf>,
+    /// The environment. No value of it is ever printed.
+    pub env: Vec<(OsString, OsString)>,
+    pub(super) overrides: Vec<(String, Found)>,
+}
+
+impl ConfigSources {
+    /// The given file (the value of `--config`), else `./config.yaml` where it exists, under this process'
+    /// environment.
+    pub fn from_process(file: Option<PathBuf>) -> Self {
+        let default_file = Some(PathBuf::from(DEFAULT_FILE));
+        Self { file, default_file, env: std::env::vars_os().collect(), overrides: Vec::new() }
+    }
+
+    /// Only these environment variables, and no file.
+    pub fn from_env<K: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (K, V)>) -> Self {
+        let env = vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { env, ..Self::default() }
+    }
+
+    /// Sets `key` (`kitchen.cook_seconds.dine_in`) from a command-line flag (`--cook-seconds`), which beats
+    /// everything else. A key that does not exist is reported by [`super::Config::load`].
+    #[must_use]
+    pub fn with_flag(mut self, key: &str, flag: &str, value: impl Into<String>) -> Self {
+        let setting = Setting::Text(value.into());
+        self.overrides.push((key.to_owned(), Found { setting, origin: Origin::Flag(flag.to_owned()) }));
+        self
+    }
+}
+
+impl std::fmt::Debug for ConfigSources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The environment and the flags may hold passwords.
+        f.debug_struct("ConfigSources")
+            .field("file", &self.file)
+            .field("default_file", &self.default_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A setting as it was written. No `Debug`: it may be a password.
+pub(super) enum Setting {
+    Text(String),
+    List(Vec<(String, Origin)>),
+}
+
+/// A setting and where it was written.
+pub(super) struct Found {
+    pub(super) setting: Setting,
+    pub(super) origin: Origin,
+}
+
+/// The settings of one source by their key.
+type Layer = HashMap<&'static str, Found>;
+
+/// All sources, the strongest first.
+pub(super) struct Layers {
+    layers: Vec<Layer>,
+    /// The file that was read, if any.
+    pub(super) file: Option<PathBuf>,
+    /// systemd's folder of credentials (`LoadCredential=`).
+    pub(super) credentials: Option<PathBuf>,
+}
+
+impl Layers {
+    /// Gathers all sources; what is wrong in their shape goes to `problems`.
+    ///
+    /// # Errors
+    /// A file that can't be read or is not YAML: nothing more can be said about it then.
+    pub(super) fn gather(sources: &ConfigSources, problems: &mut Vec<Problem>) -> Result<Self, ConfigError> {
+        let file = match (&sources.file, &sources.default_file) {
+            (Some(file), _) => Some(file.clone()),
+            (None, Some(file)) if file.exists() => Some(file.clone()),
+            _ => None,
+        };
+        let from_file =
+            file.as_deref().map(|path| file_layer(path, problems)).transpose()?.unwrap_or_default();
+        let from_env = env_layer(&sources.env, problems);
+        let from_flags = flag_layer(&sources.overrides, problems);
+        let credentials = sources.env.iter().find(|(name, _)| name == "CREDENTIALS_DIRECTORY");
+        Ok(Self {
+            layers: vec![from_flags, from_env, from_file],
+            file,
+            credentials: credentials.map(|(_, folder)| PathBuf::from(folder)),
+        })
+    }
+
+    /// The strongest source that has any of these keys, with all of them that it has, in the order asked for.
+    pub(super) fn strongest(&self, keys: &[&str]) -> Vec<(&'static str, &Found)> {
+        self.layers
+            .iter()
+            .map(|layer| keys.iter().filter_map(|key| layer.get_key_value(*key)).collect::<Vec<_>>())
+            .find(|found| !found.is_empty())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, found)| (*key, found))
+            .collect()
+    }
+}
+
+fn flag_layer(overrides: &[(String, Found)], problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::new();
+    for (path, found) in overrides {
+        let (Some(key), Setting::Text(text)) = (keys::find(path), &found.setting) else {
+            problems.push(Problem {
+                origin: found.origin.clone(),
+                key: Some(path.clone()),
+                message: "unknown key".to_owned(),
+            });
+            continue;
+        };
+        layer.insert(
+            key.path,
+            Found { setting: from_line(key, text, &found.origin), origin: found.origin.clone() },
+        );
+    }
+    layer
+}
+
+fn env_layer(env: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> Layer {
+    let names: HashMap<String, &Key> = keys::all().map(|key| (key.env_name(), key)).collect();
+    let mut layer = Layer::new();
+    for (name, value) in env {
+        let Some(name) = name.to_str() else { continue };
+        let origin = Origin::Environment(name.to_owned());
+        match (names.get(name), value.to_str()) {
+            (Some(key), Some(text)) => {
+                layer.insert(key.path, Found { setting: from_line(key, text, &origin), origin });
+            }
+            (Some(key), None) => problems.push(Problem {
+                origin,
+                key: Some(key.path.to_owned()),
+                message: "must be UTF-8 text".to_owned(),
+            }),
+            (None, _) if keys::is_section_variable(name) => problems.push(Problem {
+                origin,
+                key: None,
+                message: format!(
+                    "no setting has this name{}",
+                    keys::suggestion(name, names.keys().map(String::as_str))
+                ),
+            }),
+            (None, _) => {}
+        }
+    }
+    layer
+}
+
+/// A value that comes as one line: a list is separated by commas.
+fn from_line(key: &Key, text: &str, origin: &Origin) -> Setting {
+    if key.list {
+        Setting::List(text.split(',').map(|item| (item.trim().to_owned(), origin.clone())).collect())
+    } else {
+        Setting::Text(text.to_owned())
+    }
+}
+
+fn file_layer(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigError> {
+    let problem = |line: Option<usize>, key: Option<String>, message: String| Problem {
+        origin: Origin::File { path: path.to_owned(), line },
+        key,
+        message,
+    };
+    let bytes = read_bounded(path, MAX_FILE_BYTES)
+        .map_err(|error| problem(None, None, format!("the configuration file can't be read: {error}")))?;
+    let root = yaml::parse(&bytes).map_err(|error| problem(Some(error.line), error.key, error.message))?;
+    let mut file = FileReader { path, layer: Layer::new(), problems };
+    match &root.value {
+        Value::Mapping(entries) => file.mapping("", entries),
+        Value::Empty | Value::Null => {}
+        Value::Text(_) | Value::List(_) => {
+            return Err(problem(Some(root.line), None, must_be_mapping("")).into());
+        }
+    }
+    Ok(file.layer)
+}
+
+/// Reads a whole file of at most so many bytes.
+pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(std::io::Error::other("it is a folder"));
+    }
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(std::io::Error::other(format!("it is larger than {max_bytes} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Flattens the tree of a file into settings by their key.
+struct FileReader<'a> {
+    path: &'a Path,
+    layer: Layer,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl FileReader<'_> {
+    fn mapping(&mut self, parent: &str, entries: &[Entry]) {
+        for entry in entries {
+            let path = match parent {
+                "" => shown_key(&entry.key).to_owned(),
+                _ => format!("{parent}.{}", shown_key(&entry.key)),
+            };
+            let known = keys::children(parent);
+            if !known.contains(&entry.key.as_str()) {
+                let suggestion = keys::suggestion(&entry.key, known.iter().copied());
+                self.problem(entry.line, &path, format!("unknown key{suggestion}"));
+                continue;
+            }
+            let has_children = !keys::children(&path).is_empty();
+            match (&entry.node.value, keys::find(&path)) {
+                (Value::Null, _) => {}
+                (Value::Mapping(entries), _) if has_children => self.mapping(&path, entries),
+                (Value::Empty, None) => {}
+                (_, None) => self.problem(entry.node.line, &path, must_be_mapping(&path)),
+                (_, Some(key)) => self.leaf(key, entry),
+            }
+        }
+    }
+
+    fn leaf(&mut self, key: &'static Key, entry: &Entry) {
+        let line = entry.node.line;
+        let setting = match &entry.node.value {
+            Value::Text(text) if key.list => Setting::List(vec![(text.clone(), self.origin(line))]),
+            Value::Text(text) => Setting::Text(text.clone()),
+            Value::List(items) if key.list => {
+                let texts = items.iter().map(|item| match &item.value {
+                    Value::Text(text) => Some((text.clone(), self.origin(item.line))),
+                    _ => None,
+                });
+                match texts.collect::<Option<Vec<_>>>() {
+                    Some(texts) => Setting::List(texts),
+                    None => {
+                        return self.problem(line, key.path, "must be a list of single values".to_owned());
+                    }
+                }
+            }
+            Value::Empty => {
+                let message =
+                    "has no value (leave the key out for the default, write \"\" for an empty text)";
+                return self.problem(entry.line, key.path, message.to_owned());
+            }
+            _ => return self.problem(line, key.path, "must be a single value".to_owned()),
+        };
+        self.layer.insert(key.path, Found { setting, origin: self.origin(line) });
+    }
+
+    fn origin(&self, line: usize) -> Origin {
+        Origin::File { path: self.path.to_owned(), line: Some(line) }
+    }
+
+    fn problem(&mut self, line: usize, key: &str, message: String) {
+        self.problems.push(Problem { origin: self.origin(line), key: Some(key.to_owned()), message });
+    }
+}
+
+fn must_be_mapping(path: &str) -> String {
+    format!("must be a mapping with the keys {}", keys::children(path).join(", "))
+}
+
+/// A key as it may be shown: what does not look like a key may be a password that lost its colon.
+pub(super) fn shown_key(key: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.len() <= 40 && key.chars().all(is_plain) { key } else { "(not a key)" }
+}

@@ -1,0 +1,358 @@
+//! Loading as a whole: files in a temporary folder, the environment passed in.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+
+const ORIGINAL: &str = "\
+database:
+  host: localhost
+  port: 5432
+  user: restaurant_user
+  password: restaurant_pass
+  database: restaurant_db
+rabbitmq:
+  host: localhost
+  port: 5672
+  user: guest
+  password: guest
+";
+
+/// A folder with a `config.yaml` of this content, and the sources that name it.
+struct Case {
+    folder: TempDir,
+    sources: ConfigSources,
+}
+
+impl Case {
+    fn new(content: impl AsRef<[u8]>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, content).unwrap();
+        Self { folder, sources: ConfigSources { file: Some(file), ..ConfigSources::default() } }
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.sources.env.push((name.into(), value.into()));
+        self
+    }
+
+    fn file(self, name: &str, content: &str) -> Self {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+        self
+    }
+
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.sources)
+    }
+
+    fn error(&self) -> String {
+        let folder = format!("{}/", self.folder.path().display());
+        self.load().unwrap_err().to_string().replace(&folder, "")
+    }
+}
+
+fn error_of(content: &str) -> String {
+    Case::new(content).error()
+}
+
+fn assert_is_default(config: &Config) {
+    let database = &config.database;
+    assert_eq!(database.hosts, [HostPort { host: "localhost".into(), port: 5432 }]);
+    assert_eq!((&*database.user, &*database.database), ("restaurant_user", "restaurant_db"));
+    assert_eq!(database.password.expose_secret(), "restaurant_pass");
+    assert!(database.tls.is_none());
+    let rabbitmq = &config.rabbitmq;
+    assert_eq!(rabbitmq.hosts, [HostPort { host: "localhost".into(), port: 5672 }]);
+    assert_eq!((&*rabbitmq.user, rabbitmq.password.expose_secret()), ("guest", "guest"));
+    assert_eq!((&*rabbitmq.vhost, rabbitmq.queue_type), ("/", QueueType::Classic));
+    let seconds = Duration::from_secs;
+    let times = CookTimes { dine_in: seconds(8), takeout: seconds(10), delivery: seconds(12) };
+    assert_eq!(config.kitchen.cook_times, times);
+    assert!(config.staff.token.is_none());
+}
+
+#[test]
+fn the_originals_file_and_an_empty_one_and_none_at_all_are_the_defaults() {
+    for content in [ORIGINAL, "", "# nothing\n", "---\n", "database:\nrabbitmq:\nkitchen: ~\n", "{}"] {
+        assert_is_default(&Case::new(content).load().unwrap());
+    }
+    assert_is_default(&Config::load(&ConfigSources::default()).unwrap());
+    assert_is_default(&Case::new(format!("\u{feff}{ORIGINAL}").replace('\n', "\r\n")).load().unwrap());
+}
+
+#[test]
+fn the_default_file_is_used_where_it_exists_and_a_named_one_must_exist() {
+    let case = Case::new("database: {user: from_file}");
+    let default_file = case.sources.file.clone();
+    let sources = ConfigSources { default_file: default_file.clone(), ..ConfigSources::default() };
+    let config = Config::load(&sources).unwrap();
+    assert_eq!((config.database.user.as_str(), config.file), ("from_file", default_file));
+
+    let missing = Some(case.folder.path().join("nothing.yaml"));
+    let sources = ConfigSources { default_file: missing.clone(), ..ConfigSources::default() };
+    assert_is_default(&Config::load(&sources).unwrap());
+    let error =
+        Config::load(&ConfigSources { file: missing.clone(), ..ConfigSources::default() }).unwrap_err();
+    assert_eq!((error.file(), error.line()), (missing.as_deref(), None));
+    assert!(error.to_string().contains("nothing.yaml: the configuration file can't be read: No such file"));
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file() {
+    let case = Case::new("kitchen: {cook_seconds: {dine_in: 1, takeout: 2, delivery: 3.25}}")
+        .env("RESTAURANT_KITCHEN_COOK_SECONDS_DINE_IN", "4")
+        .env("RESTAURANT_KITCHEN_COOK_SECONDS_TAKEOUT", "0");
+    let sources =
+        ConfigSources { file: case.sources.file.clone(), env: case.sources.env, ..Default::default() }
+            .with_flag("kitchen.cook_seconds.dine_in", "--cook-seconds", "0.5");
+    let times = Config::load(&sources).unwrap().kitchen.cook_times;
+    let millis = Duration::from_millis;
+    assert_eq!((times.dine_in, times.takeout, times.delivery), (millis(500), millis(0), millis(3250)));
+
+    let sources = sources.with_flag("kitchen.cook_seconds.takeout", "--cook-seconds", "-1");
+    let error = Config::load(&sources).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--cook-seconds: kitchen.cook_seconds.takeout: must be a number of seconds from 0 to 86400, not \"-1\""
+    );
+}
+
+#[test]
+fn every_key_can_be_given_by_the_environment() {
+    let case = Case::new("")
+        .file("ca.pem", "")
+        .env("RESTAURANT_DATABASE_HOST", "db1, db2:6000")
+        .env("RESTAURANT_DATABASE_PORT", "5433")
+        .env("RESTAURANT_DATABASE_TLS", "true")
+        .env("RESTAURANT_RABBITMQ_VHOST", "kitchen")
+        .env("RESTAURANT_RABBITMQ_QUEUE_TYPE", "quorum")
+        .env("RESTAURANT_RABBITMQ_TLS_ENABLED", "yes")
+        // Flags have their own variables, which are none of our business.
+        .env("RESTAURANT_PORT", "x")
+        .env("RESTAURANT_LOG_LEVEL", "x");
+    let config = case.load().unwrap();
+    let hosts: Vec<_> = config.database.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["db1:5433", "db2:6000"]);
+    assert_eq!(config.database.tls, Some(TlsConfig::default()));
+    assert_eq!((&*config.rabbitmq.vhost, config.rabbitmq.queue_type), ("kitchen", QueueType::Quorum));
+    assert_eq!(config.rabbitmq.hosts[0].port, 5671, "the TLS port is the default with TLS");
+}
+
+#[test]
+fn an_unknown_variable_of_a_section_is_named() {
+    let case = Case::new("").env("RESTAURANT_DATABASE_HOTS", "hunter2");
+    assert_eq!(
+        case.error(),
+        "environment variable RESTAURANT_DATABASE_HOTS: no setting has this name \
+         (did you mean \"RESTAURANT_DATABASE_HOST\"?)"
+    );
+}
+
+#[test]
+fn hosts_may_be_lists() {
+    let config = Case::new("database:\n  port: 5433\n  host:\n    - a\n    - b:7\nrabbitmq: {host: [::1]}")
+        .load()
+        .unwrap();
+    let hosts: Vec<_> = config.database.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["a:5433", "b:7"]);
+    assert_eq!(config.rabbitmq.hosts[0].to_string(), "[::1]:5672");
+    assert_eq!(
+        error_of("database:\n  host:\n    - a\n    - ''\n"),
+        "config.yaml:4: database.host: must not be empty"
+    );
+    assert_eq!(
+        error_of("database:\n  host: []"),
+        "config.yaml:2: database.host: must name at least one host"
+    );
+    assert_eq!(error_of("database: {user: [a]}"), "config.yaml:1: database.user: must be a single value");
+}
+
+#[test]
+fn unknown_keys_are_named_with_their_path_file_line_and_a_suggestion() {
+    for (content, expected) in [
+        ("database:\n  hots: x", "config.yaml:2: database.hots: unknown key (did you mean \"host\"?)"),
+        ("\ndatabse:\n  host: x", "config.yaml:2: databse: unknown key (did you mean \"database\"?)"),
+        (
+            "kitchen:\n  cook_seconds:\n    dinein: 3",
+            "config.yaml:3: kitchen.cook_seconds.dinein: unknown key (did you mean \"dine_in\"?)",
+        ),
+        ("colour: red", "config.yaml:1: colour: unknown key"),
+        ("rabbitmq:\n  tls: {ca: x}", "config.yaml:2: rabbitmq.tls.ca: unknown key"),
+    ] {
+        assert_eq!(error_of(content), expected);
+    }
+    let case = Case::new("database:\n  hots: x");
+    let error = case.load().unwrap_err();
+    assert_eq!((error.key(), error.line()), (Some("database.hots"), Some(2)));
+    assert_eq!(error.file(), case.sources.file.as_deref());
+}
+
+#[test]
+fn all_problems_are_listed_in_the_order_of_the_file() {
+    let case = Case::new("database:\n  port: 0\n  hots: x\nrabbitmq:\n  queue_type: fast\n")
+        .env("RESTAURANT_KITCHEN_STOP_SECONDS", "soon");
+    assert_eq!(
+        case.error(),
+        "config.yaml:2: database.port: must be a whole number from 1 to 65535, not \"0\"\n\
+         config.yaml:3: database.hots: unknown key (did you mean \"host\"?)\n\
+         config.yaml:5: rabbitmq.queue_type: must be classic or quorum, not \"fast\"\n\
+         environment variable RESTAURANT_KITCHEN_STOP_SECONDS: kitchen.stop_seconds: \
+         must be a number of seconds from 0 to 86400, not \"soon\""
+    );
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    for (content, expected) in [
+        ("database: {port: 65536}", "database.port: must be a whole number from 1 to 65535"),
+        ("database: {port: 54.5}", "database.port: must be a whole number"),
+        ("database: {port: }", "database.port: has no value"),
+        ("database: {user: ' '}", "database.user: must not be empty"),
+        ("database: {user: {a: b}}", "database.user: must be a single value"),
+        ("database: localhost", "database: must be a mapping with the keys host, port, user"),
+        ("- a", "config.yaml:1: must be a mapping with the keys database, rabbitmq, kitchen, staff"),
+        ("kitchen: {cook_seconds: 5}", "kitchen.cook_seconds: must be a mapping with the keys dine_in"),
+        ("kitchen: {cook_seconds: {takeout: .nan}}", "must be a number of seconds from 0 to 86400"),
+        ("kitchen: {cook_seconds: {takeout: 86401}}", "must be a number of seconds from 0 to 86400"),
+        ("kitchen: {cook_seconds: {takeout: 1e400}}", "must be a number of seconds from 0 to 86400"),
+        ("rabbitmq: {tls: maybe}", "rabbitmq.tls: must be true or false"),
+        (
+            "rabbitmq: {heartbeat_seconds: 1}",
+            "rabbitmq.heartbeat_seconds: must be a whole number from 2 to 3600",
+        ),
+        ("rabbitmq: {tls: {ca_file: no.pem}}", "rabbitmq.tls.ca_file: no.pem can't be read: No such file"),
+    ] {
+        let error = error_of(content);
+        assert!(error.contains(expected) && !error.contains('\n'), "{content}\n{error}");
+    }
+}
+
+#[test]
+fn scalars_are_taken_as_the_text_that_is_written() {
+    for (written, expected) in [
+        ("0123", "0123"),
+        ("yes", "yes"),
+        ("1e3", "1e3"),
+        ("0x1F", "0x1F"),
+        ("'12 '", "12 "),
+        ("\"null\"", "null"),
+    ] {
+        let config =
+            Case::new(format!("database:\n  user: {written}\n  password: {written}\n")).load().unwrap();
+        assert_eq!(config.database.user, expected);
+        assert_eq!(config.database.password.expose_secret(), expected);
+    }
+}
+
+#[test]
+fn what_is_not_a_plain_yaml_file_is_refused_with_the_line() {
+    for (content, expected) in [
+        (
+            "database:\n\thost: x\n".as_bytes(),
+            "config.yaml:2: not valid YAML: a tab in the indentation; use spaces",
+        ),
+        (b"database:\n  user: \xff\n", "config.yaml:2: the file is not UTF-8 text"),
+        (b"\xff\xfed\0", "config.yaml:1: the file is UTF-16; save it as UTF-8"),
+        (b"database: {\n", "config.yaml:1: not valid YAML"),
+        (b"database:\n  port: 1\n  port: 2\n", "config.yaml:3: database.port: this key is already on line 2"),
+        (
+            b"database: {}\nstaff: {}\ndatabase: {}\n",
+            "config.yaml:3: database: this key is already on line 1",
+        ),
+        (b"database: {}\n---\nstaff: {}\n", "config.yaml:2: only one YAML document is expected"),
+        (b"database: {password: *hunter2}\n", "config.yaml:1: YAML aliases (*name) are not supported here"),
+        (b"database: {password: &hunter2 x}\n", "config.yaml:1: YAML anchors (&name) are not supported here"),
+        (b"database: {password: !hunter2 x}\n", "config.yaml:1: YAML tags are not supported here"),
+        (b"database: {password: @hunter2}\n", "config.yaml:1: not valid YAML: an unexpected character"),
+        (b"database: {password: \"hunter2}\n", "not valid YAML"),
+        (b"database: {password:hunter2}\n", "config.yaml:1: database.(not a key): unknown key"),
+        (b"database:\n  password:hunter2\n", "config.yaml:2: database: must be a mapping"),
+        (b"database:\n  password: a\n  hunter2\n  b: hunter2", "not valid YAML"),
+        (b"{{hunter2: x}: y}", "a key must be a plain word"),
+    ] {
+        let error = Case::new(content).error();
+        let text = String::from_utf8_lossy(content);
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn deep_nesting_and_huge_files_are_refused() {
+    assert!(error_of(&format!("{}{}", "[".repeat(50), "]".repeat(50))).contains("nested too deeply"));
+    assert!(error_of(&"# much\n".repeat(200_000)).contains("larger than 1048576 bytes"));
+}
+
+#[test]
+fn a_password_file_is_read_next_to_the_configuration_without_its_last_line_end() {
+    for (content, expected) in [("secret\n", "secret"), ("secret\r\n", "secret"), (" a b \n\n", " a b \n")] {
+        let config = Case::new("database: {password_file: pw}").file("pw", content).load().unwrap();
+        assert_eq!(config.database.password.expose_secret(), expected);
+    }
+    for content in ["", "\n", "a\0b"] {
+        let error = Case::new("\ndatabase: {password_file: pw}").file("pw", content).error();
+        assert!(error.starts_with("config.yaml:2: database.password_file: pw "), "{error}");
+    }
+    assert_eq!(
+        error_of("rabbitmq:\n  password_file: missing"),
+        "config.yaml:2: rabbitmq.password_file: missing can't be read: No such file or directory (os error 2)"
+    );
+    assert!(error_of("rabbitmq: {password_file: .}").contains("it is a folder"));
+}
+
+#[test]
+fn credentials_of_systemd_are_found() {
+    let credentials = TempDir::new().unwrap();
+    std::fs::write(credentials.path().join("db"), "from systemd\n").unwrap();
+    for written in ["${CREDENTIALS_DIRECTORY}/db", "$CREDENTIALS_DIRECTORY/db"] {
+        let case = Case::new(format!("database: {{password_file: \"{written}\"}}"));
+        assert!(case.error().contains("CREDENTIALS_DIRECTORY is not set"));
+        let case = case.env("CREDENTIALS_DIRECTORY", credentials.path().to_str().unwrap());
+        assert_eq!(case.load().unwrap().database.password.expose_secret(), "from systemd");
+    }
+}
+
+#[test]
+fn password_and_password_file_exclude_each_other_only_within_one_source() {
+    let both = Case::new("database:\n  password: x\n  password_file: pw\n").file("pw", "y");
+    let expected = "config.yaml:3: database.password_file: password and password_file can't both be given";
+    assert_eq!(both.error(), expected);
+    let config = both.env("RESTAURANT_DATABASE_PASSWORD", "from env").load().unwrap();
+    assert_eq!(config.database.password.expose_secret(), "from env");
+
+    let case = Case::new("database: {password: x}").file("pw", "from file");
+    let path = case.folder.path().join("pw");
+    let config = case.env("RESTAURANT_DATABASE_PASSWORD_FILE", path.to_str().unwrap()).load().unwrap();
+    assert_eq!(config.database.password.expose_secret(), "from file");
+}
+
+#[test]
+fn tls_is_a_switch_or_a_mapping() {
+    let ca_file = |config: Config| config.database.tls.map(|tls| tls.ca_file.is_some());
+    for (content, expected) in [
+        ("database: {tls: false}", None),
+        ("database: {tls: true}", Some(false)),
+        ("database: {tls: {enabled: true}}", Some(false)),
+        ("database: {tls: {ca_file: ca.pem}}", Some(true)),
+        ("database: {tls: {enabled: no, ca_file: ca.pem}}", None),
+    ] {
+        let config = Case::new(content).file("ca.pem", "").load().unwrap();
+        assert_eq!(ca_file(config), expected, "{content}");
+    }
+}
+
+#[test]
+fn no_password_shows_in_debug_output() {
+    let case =
+        Case::new("database: {password: hunter2}\nrabbitmq: {password: hunter2}\nstaff: {token_file: t}")
+            .file("t", "hunter2")
+            .env("RESTAURANT_X", "hunter2");
+    let config = case.load().unwrap();
+    assert_eq!(config.staff.token.as_ref().map(ExposeSecret::expose_secret), Some("hunter2"));
+    assert!(!format!("{config:?} {config:#?} {:?}", case.sources).contains("hunter2"));
+    assert_eq!(config.file, Some(case.folder.path().join("config.yaml")));
+}
