@@ -1,0 +1,210 @@
+//! One order in a worker's hands, from the claim to its end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::KitchenOptions;
+use crate::domain::OrderNumber;
+use crate::relay::RelayWaker;
+use crate::runtime::batcher::{BatchLimits, Batcher};
+use crate::runtime::retry::Backoff;
+use crate::store::{Claim, ClaimedOrder, Finish, Store, StoreError};
+
+/// Claims and finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
+const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1 };
+/// How often a write is tried again while PostgreSQL is away: from, to.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What a worker's tasks share.
+pub(super) struct Kitchen {
+    pub(super) options: KitchenOptions,
+    pub(super) claim: Claim,
+    pub(super) store: Store,
+    relay: RelayWaker,
+    claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
+    finishes: Batcher<Finish, Result<bool, WriteFailed>>,
+    /// How many orders are being cooked.
+    cooking: AtomicUsize,
+    /// Told when `cooking` becomes zero or leaves it.
+    pub(super) state_changed: Notify,
+    /// Cancelled when the orders in hand are to be given back.
+    pub(super) give_back: CancellationToken,
+}
+
+/// A write did not happen, or it is unknown whether it did. The reason has been logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WriteFailed {
+    /// PostgreSQL is away; it will be back.
+    Away,
+    /// It was refused.
+    Refused,
+}
+
+/// How an order left the worker's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cooked {
+    /// It is ready.
+    Ready,
+    /// Somebody else has it: this worker was thought lost.
+    Lost,
+    /// It is back on the rail.
+    GivenBack,
+}
+
+impl Kitchen {
+    pub(super) fn new(options: KitchenOptions, store: Store, relay: RelayWaker, tasks: &TaskTracker) -> Self {
+        let claim = Claim {
+            worker: options.name.clone(),
+            order_types: options.order_types.clone(),
+            cook_times: options.cook_times,
+        };
+        let claims = {
+            let (store, claim) = (store.clone(), claim.clone());
+            Batcher::start(LIMITS, tasks, move |numbers| claim_batch(store.clone(), claim.clone(), numbers))
+        };
+        let finishes = {
+            let (store, worker) = (store.clone(), options.name.clone());
+            Batcher::start(LIMITS, tasks, move |batch| finish_batch(store.clone(), worker.clone(), batch))
+        };
+        Self {
+            options,
+            claim,
+            store,
+            relay,
+            claims,
+            finishes,
+            cooking: AtomicUsize::new(0),
+            state_changed: Notify::new(),
+            give_back: CancellationToken::new(),
+        }
+    }
+
+    /// Claims one order; `None` when it is not there to be claimed.
+    pub(super) async fn claim(&self, number: OrderNumber) -> Result<Option<ClaimedOrder>, WriteFailed> {
+        self.claims.submit(number).await.unwrap_or(Err(WriteFailed::Refused))
+    }
+
+    /// Whether an order is being cooked.
+    pub(super) fn is_cooking(&self) -> bool {
+        self.cooking.load(Ordering::Relaxed) > 0
+    }
+
+    /// Cooks an order that this worker has claimed, and finishes it. It ends early when the orders in hand are to be
+    /// given back.
+    pub(super) async fn cook(&self, order: ClaimedOrder) -> Cooked {
+        let started = Instant::now();
+        let cook_time = self.options.cook_times.of(order.order_type);
+        self.relay.wake();
+        if self.cooking.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.state_changed.notify_one();
+        }
+        tracing::info!(
+            action = "order_processing_started",
+            details = %format_args!("{}, {} s{}", order.order_type, cook_time.as_secs_f64(), if order.taken_over { ", taken over" } else { "" }),
+            "cooking"
+        );
+        let held = Finish { number: order.number, attempt: order.attempt };
+        let cooked = tokio::select! {
+            biased;
+            () = tokio::time::sleep(cook_time) => self.finish(&held).await,
+            () = self.give_back.cancelled() => self.put_back(&held).await,
+        };
+        if self.cooking.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.state_changed.notify_one();
+        }
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match cooked {
+            Cooked::Ready => {
+                self.relay.wake();
+                tracing::info!(action = "order_completed", duration_ms, "the order is ready");
+            }
+            Cooked::Lost => tracing::warn!(
+                action = "order_lost",
+                duration_ms,
+                "the order was taken over by another worker; this finish is refused"
+            ),
+            Cooked::GivenBack => {
+                tracing::info!(action = "order_given_back", duration_ms, "the order is back on the rail");
+            }
+        }
+        cooked
+    }
+
+    /// Finishes until it is known how that went. While PostgreSQL is away it waits, unless everything is to be given
+    /// back: then the order is left, and taken over when this worker's heartbeat is missed.
+    async fn finish(&self, held: &Finish) -> Cooked {
+        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut unsure = false;
+        loop {
+            match self.finishes.submit(held.clone()).await.unwrap_or(Err(WriteFailed::Refused)) {
+                Ok(true) => return Cooked::Ready,
+                Ok(false) if !unsure => return Cooked::Lost,
+                // An earlier attempt may have succeeded without this side hearing of it.
+                Ok(false) => match self.store.is_finished_by(&self.options.name, held).await {
+                    Ok(true) => return Cooked::Ready,
+                    Ok(false) => return Cooked::Lost,
+                    Err(_) => {}
+                },
+                Err(WriteFailed::Away | WriteFailed::Refused) => unsure = true,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                () = self.give_back.cancelled() => return Cooked::GivenBack,
+            }
+        }
+    }
+
+    async fn put_back(&self, held: &Finish) -> Cooked {
+        match self.store.give_back_orders(&self.options.name, std::slice::from_ref(held)).await {
+            Ok(0) => Cooked::Lost,
+            Ok(_) => Cooked::GivenBack,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(action = "give_back_failed", error, "the order is taken over when the heartbeat is missed");
+                Cooked::GivenBack
+            }
+        }
+    }
+}
+
+async fn claim_batch(
+    store: Store,
+    claim: Claim,
+    numbers: Vec<OrderNumber>,
+) -> Vec<Result<Option<ClaimedOrder>, WriteFailed>> {
+    match store.claim_orders(&claim, &numbers).await {
+        Ok(claimed) => {
+            // Two messages about one order in one batch: the first gets it.
+            let mut claimed: HashMap<OrderNumber, ClaimedOrder> =
+                claimed.into_iter().map(|order| (order.number.clone(), order)).collect();
+            numbers.iter().map(|number| Ok(claimed.remove(number))).collect()
+        }
+        Err(error) => vec![Err(failed("claiming", &error)); numbers.len()],
+    }
+}
+
+async fn finish_batch(
+    store: Store,
+    worker: crate::domain::WorkerName,
+    batch: Vec<Finish>,
+) -> Vec<Result<bool, WriteFailed>> {
+    match store.finish_orders(&worker, &batch).await {
+        Ok(finished) => batch.iter().map(|held| Ok(finished.contains(&held.number))).collect(),
+        Err(error) => vec![Err(failed("finishing", &error)); batch.len()],
+    }
+}
+
+/// The store has logged its outage; everything else is logged here, once for the batch.
+fn failed(what: &str, error: &StoreError) -> WriteFailed {
+    if error.is_unavailable() {
+        return WriteFailed::Away;
+    }
+    let error: &dyn std::error::Error = error;
+    tracing::error!(action = "message_processing_failed", error, "{what} orders failed");
+    WriteFailed::Refused
+}

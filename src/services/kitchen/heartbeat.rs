@@ -1,0 +1,38 @@
+//! A worker's heartbeats: at its interval, and at once when it begins or ends cooking.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::cook::Kitchen;
+use crate::domain::WorkerState;
+use crate::store::Heartbeat;
+
+/// Beats until `stop`, or until another start of this name has taken over: then it says so by returning `true`.
+pub(super) async fn beat(kitchen: Arc<Kitchen>, session: Uuid, stop: CancellationToken) -> bool {
+    let mut interval = tokio::time::interval(kitchen.options.heartbeat_interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The registration was the first beat.
+    interval.reset();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            _ = interval.tick() => {}
+            () = kitchen.state_changed.notified() => {}
+        }
+        let state = if kitchen.is_cooking() { WorkerState::Processing } else { WorkerState::Online };
+        match kitchen.store.heartbeat(&kitchen.options.name, session, state).await {
+            Ok(Heartbeat::Alive) => {
+                tracing::debug!(action = "heartbeat_sent", details = state.as_str(), "heartbeat");
+            }
+            Ok(Heartbeat::Replaced) => return true,
+            // The store has logged its outage. A worker that is cut off goes on with what it has in hand.
+            Err(error) if error.is_unavailable() => {}
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(action = "heartbeat_failed", error, "the heartbeat was refused");
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Orders that come by message.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::cook::{Cooked, Kitchen, WriteFailed};
+use crate::broker::messages::OrderMessage;
+use crate::broker::{Broker, Delivery};
+use crate::domain::OrderNumber;
+use crate::runtime::telemetry::order_span;
+use crate::store::Refusal;
+
+/// What is to be done with a delivery.
+enum Verdict {
+    /// Its work is done, or never was this worker's.
+    Acknowledge,
+    /// Somebody else is to get it.
+    GiveBack,
+    /// Nobody can ever process it, for this reason.
+    DeadLetter(String),
+}
+
+/// Handles one delivery to its end, in one of the worker's `slots`.
+pub(super) async fn handle(
+    kitchen: Arc<Kitchen>,
+    broker: Broker,
+    slots: Arc<Semaphore>,
+    stopping: CancellationToken,
+    delivery: Delivery,
+) {
+    let number = match order_number(&delivery.body) {
+        Ok(number) => number,
+        Err(reason) => return bury(&broker, delivery, &reason).await,
+    };
+    let request_id = delivery.properties.correlation_id.clone().unwrap_or_default();
+    let span = order_span(&request_id, number.as_str());
+    let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
+    async {
+        match verdict {
+            Verdict::Acknowledge => delivery.ack().await,
+            Verdict::GiveBack => delivery.give_back().await,
+            Verdict::DeadLetter(reason) => bury(&broker, delivery, &reason).await,
+        }
+    }
+    .instrument(span)
+    .await;
+}
+
+async fn process(
+    kitchen: &Kitchen,
+    slots: &Semaphore,
+    stopping: &CancellationToken,
+    number: OrderNumber,
+) -> Verdict {
+    let slot = tokio::select! {
+        slot = slots.acquire() => slot,
+        () = stopping.cancelled() => return Verdict::GiveBack,
+    };
+    // The slots are never closed.
+    let Ok(_slot) = slot else { return Verdict::GiveBack };
+    let claimed = loop {
+        if stopping.is_cancelled() {
+            return Verdict::GiveBack;
+        }
+        match kitchen.claim(number.clone()).await {
+            Ok(claimed) => break claimed,
+            Err(WriteFailed::Away) => tokio::select! {
+                () = kitchen.store.wait_up() => {}
+                () = stopping.cancelled() => {}
+            },
+            Err(WriteFailed::Refused) => {
+                return Verdict::DeadLetter("the database refuses the claim; see the worker's log".to_owned());
+            }
+        }
+    };
+    match claimed {
+        Some(order) => match kitchen.cook(order).await {
+            Cooked::Ready | Cooked::Lost => Verdict::Acknowledge,
+            Cooked::GivenBack => Verdict::GiveBack,
+        },
+        None => refused(kitchen, &number).await,
+    }
+}
+
+/// What to do with the message of an order that was not there to be claimed.
+async fn refused(kitchen: &Kitchen, number: &OrderNumber) -> Verdict {
+    match kitchen.store.refusal(&kitchen.claim, number).await {
+        Ok(Refusal::NotWaiting { status, processed_by }) => {
+            let holder = processed_by.unwrap_or_default();
+            tracing::debug!(action = "order_not_waiting", details = %format_args!("{status} {holder}"), "nothing to do");
+            Verdict::Acknowledge
+        }
+        Ok(Refusal::Unknown) => Verdict::DeadLetter(format!("there is no order {number}")),
+        Ok(Refusal::OtherType(order_type)) => {
+            Verdict::DeadLetter(format!("order {number} is {order_type}, which this queue is not for"))
+        }
+        // PostgreSQL went away in between: the message comes again.
+        Err(_) => Verdict::GiveBack,
+    }
+}
+
+fn order_number(body: &[u8]) -> Result<OrderNumber, String> {
+    let message: OrderMessage =
+        serde_json::from_slice(body).map_err(|e| format!("the message is no order: {e}"))?;
+    OrderNumber::parse(&message.order_number).map_err(|e| format!("the message's order_number: {e}"))
+}
+
+async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
+    tracing::error!(action = "message_processing_failed", details = %reason, "the message goes to the dead letters");
+    broker.dead_letter(delivery, reason).await;
+}

@@ -1,0 +1,59 @@
+//! The kitchen worker: claims orders, cooks them, says so.
+//!
+//! An order reaches it by message or, when a message is late, held up or lost, from the rail itself. Either way the
+//! claim decides, and only the holder of the current attempt can finish the order.
+
+mod cook;
+mod heartbeat;
+mod messages;
+mod rail;
+mod run;
+
+use std::time::Duration;
+
+pub use run::run;
+
+use crate::broker::NameError;
+use crate::domain::{CookTimes, OrderType, WorkerName};
+use crate::store::StoreError;
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct KitchenOptions {
+    /// Its name; two living workers never share one.
+    pub name: WorkerName,
+    /// What it cooks.
+    pub order_types: Vec<OrderType>,
+    /// How often it says that it lives.
+    pub heartbeat_interval: Duration,
+    /// How many orders it cooks at once.
+    pub prefetch: u16,
+    /// How long each type cooks.
+    pub cook_times: CookTimes,
+    /// How long it may go on cooking after it was asked to stop; what is not done then is given back.
+    pub stop_timeout: Duration,
+    /// How long an order waits for its message before a free worker takes it from the rail.
+    pub grace: Duration,
+}
+
+/// Why a worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum KitchenError {
+    /// Its name is taken, or cannot be held.
+    #[error("worker {name} cannot start: {source}")]
+    Name {
+        /// The name.
+        name: WorkerName,
+        /// What is in the way.
+        source: NameError,
+    },
+    /// Its name was taken by another while it was cut off.
+    #[error("worker {0} stops: another worker of this name has started")]
+    Replaced(WorkerName),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queues cannot be consumed.
+    #[error("the kitchen's queues cannot be consumed: {0}")]
+    Consume(String),
+}
