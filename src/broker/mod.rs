@@ -1,1 +1,48 @@
-//! broker
+//! RabbitMQ: the only place that speaks AMQP. It moves bytes with properties; what they mean is for others.
+//!
+//! ```text
+//! Broker (handle) ── publish ──▶ publisher ── counts tags ──▶ confirms
+//!    │                              │ one channel
+//!    ├── consume ──▶ consumer ──────┤ a channel each      supervisor ── keeps one ──▶ link (a connection)
+//!    └── hold_name ─▶ name ─────────┘        ▲ channel         │ declares
+//!                                            └─────────────────┴──▶ topology
+//! ```
+//! - `handle`: what the rest of the system holds; `options` and `error`: what it says to it and hears from it.
+//! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
+//! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
+//! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
+//! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
+//! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process.
+
+mod channel;
+mod confirms;
+mod consumer;
+mod dead_letter;
+mod error;
+mod handle;
+mod link;
+mod name;
+mod options;
+mod outage;
+mod properties;
+mod publisher;
+mod supervisor;
+mod tls;
+mod topology;
+
+pub use confirms::PublishOutcome;
+pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
+pub use dead_letter::{
+    DEATH_REASON_HEADER, DeadLettered, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
+    ORIGINAL_ROUTING_KEY_HEADER,
+};
+pub use error::BrokerError;
+pub use handle::Broker;
+pub use name::{HeldName, NameError};
+pub use options::{BrokerOptions, QueueType, TlsOptions};
+pub use properties::{InvalidMessage, Outgoing, Properties};
+pub use supervisor::BrokerState;
+pub use topology::{
+    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
+    kitchen_queue, named_slot, numbered_slots, order_routing_key,
+};

@@ -1,0 +1,199 @@
+//! A delivered message and its acknowledgement, valid on the channel that it came by and nowhere else.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqprs::Deliver;
+use amqprs::channel::{BasicAckArguments, BasicNackArguments, ConsumerMessage};
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use super::super::channel::BrokerChannel;
+use super::super::properties::Properties;
+
+/// A delivery that is dropped without a word is given back after this pause, so that it does not go round quickly.
+const DROPPED_GIVE_BACK: Duration = Duration::from_secs(1);
+
+/// The channel of a consumer during one connection, with the tags that are not acknowledged on it.
+pub(super) struct Lane {
+    pub(super) channel: BrokerChannel,
+    /// Held while an acknowledgement is sent, so that a `multiple` one never meets a tag that another has settled:
+    /// the server closes a channel that acknowledges twice.
+    outstanding: Mutex<BTreeSet<u64>>,
+}
+
+impl Lane {
+    pub(super) fn new(channel: BrokerChannel) -> Self {
+        Self { channel, outstanding: Mutex::default() }
+    }
+
+    pub(super) async fn arrived(&self, tag: u64) {
+        self.outstanding.lock().await.insert(tag);
+    }
+
+    /// Acknowledges these tags with as few frames as can be. `false`: void, they come again.
+    async fn ack(&self, tags: &[u64]) -> bool {
+        let mut outstanding = self.outstanding.lock().await;
+        let wanted: HashSet<u64> = tags.iter().copied().filter(|tag| outstanding.contains(tag)).collect();
+        let prefix = outstanding.iter().take_while(|tag| wanted.contains(tag)).last().copied();
+        if let Some(last) = prefix {
+            if !self.send_ack(last, true).await {
+                return false;
+            }
+            *outstanding = outstanding.split_off(&(last + 1));
+        }
+        for tag in wanted.into_iter().filter(|tag| prefix.is_none_or(|last| *tag > last)) {
+            if !self.send_ack(tag, false).await {
+                return false;
+            }
+            outstanding.remove(&tag);
+        }
+        !self.channel.has_ended()
+    }
+
+    async fn send_ack(&self, tag: u64, multiple: bool) -> bool {
+        let arguments = BasicAckArguments::new(tag, multiple);
+        self.channel
+            .send("an acknowledgement", |channel| async move { channel.basic_ack(arguments).await })
+            .await
+    }
+
+    /// Puts one message back into its queue.
+    pub(super) async fn give_back(&self, tag: u64) -> bool {
+        let mut outstanding = self.outstanding.lock().await;
+        if !outstanding.contains(&tag) {
+            return false;
+        }
+        let arguments = BasicNackArguments::new(tag, false, true);
+        let sent = self
+            .channel
+            .send("giving a message back", |channel| async move { channel.basic_nack(arguments).await })
+            .await;
+        outstanding.remove(&tag);
+        sent
+    }
+}
+
+/// A message from a queue. It is this consumer's until it is acknowledged or given back.
+pub struct Delivery {
+    /// The queue it came from.
+    pub queue: String,
+    /// The exchange it was published to.
+    pub exchange: String,
+    /// The routing key it was published with.
+    pub routing_key: String,
+    /// It may have been delivered before.
+    pub redelivered: bool,
+    /// The content, as it is.
+    pub body: Bytes,
+    /// What goes with it, as far as it does.
+    pub properties: Properties,
+    lane: Arc<Lane>,
+    tag: u64,
+    settled: bool,
+}
+
+impl Delivery {
+    pub(super) fn new(queue: &str, message: ConsumerMessage, lane: &Arc<Lane>) -> Option<Self> {
+        let deliver: Deliver = message.deliver?;
+        let properties = message.basic_properties.unwrap_or_default();
+        Some(Self {
+            queue: queue.to_owned(),
+            exchange: deliver.exchange().clone(),
+            routing_key: deliver.routing_key().clone(),
+            redelivered: deliver.redelivered(),
+            body: Bytes::from(message.content.unwrap_or_default()),
+            properties: Properties::from_amqp(&properties),
+            lane: lane.clone(),
+            tag: deliver.delivery_tag(),
+            settled: false,
+        })
+    }
+
+    pub(super) fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// Whether the connection it came by is gone: it comes again, whatever is done with this one.
+    pub fn is_void(&self) -> bool {
+        self.lane.channel.has_ended()
+    }
+
+    /// Done with it. `false`: its connection is gone, so it comes again.
+    pub async fn ack(mut self) -> bool {
+        let acked = self.lane.ack(&[self.tag]).await;
+        self.settled = true;
+        acked
+    }
+
+    /// Done with all of these, in as few frames as can be. `false`: some were void and come again.
+    pub async fn ack_all(deliveries: Vec<Delivery>) -> bool {
+        let mut all_acked = true;
+        let mut rest = deliveries;
+        while let Some(first) = rest.first() {
+            let lane = first.lane.clone();
+            let (mut same, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|delivery| Arc::ptr_eq(&delivery.lane, &lane));
+            let tags: Vec<u64> = same.iter().map(|delivery| delivery.tag).collect();
+            all_acked &= lane.ack(&tags).await;
+            for delivery in &mut same {
+                delivery.settled = true;
+            }
+            rest = others;
+        }
+        all_acked
+    }
+
+    /// Back into its queue, at once, for whoever takes it next. `false`: it is void, so it goes there anyway.
+    pub async fn give_back(mut self) -> bool {
+        let given = self.lane.give_back(self.tag).await;
+        self.settled = true;
+        given
+    }
+
+    /// Back into its queue after a pause. Does not wait for it.
+    pub fn give_back_after(mut self, pause: Duration) {
+        self.schedule_give_back(pause);
+    }
+
+    /// Nothing is to be done with it any more: it is void.
+    pub(super) fn forget(mut self) {
+        self.settled = true;
+    }
+
+    fn schedule_give_back(&mut self, pause: Duration) {
+        self.settled = true;
+        if self.is_void() {
+            return;
+        }
+        let (lane, tag) = (self.lane.clone(), self.tag);
+        self.lane.channel.link().runtime().spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => { lane.give_back(tag).await; }
+                () = lane.channel.ended() => {}
+            }
+        });
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.schedule_give_back(DROPPED_GIVE_BACK);
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    /// Without the body, which has a customer's name and address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("queue", &self.queue)
+            .field("tag", &self.tag)
+            .field("redelivered", &self.redelivered)
+            .field("message_id", &self.properties.message_id)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

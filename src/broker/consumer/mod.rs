@@ -1,0 +1,148 @@
+//! Consuming: messages in, acknowledgements out, over all connections that there will be.
+//!
+//! A task per consumer keeps it established (`task`), an inbox between the task and the reader is emptied when the
+//! connection goes (`inbox`), and a delivery can be acknowledged only on the channel it came by (`delivery`).
+
+mod delivery;
+mod inbox;
+mod task;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use delivery::Delivery;
+pub(super) use task::Source;
+
+use self::inbox::Inbox;
+use self::task::{Command, ConsumerTask};
+use super::error::BrokerError;
+use super::options::BrokerOptions;
+use super::supervisor::Links;
+
+/// What to consume, and how.
+#[derive(Debug, Clone)]
+pub struct ConsumeOptions {
+    /// The queues, all on one channel. The system's own are declared if need be, others must exist.
+    pub queues: Vec<String>,
+    /// How many messages may be with this consumer, unacknowledged, at once: over all queues together where they are
+    /// classic, and divided between them (at least one each) where they are quorum queues, which know no sum.
+    pub prefetch: u16,
+    /// Refuse, and be refused, company on the queues.
+    pub exclusive: bool,
+    /// What RabbitMQ's own tools show for it.
+    pub consumer_tag_prefix: String,
+    /// How long a queue that another consumer has exclusively is asked for before the first establishment fails
+    /// with `InUse`. Zero: one try.
+    pub in_use_grace: Duration,
+}
+
+impl ConsumeOptions {
+    /// One queue, with company.
+    pub fn new(queues: impl IntoIterator<Item = impl Into<String>>, prefetch: u16) -> Self {
+        Self {
+            queues: queues.into_iter().map(Into::into).collect(),
+            prefetch,
+            exclusive: false,
+            consumer_tag_prefix: "restaurant".to_owned(),
+            in_use_grace: Duration::ZERO,
+        }
+    }
+
+    /// The only consumer of its queues.
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// What RabbitMQ's own tools show for it.
+    pub fn tagged(mut self, prefix: impl Into<String>) -> Self {
+        self.consumer_tag_prefix = prefix.into();
+        self
+    }
+
+    /// See `in_use_grace`.
+    pub fn waiting_for_queue(mut self, grace: Duration) -> Self {
+        self.in_use_grace = grace;
+        self
+    }
+}
+
+/// What a consumer meets.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all events are deliveries")]
+pub enum ConsumerEvent {
+    /// A message to be processed, then acknowledged, given back or dead-lettered.
+    Delivery(Delivery),
+    /// The connection, the channel or the queue went away. Everything delivered and not acknowledged is void: it
+    /// comes again, here or elsewhere. Acknowledging it is harmless and does nothing.
+    Interrupted,
+    /// Messages flow again. A reader of copies (`Broker::consume_fanout_copy`) has missed what was published since
+    /// the interruption, and looks at the database now.
+    Resumed,
+    /// It could not be established again: the queue is in use by another. The last event.
+    Failed(BrokerError),
+}
+
+/// A consumer of one or more queues. Dropping it gives back what it has not handed out.
+#[derive(Debug)]
+pub struct Consumer {
+    inbox: Arc<Inbox>,
+    commands: mpsc::Sender<Command>,
+    queue: String,
+}
+
+impl Consumer {
+    /// Starts one and waits until it is established for the first time, however long there is no connection.
+    ///
+    /// # Errors
+    /// `InUse`, `NotFound`, `NotPermitted`, `Conflict` or `Refused` by the server, `Closed` at the broker's end.
+    pub(super) async fn start(
+        broker: &BrokerOptions,
+        links: Links,
+        source: Source,
+    ) -> Result<Self, BrokerError> {
+        let inbox = Arc::new(Inbox::default());
+        let (commands, requests) = mpsc::channel(4);
+        let (established, first) = oneshot::channel();
+        let queue = source.first_queue();
+        let task = ConsumerTask::new(broker, links, source, inbox.clone(), requests);
+        tokio::spawn(task.run(established));
+        first.await.unwrap_or(Err(BrokerError::Closed))?;
+        Ok(Self { inbox, commands, queue })
+    }
+
+    /// The first of its queues, as it was asked for.
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// The next event; `None` after `stop`, after `Failed`, and when the broker has been closed. May be cancelled.
+    pub async fn next(&mut self) -> Option<ConsumerEvent> {
+        self.inbox.next().await
+    }
+
+    /// The next event if there is one already: to gather a batch without waiting.
+    pub fn try_next(&mut self) -> Option<ConsumerEvent> {
+        self.inbox.try_next()
+    }
+
+    /// Takes no new messages: what has not been handed out yet is given back, what has can still be acknowledged.
+    pub async fn stop(&mut self) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+
+    /// Stops and closes the channel. Acknowledgements made before have reached the server by then; deliveries that
+    /// are still being worked on go back to their queues.
+    pub async fn close(mut self) {
+        self.stop().await;
+        let (done, closed) = oneshot::channel();
+        if self.commands.send(Command::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}

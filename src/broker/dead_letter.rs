@@ -1,0 +1,71 @@
+//! What no worker can ever process goes to the dead letters, with why, and never round in circles.
+
+use std::time::Duration;
+
+use super::Broker;
+use super::confirms::PublishOutcome;
+use super::consumer::Delivery;
+use super::properties::Outgoing;
+use super::topology::DEAD_LETTER_EXCHANGE;
+
+/// The header that says why a message is dead.
+pub const DEATH_REASON_HEADER: &str = "x-death-reason";
+/// The header that names the queue it came from.
+pub const ORIGINAL_QUEUE_HEADER: &str = "x-original-queue";
+/// The header that names the exchange it was published to.
+pub const ORIGINAL_EXCHANGE_HEADER: &str = "x-original-exchange";
+/// The header with the routing key it was published with.
+pub const ORIGINAL_ROUTING_KEY_HEADER: &str = "x-original-routing-key";
+
+/// How long a message rests that could not be put to the dead letters, before it comes again.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// The longest reason that is written down.
+const MAX_REASON_BYTES: usize = 1024;
+
+/// What became of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLettered {
+    /// It is with the dead letters, confirmed, and acknowledged.
+    Moved,
+    /// It could not be put there; it goes back to its queue in a while.
+    GivenBack(PublishOutcome),
+}
+
+impl Broker {
+    /// Moves a message to the dead letters: the same body and properties, with headers that say why and whence.
+    /// It is acknowledged only after its copy has been confirmed, so it may be there twice, but is never lost.
+    pub async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
+        let letter = letter(&delivery, reason);
+        let mut outcome = self.publish_one(letter.clone()).await;
+        if matches!(outcome, PublishOutcome::Unroutable { .. }) && self.redeclare_topology().await.is_ok() {
+            outcome = self.publish_one(letter).await;
+        }
+        if outcome == PublishOutcome::Routed {
+            delivery.ack().await;
+            DeadLettered::Moved
+        } else {
+            delivery.give_back_after(RETRY_PAUSE);
+            DeadLettered::GivenBack(outcome)
+        }
+    }
+}
+
+fn letter(delivery: &Delivery, reason: &str) -> Outgoing {
+    let mut properties = delivery.properties.clone();
+    let headers = &mut properties.headers;
+    // Room for our own: the foreign ones may fill a frame.
+    if headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum::<usize>() > 32 * 1024 {
+        headers.clear();
+    }
+    let end = reason.floor_char_boundary(MAX_REASON_BYTES);
+    headers.insert(DEATH_REASON_HEADER.to_owned(), reason[..end].to_owned());
+    headers.insert(ORIGINAL_QUEUE_HEADER.to_owned(), delivery.queue.clone());
+    headers.insert(ORIGINAL_EXCHANGE_HEADER.to_owned(), delivery.exchange.clone());
+    headers.insert(ORIGINAL_ROUTING_KEY_HEADER.to_owned(), delivery.routing_key.clone());
+    Outgoing {
+        exchange: DEAD_LETTER_EXCHANGE.into(),
+        routing_key: delivery.routing_key.clone(),
+        body: delivery.body.clone(),
+        properties,
+    }
+}

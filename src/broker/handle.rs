@@ -1,0 +1,174 @@
+//! `Broker`: what the rest of the system holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::confirms::PublishOutcome;
+use super::consumer::{ConsumeOptions, Consumer, Source};
+use super::error::BrokerError;
+use super::name::{self, HeldName, NameError};
+use super::options::BrokerOptions;
+use super::properties::Outgoing;
+use super::publisher::Publisher;
+use super::supervisor::{BrokerState, Links, Supervisor};
+use super::topology::{NOTIFICATIONS_EXCHANGE, Topology};
+
+/// How long the confirmations of what was published last are waited for at the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the farewell to the server may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many subscribers' queues are tried before it is said that all are in use.
+const MAX_SLOTS: usize = 1000;
+
+/// The connection to RabbitMQ, kept for ever. Cheap to clone: all clones are one.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: BrokerOptions,
+    links: Links,
+    state: watch::Receiver<BrokerState>,
+    publisher: Publisher,
+    topology_turn: tokio::sync::Mutex<()>,
+    stop: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl Broker {
+    /// Starts connecting and answers at once. Cancelling `shutdown` closes it, as `close` does: not before the last
+    /// order has been acknowledged. Must be called on a Tokio runtime.
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn start(options: BrokerOptions, shutdown: CancellationToken) -> Self {
+        let stop = shutdown.child_token();
+        let supervisor_stop = CancellationToken::new();
+        let closed = CancellationToken::new();
+        let (supervisor, links, state) = Supervisor::new(options.clone(), supervisor_stop.clone());
+        let supervising = tokio::spawn(supervisor.run());
+        let (publisher, task) = Publisher::start(&options, links.clone(), stop.clone());
+        let publishing = tokio::spawn(task.run());
+        let (stopping, links_at_end, done) = (stop.clone(), links.clone(), closed.clone());
+        tokio::spawn(async move {
+            stopping.cancelled().await;
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, publishing).await;
+            supervisor_stop.cancel();
+            let _ = supervising.await;
+            if let Some(link) = links_at_end.current() {
+                link.close(GOODBYE_TIMEOUT).await;
+            }
+            done.cancel();
+        });
+        let topology_turn = tokio::sync::Mutex::new(());
+        Self { shared: Arc::new(Shared { options, links, state, publisher, topology_turn, stop, closed }) }
+    }
+
+    /// How things stand, to be watched.
+    pub fn state(&self) -> watch::Receiver<BrokerState> {
+        self.shared.state.clone()
+    }
+
+    /// Whether there is a connection right now.
+    pub fn is_connected(&self) -> bool {
+        self.shared.links.current().is_some()
+    }
+
+    /// Waits for a connection. `false`: the broker has been closed. May be cancelled.
+    pub async fn wait_connected(&self) -> bool {
+        self.shared.links.clone().live().await.is_some()
+    }
+
+    /// Publishes all of these, many on the way at once, and tells for each, in their order, what became of it. They
+    /// are published in order too; a `Nacked` or `Unconfirmed` one has not stopped those after it.
+    ///
+    /// Without a connection the answer comes at once. It comes at the latest some `confirm_timeout` after RabbitMQ
+    /// has fallen silent. Dropping the future does not take back what was handed in.
+    pub async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
+        if messages.is_empty() { Vec::new() } else { self.shared.publisher.publish(messages).await }
+    }
+
+    /// Publishes one message.
+    pub async fn publish_one(&self, message: Outgoing) -> PublishOutcome {
+        self.publish(vec![message]).await.pop().unwrap_or(PublishOutcome::Unconfirmed(BrokerError::Closed))
+    }
+
+    /// Declares the exchanges, queues and bindings once more: somebody has deleted one, as an unroutable message
+    /// shows.
+    ///
+    /// # Errors
+    /// `NotConnected`, the connection's loss, or the server's refusal.
+    pub async fn redeclare_topology(&self) -> Result<(), BrokerError> {
+        let _turn = self.shared.topology_turn.lock().await;
+        let link = self.shared.links.current().ok_or(BrokerError::NotConnected)?;
+        Topology { queue_type: self.shared.options.queue_type }.declare(&link).await
+    }
+
+    /// Consumes queues. Waits for a connection as long as there is none.
+    ///
+    /// # Errors
+    /// At the first establishment only; what goes wrong later is the consumer's own business or an event.
+    /// `InUse`: another has the queue exclusively, or wants company for one that is wanted exclusively.
+    pub async fn consume(&self, options: ConsumeOptions) -> Result<Consumer, BrokerError> {
+        self.start_consumer(Source::Queues(options)).await
+    }
+
+    /// Consumes the first of these queues that nobody else has, as its exclusive consumer; `Consumer::queue` says
+    /// which it is. The other settings are those of `options`.
+    ///
+    /// # Errors
+    /// `InUse` when all are (a thousand are tried), else as `consume`.
+    pub async fn consume_first_free(
+        &self,
+        queues: impl IntoIterator<Item = String>,
+        options: &ConsumeOptions,
+    ) -> Result<Consumer, BrokerError> {
+        let mut failure = BrokerError::InUse { object: "every subscriber's queue".to_owned() };
+        for queue in queues.into_iter().take(MAX_SLOTS) {
+            let options = ConsumeOptions { queues: vec![queue], ..options.clone() }.exclusive();
+            match self.consume(options).await {
+                Err(error @ BrokerError::InUse { .. }) => failure = error,
+                other => return other,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Consumes a copy of every status update from now on, by a queue that lives with the connection. What is
+    /// published during an interruption is missed: read the database after `ConsumerEvent::Resumed`.
+    ///
+    /// # Errors
+    /// As `consume`.
+    pub async fn consume_fanout_copy(&self, prefetch: u16) -> Result<Consumer, BrokerError> {
+        self.start_consumer(Source::FanoutCopy { exchange: NOTIFICATIONS_EXCHANGE, prefetch }).await
+    }
+
+    async fn start_consumer(&self, source: Source) -> Result<Consumer, BrokerError> {
+        Consumer::start(&self.shared.options, self.shared.links.clone(), source).await
+    }
+
+    /// Holds a name that only one living process can hold, for instance `kitchen_worker.chef_anna`. Waits for a
+    /// connection as long as there is none. A crashed owner's name is free after a moment, which is waited for.
+    ///
+    /// # Errors
+    /// `InUse` by a living process, `Invalid`, or the broker's own.
+    pub async fn hold_name(&self, name: &str) -> Result<HeldName, NameError> {
+        name::hold(&self.shared.options, self.shared.links.clone(), name).await
+    }
+
+    /// Says goodbye: what was handed in for publishing is confirmed first, within some seconds. Consumers end.
+    pub async fn close(&self) {
+        self.shared.stop.cancel();
+        self.shared.closed.cancelled().await;
+    }
+
+    /// Gives the current connection up, if it is still this one: somebody has reason not to trust it.
+    pub fn discard(&self, generation: u64, reason: &str) {
+        if let Some(link) = self.shared.links.current().filter(|link| link.generation() == generation) {
+            link.discard(reason);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How to reach RabbitMQ and how patient to be with it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// The kind of the durable queues that are declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueueType {
+    /// Classic queues: strict priorities (`x-max-priority`), one node.
+    #[default]
+    Classic,
+    /// Quorum queues (`x-queue-type: quorum`): replicated over a cluster. They take no `x-max-priority`, so orders
+    /// come out in the order of their arrival, or by the two levels that RabbitMQ 4 has.
+    Quorum,
+}
+
+/// Encrypted connections.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// The authorities to trust, PEM. Without it the public web's are trusted.
+    pub ca_file: Option<PathBuf>,
+    /// The name that the server's certificate must carry. Without it the name of the host that is connected to.
+    pub domain: Option<String>,
+}
+
+/// Everything the connection needs. `BrokerOptions::default()` reaches a fresh local RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// Hosts and ports, tried in turn until one answers.
+    pub hosts: Vec<(String, u16)>,
+    /// The virtual host.
+    pub vhost: String,
+    /// The user to log in as.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The kind of the durable queues.
+    pub queue_type: QueueType,
+    /// Encryption, where the listener wants it.
+    pub tls: Option<TlsOptions>,
+    /// What RabbitMQ's own tools show for this connection, for instance `kitchen-worker.chef_anna`.
+    pub connection_name: String,
+    /// How long one host may take to accept a connection and let us log in.
+    pub connect_timeout: Duration,
+    /// How long one request (declare, consume, …) may take before the connection is given up.
+    pub operation_timeout: Duration,
+    /// The AMQP heartbeat, 2 s at least. A peer that is silent for twice this long is gone.
+    pub heartbeat: Duration,
+    /// How long published messages may stay without any confirmation before the connection is given up.
+    pub confirm_timeout: Duration,
+    /// The first wait before connecting again; it doubles, with jitter.
+    pub backoff_min: Duration,
+    /// The longest wait before connecting again.
+    pub backoff_max: Duration,
+    /// How many messages may be published and not yet confirmed at once.
+    pub publish_window: usize,
+    /// How long a name or an exclusive queue is asked for while somebody has it, before it counts as in use: a
+    /// crashed owner's connection takes a moment to vanish.
+    pub claim_grace: Duration,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            hosts: vec![("localhost".to_owned(), 5672)],
+            vhost: "/".to_owned(),
+            user: "guest".to_owned(),
+            password: SecretString::from("guest"),
+            queue_type: QueueType::default(),
+            tls: None,
+            connection_name: "restaurant-system".to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(10),
+            confirm_timeout: Duration::from_secs(10),
+            backoff_min: Duration::from_millis(200),
+            backoff_max: Duration::from_secs(10),
+            publish_window: 1024,
+            claim_grace: Duration::from_secs(3),
+        }
+    }
+}
+
+impl BrokerOptions {
+    /// The heartbeat in the protocol's unit. Below 2 s the client library would spin.
+    pub(super) fn heartbeat_s(&self) -> u16 {
+        u16::try_from(self.heartbeat.as_secs()).unwrap_or(u16::MAX).max(2)
+    }
+
+    /// How long a claim that we had before an outage is fought for: the server needs two heartbeats to notice that
+    /// our former connection is dead, and gives up what it held only then.
+    pub(super) fn reclaim_grace(&self) -> Duration {
+        self.claim_grace + 3 * Duration::from_secs(u64::from(self.heartbeat_s()))
+    }
+
+    /// The waits between attempts: they double from `backoff_min` to `backoff_max`, with jitter, and never end.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff { min: self.backoff_min, max: self.backoff_max, failures: 0 }
+    }
+}
+
+/// An endless, bounded exponential back-off with jitter.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    min: Duration,
+    max: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// The next wait: between half of the step and the whole of it, so that many clients do not come back together.
+    pub(super) fn next_delay(&mut self) -> Duration {
+        let step = self.min.saturating_mul(1 << self.failures.min(16)).min(self.max);
+        self.failures = self.failures.saturating_add(1);
+        step.mul_f64(0.5 + 0.5 * fastrand::f64())
+    }
+
+    /// Something worked: the next failure waits briefly again.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_from_the_least_to_the_greatest_and_stay_there() {
+        let options = BrokerOptions::default();
+        let mut backoff = options.backoff();
+        let waits: Vec<Duration> = (0..40).map(|_| backoff.next_delay()).collect();
+        assert!(waits[0] >= Duration::from_millis(100) && waits[0] <= Duration::from_millis(200));
+        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)));
+        assert!(waits[10..].iter().all(|wait| *wait >= Duration::from_secs(5)));
+        backoff.reset();
+        assert!(backoff.next_delay() <= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn the_password_is_not_in_the_debug_text() {
+        let options = BrokerOptions { password: SecretString::from("hunter2"), ..BrokerOptions::default() };
+        assert!(!format!("{options:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_heartbeat_below_two_seconds_is_raised() {
+        let options = BrokerOptions { heartbeat: Duration::from_millis(10), ..BrokerOptions::default() };
+        assert_eq!(options.heartbeat_s(), 2);
+    }
+}
