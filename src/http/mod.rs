@@ -6,7 +6,8 @@
 //! | [`server`] | connections, their limits, and an orderly end |
 //! | [`problem`], [`fail`] | errors as RFC 9457 documents; how an operation declares which it may answer with |
 //! | [`body`], [`members`] | reading JSON strictly, bounded in size and time |
-//! | [`reply`] | JSON answers |
+//! | [`reply`], [`etag`], [`sse`] | JSON answers, with `ETag` and `304`; live events |
+//! | [`auth`] | who is staff |
 //! | [`request_id`] | the id and the trace of a request |
 //! | [`docs`], [`system`] | the OpenAPI document, Swagger UI, and the routes that every role has |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz`, `/metrics` |
@@ -15,8 +16,10 @@
 //! It knows no database and no broker; what it needs to know of them is handed to it ([`health::Readiness`]).
 
 pub mod app;
+pub mod auth;
 pub mod body;
 pub mod docs;
+pub mod etag;
 pub mod fail;
 pub mod health;
 pub mod members;
@@ -26,6 +29,7 @@ pub mod reply;
 pub mod request_id;
 pub mod routes;
 pub mod server;
+pub mod sse;
 mod stream;
 pub mod system;
 

@@ -88,7 +88,7 @@ async fn shutdown_does_not_wait_longer_than_the_stop_time() {
 async fn a_client_that_is_still_sending_gets_the_answer() {
     let server = Server::start().await;
     let mut stream = connect(&server).await;
-    let head = "POST /things HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
+    let head = "POST /impatient HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let sender = tokio::spawn(async move {
@@ -103,4 +103,27 @@ async fn a_client_that_is_still_sending_gets_the_answer() {
     timeout(SOON, reader.read_to_string(&mut answer)).await.expect("an end").unwrap();
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     sender.await.unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_of_events() {
+    let mut server = Server::start().await;
+    let mut response = server.get("/events").await;
+    response.chunk().await.unwrap().unwrap();
+    let started = Instant::now();
+    server.shutdown.cancel();
+    while response.chunk().await.expect("an orderly end").is_some() {}
+    timeout(SOON, &mut server.task).await.expect("an end").unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_a_408() {
+    let server = Server::start().await;
+    let head = "POST /impatient HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{";
+    let mut stream = connect(&server).await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    timeout(SOON, stream.read_exact(&mut answer)).await.expect("an answer").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
 }

@@ -7,16 +7,23 @@ mod requests;
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use poem_openapi::{Object, OpenApi, param::Path, param::Query};
+use poem::{Body, http::HeaderMap};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Header, Path, Query},
+};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     app::app,
-    body::JsonRequest,
+    auth::{OptionalStaffToken, StaffAuth, StaffToken},
+    body::{JsonRequest, read_json},
     docs::ApiInfo,
+    etag::Conditional,
     fail::{Fail, may},
     health::{Readiness, ReadinessReport},
     members::Members,
@@ -24,6 +31,7 @@ use super::{
     reply::JsonReply,
     request_id::RequestContext,
     server::{Listener, ServerLimits, serve},
+    sse::{Sse, SseEvent, SseReply},
 };
 use crate::runtime::metrics::Metrics;
 
@@ -39,7 +47,10 @@ struct NewThing {
     name: String,
 }
 
-struct TestApi;
+struct TestApi {
+    staff: StaffAuth,
+    shutdown: CancellationToken,
+}
 
 #[OpenApi]
 impl TestApi {
@@ -84,6 +95,52 @@ impl TestApi {
         Ok(JsonReply::new(&vec![limit.0.unwrap_or(7)])?)
     }
 
+    #[oai(path = "/tagged", method = "get", operation_id = "tagged")]
+    async fn tagged(
+        &self,
+        #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>,
+    ) -> Result<Conditional<u8>, Fail<{ may::NOTHING }>> {
+        Ok(Conditional::new(JsonReply::new(&7)?, if_none_match.0.as_deref()))
+    }
+
+    #[oai(path = "/staff", method = "post", operation_id = "staff_only")]
+    async fn staff(&self, shown: StaffToken) -> Result<JsonReply<u8>, Fail<{ may::STAFF }>> {
+        self.staff.require(&shown)?;
+        Ok(JsonReply::new(&1)?)
+    }
+
+    #[oai(path = "/staff", method = "get", operation_id = "staff_see_more")]
+    async fn viewer(
+        &self,
+        shown: OptionalStaffToken,
+    ) -> Result<JsonReply<String>, Fail<{ may::UNAUTHORIZED }>> {
+        Ok(JsonReply::new(&format!("{:?}", self.staff.viewer(&shown)?))?)
+    }
+
+    /// Reads a body with little patience
+    #[oai(path = "/impatient", method = "post", operation_id = "impatient")]
+    async fn impatient(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<JsonReply<usize>, Fail<{ may::BODY }>> {
+        let bytes = read_json(headers, body, 100, Duration::from_millis(100)).await?;
+        Ok(JsonReply::new(&bytes.len())?)
+    }
+
+    /// Counts on from the last event, for ever
+    #[oai(path = "/events", method = "get", operation_id = "events")]
+    async fn events(&self, #[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>) -> SseReply {
+        let last: u64 = last_event_id.0.and_then(|id| id.parse().ok()).unwrap_or_default();
+        if last == 100 {
+            return SseReply::Over;
+        }
+        let count =
+            |n: u64| SseEvent { id: Some(n.to_string()), event: Some("count".into()), data: n.to_string() };
+        let events = stream::iter([last + 1, last + 2]).map(count).chain(stream::pending());
+        SseReply::Stream(Sse::new(events, self.shutdown.clone()))
+    }
+
     /// Answers after so many milliseconds
     #[oai(path = "/slow/:millis", method = "get", operation_id = "slow")]
     async fn slow(&self, millis: Path<u64>) -> Result<JsonReply<u64>, Fail<{ may::NOT_FOUND }>> {
@@ -123,7 +180,9 @@ impl Server {
                 Timestamp::UNIX_EPOCH,
             )
         });
-        let app = app(TestApi, &info(), &Metrics::new(), ready);
+        let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()));
+        let api = TestApi { staff, shutdown: shutdown.clone() };
+        let app = app(api, &info(), &Metrics::new(), ready);
         let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(serve(listener, app, limits, shutdown.clone()));

@@ -141,6 +141,65 @@ async fn unavailable_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_client_has_is_not_sent_again() {
+    let server = Server::start().await;
+    let response = server.get("/tagged").await;
+    let tag = response.headers()["etag"].clone();
+    assert_eq!(response.text().await.unwrap(), "7");
+    let ask = async |value: &reqwest::header::HeaderValue| {
+        server.client.get(server.url("/tagged")).header("if-none-match", value).send().await.unwrap()
+    };
+    let response = ask(&tag).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["etag"]), (304, &tag));
+    assert_eq!(response.text().await.unwrap(), "");
+    assert_eq!(ask(&"\"other\"".parse().unwrap()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn staff_are_known_by_their_token() {
+    let server = Server::start().await;
+    let ask = async |method: reqwest::Method, token: Option<&str>| {
+        let request = server.client.request(method, server.url("/staff"));
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        request.send().await.unwrap()
+    };
+    assert_eq!(ask(reqwest::Method::POST, Some("s3cret")).await.status(), 200);
+    for token in [None, Some("wrong")] {
+        let response = ask(reqwest::Method::POST, token).await;
+        assert!(response.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
+        problem(response, 401).await;
+    }
+    assert_eq!(ask(reqwest::Method::GET, Some("s3cret")).await.text().await.unwrap(), "\"Staff\"");
+    assert_eq!(ask(reqwest::Method::GET, None).await.text().await.unwrap(), "\"Public\"");
+    problem(ask(reqwest::Method::GET, Some("wrong")).await, 401).await;
+    let document: serde_json::Value = server.get("/openapi.json").await.json().await.unwrap();
+    let paths = &document["paths"]["/staff"];
+    assert_eq!(paths["post"]["security"], serde_json::json!([{"staff": []}]));
+    assert_eq!(paths["get"]["security"], serde_json::json!([{"staff": []}, {}]));
+    assert_eq!(document["components"]["securitySchemes"]["staff"]["scheme"], "bearer");
+}
+
+#[tokio::test]
+async fn events_go_on_behind_the_last_one_that_the_client_has() {
+    let server = Server::start().await;
+    let ask = async |last: &str| {
+        server.client.get(server.url("/events")).header("last-event-id", last).send().await.unwrap()
+    };
+    let mut response = ask("41").await;
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let mut text = String::new();
+    while !text.contains("data: 43") {
+        text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    assert_eq!(text, "retry: 2000\n\nid: 42\nevent: count\ndata: 42\n\nid: 43\nevent: count\ndata: 43\n\n");
+    assert_eq!(ask("100").await.status(), 204);
+}
+
+#[tokio::test]
 async fn health_and_readiness_name_the_servers() {
     let server = Server::start().await;
     assert_eq!(server.get("/healthz").await.text().await.unwrap(), "{\"status\":\"ok\"}");
