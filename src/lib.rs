@@ -9,6 +9,7 @@ pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod http;
+pub mod relay;
 pub mod runtime;
 pub mod services;
 pub mod store;

@@ -144,7 +144,9 @@ impl Relay {
         match outcome {
             PublishOutcome::Unroutable { reply } => {
                 tracing::warn!(action = "message_unroutable", order_number = %number, details = %reply, "no queue takes the message; declaring the topology again");
-                self.broker.redeclare_topology().await;
+                if let Err(error) = self.broker.redeclare_topology().await {
+                    tracing::debug!(action = "topology_failed", details = %error, "the topology could not be declared");
+                }
             }
             PublishOutcome::Invalid(error) => {
                 tracing::error!(action = "message_processing_failed", order_number = %number, error = error as &dyn std::error::Error, "the announcement cannot be published");

@@ -21,6 +21,7 @@ mod dead_letter;
 mod error;
 mod handle;
 mod link;
+pub mod messages;
 mod name;
 mod options;
 mod outage;

@@ -28,6 +28,7 @@ pub mod problem;
 pub mod reply;
 pub mod request_id;
 pub mod routes;
+pub mod schemas;
 pub mod server;
 pub mod sse;
 mod stream;

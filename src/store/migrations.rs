@@ -24,7 +24,7 @@ impl Store {
         let report = embedded::migrations::runner().run_async(&mut *client).await;
         match report {
             Ok(report) => Ok(report.applied_migrations().len()),
-            Err(error) => match self.ping().await {
+            Err(error) => match self.pinged().await {
                 Ok(()) => Err(StoreError::Migration(chain(&error))),
                 Err(away) => Err(away),
             },

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -55,6 +56,11 @@ pub struct TlsOptions {
 /// Whether PostgreSQL answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreState {
+    /// It has not been reached yet, or its schema is being prepared.
+    Starting {
+        /// When the process began to try.
+        since: Instant,
+    },
     /// The last that was tried succeeded.
     Up,
     /// It does not answer since then.
@@ -74,6 +80,8 @@ struct Inner {
     pool: Pool,
     options: StoreOptions,
     state: watch::Sender<StoreState>,
+    /// The migrations are applied: only then is an answering server one that can be used.
+    prepared: AtomicBool,
 }
 
 /// How often PostgreSQL is tried again while it is away: from, to.
@@ -102,8 +110,8 @@ impl Store {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| StoreError::Refused { reason: chain(&e) })?;
-        let (state, _) = watch::channel(StoreState::Up);
-        let store = Self { inner: Arc::new(Inner { pool, options, state }) };
+        let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
+        let store = Self { inner: Arc::new(Inner { pool, options, state, prepared: AtomicBool::new(false) }) };
         tokio::spawn(store.clone().tend(shutdown));
         Ok(store)
     }
@@ -130,6 +138,7 @@ impl Store {
         loop {
             match self.migrate().await {
                 Ok(applied) => {
+                    self.inner.prepared.store(true, Ordering::Release);
                     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                     self.note_up();
                     tracing::info!(action = "db_connected", duration_ms, details = %format_args!("{applied} migrations applied"), "connected to PostgreSQL");
@@ -155,7 +164,8 @@ impl Store {
         pinged
     }
 
-    async fn pinged(&self) -> Result<(), StoreError> {
+    /// Asks without drawing conclusions.
+    pub(super) async fn pinged(&self) -> Result<(), StoreError> {
         let mut client = self.inner.pool.get().await?;
         let result =
             self.timed(&mut client, "ping", async |client| Ok(client.batch_execute("").await?)).await;
@@ -183,8 +193,12 @@ impl Store {
     /// A connection of the pool. While PostgreSQL is known to be away it is refused at once: nobody queues up in front
     /// of a closed door.
     pub(super) async fn checked_out(&self) -> Result<Object, StoreError> {
-        if let StoreState::Down { since } = *self.inner.state.borrow() {
-            let reason = format!("away for {} s", since.elapsed().as_secs());
+        let reason = match *self.inner.state.borrow() {
+            StoreState::Up => None,
+            StoreState::Starting { .. } => Some("it has not been reached yet".to_owned()),
+            StoreState::Down { since } => Some(format!("away for {} s", since.elapsed().as_secs())),
+        };
+        if let Some(reason) = reason {
             return Err(StoreError::Unavailable { reason });
         }
         let client = self.inner.pool.get().await.map_err(StoreError::from);
@@ -236,6 +250,10 @@ impl Store {
         let mut outage = None;
         self.inner.state.send_if_modified(|state| match *state {
             StoreState::Up => false,
+            StoreState::Starting { .. } => {
+                *state = StoreState::Up;
+                true
+            }
             StoreState::Down { since } => {
                 outage = Some(since.elapsed());
                 *state = StoreState::Up;
@@ -253,11 +271,13 @@ impl Store {
             return;
         }
         let newly_down = self.inner.state.send_if_modified(|state| {
-            let was_up = *state == StoreState::Up;
-            if was_up {
-                *state = StoreState::Down { since: Instant::now() };
-            }
-            was_up
+            let since = match *state {
+                StoreState::Down { .. } => return false,
+                StoreState::Starting { since } => since,
+                StoreState::Up => Instant::now(),
+            };
+            *state = StoreState::Down { since };
+            true
         });
         if newly_down {
             let options = &self.inner.options;
@@ -288,7 +308,9 @@ impl Store {
                 _ = state.changed(), if !down => continue,
                 () = tokio::time::sleep(pause) => {}
             }
-            if (down || probe_interval.is_some()) && self.ping().await.is_ok() {
+            // Until then `prepare` does the trying.
+            let prepared = self.inner.prepared.load(Ordering::Acquire);
+            if prepared && (down || probe_interval.is_some()) && self.ping().await.is_ok() {
                 backoff.reset();
             }
             self.inner.pool.retain(|_, metrics| metrics.last_used() < idle_timeout);

@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use super::cook::{Cooked, Kitchen, WriteFailed};
 use crate::broker::messages::OrderMessage;
-use crate::broker::{Broker, Delivery};
+use crate::broker::{Broker, DeadLettered, Delivery};
 use crate::domain::OrderNumber;
 use crate::runtime::telemetry::order_span;
 use crate::store::Refusal;
@@ -40,8 +40,9 @@ pub(super) async fn handle(
     let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
     async {
         match verdict {
-            Verdict::Acknowledge => delivery.ack().await,
-            Verdict::GiveBack => delivery.give_back().await,
+            // A channel that is gone cannot be told; the message comes again and finds its order done.
+            Verdict::Acknowledge => drop(delivery.ack().await),
+            Verdict::GiveBack => drop(delivery.give_back().await),
             Verdict::DeadLetter(reason) => bury(&broker, delivery, &reason).await,
         }
     }
@@ -110,5 +111,7 @@ fn order_number(body: &[u8]) -> Result<OrderNumber, String> {
 
 async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
     tracing::error!(action = "message_processing_failed", details = %reason, "the message goes to the dead letters");
-    broker.dead_letter(delivery, reason).await;
+    if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
+        tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use run::run;
 
-use crate::broker::NameError;
+use crate::broker::{BrokerError, NameError};
 use crate::domain::{CookTimes, OrderType, WorkerName};
 use crate::store::StoreError;
 
@@ -55,5 +55,5 @@ pub enum KitchenError {
     Store(#[from] StoreError),
     /// The queues cannot be consumed.
     #[error("the kitchen's queues cannot be consumed: {0}")]
-    Consume(String),
+    Consume(#[from] BrokerError),
 }

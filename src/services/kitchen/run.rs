@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::cook::Kitchen;
 use super::{KitchenError, KitchenOptions, heartbeat, messages, rail};
-use crate::broker::{Broker, ConsumeOptions, Consumer, ConsumerEvent, HeldName, kitchen_queue};
+use crate::broker::{Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, HeldName, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay;
 use crate::runtime::shutdown::Shutdown;
@@ -65,7 +65,7 @@ async fn enter(
     broker: &Broker,
     session: Uuid,
 ) -> Result<HeldName, KitchenError> {
-    let (prepared, ()) = tokio::join!(store.prepare(), broker.wait_connected());
+    let (prepared, _) = tokio::join!(store.prepare(), broker.wait_connected());
     prepared?;
     let held = broker
         .hold_name(&format!("kitchen_worker.{}", options.name))
@@ -132,8 +132,9 @@ async fn work(
                     cooks.spawn(handling);
                 }
                 // What was delivered before comes again and finds its order in hand.
-                Some(ConsumerEvent::Interrupted) => {}
-                None => break Err(KitchenError::Consume("the consumer has ended".to_owned())),
+                Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
+                Some(ConsumerEvent::Failed(error)) => break Err(error.into()),
+                None => break Err(BrokerError::Closed.into()),
             },
         }
     };
@@ -148,15 +149,9 @@ async fn work(
 }
 
 async fn consumer(broker: &Broker, options: &KitchenOptions) -> Result<Consumer, KitchenError> {
-    broker
-        .consume(ConsumeOptions {
-            queues: options.order_types.iter().map(|t| kitchen_queue(t.as_str())).collect(),
-            prefetch: options.prefetch,
-            exclusive: false,
-            consumer_tag_prefix: options.name.as_str().to_owned(),
-        })
-        .await
-        .map_err(|e| KitchenError::Consume(e.to_string()))
+    let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
+    let consume = ConsumeOptions::new(queues, options.prefetch).tagged(options.name.as_str());
+    Ok(broker.consume(consume).await?)
 }
 
 /// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back.
