@@ -64,7 +64,7 @@ impl Outage {
             let (action, server) = (self.failed_action, self.server);
             tracing::error!(action, error, "{server} is away; trying again until it is back");
         } else {
-            tracing::debug!(action = self.failed_action, error, "{} is still away", self.server);
+            tracing::debug!(action = "reconnect_failed", error, "{} is still away", self.server);
         }
         is_first
     }
