@@ -53,10 +53,11 @@ impl Reader {
         }
     }
 
-    /// A text that is not blank and has no control characters.
+    /// A text of 1 to 255 bytes (AMQP's limit for a name) that is not blank and has no control characters.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         self.parsed(key, |text| match text {
             _ if text.trim().is_empty() => Err("must not be empty".to_owned()),
+            _ if text.len() > 255 => Err("must not be longer than 255 bytes".to_owned()),
             _ if text.chars().any(char::is_control) => Err("must not contain control characters".to_owned()),
             _ => Ok(text.to_owned()),
         })

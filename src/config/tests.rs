@@ -213,6 +213,7 @@ fn wrong_values_are_refused() {
         ("database: {port: 54.5}", "database.port: must be a whole number"),
         ("database: {port: }", "database.port: has no value"),
         ("database: {user: ' '}", "database.user: must not be empty"),
+        ("database: {user: \"a\\nb\"}", "database.user: must not contain control characters"),
         ("database: {user: {a: b}}", "database.user: must be a single value"),
         ("database: localhost", "database: must be a mapping with the keys host, port, user"),
         ("- a", "config.yaml:1: must be a mapping with the keys database, rabbitmq, kitchen, staff"),
@@ -355,4 +356,17 @@ fn no_password_shows_in_debug_output() {
     assert_eq!(config.staff.token.as_ref().map(ExposeSecret::expose_secret), Some("hunter2"));
     assert!(!format!("{config:?} {config:#?} {:?}", case.sources).contains("hunter2"));
     assert_eq!(config.file, Some(case.folder.path().join("config.yaml")));
+}
+
+proptest::proptest! {
+    /// Whatever is in the file: an answer, never a panic, and no error that shows the password.
+    #[test]
+    fn any_file_is_taken_or_refused(
+        lines in proptest::collection::vec("[ ]{0,4}(database|rabbitmq|host|port|tls|- )?[:{}\\[\\],&*!|>'\"# \t]{0,3}\\PC{0,8}", 0..8),
+    ) {
+        let case = Case::new(format!("staff: {{password: hunter2}}\n{}", lines.join("\n")));
+        let error = case.load().unwrap_err();
+        proptest::prop_assert!(!error.to_string().contains("hunter2"));
+        proptest::prop_assert!(error.file().is_some() && error.line().is_some());
+    }
 }

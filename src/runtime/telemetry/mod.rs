@@ -1,0 +1,211 @@
+//! The log: every event as one JSON object a line, as one line for people, or as fields of the journal.
+//!
+//! An event goes through `layer`, which gathers its fields and those of the spans around it (`fields`) into a
+//! `record`, which says what every line has; `json`, `pretty` and `journald` only differ in how they write it down.
+//!
+//! ```text
+//! tracing::info!(action = "order_received", order_number = %number, "took an order");
+//! tracing::error!(action = "db_connection_failed", error = &error as &dyn std::error::Error, "no database");
+//! ```
+
+mod failure;
+mod fields;
+mod journald;
+mod json;
+mod layer;
+mod panics;
+mod pretty;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
+use uuid::Uuid;
+
+use journald::Journal;
+use layer::{LogLayer, Output};
+use record::Process;
+
+pub use layer::LevelHandle;
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Journal under systemd, pretty at a terminal, else JSON.
+    #[default]
+    Auto,
+    /// One JSON object a line on standard output.
+    Json,
+    /// Fields of the systemd journal.
+    Journald,
+    /// Lines for people on standard output.
+    Pretty,
+}
+
+/// The level from which on events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
+#[repr(u8)]
+pub enum LogLevel {
+    /// Failures that somebody has to look at.
+    Error,
+    /// And what is unusual.
+    Warn,
+    /// And what happens.
+    #[default]
+    Info,
+    /// And how it happens.
+    Debug,
+    /// And everything that libraries have to say.
+    Trace,
+}
+
+impl LogLevel {
+    fn from_number(number: u8) -> Self {
+        let all = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+        all.into_iter().find(|level| *level as u8 == number).unwrap_or(Self::Trace)
+    }
+
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// What [`init`] has to know.
+#[derive(Debug, Clone, Copy)]
+pub struct TelemetryOptions {
+    /// The role, as every line names it: `order-service`. A span's field `service` names another within it.
+    pub service: &'static str,
+    /// How events are written.
+    pub format: LogFormat,
+    /// From which level on.
+    pub level: LogLevel,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// [`init`] was called before in this process.
+    #[error("the log of this process is set up already")]
+    AlreadySet(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// Keep this until the end of the process: when it goes, what is still on its way to the journal is sent.
+#[derive(Debug)]
+#[must_use = "the last events may be lost without it"]
+pub struct TelemetryGuard {
+    level: LevelHandle,
+    journal: Option<Arc<Journal>>,
+}
+
+impl TelemetryGuard {
+    /// Changes the level of the running process.
+    pub fn level(&self) -> LevelHandle {
+        self.level.clone()
+    }
+}
+
+impl Drop for TelemetryGuard {
+    fn drop(&mut self) {
+        if let Some(journal) = &self.journal {
+            journal.flush();
+        }
+    }
+}
+
+/// Sets up the log of this process, panics included. Asked for the journal where there is none, it writes JSON lines.
+///
+/// # Errors
+/// There is one already.
+pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError> {
+    let level = LevelHandle::new(options.level);
+    let process = Process {
+        service: options.service,
+        hostname: gethostname::gethostname().to_string_lossy().into_owned(),
+        run_id: Uuid::new_v4().to_string(),
+    };
+    let (output, unreachable) = output(options.format);
+    let journal = match &output {
+        Output::Journal(journal) => Some(Arc::clone(journal)),
+        _ => None,
+    };
+    let layer = LogLayer { process, level: level.clone(), output };
+    tracing::subscriber::set_global_default(Registry::default().with(layer))?;
+    panics::log_them();
+    if let Some(error) = unreachable {
+        tracing::warn!(
+            action = "journal_unreachable",
+            error = &error as &dyn std::error::Error,
+            "the journal can't be reached; logging JSON lines instead"
+        );
+    }
+    Ok(TelemetryGuard { level, journal })
+}
+
+/// Standard output, whose lock `stdout_line` shares.
+type MakeStdout = fn() -> io::Stdout;
+
+/// The output for a format, and why the journal can't be it where it was meant.
+fn output(format: LogFormat) -> (Output<MakeStdout>, Option<io::Error>) {
+    let stdout: MakeStdout = io::stdout;
+    let is_terminal = io::stdout().is_terminal();
+    let journal_stream = || std::env::var("JOURNAL_STREAM").ok();
+    match format {
+        LogFormat::Journald => {}
+        LogFormat::Auto if journald::is_connected(journal_stream().as_deref()) => {}
+        LogFormat::Auto if !is_terminal => return (Output::Json(stdout), None),
+        LogFormat::Json => return (Output::Json(stdout), None),
+        LogFormat::Auto | LogFormat::Pretty => {
+            let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            return (Output::Pretty(stdout, is_terminal && !is_plain), None);
+        }
+    }
+    match Journal::connect(Path::new(journald::SOCKET)) {
+        Ok(journal) => (Output::Journal(Arc::new(journal)), None),
+        Err(error) => (Output::Json(stdout), Some(error)),
+    }
+}
+
+/// Writes a whole line of a role's own output to standard output, never mixed up with a line of the log.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn stdout_line(line: &str) -> io::Result<()> {
+    // One write for the line and its end: other processes may share the pipe.
+    let whole = format!("{line}\n");
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(whole.as_bytes())?;
+    stdout.flush()
+}
+
+/// The span of one request: its id is on every line logged within. `order_number` and `worker_name` can be recorded
+/// on it once they are known.
+pub fn request_span(request_id: &str) -> Span {
+    tracing::info_span!(
+        "request",
+        request_id,
+        order_number = tracing::field::Empty,
+        worker_name = tracing::field::Empty
+    )
+}
+
+/// [`request_span`] for the work on one order. Without a request id the lines carry the process's own.
+pub fn order_span(request_id: &str, order_number: &str) -> Span {
+    if request_id.is_empty() {
+        return tracing::info_span!("order", order_number);
+    }
+    tracing::info_span!("order", request_id, order_number)
+}

@@ -1,0 +1,87 @@
+//! One event with everything that its line says, whatever the format.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use tracing::{Level, Metadata};
+
+use super::failure;
+use super::fields::{ErrorText, Fields, Value};
+
+/// What is the same for every event of a process.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) service: &'static str,
+    pub(super) hostname: String,
+    /// Stands in for the request id of what belongs to no request.
+    pub(super) run_id: String,
+}
+
+/// An event, its spans' fields among its own.
+pub(super) struct Record<'a> {
+    pub(super) process: &'a Process,
+    pub(super) time: Timestamp,
+    pub(super) metadata: &'static Metadata<'static>,
+    pub(super) fields: &'a Fields,
+}
+
+impl<'a> Record<'a> {
+    /// `DEBUG`, `INFO`, `WARN` or `ERROR`.
+    pub(super) fn level(&self) -> &'static str {
+        match *self.metadata.level() {
+            Level::ERROR => "ERROR",
+            Level::WARN => "WARN",
+            Level::INFO => "INFO",
+            Level::DEBUG | Level::TRACE => "DEBUG",
+        }
+    }
+
+    /// The role that speaks: several can share one process, each in a span that names its `service`.
+    pub(super) fn service(&self) -> &'a str {
+        self.fields.text("service").unwrap_or(self.process.service)
+    }
+
+    /// `log` for what libraries say, which know no actions.
+    pub(super) fn action(&self) -> &'a str {
+        self.fields.text("action").unwrap_or("log")
+    }
+
+    pub(super) fn message(&self) -> &'a str {
+        self.fields.text("message").unwrap_or_else(|| self.action())
+    }
+
+    /// The request's id, else the process' own: it is never absent.
+    pub(super) fn request_id(&self) -> &'a str {
+        self.fields.text("request_id").unwrap_or(&self.process.run_id)
+    }
+
+    /// The error; an `ERROR` without one gets it from its message.
+    pub(super) fn error(&self) -> Option<ErrorText<'a>> {
+        let recorded = self.fields.iter().find_map(|(_, value)| match value {
+            Value::Error(error) => Some(error),
+            _ => None,
+        });
+        let from_message = || {
+            let msg = self.message();
+            (*self.metadata.level() == Level::ERROR).then_some(ErrorText { kind: "", msg, stack: msg })
+        };
+        recorded.or_else(from_message).map(|error| match error.kind {
+            "" => ErrorText { kind: failure::UNNAMED, ..error },
+            _ => error,
+        })
+    }
+
+    /// All other fields. One that is named like a key which every line has gets a `_` behind its name.
+    pub(super) fn others(&self) -> impl Iterator<Item = (Cow<'static, str>, Value<'a>)> {
+        self.fields.iter().filter_map(|(name, value)| match (name, value) {
+            (_, Value::Error(_)) => None,
+            ("action" | "message" | "request_id" | "service", Value::Text(_)) => None,
+            (
+                "action" | "message" | "request_id" | "service" | "error" | "timestamp" | "level"
+                | "hostname",
+                _,
+            ) => Some((Cow::Owned(format!("{name}_")), value)),
+            _ => Some((Cow::Borrowed(name), value)),
+        })
+    }
+}

@@ -1,0 +1,404 @@
+//! Events through the real layer into a buffer.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Mutex;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use tracing::{debug, error, info, info_span, trace, warn};
+
+use super::*;
+
+type Buffer = Arc<Shared>;
+
+/// A writer in memory that many threads may hold.
+#[derive(Default)]
+struct Shared(Mutex<Vec<u8>>);
+
+impl Write for &Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn process() -> Process {
+    Process { service: "order-service", hostname: "host \"1\"".into(), run_id: "run-1".into() }
+}
+
+/// What `body` logs, and the handle of the level while it does.
+fn captured(
+    level: LogLevel,
+    output: impl FnOnce(Buffer) -> Output<Buffer>,
+    body: impl FnOnce(&LevelHandle),
+) -> String {
+    let buffer = Buffer::default();
+    let level = LevelHandle::new(level);
+    let layer = LogLayer { process: process(), level: level.clone(), output: output(Arc::clone(&buffer)) };
+    tracing::subscriber::with_default(Registry::default().with(layer), || body(&level));
+    let bytes = std::mem::take(&mut *buffer.0.lock().unwrap());
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The lines that `body` logs as JSON objects, each checked to be one line with no key twice.
+fn logged_at(level: LogLevel, body: impl FnOnce(&LevelHandle)) -> Vec<Line> {
+    let text = captured(level, Output::Json, body);
+    assert!(text.is_empty() || text.ends_with('\n'));
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+fn logged(body: impl FnOnce()) -> Line {
+    let mut lines = logged_at(LogLevel::Info, |_| body());
+    assert_eq!(lines.len(), 1);
+    lines.remove(0)
+}
+
+/// A JSON object with its keys in order; one that is there twice is refused.
+struct Line {
+    keys: Vec<String>,
+    values: BTreeMap<String, serde_json::Value>,
+}
+
+impl Line {
+    fn text(&self, key: &str) -> &str {
+        self.values.get(key).and_then(serde_json::Value::as_str).unwrap_or("(none)")
+    }
+}
+
+impl std::ops::Index<&str> for Line {
+    type Output = serde_json::Value;
+    fn index(&self, key: &str) -> &serde_json::Value {
+        &self.values[key]
+    }
+}
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Line;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line, A::Error> {
+                let mut line = Line { keys: Vec::new(), values: BTreeMap::new() };
+                while let Some((key, value)) = map.next_entry::<String, serde_json::Value>()? {
+                    assert!(!line.keys.contains(&key), "{key} is there twice");
+                    line.keys.push(key.clone());
+                    line.values.insert(key, value);
+                }
+                Ok(line)
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+const ALWAYS: [&str; 7] = ["timestamp", "level", "service", "action", "message", "hostname", "request_id"];
+
+#[derive(Debug, thiserror::Error)]
+#[error("the order could not be stored")]
+struct StoreError(#[source] std::io::Error);
+
+fn store_error() -> StoreError {
+    StoreError(std::io::Error::other("connection reset"))
+}
+
+#[test]
+fn every_line_has_the_seven_keys_in_order_then_its_own() {
+    let line = logged(|| {
+        info!(action = "order_received", order_number = %"ORD_20261122_001", duration_ms = 12_u64, paid = true,
+            offset = -3, share = 0.5, "took {} order", 1);
+    });
+    let own = ["order_number", "duration_ms", "paid", "offset", "share"];
+    assert_eq!(line.keys, ALWAYS.into_iter().chain(own).collect::<Vec<_>>());
+    assert_eq!((line.text("level"), line.text("service")), ("INFO", "order-service"));
+    assert_eq!((line.text("action"), line.text("message")), ("order_received", "took 1 order"));
+    assert_eq!((line.text("hostname"), line.text("request_id")), ("host \"1\"", "run-1"));
+    assert_eq!(line.text("order_number"), "ORD_20261122_001");
+    assert_eq!((&line["duration_ms"], &line["paid"]), (&12.into(), &true.into()));
+    assert_eq!((&line["offset"], &line["share"]), (&(-3).into(), &0.5.into()));
+    let time = line.text("timestamp");
+    assert_eq!((time.len(), &time[19..20], &time[23..]), (24, ".", "Z"), "{time}");
+    time.parse::<jiff::Timestamp>().unwrap();
+}
+
+#[test]
+fn any_text_stays_on_its_line_and_comes_back_whole() {
+    let nasty = "a\nb\t\"c\"\\ \u{1b}[31m \0 \u{7f} \u{2028} é 🍕";
+    let line = logged(|| info!(action = "x", details = nasty, "{nasty}"));
+    assert_eq!((line.text("details"), line.text("message")), (nasty, nasty));
+}
+
+#[test]
+fn the_nearest_span_wins_and_the_event_before_all() {
+    let line = logged(|| {
+        let outer =
+            info_span!("outer", request_id = "outer", worker_name = "chef_anna", service = "kitchen-worker");
+        let _outer = outer.entered();
+        let inner = request_span("inner");
+        inner.record("order_number", "first");
+        inner.record("order_number", "second");
+        let _inner = inner.entered();
+        info!(action = "order_completed", "done");
+    });
+    assert_eq!((line.text("request_id"), line.text("order_number")), ("inner", "second"));
+    assert_eq!((line.text("worker_name"), line.text("service")), ("chef_anna", "kitchen-worker"));
+
+    let line = logged(|| {
+        let _span = request_span("span").entered();
+        info!(action = "x", request_id = "event", "m");
+    });
+    assert_eq!(line.text("request_id"), "event");
+}
+
+#[test]
+fn no_field_can_double_a_key_that_every_line_has() {
+    let line = logged(|| {
+        info!(
+            timestamp = "t",
+            level = 1,
+            hostname = "h",
+            action = 5,
+            service = 6,
+            request_id = 7,
+            a = 1,
+            a = 2,
+            "m"
+        );
+    });
+    assert_eq!((line.text("level"), line.text("action"), line.text("request_id")), ("INFO", "log", "run-1"));
+    assert_eq!((&line["level_"], &line["action_"], &line["a"]), (&1.into(), &5.into(), &2.into()));
+}
+
+#[test]
+fn an_error_has_its_type_message_and_the_chain_of_causes() {
+    let line = logged(|| {
+        let error = store_error();
+        error!(
+            action = "message_processing_failed",
+            error = &error as &dyn Error,
+            "could not take the order"
+        );
+    });
+    assert_eq!(line.keys.last().map(String::as_str), Some("error"));
+    assert_eq!(line["error"]["type"], "StoreError");
+    assert_eq!(line["error"]["msg"], "the order could not be stored");
+    let stack = line["error"]["stack"].as_str().unwrap();
+    assert!(stack.starts_with("the order could not be stored\ncaused by: connection reset"), "{stack}");
+}
+
+#[test]
+fn every_error_line_has_an_error_however_it_was_given() {
+    let line = logged(|| error!(action = "x", "it broke"));
+    let expected = serde_json::json!({"type": "Error", "msg": "it broke", "stack": "it broke"});
+    assert_eq!(line["error"], expected);
+    let line = logged(|| error!(action = "x", error = %"it broke", "m"));
+    assert_eq!(line["error"], expected);
+    let line = logged(|| warn!(action = "x", error = &store_error() as &dyn Error, "m"));
+    assert_eq!(line["error"]["type"], "StoreError");
+    let line = logged(|| error!(action = "x", error = 5, "m"));
+    assert_eq!((&line["error"]["msg"], &line["error_"]), (&"m".into(), &5.into()));
+    let line = logged(|| info!(action = "x", "m"));
+    assert!(!line.values.contains_key("error"));
+}
+
+#[test]
+fn libraries_have_the_action_log_and_are_heard_from_warn_on() {
+    fn chatter() {
+        warn!(target: "hyper::proto", "slow");
+        info!(target: "hyper::proto", "connected");
+        debug!(target: "hyper::proto", "bytes");
+        trace!("own");
+    }
+    let messages = |level| {
+        let lines = logged_at(level, |_| chatter());
+        lines
+            .iter()
+            .map(|line| format!("{} {}", line.text("action"), line.text("message")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(messages(LogLevel::Error), [""; 0]);
+    assert_eq!(messages(LogLevel::Info), ["log slow"]);
+    assert_eq!(messages(LogLevel::Debug), ["log slow", "log connected"]);
+    assert_eq!(messages(LogLevel::Trace), ["log slow", "log connected", "log bytes", "log own"]);
+}
+
+#[test]
+fn the_level_changes_while_running_and_spans_outlive_it() {
+    let lines = logged_at(LogLevel::Error, |level| {
+        let _span = request_span("r1").entered();
+        for (new, name) in [(LogLevel::Error, "a"), (LogLevel::Debug, "b"), (LogLevel::Warn, "c")] {
+            level.set(new);
+            assert_eq!(level.get(), new);
+            debug!(action = "x", "{name} debug");
+            warn!(action = "x", "{name} warn");
+            error!(action = "x", "{name} error");
+        }
+    });
+    let messages: Vec<_> = lines.iter().map(|line| line.text("message")).collect();
+    assert_eq!(messages, ["a error", "b debug", "b warn", "b error", "c warn", "c error"]);
+    assert!(lines.iter().all(|line| line.text("request_id") == "r1"));
+    assert_eq!(lines[1].text("level"), "DEBUG");
+}
+
+#[test]
+fn a_value_that_logs_while_it_is_logged_does_no_harm() {
+    struct Chatty;
+    impl std::fmt::Display for Chatty {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            info!(action = "inner", "inside");
+            f.write_str("chatty")
+        }
+    }
+    let lines = logged_at(LogLevel::Info, |_| info!(action = "outer", details = %Chatty, "outside"));
+    // tracing itself leaves the inner event out while another is on its way through a scoped subscriber.
+    let last = lines.last().unwrap();
+    assert_eq!((last.text("action"), last.text("details")), ("outer", "chatty"));
+}
+
+#[test]
+fn a_huge_value_is_cut() {
+    let line = logged(|| info!(action = "x", details = "é".repeat(100_000).as_str(), "m"));
+    let details = line.text("details");
+    assert!(details.ends_with("é…") && details.len() < 20_000);
+}
+
+#[test]
+fn threads_never_tear_a_line() {
+    let lines = logged_at(LogLevel::Info, |_| {
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    tracing::dispatcher::with_default(&dispatch, || {
+                        (0..200).for_each(|n| info!(action = "x", n, details = "d".repeat(n).as_str(), "m"));
+                    });
+                });
+            }
+        });
+    });
+    assert_eq!(lines.len(), 800);
+}
+
+#[test]
+fn people_get_one_clean_line_with_the_causes_below() {
+    let text = captured(
+        LogLevel::Info,
+        |buffer| Output::Pretty(buffer, false),
+        |_| {
+            info!(action = "order_received", order_number = "ORD_1", "took\u{1b}[2J\n it");
+            error!(action = "x", error = &store_error() as &dyn Error, "failed");
+        },
+    );
+    let lines: Vec<_> = text.lines().map(|line| line.get(13..).unwrap_or(line)).collect();
+    assert_eq!(lines[0], " INFO  order-service order_received took\\u{1b}[2J\\n it order_number=ORD_1");
+    assert_eq!(lines[1], " ERROR order-service x failed");
+    assert!(
+        text.contains("\n    the order could not be stored\n    caused by: connection reset\n"),
+        "{text}"
+    );
+}
+
+/// The fields of a datagram in the journal's native protocol.
+fn journal_fields(datagram: &[u8]) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let name_end = rest.iter().position(|byte| *byte == b'\n').unwrap();
+        let name = String::from_utf8(rest[..name_end].to_vec()).unwrap();
+        let length = u64::from_le_bytes(rest[name_end + 1..name_end + 9].try_into().unwrap()) as usize;
+        let value = &rest[name_end + 9..name_end + 9 + length];
+        assert_eq!(rest[name_end + 9 + length], b'\n');
+        fields.push((name, String::from_utf8(value.to_vec()).unwrap()));
+        rest = &rest[name_end + 10 + length..];
+    }
+    fields
+}
+
+#[test]
+fn the_journal_gets_every_field_once_with_the_right_priority() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("socket");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    let journal = Arc::new(Journal::connect(&path).unwrap());
+    captured(
+        LogLevel::Info,
+        |_| Output::Journal(Arc::clone(&journal)),
+        |_| {
+            let _span = request_span("r1").entered();
+            error!(
+                action = "x",
+                priority = 10,
+                order_number = "ORD_1",
+                error = &store_error() as &dyn Error,
+                "a\nb"
+            );
+            info!(action = "y", "m");
+        },
+    );
+    journal.flush();
+    let mut datagram = vec![0; 65_536];
+    let mut next = || {
+        let length = socket.recv(&mut datagram).unwrap();
+        journal_fields(&datagram[..length])
+    };
+    assert!(next().is_empty(), "the first datagram only asks whether somebody is there");
+    let fields = next();
+    let value = |name: &str| {
+        let values: Vec<_> =
+            fields.iter().filter(|(other, _)| other == name).map(|(_, value)| &**value).collect();
+        assert_eq!(values.len(), 1, "{name}");
+        values[0].to_owned()
+    };
+    for (name, expected) in [
+        ("PRIORITY", "3"),
+        ("F_PRIORITY", "10"),
+        ("MESSAGE", "a\nb"),
+        ("ACTION", "x"),
+        ("SERVICE", "order-service"),
+        ("SYSLOG_IDENTIFIER", "order-service"),
+        ("REQUEST_ID", "r1"),
+        ("ORDER_NUMBER", "ORD_1"),
+        ("ERROR_TYPE", "StoreError"),
+        ("ERROR_MSG", "the order could not be stored"),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    assert!(value("CODE_FILE").ends_with("tests.rs"));
+    assert!(next().contains(&("PRIORITY".into(), "6".into())), "info is informational, not notice");
+}
+
+#[test]
+fn a_journal_that_is_not_there_is_an_error_to_fall_back_from() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let error = Journal::connect(&folder.path().join("nothing")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+}
+
+/// Not a benchmark: a bound that only a real mistake would break.
+#[test]
+fn an_event_is_cheap() {
+    let started = std::time::Instant::now();
+    let text = captured(LogLevel::Info, Output::Json, |_| {
+        let _span = request_span("0191f0c4-1111-7111-8111-111111111111").entered();
+        for n in 0..2_000_u64 {
+            info!(
+                action = "order_received",
+                order_number = "ORD_20261122_001",
+                duration_ms = n,
+                "took an order"
+            );
+        }
+    });
+    assert_eq!(text.lines().count(), 2_000);
+    let each = started.elapsed() / 2_000;
+    assert!(each < std::time::Duration::from_micros(500), "{each:?} an event");
+}
