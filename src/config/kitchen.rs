@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::keys::Key;
 use super::reader::Reader;
+use crate::domain::CookTimes;
 
 pub(super) const KEYS: &[Key] = &[
     Key::single("kitchen.cook_seconds.dine_in"),
@@ -12,17 +13,6 @@ pub(super) const KEYS: &[Key] = &[
     Key::single("kitchen.stop_seconds"),
     Key::single("kitchen.grace_seconds"),
 ];
-
-/// How long an order of each type is cooked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CookTimes {
-    /// Served at a table.
-    pub dine_in: Duration,
-    /// Fetched by the customer.
-    pub takeout: Duration,
-    /// Brought to the customer.
-    pub delivery: Duration,
-}
 
 /// The kitchen's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

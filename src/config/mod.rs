@@ -27,7 +27,7 @@ use std::path::PathBuf;
 pub use database::DatabaseConfig;
 pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
-pub use kitchen::{CookTimes, KitchenConfig};
+pub use kitchen::KitchenConfig;
 pub use rabbitmq::{QueueType, RabbitMqConfig};
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::StaffConfig;

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::domain::CookTimes;
 
 const ORIGINAL: &str = "\
 database:

@@ -1,1 +1,7 @@
-//! services
+//! The roles. They never import each other; what two of them need lies in a layer below, or in [`servers`].
+
+pub mod kitchen;
+pub mod notification;
+pub mod order;
+mod servers;
+pub mod tracking;

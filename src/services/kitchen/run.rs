@@ -14,6 +14,7 @@ use crate::broker::{Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent
 use crate::domain::WorkerState;
 use crate::relay;
 use crate::runtime::shutdown::Shutdown;
+use crate::services::servers::settle;
 use crate::store::{Store, WorkerRegistration};
 
 /// How long giving back may take when there is no time left for cooking.
@@ -53,8 +54,7 @@ pub async fn run(
     }
     relay_stop.cancel();
     drop(kitchen);
-    background.close();
-    background.wait().await;
+    settle(&background).await;
     outcome
 }
 

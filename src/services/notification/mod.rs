@@ -1,0 +1,139 @@
+//! The notification subscriber: one line on standard output for each change, then the acknowledgement.
+
+use std::io;
+
+use crate::broker::messages::StatusUpdate;
+use crate::broker::{
+    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, DeadLettered, Delivery, named_slot, numbered_slots,
+};
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::telemetry::{order_span, stdout_line};
+
+/// Updates that may be on their way to this subscriber at once.
+const PREFETCH: u16 = 64;
+/// How long a named queue is waited for that somebody has: the subscriber before may just have crashed.
+const IN_USE_GRACE: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// How a subscriber works.
+#[derive(Debug, Clone)]
+pub struct NotificationOptions {
+    /// Take `notifications_queue.NAME`; without a name the first free slot.
+    pub name: Option<String>,
+}
+
+/// Why a subscriber cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NotificationError {
+    /// Its queue cannot be consumed.
+    #[error("the notifications cannot be consumed: {0}")]
+    Consume(#[from] BrokerError),
+    /// Nobody reads what it prints.
+    #[error("standard output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Prints until it is asked to stop.
+///
+/// # Errors
+/// When its queue is in use, or standard output is closed. A server that is away is waited for.
+pub async fn run(options: NotificationOptions, broker: Broker, shutdown: Shutdown) -> Result<(), NotificationError> {
+    let stopping = shutdown.stopping();
+    let mut consumer = tokio::select! {
+        biased;
+        () = stopping.cancelled() => return Ok(()),
+        consumer = subscribe(&options, &broker) => consumer?,
+    };
+    tracing::info!(action = "subscribed", details = consumer.queue(), "every change of an order is told from now on");
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = stopping.cancelled() => break,
+            event = consumer.next() => event,
+        };
+        match event {
+            Some(ConsumerEvent::Delivery(delivery)) => tell(&broker, delivery).await?,
+            Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
+            Some(ConsumerEvent::Failed(error)) => return Err(error.into()),
+            None => return Err(BrokerError::Closed.into()),
+        }
+    }
+    consumer.close().await;
+    Ok(())
+}
+
+async fn subscribe(options: &NotificationOptions, broker: &Broker) -> Result<Consumer, BrokerError> {
+    match &options.name {
+        Some(name) => {
+            let consume = ConsumeOptions::new([named_slot(name)], PREFETCH).exclusive();
+            broker.consume(consume.waiting_for_queue(IN_USE_GRACE)).await
+        }
+        None => {
+            let consume = ConsumeOptions::new(Vec::<String>::new(), PREFETCH);
+            broker.consume_first_free(numbered_slots(), &consume).await
+        }
+    }
+}
+
+/// Prints one update, then acknowledges it. Killed in between, it is printed again: never not at all.
+async fn tell(broker: &Broker, delivery: Delivery) -> Result<(), io::Error> {
+    let update: StatusUpdate = match serde_json::from_slice(&delivery.body) {
+        Ok(update) => update,
+        Err(error) => {
+            bury(broker, delivery, &format!("the message is no status update: {error}")).await;
+            return Ok(());
+        }
+    };
+    stdout_line(&line(&update))?;
+    let request_id = delivery.properties.correlation_id.as_deref().unwrap_or_default();
+    order_span(request_id, &update.order_number).in_scope(|| {
+        tracing::info!(action = "notification_received", details = %update.new_status, "an order has changed");
+    });
+    delivery.ack().await;
+    Ok(())
+}
+
+async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
+    tracing::error!(action = "message_processing_failed", details = %reason, "the message goes to the dead letters");
+    if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
+        tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
+    }
+}
+
+/// The line of the contract, section 7. Whoever wrote the message, it stays one line.
+fn line(update: &StatusUpdate) -> String {
+    let StatusUpdate { order_number, old_status, new_status, changed_by, .. } = update;
+    let old_status = old_status.as_deref().unwrap_or("none");
+    let line = format!(
+        "Notification for order {order_number}: Status changed from '{old_status}' to '{new_status}' by {changed_by}."
+    );
+    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(changed_by: &str) -> StatusUpdate {
+        StatusUpdate {
+            order_number: "ORD_20261122_001".to_owned(),
+            old_status: Some("received".to_owned()),
+            new_status: "cooking".to_owned(),
+            changed_by: changed_by.to_owned(),
+            timestamp: jiff::Timestamp::UNIX_EPOCH,
+            estimated_completion: None,
+        }
+    }
+
+    #[test]
+    fn the_line_is_the_originals() {
+        assert_eq!(
+            line(&update("chef_mario")),
+            "Notification for order ORD_20261122_001: Status changed from 'received' to 'cooking' by chef_mario."
+        );
+    }
+
+    #[test]
+    fn a_foreign_message_cannot_forge_a_second_line() {
+        assert!(!line(&update("x\nNotification for order")).contains('\n'));
+    }
+}

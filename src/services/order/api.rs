@@ -1,0 +1,306 @@
+//! The order service's API (contract, section 3).
+
+use std::sync::Arc;
+
+use poem_openapi::param::{Header, Path};
+use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::intake::Intake;
+use super::reading::parse_order;
+use crate::domain::{Money, OrderNumber, OrderType, Status};
+use crate::http::auth::{OptionalStaffToken, StaffAuth, StaffToken, Viewer};
+use crate::http::body::JsonRequest;
+use crate::http::docs::ApiInfo;
+use crate::http::reply::JsonReply;
+use crate::http::request_id::RequestContext;
+use crate::http::schemas::UtcTime;
+use crate::http::{Fail, Problem, may};
+use crate::relay::RelayWaker;
+use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
+
+/// Who changes orders through this API.
+const CHANGED_BY_STAFF: &str = "staff";
+const MAX_KEY_BYTES: usize = 255;
+
+/// What the document says about the service.
+pub fn info() -> ApiInfo {
+    ApiInfo {
+        title: "Order service".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "Takes orders. An order that was answered with 201 is committed; it reaches the kitchen even if \
+                      the message broker is away. Errors are RFC 9457 problem documents."
+            .to_owned(),
+        license: "MIT".to_owned(),
+    }
+}
+
+/// Its handlers.
+#[derive(Clone)]
+pub struct OrderApi(Arc<State>);
+
+struct State {
+    store: Store,
+    intake: Intake,
+    staff: StaffAuth,
+    relay: RelayWaker,
+}
+
+#[derive(Tags)]
+enum Tag {
+    /// Placing and changing orders.
+    Orders,
+}
+
+/// An order as it is placed. `table_number` is required for `dine_in` and only for it, `delivery_address` for
+/// `delivery` and only for it.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct OrderRequest {
+    /// Letters of any script with their marks, spaces, hyphens, apostrophes and full stops.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    customer_name: String,
+    /// How it is served.
+    order_type: OrderType,
+    /// What is ordered. Entries of the same name may not sum to more than 10.
+    #[oai(validator(min_items = 1, max_items = 20))]
+    items: Vec<ItemRequest>,
+    /// The table, for `dine_in` only.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+    table_number: Option<i32>,
+    /// Where to bring it, for `delivery` only.
+    #[oai(validator(min_length = 10, max_length = 500))]
+    delivery_address: Option<String>,
+}
+
+/// An entry of an order.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+struct ItemRequest {
+    /// Not blank, without control characters.
+    #[oai(validator(min_length = 1, max_length = 50))]
+    name: String,
+    /// How many.
+    #[oai(validator(minimum(value = "1"), maximum(value = "10")))]
+    quantity: i32,
+    /// What one costs: 0.01–999.99, at most two decimals.
+    price: Money,
+}
+
+/// A taken order.
+#[derive(Object, Serialize)]
+struct PlacedOrder {
+    /// `ORD_YYYYMMDD_NNN`.
+    order_number: String,
+    /// Always `received`.
+    status: Status,
+    /// Σ quantity × price.
+    total_amount: Money,
+}
+
+/// An order. The customer's name and address are for staff.
+#[derive(Object, Serialize)]
+struct Order {
+    order_number: String,
+    status: Status,
+    order_type: OrderType,
+    items: Vec<Item>,
+    /// Σ quantity × price.
+    total_amount: Money,
+    /// 10, 5 or 1.
+    priority: u8,
+    created_at: UtcTime,
+    updated_at: UtcTime,
+    /// Who cooks or cooked it.
+    processed_by: Option<String>,
+    /// When it was ready.
+    completed_at: Option<UtcTime>,
+    /// For `dine_in`.
+    table_number: Option<u8>,
+    /// For staff only.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_name: Option<String>,
+    /// For staff only, for `delivery`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_address: Option<String>,
+}
+
+/// An entry of an order.
+#[derive(Object, Serialize)]
+struct Item {
+    name: String,
+    quantity: u8,
+    /// What one costs.
+    price: Money,
+}
+
+/// An order that staff has moved on.
+#[derive(Object, Serialize)]
+struct MovedOrder {
+    order_number: String,
+    status: Status,
+}
+
+#[derive(ApiResponse)]
+enum PlaceReply {
+    /// The order is committed. The same answer is given again to a repetition under the same `Idempotency-Key`.
+    #[oai(status = 201)]
+    Created(
+        JsonReply<PlacedOrder>,
+        /// The order's address.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>;
+type ReadFail = Fail<{ may::UNAUTHORIZED | may::NOT_FOUND | may::UNAVAILABLE }>;
+type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;
+
+#[OpenApi(tag = "Tag::Orders")]
+impl OrderApi {
+    /// Place an order
+    ///
+    /// The answer is given once the order is committed.
+    #[oai(path = "/orders", method = "post", operation_id = "placeOrder")]
+    async fn place(
+        &self,
+        context: RequestContext,
+        /// A repetition with the same key and body is answered like the first request and creates nothing; kept for
+        /// 24 hours at least.
+        #[oai(name = "Idempotency-Key", validator(min_length = 1, max_length = 255))]
+        idempotency_key: Header<Option<String>>,
+        body: JsonRequest<OrderRequest>,
+    ) -> Result<PlaceReply, PlaceFail> {
+        let idempotency = idempotency(idempotency_key.0, &body.bytes)?;
+        let order = parse_order(&body.bytes).inspect_err(log_invalid)?;
+        let total_amount = order.total_amount();
+        let placed = self
+            .0
+            .intake
+            .place(IntakeRequest {
+                order,
+                request_id: context.request_id.as_str().to_owned(),
+                traceparent: context.trace_parent.map(|t| t.as_str().to_owned()),
+                idempotency,
+            })
+            .await?;
+        let order_number = placed.number.as_str().to_owned();
+        let location = format!("/orders/{order_number}");
+        let reply = JsonReply::new(&PlacedOrder { order_number, status: Status::Received, total_amount })?;
+        Ok(PlaceReply::Created(reply, location))
+    }
+
+    /// An order
+    #[oai(path = "/orders/:order_number", method = "get", operation_id = "getOrder")]
+    async fn order(
+        &self,
+        order_number: Path<String>,
+        token: OptionalStaffToken,
+    ) -> Result<JsonReply<Order>, ReadFail> {
+        let viewer = self.0.staff.viewer(&token)?;
+        let number = number(&order_number)?;
+        let details = self.0.store.order(&number).await.map_err(Problem::from)?;
+        let details = details.ok_or_else(|| no_such_order(&number))?;
+        Ok(JsonReply::new(&Order::of(details, viewer))?)
+    }
+
+    /// Cancel an order
+    ///
+    /// For staff, while it is `received`.
+    #[oai(path = "/orders/:order_number/cancel", method = "post", operation_id = "cancelOrder")]
+    async fn cancel(&self, order_number: Path<String>, token: StaffToken) -> Result<JsonReply<MovedOrder>, StaffFail> {
+        self.0.staff.require(&token)?;
+        let number = number(&order_number)?;
+        let outcome = self.0.store.cancel_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
+        self.moved(number, Status::Cancelled, outcome)
+    }
+
+    /// Hand an order to the customer
+    ///
+    /// For staff, when it is `ready`.
+    #[oai(path = "/orders/:order_number/complete", method = "post", operation_id = "completeOrder")]
+    async fn complete(&self, order_number: Path<String>, token: StaffToken) -> Result<JsonReply<MovedOrder>, StaffFail> {
+        self.0.staff.require(&token)?;
+        let number = number(&order_number)?;
+        let outcome = self.0.store.complete_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
+        self.moved(number, Status::Completed, outcome)
+    }
+}
+
+impl OrderApi {
+    pub(super) fn new(store: Store, intake: Intake, staff: StaffAuth, relay: RelayWaker) -> Self {
+        Self(Arc::new(State { store, intake, staff, relay }))
+    }
+
+    fn moved(&self, number: OrderNumber, to: Status, outcome: StaffOutcome) -> Result<JsonReply<MovedOrder>, StaffFail> {
+        match outcome {
+            StaffOutcome::Done => {
+                self.0.relay.wake();
+                tracing::info!(action = "order_status_changed", order_number = %number, details = %to, "staff changed an order");
+                Ok(JsonReply::new(&MovedOrder { order_number: number.as_str().to_owned(), status: to })?)
+            }
+            StaffOutcome::Conflict(status) => {
+                let needed = to.previous().map_or("", Status::as_str);
+                Err(Problem::conflict(format!("the order is {status}; only one that is {needed} can become {to}")).into())
+            }
+            StaffOutcome::NotFound => Err(no_such_order(&number).into()),
+        }
+    }
+}
+
+impl Order {
+    fn of(details: OrderDetails, viewer: Viewer) -> Self {
+        let OrderDetails { summary, customer_name, delivery_address, table_number, items } = details;
+        let for_staff = viewer == Viewer::Staff;
+        Self {
+            order_number: summary.number.as_str().to_owned(),
+            status: summary.status,
+            order_type: summary.order_type,
+            items: items
+                .into_iter()
+                .map(|item| Item { name: item.name, quantity: item.quantity, price: item.price })
+                .collect(),
+            total_amount: summary.total_amount,
+            priority: summary.priority.value(),
+            created_at: UtcTime(summary.created_at),
+            updated_at: UtcTime(summary.updated_at),
+            processed_by: summary.processed_by,
+            completed_at: summary.completed_at.map(UtcTime),
+            table_number,
+            customer_name: for_staff.then_some(customer_name),
+            delivery_address: delivery_address.filter(|_| for_staff),
+        }
+    }
+}
+
+/// What is no order number names no order.
+fn number(text: &str) -> Result<OrderNumber, Problem> {
+    OrderNumber::parse(text).map_err(|_| Problem::not_found("there is no such order"))
+}
+
+fn no_such_order(number: &OrderNumber) -> Problem {
+    Problem::not_found(format!("there is no order {number}"))
+}
+
+fn idempotency(key: Option<String>, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(key) = key else { return Ok(None) };
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        let detail = format!("the Idempotency-Key must have 1 to {MAX_KEY_BYTES} printable ASCII characters");
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(Some(IdempotencyKey { key, body_sha256: Sha256::digest(body).into() }))
+}
+
+/// Where and how it was wrong, not what was written there: that may be a name or an address.
+fn log_invalid(problem: &Problem) {
+    let pointers: Vec<&str> = problem.field_errors().iter().map(|e| e.pointer.as_str()).collect();
+    tracing::info!(
+        action = "validation_failed",
+        details = %format_args!("{} {}", problem.status().as_u16(), pointers.join(" ")),
+        "an order was refused"
+    );
+}

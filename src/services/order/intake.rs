@@ -1,0 +1,202 @@
+//! The intake: gathers what arrived while the last commit ran, and takes it in one transaction.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::http::Problem;
+use crate::relay::RelayWaker;
+use crate::runtime::batcher::{BatchError, BatchLimits, Batcher};
+use crate::store::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder, Store, StoreError};
+
+/// Two writers: while one waits for its flush, the other's batch gathers. More of them only share the flushes.
+const WRITERS: usize = 2;
+/// Orders in one transaction: beyond this a batch takes longer without being cheaper.
+const BATCH_ORDERS: usize = 256;
+/// What a client is told to wait when the service is full.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
+const PROGRESS_WAIT: Duration = Duration::from_secs(1);
+
+/// Takes orders.
+pub(super) struct Intake {
+    batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
+    turns: Semaphore,
+    queue_timeout: Duration,
+    in_progress: InProgress,
+}
+
+/// Why an order of a batch was not taken. The store's own text is logged with the batch.
+#[derive(Debug, Clone, Copy)]
+enum NotPlaced {
+    /// PostgreSQL is away.
+    Unavailable,
+    /// PostgreSQL refused it.
+    Refused,
+}
+
+impl Intake {
+    pub(super) fn start(
+        store: Store,
+        relay: RelayWaker,
+        max_concurrent: usize,
+        queue_timeout: Duration,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let limits = BatchLimits { queue: max_concurrent.max(1), batch: BATCH_ORDERS, writers: WRITERS };
+        let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
+        Self { batcher, turns: Semaphore::new(max_concurrent), queue_timeout, in_progress: InProgress::default() }
+    }
+
+    /// Takes one order. Once it is in a batch it is taken even if the caller goes away.
+    ///
+    /// # Errors
+    /// 503 when the service is full or PostgreSQL away; 409 and 422 as `Idempotency-Key` has it.
+    pub(super) async fn place(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
+        let _first = match &request.idempotency {
+            Some(key) => Some(self.in_progress.enter(key).await?),
+            None => None,
+        };
+        let turn = tokio::time::timeout(self.queue_timeout, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(full());
+        };
+        match self.batcher.submit(request).await {
+            Ok(Ok(Placed::New(order) | Placed::Before(order))) => Ok(order),
+            Ok(Ok(Placed::OtherBody)) => Err(other_body()),
+            Ok(Err(NotPlaced::Unavailable)) => Err(StoreError::Unavailable { reason: String::new() }.into()),
+            Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
+            Err(BatchError::Full) => Err(full()),
+            Err(BatchError::GivenUp) => Err(Problem::internal("the batch was given up")),
+        }
+    }
+}
+
+fn full() -> Problem {
+    Problem::unavailable(RETRY_AFTER, "the kitchen's intake is full; try again in a moment")
+}
+
+fn other_body() -> Problem {
+    Problem::new(
+        crate::http::problem::Kind::IdempotencyKeyReused,
+        "this Idempotency-Key was used with another body; take a new key for a new order",
+    )
+}
+
+/// Takes a batch; where PostgreSQL refuses it, each order alone, so that one cannot spoil the others.
+async fn take(store: Store, relay: RelayWaker, batch: Vec<IntakeRequest>) -> Vec<Result<Placed, NotPlaced>> {
+    let started = Instant::now();
+    let results = match store.place_orders(&batch).await {
+        Ok(placed) => placed.into_iter().map(Ok).collect(),
+        Err(StoreError::Refused { .. }) if batch.len() > 1 => {
+            let mut results = Vec::with_capacity(batch.len());
+            for request in &batch {
+                results.push(take_one(&store, request).await);
+            }
+            results
+        }
+        Err(error) => vec![Err(not_placed(&error)); batch.len()],
+    };
+    relay.wake();
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    for (request, result) in batch.iter().zip(&results) {
+        if let Ok(Placed::New(order)) = result {
+            tracing::info!(
+                action = "order_received",
+                order_number = %order.number,
+                request_id = request.request_id,
+                duration_ms,
+                details = %format_args!(
+                    "{}, {} items, {}", request.order.order_type(), request.order.items().len(), request.order.total_amount()
+                ),
+                "an order was taken"
+            );
+        }
+    }
+    results
+}
+
+async fn take_one(store: &Store, request: &IntakeRequest) -> Result<Placed, NotPlaced> {
+    match store.place_orders(std::slice::from_ref(request)).await {
+        Ok(placed) => placed.into_iter().next().ok_or(NotPlaced::Refused),
+        Err(error) => Err(not_placed(&error)),
+    }
+}
+
+fn not_placed(error: &StoreError) -> NotPlaced {
+    if error.is_unavailable() {
+        return NotPlaced::Unavailable;
+    }
+    tracing::error!(action = "order_refused", error = error as &dyn std::error::Error, "the database refused an order");
+    NotPlaced::Refused
+}
+
+/// The keyed requests that this process is working on. Those of other processes are met in the database, where the
+/// second waits for the first one's commit.
+#[derive(Default)]
+struct InProgress {
+    by_key: Arc<Mutex<HashMap<String, Working>>>,
+}
+
+struct Working {
+    body_sha256: [u8; 32],
+    done: CancellationToken,
+}
+
+/// Marks a key as being worked on, until it is dropped.
+struct Entered {
+    by_key: Arc<Mutex<HashMap<String, Working>>>,
+    key: String,
+    _done: DropGuard,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        lock(&self.by_key).remove(&self.key);
+    }
+}
+
+fn lock(by_key: &Mutex<HashMap<String, Working>>) -> MutexGuard<'_, HashMap<String, Working>> {
+    // The map is whole at every await and panic.
+    by_key.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl InProgress {
+    /// Waits for an equal request that is being worked on: afterwards the database has its answer.
+    async fn enter(&self, key: &IdempotencyKey) -> Result<Entered, Problem> {
+        let deadline = tokio::time::Instant::now() + PROGRESS_WAIT;
+        loop {
+            let done = match self.try_enter(key)? {
+                Ok(entered) => return Ok(entered),
+                Err(done) => done,
+            };
+            if tokio::time::timeout_at(deadline, done.cancelled()).await.is_err() {
+                return Err(Problem::conflict("a request with this Idempotency-Key is still in progress"));
+            }
+        }
+    }
+
+    fn try_enter(&self, key: &IdempotencyKey) -> Result<Result<Entered, CancellationToken>, Problem> {
+        let mut by_key = lock(&self.by_key);
+        match by_key.get(&key.key) {
+            Some(working) if working.body_sha256 != key.body_sha256 => Err(other_body()),
+            Some(working) => Ok(Err(working.done.clone())),
+            None => {
+                let done = CancellationToken::new();
+                by_key.insert(
+                    key.key.clone(),
+                    Working { body_sha256: key.body_sha256, done: done.clone() },
+                );
+                Ok(Ok(Entered {
+                    by_key: Arc::clone(&self.by_key),
+                    key: key.key.clone(),
+                    _done: done.drop_guard(),
+                }))
+            }
+        }
+    }
+}

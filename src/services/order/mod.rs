@@ -1,0 +1,42 @@
+//! The order service: takes orders over HTTP. It answers once an order is committed; the relay announces it.
+
+mod api;
+mod intake;
+mod reading;
+mod run;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use api::{OrderApi, info};
+pub use run::run;
+
+use crate::http::server::ServerError;
+use crate::store::StoreError;
+
+/// How the order service works.
+#[derive(Debug, Clone)]
+pub struct OrderServiceOptions {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 for a free one.
+    pub port: u16,
+    /// Orders being taken at once; more wait for [`OrderServiceOptions::queue_timeout`] and are then refused.
+    pub max_concurrent: usize,
+    /// How long an order waits for its turn.
+    pub queue_timeout: Duration,
+    /// What staff show; without it what is for staff is off.
+    pub staff_token: Option<SecretString>,
+}
+
+/// Why the order service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderServiceError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

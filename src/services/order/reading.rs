@@ -1,0 +1,164 @@
+//! From a request's body to an [`OrderDraft`]: what is there and of which kind. Which values are right is the domain's.
+
+use serde_json::value::RawValue;
+
+use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation};
+use crate::http::members::{Members, MembersError, elements, pointer};
+use crate::http::{FieldError, Problem};
+
+const ORDER_FIELDS: [&str; 5] = ["customer_name", "order_type", "items", "table_number", "delivery_address"];
+const ITEM_FIELDS: [&str; 3] = ["name", "quantity", "price"];
+/// So many elements of a list are looked into; the domain refuses far fewer.
+const MAX_ELEMENTS: usize = 100;
+
+/// Reads and checks an order.
+///
+/// # Errors
+/// 400 for malformed JSON or unknown fields, 422 with every violation of a rule.
+pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
+    let members = Members::read(body)?;
+    let mut unknown = members.unknown("", &ORDER_FIELDS);
+    let draft = OrderDraft {
+        customer_name: text(members.get("customer_name")),
+        order_type: text(members.get("order_type")),
+        items: items(members.get("items"), &mut unknown)?,
+        table_number: integer(members.get("table_number")),
+        delivery_address: text(members.get("delivery_address")),
+    };
+    if !unknown.is_empty() {
+        return Err(Problem::unknown_fields(unknown));
+    }
+    NewOrder::parse(draft).map_err(unprocessable)
+}
+
+fn unprocessable(violations: Vec<Violation>) -> Problem {
+    Problem::unprocessable(violations.into_iter().map(|v| FieldError::new(v.pointer, v.detail)).collect())
+}
+
+fn items(value: Option<&RawValue>, unknown: &mut Vec<String>) -> Result<Input<Vec<Input<ItemDraft>>>, Problem> {
+    let Some(value) = given(value) else { return Ok(Input::Missing) };
+    let Some(elements) = elements(value) else { return Ok(Input::Invalid("must be a list".to_owned())) };
+    let mut items = Vec::with_capacity(elements.len().min(MAX_ELEMENTS));
+    for (index, element) in elements.iter().enumerate() {
+        // The count is what matters of the rest.
+        items.push(if index < MAX_ELEMENTS { item(index, element, unknown)? } else { Input::Missing });
+    }
+    Ok(Input::Given(items))
+}
+
+fn item(index: usize, value: &RawValue, unknown: &mut Vec<String>) -> Result<Input<ItemDraft>, Problem> {
+    let at = pointer("/items", &index.to_string());
+    if given(Some(value)).is_none() {
+        return Ok(Input::Missing);
+    }
+    let members = match Members::parse(value.get()) {
+        Ok(members) => members,
+        Err(MembersError::NotAnObject) => return Ok(Input::Invalid("must be an object".to_owned())),
+        Err(error) => {
+            let errors = vec![FieldError::new(at, error.to_string())];
+            return Err(Problem::bad_request("an item cannot be read").errors(errors));
+        }
+    };
+    unknown.extend(members.unknown(&at, &ITEM_FIELDS));
+    Ok(Input::Given(ItemDraft {
+        name: text(members.get("name")),
+        quantity: integer(members.get("quantity")),
+        price: number(members.get("price")),
+    }))
+}
+
+/// `null` is as good as absent.
+fn given(value: Option<&RawValue>) -> Option<&RawValue> {
+    value.filter(|value| value.get() != "null")
+}
+
+fn text(value: Option<&RawValue>) -> Input<String> {
+    match given(value) {
+        None => Input::Missing,
+        Some(value) => match serde_json::from_str(value.get()) {
+            Ok(text) => Input::Given(text),
+            Err(_) => Input::Invalid("must be a text".to_owned()),
+        },
+    }
+}
+
+fn integer(value: Option<&RawValue>) -> Input<i64> {
+    match given(value) {
+        None => Input::Missing,
+        Some(value) => match value.get().parse() {
+            Ok(number) => Input::Given(number),
+            Err(_) => Input::Invalid("must be an integer".to_owned()),
+        },
+    }
+}
+
+/// The text of a number, as it was written.
+fn number(value: Option<&RawValue>) -> Input<String> {
+    match given(value) {
+        None => Input::Missing,
+        Some(value) if value.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+            Input::Given(value.get().to_owned())
+        }
+        Some(_) => Input::Invalid("must be a number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn outcome(body: &str) -> (u16, Vec<String>) {
+        match parse_order(body.as_bytes()) {
+            Ok(_) => (201, vec![]),
+            Err(problem) => {
+                let pointers = problem.field_errors().iter().map(|e| e.pointer.clone()).collect();
+                (problem.status().as_u16(), pointers)
+            }
+        }
+    }
+
+    const ITEM: &str = r#"{"name": "Soup", "quantity": 1, "price": 4.5}"#;
+
+    #[test]
+    fn wrong_kinds_are_violations_beside_broken_rules() {
+        let body = r#"{"customer_name": 5, "order_type": "takeout", "items": [{"name": null, "quantity": 1.5, "price": "9"}, 7, null]}"#;
+        assert_eq!(
+            outcome(body),
+            (422, ["/customer_name", "/items/0/name", "/items/0/quantity", "/items/0/price", "/items/1", "/items/2"].map(String::from).to_vec())
+        );
+        assert_eq!(outcome("[]"), (400, vec![]));
+        assert_eq!(outcome(r#"{"customer_name": "A", "order_type": "takeout", "items": {}}"#), (422, vec!["/items".into()]));
+    }
+
+    #[test]
+    fn unknown_fields_are_all_named() {
+        let body = format!(r#"{{"customer_name": "A", "order_type": "takeout", "items": [{ITEM}], "tip": 1, "items ": 2}}"#);
+        assert_eq!(outcome(&body), (400, vec!["/tip".into(), "/items ".into()]));
+        let body = r#"{"customer_name": "A", "order_type": "takeout", "items": [{"name": "a", "quantity": 1, "price": 1, "size": "L"}]}"#;
+        assert_eq!(outcome(body), (400, vec!["/items/0/size".into()]));
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let body = format!(
+            r#"{{"customer_name": "A", "order_type": "takeout", "items": [{ITEM}], "table_number": null, "delivery_address": null}}"#
+        );
+        assert_eq!(outcome(&body), (201, vec![]));
+    }
+
+    #[test]
+    fn malformed_json_is_not_read() {
+        for body in ["", "{", "nonsense", "{\"a\":1}}", "{\"customer_name\": \"A\", \"customer_name\": \"B\"}", "\u{feff}{}"] {
+            assert_eq!(outcome(body).0, 400, "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_order(&body);
+        }
+    }
+}

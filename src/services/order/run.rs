@@ -1,0 +1,68 @@
+//! The order service's life.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::api::{OrderApi, info};
+use super::intake::Intake;
+use super::{OrderServiceError, OrderServiceOptions};
+use crate::broker::Broker;
+use crate::http::app;
+use crate::http::auth::StaffAuth;
+use crate::http::server::Listener;
+use crate::relay;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::shutdown::Shutdown;
+use crate::services::servers::{readiness, serve_prepared, settle};
+use crate::store::Store;
+
+/// Idempotency keys live this long: the contract's day, and one more.
+const KEEP_KEYS: Duration = Duration::from_secs(48 * 60 * 60);
+const HOUSEKEEPING: Duration = Duration::from_secs(15 * 60);
+
+/// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
+///
+/// # Errors
+/// When it cannot listen, or the database's migrations fail.
+pub async fn run(
+    options: OrderServiceOptions,
+    store: Store,
+    broker: Broker,
+    shutdown: Shutdown,
+) -> Result<(), OrderServiceError> {
+    let listener = Listener::bind(&options.host, options.port).await?;
+    let address = listener.local_addr();
+    tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");
+
+    let background = TaskTracker::new();
+    let stop_background = CancellationToken::new();
+    let relay = relay::start(store.clone(), broker.clone(), "order-service", stop_background.clone(), &background);
+    background.spawn(keep_house(store.clone(), stop_background.clone()));
+    let intake =
+        Intake::start(store.clone(), relay.clone(), options.max_concurrent, options.queue_timeout, &background);
+    let api = OrderApi::new(store.clone(), intake, StaffAuth::new(options.staff_token.as_ref()), relay);
+    let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker));
+
+    let served = serve_prepared(listener, endpoint, &store, &shutdown.stopping()).await;
+    stop_background.cancel();
+    settle(&background).await;
+    Ok(served?)
+}
+
+/// Throws away in time what nobody needs any more.
+async fn keep_house(store: Store, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HOUSEKEEPING) => {}
+        }
+        if let Err(error) = store.forget_idempotency_keys(KEEP_KEYS).await
+            && !error.is_unavailable()
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(action = "housekeeping_failed", error, "old idempotency keys could not be removed");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The tracking API (contract, section 4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use poem_openapi::param::{Header, Path, Query};
+use poem_openapi::{OpenApi, Tags};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::Feed;
+use super::stream::{Scope, events};
+use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
+use crate::domain::{CookTimes, OrderNumber, OrderType, Status, estimate_waiting};
+use crate::http::docs::ApiInfo;
+use crate::http::etag::Conditional;
+use crate::http::reply::JsonReply;
+use crate::http::schemas::UtcTime;
+use crate::http::sse::{Sse, SseReply};
+use crate::http::{Fail, Problem, may};
+use crate::store::{EventCursor, OrderFilter, OrderStatus, Store};
+
+/// Event streams that are served at once; more are refused.
+const MAX_STREAMS: usize = 1000;
+/// Orders on a page where the client does not say, and at most.
+const PAGE_DEFAULT: u16 = 50;
+const PAGE_MAX: u16 = 200;
+/// An estimate of a waiting order is rounded up to this, so that it (and its `ETag`) does not change with each look.
+const ESTIMATE_STEP_SECONDS: i64 = 15;
+
+/// What the document says about the service.
+pub fn info() -> ApiInfo {
+    ApiInfo {
+        title: "Tracking service".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "Where an order is, what happened to it, and how the workers are. Read only. No name and no \
+                      address of a customer is served here."
+            .to_owned(),
+        license: "MIT".to_owned(),
+    }
+}
+
+/// Its handlers.
+#[derive(Clone)]
+pub struct TrackingApi(Arc<State>);
+
+struct State {
+    store: Store,
+    feed: Feed,
+    cook_times: CookTimes,
+    shutdown: CancellationToken,
+}
+
+#[derive(Tags)]
+enum Tag {
+    /// Following orders.
+    Tracking,
+    /// Those who cook.
+    Workers,
+}
+
+type OneFail = Fail<{ may::NOT_FOUND | may::UNAVAILABLE }>;
+type ListFail = Fail<{ may::BAD_REQUEST | may::UNAVAILABLE }>;
+type WorkersFail = Fail<{ may::UNAVAILABLE }>;
+type StreamFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::UNAVAILABLE }>;
+
+#[OpenApi]
+impl TrackingApi {
+    /// Where an order is
+    #[oai(path = "/orders/:order_number/status", method = "get", operation_id = "orderStatus", tag = "Tag::Tracking")]
+    async fn status(
+        &self,
+        order_number: Path<String>,
+        /// Answered with 304 where it names the present answer.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Conditional<StatusView>, OneFail> {
+        let number = number(&order_number)?;
+        let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
+        let order = order.ok_or_else(|| no_such_order(&number))?;
+        let estimated_completion = self.estimate(&order).await?;
+        let view = StatusView {
+            order_number: order.number.as_str().to_owned(),
+            current_status: order.status,
+            updated_at: UtcTime(order.updated_at),
+            estimated_completion: estimated_completion.map(UtcTime),
+            processed_by: order.processed_by,
+        };
+        Ok(Conditional::new(JsonReply::new(&view)?, if_none_match.0.as_deref()))
+    }
+
+    /// What happened to an order, oldest first
+    #[oai(path = "/orders/:order_number/history", method = "get", operation_id = "orderHistory", tag = "Tag::Tracking")]
+    async fn history(&self, order_number: Path<String>) -> Result<JsonReply<Vec<HistoryView>>, OneFail> {
+        let number = number(&order_number)?;
+        let history = self.0.store.order_history(&number).await.map_err(Problem::from)?;
+        let history = history.ok_or_else(|| no_such_order(&number))?;
+        Ok(JsonReply::new(&history.into_iter().map(HistoryView::from).collect())?)
+    }
+
+    /// All workers that were ever there, by name
+    #[oai(path = "/workers/status", method = "get", operation_id = "workersStatus", tag = "Tag::Workers")]
+    async fn workers(&self) -> Result<JsonReply<Vec<WorkerView>>, WorkersFail> {
+        let workers = self.0.store.workers().await.map_err(Problem::from)?;
+        Ok(JsonReply::new(&workers.into_iter().map(WorkerView::from).collect())?)
+    }
+
+    /// Orders, newest first
+    #[oai(path = "/orders", method = "get", operation_id = "listOrders", tag = "Tag::Tracking")]
+    async fn orders(
+        &self,
+        /// Only in this status.
+        status: Query<Option<Status>>,
+        /// Only of this type.
+        order_type: Query<Option<OrderType>>,
+        /// How many.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u16>>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<String>>,
+    ) -> Result<JsonReply<OrderPage>, ListFail> {
+        let limit = limit.0.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+        let before_id = cursor.0.as_deref().map(parse_page_cursor).transpose()?;
+        let filter = OrderFilter { status: status.0, order_type: order_type.0, before_id };
+        // One more than asked for tells whether there is a next page.
+        let mut orders = self.0.store.orders(&filter, i64::from(limit) + 1).await.map_err(Problem::from)?;
+        let more = orders.len() > usize::from(limit);
+        orders.truncate(usize::from(limit));
+        let next_cursor = orders.last().filter(|_| more).map(|order| order.id.to_string());
+        let orders = orders.into_iter().map(OrderView::from).collect();
+        Ok(JsonReply::new(&OrderPage { orders, next_cursor })?)
+    }
+
+    /// An order's life as Server-Sent Events
+    ///
+    /// The history so far, then each change as it happens; ends after a final status. `event: status`, `data:` a
+    /// status update (`old_status` is `null` for the first).
+    #[oai(path = "/orders/:order_number/events", method = "get", operation_id = "orderEvents", tag = "Tag::Tracking")]
+    async fn order_events(
+        &self,
+        order_number: Path<String>,
+        /// Go on after this event.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: Header<Option<String>>,
+    ) -> Result<SseReply, StreamFail> {
+        let number = number(&order_number)?;
+        let cursor = parse_event_cursor(last_event_id.0.as_deref())?;
+        let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
+        let order = order.ok_or_else(|| no_such_order(&number))?;
+        if order.status.is_final() && last_event_id.0.is_some() {
+            let rest = self.0.store.order_events_after(&number, cursor).await.map_err(Problem::from)?;
+            if rest.is_empty() {
+                return Ok(SseReply::Over);
+            }
+        }
+        Ok(self.stream(Scope::Order(number), cursor)?)
+    }
+
+    /// Every order's life as Server-Sent Events
+    ///
+    /// As for one order, but it does not end.
+    #[oai(path = "/events", method = "get", operation_id = "events", tag = "Tag::Tracking")]
+    async fn all_events(
+        &self,
+        /// Go on after this event.
+        #[oai(name = "Last-Event-ID")]
+        last_event_id: Header<Option<String>>,
+    ) -> Result<SseReply, ListFail> {
+        let cursor = parse_event_cursor(last_event_id.0.as_deref())?;
+        Ok(self.stream(Scope::All, cursor)?)
+    }
+}
+
+impl TrackingApi {
+    pub(super) fn new(store: Store, feed: Feed, cook_times: CookTimes, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(State { store, feed, cook_times, shutdown }))
+    }
+
+    fn stream(&self, scope: Scope, cursor: EventCursor) -> Result<SseReply, Problem> {
+        let state = &self.0;
+        if state.feed.streams() >= MAX_STREAMS {
+            return Err(Problem::unavailable(Duration::from_secs(5), "too many event streams are open"));
+        }
+        let events = events(state.store.clone(), &state.feed, scope, cursor);
+        Ok(SseReply::Stream(Sse::new(events, state.shutdown.clone())))
+    }
+
+    /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.
+    async fn estimate(&self, order: &OrderStatus) -> Result<Option<Timestamp>, Problem> {
+        match order.status {
+            Status::Ready | Status::Completed | Status::Cancelled => return Ok(None),
+            Status::Cooking if order.estimated_completion.is_some() => return Ok(order.estimated_completion),
+            Status::Received | Status::Cooking => {}
+        }
+        let (load, measured) = self.0.store.kitchen_load(order).await?;
+        let cook_time = measured.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
+        Ok(estimate_waiting(load, cook_time).and_then(|wait| rounded_up(Timestamp::now(), wait)))
+    }
+}
+
+/// `now + wait`, rounded up to the step.
+fn rounded_up(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    let seconds = now.as_second().checked_add(i64::try_from(wait.as_secs()).ok()?)? + 1;
+    let steps = seconds.div_euclid(ESTIMATE_STEP_SECONDS) + 1;
+    Timestamp::from_second(steps.checked_mul(ESTIMATE_STEP_SECONDS)?).ok()
+}
+
+/// What is no order number names no order.
+fn number(text: &str) -> Result<OrderNumber, Problem> {
+    OrderNumber::parse(text).map_err(|_| Problem::not_found("there is no such order"))
+}
+
+fn no_such_order(number: &OrderNumber) -> Problem {
+    Problem::not_found(format!("there is no order {number}"))
+}
+
+fn parse_page_cursor(text: &str) -> Result<i64, Problem> {
+    text.parse().map_err(|_| Problem::invalid_parameter("the parameter cursor is not one that this service gave"))
+}
+
+/// Without one, the stream begins at the beginning.
+fn parse_event_cursor(text: Option<&str>) -> Result<EventCursor, Problem> {
+    match text {
+        None | Some("") => Ok(EventCursor::default()),
+        Some(text) => text
+            .parse()
+            .map_err(|_| Problem::invalid_parameter("the header Last-Event-ID is not an id that this service gave")),
+    }
+}

@@ -1,0 +1,36 @@
+//! The tracking service: where an order is, what happened to it, and how the workers are. It only reads.
+
+mod api;
+mod feed;
+mod run;
+mod stream;
+mod views;
+
+pub use api::{TrackingApi, info};
+pub use run::run;
+
+use crate::domain::CookTimes;
+use crate::http::server::ServerError;
+use crate::store::StoreError;
+
+/// How the tracking service works.
+#[derive(Debug, Clone)]
+pub struct TrackingServiceOptions {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 for a free one.
+    pub port: u16,
+    /// How long each type cooks, for estimates where nothing was measured yet.
+    pub cook_times: CookTimes,
+}
+
+/// Why the tracking service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackingServiceError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,108 @@
+//! What the tracking API shows. No name and no address of a customer is among it.
+
+use poem_openapi::Object;
+use serde::Serialize;
+
+use crate::domain::{Money, OrderType, Status, WorkerState};
+use crate::http::schemas::UtcTime;
+use crate::store::{HistoryEntry, OrderSummary, WorkerRecord};
+
+/// Where an order is.
+#[derive(Object, Serialize)]
+pub(super) struct StatusView {
+    pub(super) order_number: String,
+    pub(super) current_status: Status,
+    pub(super) updated_at: UtcTime,
+    /// When it will be ready; `null` once it is, and while nobody who can cook it is online.
+    pub(super) estimated_completion: Option<UtcTime>,
+    /// Who cooks or cooked it.
+    pub(super) processed_by: Option<String>,
+}
+
+/// A step of an order's life.
+#[derive(Object, Serialize)]
+pub(super) struct HistoryView {
+    status: Status,
+    timestamp: UtcTime,
+    changed_by: String,
+    /// What there is to remark.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+}
+
+/// A worker.
+#[derive(Object, Serialize)]
+pub(super) struct WorkerView {
+    worker_name: String,
+    /// `offline` once it was not seen for two heartbeat intervals.
+    status: WorkerState,
+    orders_processed: i32,
+    last_seen: UtcTime,
+    /// What it cooks.
+    order_types: Vec<OrderType>,
+}
+
+/// An order in a list.
+#[derive(Object, Serialize)]
+pub(super) struct OrderView {
+    order_number: String,
+    order_type: OrderType,
+    current_status: Status,
+    /// Σ quantity × price.
+    total_amount: Money,
+    /// 10, 5 or 1.
+    priority: u8,
+    processed_by: Option<String>,
+    created_at: UtcTime,
+    updated_at: UtcTime,
+    /// When it was ready.
+    completed_at: Option<UtcTime>,
+}
+
+/// A page of orders, newest first.
+#[derive(Object, Serialize)]
+pub(super) struct OrderPage {
+    pub(super) orders: Vec<OrderView>,
+    /// Ask for the next page with it; `null` on the last.
+    pub(super) next_cursor: Option<String>,
+}
+
+impl From<HistoryEntry> for HistoryView {
+    fn from(entry: HistoryEntry) -> Self {
+        Self {
+            status: entry.status,
+            timestamp: UtcTime(entry.changed_at),
+            changed_by: entry.changed_by,
+            notes: entry.notes,
+        }
+    }
+}
+
+impl From<WorkerRecord> for WorkerView {
+    fn from(worker: WorkerRecord) -> Self {
+        Self {
+            worker_name: worker.name,
+            status: worker.state,
+            orders_processed: worker.orders_processed,
+            last_seen: UtcTime(worker.last_seen),
+            order_types: worker.order_types,
+        }
+    }
+}
+
+impl From<OrderSummary> for OrderView {
+    fn from(order: OrderSummary) -> Self {
+        Self {
+            order_number: order.number.as_str().to_owned(),
+            order_type: order.order_type,
+            current_status: order.status,
+            total_amount: order.total_amount,
+            priority: order.priority.value(),
+            processed_by: order.processed_by,
+            created_at: UtcTime(order.created_at),
+            updated_at: UtcTime(order.updated_at),
+            completed_at: order.completed_at.map(UtcTime),
+        }
+    }
+}
