@@ -1,1 +1,29 @@
-//! dev
+//! Private PostgreSQL and RabbitMQ servers from the installed programs: for the `dev` command and for the tests alike.
+//!
+//! - [`Servers`] is the pair in one state folder, [`PostgresServer`] and [`RabbitMqServer`] are each by itself.
+//! - Both can be stopped, killed, frozen and started again on the same port with the same data.
+//! - They listen on 127.0.0.1 only, and end with this process, however it ends ([`watch`]).
+
+mod account;
+mod error;
+pub mod ports;
+mod postgres;
+mod process;
+mod programs;
+mod rabbitmq;
+mod servers;
+pub mod watch;
+
+pub use error::DevError;
+pub use postgres::{PostgresOptions, PostgresServer};
+pub use process::Cancel;
+pub use programs::ProgramSearch;
+pub use rabbitmq::{RabbitMqOptions, RabbitMqServer};
+pub use servers::{Servers, ServersOptions};
+
+/// The user of the private PostgreSQL server that the roles connect as; no superuser.
+pub const DATABASE_USER: &str = "restaurant_user";
+/// The password of [`DATABASE_USER`]: no secret, the server listens on loopback only and holds play data.
+pub const DATABASE_PASSWORD: &str = "restaurant_pass";
+/// The database of the private PostgreSQL server.
+pub const DATABASE_NAME: &str = "restaurant_db";
