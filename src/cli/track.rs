@@ -12,6 +12,7 @@ use tokio::time::interval;
 use crate::client::events::{EventStream, StreamItem};
 use crate::client::orders::{OrderStatus, StatusUpdate};
 use crate::client::{BaseUrl, ClientError, TrackingApi};
+use crate::domain::{InvalidOrderNumber, OrderNumber};
 
 /// Where the tracking service listens unless told otherwise.
 pub(super) const DEFAULT_TRACKING_URL: &str = "http://127.0.0.1:3002";
@@ -235,10 +236,9 @@ fn progress(since: Option<Timestamp>, estimate: Option<Timestamp>, now: Timestam
     (gone as u64, format!(", ready in about {:.0} s", left.ceil()))
 }
 
-/// Order numbers are words: anything else is a slip of the hand.
-fn parse_order_number(text: &str) -> Result<String, String> {
-    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_word { Ok(text.to_owned()) } else { Err("an order number looks like ORD_20261122_001".to_owned()) }
+/// Refuses a slip of the hand before anything is asked.
+fn parse_order_number(text: &str) -> Result<String, InvalidOrderNumber> {
+    OrderNumber::parse(text).map(|number| number.to_string())
 }
 
 #[cfg(test)]

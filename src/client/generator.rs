@@ -2,9 +2,9 @@
 
 use fastrand::Rng;
 
-use super::Cents;
 use super::menu::{CUSTOMERS, DISHES, STREETS};
 use super::orders::{OrderItem, OrderRequest};
+use crate::domain::Money;
 
 /// The rules that an order can be made to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl OrderGenerator {
             .filter_map(|(name, cents)| {
                 let quantity =
                     if self.rng.u32(0..100) < 95 { self.rng.u32(1..=3) } else { self.rng.u32(4..=10) };
-                OrderItem::new(*name, quantity, &Cents(*cents).to_string())
+                OrderItem::new(*name, quantity, &Money::from_cents(*cents).to_string())
             })
             .collect()
     }

@@ -5,11 +5,10 @@
 //! - [`generator`]: realistic orders from a seed, from the [`menu`]
 //! - [`simulation`]: customers arriving at a rate, measured with [`stats`]
 //!
-//! It knows the services only by their published contract and uses nothing of their code, so that it is an
-//! independent check of them.
+//! It knows the services only by their published contract and shares no code with them but the domain's words, so
+//! that it is an independent check of them.
 
 pub mod api;
-mod cents;
 pub mod error;
 pub mod events;
 pub mod generator;
@@ -25,6 +24,5 @@ pub mod stats;
 pub(crate) mod stub;
 
 pub use api::{BaseUrl, OrderApi, TrackingApi};
-pub use cents::Cents;
 pub use error::{ClientError, Problem, Violation};
 pub use events::{EventStream, StatusEvent, StreamItem};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Cents;
+use crate::domain::Money;
 
 /// The body of `POST /orders`. Nothing is checked here: the service knows the rules and lists what breaks them.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +51,7 @@ pub struct PlacedOrder {
     /// `received`.
     pub status: String,
     /// What is to be paid.
-    pub total_amount: Cents,
+    pub total_amount: Money,
 }
 
 /// The answer of `GET /orders/{n}/status`. Times are RFC 3339 text in UTC.
