@@ -1,1 +1,4 @@
 //! cli
+pub mod place;
+pub mod simulate;
+pub mod track;

@@ -1,1 +1,28 @@
-//! client
+//! The client side: what customers (and the load generator) use to speak with the HTTP services.
+//!
+//! - [`api`]: one call of the order or tracking API each; [`orders`] is what they carry
+//! - [`events`]: the live event stream that survives broken connections, on [`sse`], the wire format
+//! - [`generator`]: realistic orders from a seed, from the [`menu`]
+//! - [`simulation`]: customers arriving at a rate, measured with [`stats`]
+//!
+//! It knows the services only by their published contract and shares no code with them but the domain's words, so
+//! that it is an independent check of them.
+
+pub mod api;
+pub mod error;
+pub mod events;
+pub mod generator;
+pub mod menu;
+pub mod orders;
+#[cfg(test)]
+mod rules;
+pub mod simulation;
+pub mod sse;
+pub mod stats;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+pub(crate) mod stub;
+
+pub use api::{BaseUrl, OrderApi, TrackingApi};
+pub use error::{ClientError, Problem, Violation};
+pub use events::{EventStream, StatusEvent, StreamItem};

@@ -1,0 +1,373 @@
+//! `restaurant-system simulate`: a crowd of customers, as a demonstration and as a load.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{place, track};
+use crate::client::simulation::{self, Report, SimulationOptions, Stops, Tally};
+use crate::client::stats::Percentiles;
+use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
+
+/// How many customers come, for how long, and what they do.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  restaurant-system simulate --rate 5 --duration 60
+  restaurant-system simulate --rate 500 --duration 30 --bad-percent 0 --no-wait --json
+
+The first Ctrl-C ends the placing of orders, the second the waiting for them. Percentiles are never understated and
+overstated by less than 0.8 %; the maximum is exact.")]
+pub struct SimulateArgs {
+    /// Orders a second on average; they come at random (Poisson), whether or not the service keeps up
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = parse_rate)]
+    rate: f64,
+
+    /// How many seconds customers come; 0: until Ctrl-C
+    #[arg(long, value_name = "S", default_value_t = 0.0, value_parser = parse_seconds)]
+    duration: f64,
+
+    /// The same seed makes the same orders
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+
+    /// How many orders may wait for their answer at once; customers beyond are sent away and counted as dropped
+    #[arg(long, alias = "concurrency", value_name = "N", default_value_t = 256,
+          value_parser = clap::value_parser!(u16).range(1..=16384))]
+    max_in_flight: u16,
+
+    /// How many of 100 orders break a rule on purpose, to be refused
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = parse_percent)]
+    bad_percent: f64,
+
+    /// How many seconds to wait at the end for orders that still cook
+    #[arg(long, value_name = "S", default_value_t = 60.0, value_parser = parse_seconds)]
+    wait_ready: f64,
+
+    /// Do not wait for orders that still cook
+    #[arg(long, conflicts_with = "wait_ready")]
+    no_wait: bool,
+
+    /// The order service
+    #[arg(long, value_name = "URL", env = "RESTAURANT_ORDER_URL", default_value = place::DEFAULT_ORDER_URL)]
+    url: BaseUrl,
+
+    /// The tracking service
+    #[arg(long, value_name = "URL", env = "RESTAURANT_TRACKING_URL", default_value = track::DEFAULT_TRACKING_URL)]
+    tracking_url: BaseUrl,
+
+    /// Print the closing table as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a simulation could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// The order service could not be used from the start.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Customers came and not one order was placed.
+    #[error("not one of {customers} orders was placed: {reason}")]
+    NothingPlaced {
+        /// How many customers came.
+        customers: u64,
+        /// What went wrong first.
+        reason: String,
+    },
+    /// Signals could not be listened to, or standard output not be written.
+    #[error("cannot use signals or standard output: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs the simulation and prints its table.
+///
+/// # Errors
+/// See [`SimulateError`]; every one means exit code 1.
+pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
+    let (orders, tracking) = (OrderApi::new(args.url.clone())?, TrackingApi::new(args.tracking_url.clone())?);
+    let stops = Stops::default();
+    let mut signals = JoinSet::new();
+    signals.spawn(stop_on_signals(stops.clone())?);
+    let line = progress_line();
+    let started_at = Instant::now();
+    let show = |tally: &Tally| line.set_message(progress_text(tally, started_at.elapsed()));
+    let report = simulation::simulate(options(&args), orders, tracking, stops, show).await;
+    line.finish_and_clear();
+    let report = report?;
+    let mut out = io::stdout();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::from)?)?;
+    } else {
+        writeln!(out, "{}", render(&report))?;
+    }
+    if report.placed == 0 && report.customers > report.bad_sent {
+        let reason = report.first_failure.or(report.first_good_refused);
+        let reason = reason.unwrap_or_else(|| format!("refused by status: {:?}", report.refused));
+        return Err(SimulateError::NothingPlaced { customers: report.customers, reason });
+    }
+    Ok(())
+}
+
+fn options(args: &SimulateArgs) -> SimulationOptions {
+    SimulationOptions {
+        rate_per_s: args.rate,
+        duration: (args.duration > 0.0).then(|| Duration::from_secs_f64(args.duration)),
+        seed: args.seed,
+        max_in_flight: args.max_in_flight.into(),
+        bad_percent: args.bad_percent,
+        wait_ready: (!args.no_wait).then(|| Duration::from_secs_f64(args.wait_ready)),
+    }
+}
+
+/// The first SIGINT or SIGTERM ends the placing, the second the waiting.
+fn stop_on_signals(stops: Stops) -> io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        for stop in [stops.placing, stops.waiting] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            stop.cancel();
+        }
+    })
+}
+
+/// A line on standard error that is there on a terminal only.
+fn progress_line() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let line = ProgressBar::new_spinner().with_style(style);
+    line.enable_steady_tick(Duration::from_millis(100));
+    line
+}
+
+fn progress_text(tally: &Tally, elapsed: Duration) -> String {
+    let p99 =
+        tally.answer.percentile(99.0).map_or_else(|| "–".to_owned(), |p99| format!("{} ms", p99.as_millis()));
+    format!(
+        "{} s  placed {}  refused {}  failed {}  dropped {}  in flight {}  ready {}  cooking {}  p99 {p99}",
+        elapsed.as_secs(),
+        tally.placed,
+        tally.refused_total(),
+        tally.failed,
+        tally.dropped,
+        tally.in_flight,
+        tally.ready,
+        tally.cooking,
+    )
+}
+
+/// The closing tables, and a remark for everything that should not have happened.
+fn render(report: &Report) -> String {
+    let mut text = format!("{}\n{}", counts(report), latencies(report));
+    for remark in remarks(report) {
+        text.push('\n');
+        text.push_str(&remark);
+    }
+    text
+}
+
+fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table.set_header(header.to_vec());
+    table
+}
+
+fn counts(report: &Report) -> Table {
+    let mut table = new_table(&["orders", "number"]);
+    let mut row = |name: &str, number: String| {
+        table.add_row([name.to_owned(), number]);
+    };
+    row("placed (201)", report.placed.to_string());
+    for (status, number) in &report.refused {
+        row(&format!("refused ({status})"), number.to_string());
+    }
+    row("failed (no answer)", report.failed.to_string());
+    row("dropped (too many in flight)", report.dropped.to_string());
+    row("bad on purpose", report.bad_sent.to_string());
+    row("ready", report.ready.to_string());
+    if report.cancelled > 0 {
+        row("cancelled", report.cancelled.to_string());
+    }
+    row("still cooking", report.still_cooking.to_string());
+    row("asked for a second", format!("{:.1}", report.rate_asked_per_s));
+    row("sent a second", format!("{:.1}", report.rate_sent_per_s));
+    row("placed a second", format!("{:.1}", report.rate_placed_per_s));
+    align_right(&mut table);
+    table
+}
+
+fn latencies(report: &Report) -> Table {
+    let mut table = new_table(&["latency in ms", "p50", "p95", "p99", "max", "number"]);
+    let mut row = |name: &str, latency: &Percentiles| {
+        let cell =
+            |millis: Option<f64>| millis.map_or_else(|| "–".to_owned(), |millis| format!("{millis:.1}"));
+        let number = latency.count.to_string();
+        table.add_row([
+            name.to_owned(),
+            cell(latency.p50),
+            cell(latency.p95),
+            cell(latency.p99),
+            cell(latency.max),
+            number,
+        ]);
+    };
+    row("answer 201", &report.answer_ms);
+    row("refusal", &report.refusal_ms);
+    row("order → ready", &report.order_to_ready_ms);
+    align_right(&mut table);
+    table
+}
+
+fn align_right(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+fn remarks(report: &Report) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if report.bad_placed > 0 {
+        remarks.push(format!("{} orders that break a rule were placed all the same", report.bad_placed));
+    }
+    if let Some(first) = &report.first_good_refused {
+        remarks.push(format!("{} good orders were called bad, the first so: {first}", report.good_refused));
+    }
+    if let Some(first) = &report.first_failure {
+        remarks.push(format!("{} orders got no answer, the first so: {first}", report.failed));
+    }
+    if report.followed_by == "polling" {
+        remarks.push("the live event stream was not to be had: order → ready is coarse".to_owned());
+    }
+    if report.not_followed > 0 {
+        remarks
+            .push(format!("{} orders were placed and not followed: too many at once", report.not_followed));
+    }
+    remarks
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    parse_number(text, 0.001..=100_000.0, "a number of orders a second, from 0.001 to 100000")
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    parse_number(text, 0.0..=31_536_000.0, "a number of seconds, from 0 to 31536000")
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    parse_number(text, 0.0..=100.0, "a percentage, from 0 to 100")
+}
+
+fn parse_number(text: &str, range: std::ops::RangeInclusive<f64>, expected: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| format!("write {expected}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::client::stub::{Stub, closed_port};
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<SimulateArgs, clap::Error> {
+        Command::try_parse_from(["simulate"].iter().chain(args)).map(|command| command.args)
+    }
+
+    fn report() -> Report {
+        let mut tally = Tally::default();
+        (1..=100).for_each(|millis| tally.answer.record(Duration::from_millis(millis)));
+        Report {
+            seed: 1,
+            rate_asked_per_s: 10.0,
+            rate_sent_per_s: 10.2,
+            rate_placed_per_s: 10.0,
+            duration_s: 10.0,
+            customers: 105,
+            placed: 100,
+            refused: [(422, 2), (503, 1)].into(),
+            failed: 1,
+            first_failure: Some("no answer".into()),
+            dropped: 1,
+            bad_sent: 2,
+            bad_placed: 0,
+            good_refused: 0,
+            first_good_refused: None,
+            ready: 0,
+            cancelled: 0,
+            still_cooking: 100,
+            not_followed: 0,
+            answer_ms: tally.answer.percentiles(),
+            refusal_ms: tally.refusal.percentiles(),
+            order_to_ready_ms: tally.order_to_ready.percentiles(),
+            followed_by: "polling",
+        }
+    }
+
+    #[test]
+    fn the_closing_tables_name_every_count() {
+        let text = render(&report());
+        let row = |name: &str| {
+            let line =
+                text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+            line.split(['│', '┆'])
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .skip(1)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(row("placed (201)"), "100");
+        assert_eq!(row("refused (422)"), "2");
+        assert_eq!(row("refused (503)"), "1");
+        assert_eq!(row("dropped"), "1");
+        assert_eq!(row("still cooking"), "100");
+        assert_eq!(row("answer 201"), "50.2 95.2 99.3 100.0 100");
+        assert_eq!(row("order → ready"), "– – – – 0");
+        assert!(text.ends_with(
+            "1 orders got no answer, the first so: no answer\n\
+             the live event stream was not to be had: order → ready is coarse"
+        ));
+    }
+
+    #[test]
+    fn flags_out_of_range_are_wrong_usage() {
+        for args in [
+            ["--rate", "0"],
+            ["--rate", "NaN"],
+            ["--duration", "-1"],
+            ["--bad-percent", "101"],
+            ["--max-in-flight", "0"],
+            ["--url", "https://example.org"],
+        ] {
+            assert_eq!(parse(&args).unwrap_err().exit_code(), 2, "{args:?}");
+        }
+        assert_eq!(options(&parse(&[]).unwrap()).duration, None);
+        assert_eq!(options(&parse(&["--no-wait"]).unwrap()).wait_ready, None);
+    }
+
+    #[tokio::test]
+    async fn a_run_ends_well_when_orders_were_placed_and_badly_when_none_was() {
+        let stub = Stub::start().await;
+        let url = stub.url().to_string();
+        let args = ["--rate", "100", "--duration", "0.2", "--json", "--url", &url, "--tracking-url", &url];
+        run(parse(&args).unwrap()).await.unwrap();
+        let nowhere = closed_port().await.to_string();
+        assert!(run(parse(&["--url", &nowhere]).unwrap()).await.is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! The calls of the order and the tracking API. Every one has a time limit and reads a bounded answer.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use serde::de::DeserializeOwned;
+
+use super::error::{ClientError, Problem};
+use super::events::EventStream;
+use super::orders::{OrderRequest, OrderStatus, PlacedOrder};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take, from sending to the last byte of its answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an event stream may be silent before it is taken for dead and opened again.
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest answer that is read.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// The address of a service: `http://host:port`, with a path where a proxy puts the service under one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// The address of something in the service; each segment is percent-encoded.
+    pub(crate) fn join(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = ClientError;
+
+    /// # Errors
+    /// [`ClientError::InvalidUrl`] for anything but a plain `http://` address of a host.
+    fn from_str(text: &str) -> Result<Self, ClientError> {
+        let invalid =
+            |reason: &str| ClientError::InvalidUrl { url: text.to_owned(), reason: reason.to_owned() };
+        let url = Url::parse(text).map_err(|error| invalid(&format!("{error}; write http://HOST:PORT")))?;
+        match url.scheme() {
+            "http" => {}
+            "https" => {
+                return Err(invalid(
+                    "this client speaks http:// only; ask the service itself, behind its TLS proxy",
+                ));
+            }
+            _ => return Err(invalid("write http://HOST:PORT")),
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(invalid("write it without `?` and `#`"));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// An HTTP client for calls on these services: no proxy, no redirect, since neither belongs between them.
+fn http_client(
+    configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<Client, ClientError> {
+    let builder = Client::builder()
+        .user_agent(concat!("restaurant-system/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .redirect(redirect::Policy::none())
+        .no_proxy();
+    configure(builder).build().map_err(ClientError::Setup)
+}
+
+/// Sends a request and reads its successful answer; any other is a [`ClientError::Problem`].
+async fn call(request: RequestBuilder, url: &Url) -> Result<Vec<u8>, ClientError> {
+    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = read_bounded(answer, url).await?;
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))))
+    }
+}
+
+/// Reads an answer of at most [`MAX_ANSWER_BYTES`].
+pub(super) async fn read_bounded(mut answer: Response, url: &Url) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| ClientError::transport(url, error))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(ClientError::unexpected(url, format!("more than {MAX_ANSWER_BYTES} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads the JSON of an answer.
+fn parse<T: DeserializeOwned>(body: &[u8], url: &Url) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::unexpected(url, error.to_string()))
+}
+
+/// An order that was taken.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// The answer, understood.
+    pub order: PlacedOrder,
+    /// The answer as it stands.
+    pub body: String,
+}
+
+/// The order service's API. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct OrderApi {
+    client: Client,
+    base: BaseUrl,
+}
+
+impl OrderApi {
+    /// A client of the order service at `base`; connects when first called.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the HTTP client cannot be made.
+    pub fn new(base: BaseUrl) -> Result<Self, ClientError> {
+        Ok(Self { client: http_client(|builder| builder.timeout(CALL_TIMEOUT))?, base })
+    }
+
+    /// Places an order. With an idempotency key the same call can be repeated without ordering twice.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] when it is refused; [`ClientError::BrokenOff`] when it may have been taken.
+    pub async fn place(
+        &self,
+        order: &OrderRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Placed, ClientError> {
+        let url = self.base.join(&["orders"]);
+        let mut request = self.client.post(url.clone()).json(order);
+        if let Some(key) = idempotency_key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let body = call(request, &url).await?;
+        let order = parse(&body, &url)?;
+        let body =
+            String::from_utf8(body).map_err(|error| ClientError::unexpected(&url, error.to_string()))?;
+        Ok(Placed { order, body })
+    }
+
+    /// Asks whether the service lives: one quick call, before many.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn check(&self) -> Result<(), ClientError> {
+        let url = self.base.join(&["healthz"]);
+        call(self.client.get(url.clone()), &url).await.map(drop)
+    }
+}
+
+/// The tracking service's API. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub struct TrackingApi {
+    calls: Client,
+    streams: Client,
+    base: BaseUrl,
+}
+
+impl TrackingApi {
+    /// A client of the tracking service at `base`; connects when first called.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when the HTTP client cannot be made.
+    pub fn new(base: BaseUrl) -> Result<Self, ClientError> {
+        Ok(Self {
+            calls: http_client(|builder| builder.timeout(CALL_TIMEOUT))?,
+            streams: http_client(|builder| builder.read_timeout(STREAM_IDLE_TIMEOUT))?,
+            base,
+        })
+    }
+
+    /// Where an order stands.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] with status 404 for an unknown order.
+    pub async fn status(&self, order_number: &str) -> Result<OrderStatus, ClientError> {
+        let url = self.base.join(&["orders", order_number, "status"]);
+        let body = call(self.calls.get(url.clone()).header(ACCEPT, "application/json"), &url).await?;
+        parse(&body, &url)
+    }
+
+    /// The changes of one order: those so far, then each as it happens.
+    pub fn order_events(&self, order_number: &str) -> EventStream {
+        EventStream::new(self.streams.clone(), self.base.join(&["orders", order_number, "events"]))
+    }
+
+    /// The changes of all orders: those so far, then each as it happens.
+    pub fn all_events(&self) -> EventStream {
+        EventStream::new(self.streams.clone(), self.base.join(&["events"]))
+    }
+}
+
+/// Opens an event stream. `None` when the service says that there is nothing more to come (204).
+pub(super) async fn open_stream(
+    client: &Client,
+    url: &Url,
+    last_event_id: Option<&str>,
+) -> Result<Option<Response>, ClientError> {
+    let mut request = client.get(url.clone()).header(ACCEPT, "text/event-stream");
+    if let Some(id) = last_event_id {
+        request = request.header("Last-Event-ID", id);
+    }
+    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    if status == StatusCode::NO_CONTENT {
+        return Ok(None);
+    }
+    if !status.is_success() {
+        let body = read_bounded(answer, url).await?;
+        return Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))));
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    if !content_type.starts_with("text/event-stream") {
+        return Err(ClientError::unexpected(url, format!("{content_type} in place of text/event-stream")));
+    }
+    Ok(Some(answer))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_http_addresses_are_taken() {
+        for url in ["https://example.org", "ftp://example.org", "localhost:3000", "3000", "", "http://h/?a=b"]
+        {
+            assert!(url.parse::<BaseUrl>().is_err(), "{url}");
+        }
+        let error = "https://example.org".parse::<BaseUrl>().unwrap_err().to_string();
+        assert!(error.contains("http:// only"), "{error}");
+    }
+
+    #[test]
+    fn segments_are_encoded_and_a_path_prefix_is_kept() {
+        let base: BaseUrl = "http://127.0.0.1:3002/tracking/".parse().unwrap();
+        assert_eq!(
+            base.join(&["orders", "a/b?c", "status"]).as_str(),
+            "http://127.0.0.1:3002/tracking/orders/a%2Fb%3Fc/status"
+        );
+        assert_eq!(base.to_string(), "http://127.0.0.1:3002/tracking");
+    }
+}

@@ -1,0 +1,282 @@
+//! Made-up customers: realistic orders, and some that break exactly one rule on purpose. The same seed, the same orders.
+
+use fastrand::Rng;
+
+use super::menu::{CUSTOMERS, DISHES, STREETS};
+use super::orders::{OrderItem, OrderRequest};
+use crate::domain::Money;
+
+/// The rules that an order can be made to break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nobody orders.
+    NoCustomer,
+    /// A name with digits.
+    DigitsInName,
+    /// A name of 101 characters.
+    LongName,
+    /// A kind of order that there is not.
+    UnknownType,
+    /// Nothing is ordered.
+    NoItems,
+    /// 21 entries.
+    TooManyItems,
+    /// A dish without a name.
+    BlankDish,
+    /// None of a dish.
+    QuantityZero,
+    /// 11 of a dish.
+    QuantityEleven,
+    /// 6 and 5 of the same dish.
+    QuantitySum,
+    /// 9.999.
+    PriceDecimals,
+    /// Nothing to pay.
+    PriceZero,
+    /// 1000.00.
+    PriceHigh,
+    /// A dinner without a table.
+    NoTable,
+    /// Table 101.
+    TableOutOfRange,
+    /// A table for a takeout.
+    TableForTakeout,
+    /// A delivery to nowhere.
+    NoAddress,
+    /// An address of 9 characters.
+    ShortAddress,
+    /// An address for a dinner.
+    AddressForDineIn,
+}
+
+impl Flaw {
+    /// Every flaw.
+    pub const ALL: [Self; 19] = [
+        Self::NoCustomer,
+        Self::DigitsInName,
+        Self::LongName,
+        Self::UnknownType,
+        Self::NoItems,
+        Self::TooManyItems,
+        Self::BlankDish,
+        Self::QuantityZero,
+        Self::QuantityEleven,
+        Self::QuantitySum,
+        Self::PriceDecimals,
+        Self::PriceZero,
+        Self::PriceHigh,
+        Self::NoTable,
+        Self::TableOutOfRange,
+        Self::TableForTakeout,
+        Self::NoAddress,
+        Self::ShortAddress,
+        Self::AddressForDineIn,
+    ];
+}
+
+/// An order to place.
+#[derive(Debug, Clone)]
+pub struct GeneratedOrder {
+    /// What to send.
+    pub request: OrderRequest,
+    /// The rule it breaks; `None` for a good order.
+    pub flaw: Option<Flaw>,
+}
+
+/// An endless line of customers.
+#[derive(Debug, Clone)]
+pub struct OrderGenerator {
+    rng: Rng,
+    bad_share: f64,
+}
+
+impl OrderGenerator {
+    /// Customers from a seed, `bad_percent` of whose orders break a rule.
+    pub fn new(seed: u64, bad_percent: f64) -> Self {
+        Self { rng: Rng::with_seed(seed), bad_share: bad_percent / 100.0 }
+    }
+
+    /// The next customer's order.
+    pub fn next_order(&mut self) -> GeneratedOrder {
+        let mut request = self.good_order();
+        let flaw = (self.rng.f64() < self.bad_share).then(|| Flaw::ALL[self.rng.usize(..Flaw::ALL.len())]);
+        if let Some(flaw) = flaw {
+            self.spoil(&mut request, flaw);
+        }
+        GeneratedOrder { request, flaw }
+    }
+
+    fn good_order(&mut self) -> OrderRequest {
+        let mut request = OrderRequest {
+            customer_name: self.pick(CUSTOMERS).to_owned(),
+            order_type: String::new(),
+            items: self.items(),
+            table_number: None,
+            delivery_address: None,
+        };
+        match self.rng.u32(0..100) {
+            0..40 => self.make_dine_in(&mut request),
+            40..75 => make_takeout(&mut request),
+            _ => self.make_delivery(&mut request),
+        }
+        request
+    }
+
+    /// Different dishes, so that the sum of one never exceeds its limit; mostly few, now and then a whole party's.
+    fn items(&mut self) -> Vec<OrderItem> {
+        let count = match self.rng.u32(0..100) {
+            0..70 => self.rng.usize(1..=3),
+            70..97 => self.rng.usize(4..=8),
+            _ => self.rng.usize(9..=20),
+        };
+        let dishes = self.rng.choose_multiple(DISHES.iter(), count);
+        dishes
+            .into_iter()
+            .filter_map(|(name, cents)| {
+                let quantity =
+                    if self.rng.u32(0..100) < 95 { self.rng.u32(1..=3) } else { self.rng.u32(4..=10) };
+                OrderItem::new(*name, quantity, &Money::from_cents(*cents).to_string())
+            })
+            .collect()
+    }
+
+    fn make_dine_in(&mut self, request: &mut OrderRequest) {
+        request.order_type = "dine_in".to_owned();
+        request.table_number = Some(self.rng.u32(1..=100));
+        request.delivery_address = None;
+    }
+
+    fn make_delivery(&mut self, request: &mut OrderRequest) {
+        request.order_type = "delivery".to_owned();
+        request.table_number = None;
+        request.delivery_address = Some(format!("{} {}", self.rng.u32(1..=199), self.pick(STREETS)));
+    }
+
+    fn pick(&mut self, from: &'static [&'static str]) -> &'static str {
+        from[self.rng.usize(..from.len())]
+    }
+
+    /// Makes a good order break one rule and no other.
+    fn spoil(&mut self, request: &mut OrderRequest, flaw: Flaw) {
+        let soup = |quantity, price| OrderItem::new("Soup of the Day", quantity, price);
+        let name = |text: &str| text.to_owned();
+        match flaw {
+            Flaw::NoCustomer => request.customer_name.clear(),
+            Flaw::DigitsInName => request.customer_name = name("R2-D2"),
+            Flaw::LongName => request.customer_name = "a".repeat(101),
+            Flaw::UnknownType => {
+                make_takeout(request);
+                request.order_type = name("drive_in");
+            }
+            Flaw::NoItems => request.items.clear(),
+            Flaw::TooManyItems => {
+                let lines = (1..=21).filter_map(|n| OrderItem::new(format!("Tapas no. {n}"), 1, "3.50"));
+                request.items = lines.collect();
+            }
+            Flaw::BlankDish => request.items = OrderItem::new("  ", 1, "5.00").into_iter().collect(),
+            Flaw::QuantityZero => request.items = soup(0, "6.50").into_iter().collect(),
+            Flaw::QuantityEleven => request.items = soup(11, "6.50").into_iter().collect(),
+            Flaw::QuantitySum => {
+                request.items = [soup(6, "6.50"), soup(5, "6.50")].into_iter().flatten().collect()
+            }
+            Flaw::PriceDecimals => request.items = soup(1, "9.999").into_iter().collect(),
+            Flaw::PriceZero => request.items = soup(1, "0.00").into_iter().collect(),
+            Flaw::PriceHigh => request.items = soup(1, "1000.00").into_iter().collect(),
+            Flaw::NoTable => {
+                self.make_dine_in(request);
+                request.table_number = None;
+            }
+            Flaw::TableOutOfRange => {
+                self.make_dine_in(request);
+                request.table_number = Some(101);
+            }
+            Flaw::TableForTakeout => {
+                make_takeout(request);
+                request.table_number = Some(7);
+            }
+            Flaw::NoAddress => {
+                self.make_delivery(request);
+                request.delivery_address = None;
+            }
+            Flaw::ShortAddress => {
+                self.make_delivery(request);
+                request.delivery_address = Some(name("Here, 2nd"));
+            }
+            Flaw::AddressForDineIn => {
+                self.make_dine_in(request);
+                request.delivery_address = Some(name("At the table by the window"));
+            }
+        }
+    }
+}
+
+fn make_takeout(request: &mut OrderRequest) {
+    request.order_type = "takeout".to_owned();
+    request.table_number = None;
+    request.delivery_address = None;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::collections::{BTreeSet, HashSet};
+
+    use super::super::rules::violations;
+    use super::*;
+
+    fn json(order: &OrderRequest) -> serde_json::Value {
+        serde_json::to_value(order).unwrap()
+    }
+
+    #[test]
+    fn every_good_order_satisfies_the_validation_table() {
+        for seed in 0..20 {
+            let mut generator = OrderGenerator::new(seed, 0.0);
+            for _ in 0..200 {
+                let order = generator.next_order();
+                assert_eq!(order.flaw, None);
+                assert_eq!(violations(&json(&order.request)), Vec::<String>::new(), "{:?}", order.request);
+            }
+        }
+    }
+
+    #[test]
+    fn every_flaw_breaks_exactly_one_rule() {
+        let mut generator = OrderGenerator::new(1, 0.0);
+        for flaw in Flaw::ALL {
+            for _ in 0..30 {
+                let mut request = generator.next_order().request;
+                generator.spoil(&mut request, flaw);
+                assert_eq!(violations(&json(&request)).len(), 1, "{flaw:?}: {request:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_orders() {
+        let orders = |seed| -> Vec<String> {
+            let mut generator = OrderGenerator::new(seed, 10.0);
+            (0..100).map(|_| serde_json::to_string(&generator.next_order().request).unwrap()).collect()
+        };
+        assert_eq!(orders(7), orders(7));
+        assert_ne!(orders(7), orders(8));
+    }
+
+    #[test]
+    fn orders_vary_in_everything_and_the_bad_share_is_kept() {
+        let mut generator = OrderGenerator::new(3, 10.0);
+        let orders: Vec<_> = (0..5000).map(|_| generator.next_order()).collect();
+        let good = || orders.iter().filter(|order| order.flaw.is_none()).map(|order| &order.request);
+        assert_eq!(good().map(|order| order.items.len()).collect::<BTreeSet<_>>().len(), 20);
+        assert_eq!(good().map(|order| &order.order_type).collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(good().map(|order| &order.customer_name).collect::<BTreeSet<_>>().len(), CUSTOMERS.len());
+        let bad = orders.iter().filter(|order| order.flaw.is_some()).count();
+        assert!((400..600).contains(&bad), "{bad} of 5000");
+    }
+
+    #[test]
+    fn dishes_are_distinct() {
+        let names: HashSet<_> = DISHES.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), DISHES.len());
+    }
+}

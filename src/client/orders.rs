@@ -1,0 +1,106 @@
+//! What travels between a client and the services, as the contract spells it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::domain::Money;
+
+/// The body of `POST /orders`. Nothing is checked here: the service knows the rules and lists what breaks them.
+#[derive(Debug, Clone, Serialize)]
+pub struct OrderRequest {
+    /// Who orders.
+    pub customer_name: String,
+    /// `dine_in`, `takeout` or `delivery`.
+    pub order_type: String,
+    /// What is ordered.
+    pub items: Vec<OrderItem>,
+    /// Where it is eaten, for `dine_in`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_number: Option<u32>,
+    /// Where it goes, for `delivery`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_address: Option<String>,
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, Serialize)]
+pub struct OrderItem {
+    /// The dish.
+    pub name: String,
+    /// How many of it.
+    pub quantity: u32,
+    /// The price of one, as the exact text of a JSON number.
+    pub price: Box<RawValue>,
+}
+
+impl OrderItem {
+    /// A line of an order. `price` is the text of a decimal number (`15.99`) and is sent exactly as it is written;
+    /// `None` if it is no such number.
+    pub fn new(name: impl Into<String>, quantity: u32, price: &str) -> Option<Self> {
+        let is_decimal = price.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+        let price = RawValue::from_string(price.to_owned()).ok().filter(|_| is_decimal)?;
+        Some(Self { name: name.into(), quantity, price })
+    }
+}
+
+/// The answer of `POST /orders`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PlacedOrder {
+    /// `ORD_YYYYMMDD_NNN`.
+    pub order_number: String,
+    /// `received`.
+    pub status: String,
+    /// What is to be paid.
+    pub total_amount: Money,
+}
+
+/// The answer of `GET /orders/{n}/status`. Times are RFC 3339 text in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct OrderStatus {
+    /// The order asked for.
+    pub order_number: String,
+    /// `received`, `cooking`, `ready`, `completed` or `cancelled`.
+    pub current_status: String,
+    /// The last change.
+    pub updated_at: String,
+    /// When it will be ready, where that can be told.
+    pub estimated_completion: Option<String>,
+    /// The worker who cooks or cooked it.
+    pub processed_by: Option<String>,
+}
+
+/// One change of an order: the `data` of a `status` event. Times are RFC 3339 text in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StatusUpdate {
+    /// Which order changed.
+    pub order_number: String,
+    /// What it was; `None` for the first status.
+    pub old_status: Option<String>,
+    /// What it is now.
+    pub new_status: String,
+    /// Who changed it.
+    pub changed_by: String,
+    /// When it changed.
+    pub timestamp: String,
+    /// When it will be ready, where that can be told.
+    pub estimated_completion: Option<String>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_sent_as_it_is_written() {
+        let item = OrderItem::new("Soup", 2, "10.10").unwrap();
+        assert_eq!(serde_json::to_string(&item).unwrap(), r#"{"name":"Soup","quantity":2,"price":10.10}"#);
+    }
+
+    #[test]
+    fn a_price_that_is_no_decimal_number_is_refused() {
+        for price in ["", "abc", "1,50", "1e3", "\"1\"", "null", "01.5", ".5", "1.", "1 ", "[1]"] {
+            assert!(OrderItem::new("Soup", 1, price).is_none(), "{price}");
+        }
+    }
+}

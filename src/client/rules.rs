@@ -1,0 +1,61 @@
+//! The validation table of `POST /orders`, written down once more for the tests of the client side: independent of
+//! the service's code on purpose.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// The rules that an order's JSON breaks, one text each.
+pub(super) fn violations(order: &Value) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut rule = |holds: bool, text: &str| {
+        if !holds {
+            broken.push(text.to_owned());
+        }
+    };
+    let chars = |value: &Value| value.as_str().map_or(0, |text| text.chars().count());
+    let name = order["customer_name"].as_str().unwrap_or_default();
+    rule(
+        (1..=100).contains(&chars(&order["customer_name"])) && name.chars().all(is_name_char),
+        "customer_name",
+    );
+    let order_type = order["order_type"].as_str().unwrap_or_default();
+    rule(["dine_in", "takeout", "delivery"].contains(&order_type), "order_type");
+    let items = order["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    rule((1..=20).contains(&items.len()), "items");
+    let mut quantities = BTreeMap::<&str, u64>::new();
+    for item in items {
+        let dish = item["name"].as_str().unwrap_or_default();
+        let name_is_fine = (1..=50).contains(&chars(&item["name"])) && !dish.trim().is_empty();
+        rule(name_is_fine && !dish.chars().any(char::is_control), "name");
+        let quantity = item["quantity"].as_u64().unwrap_or_default();
+        rule((1..=10).contains(&quantity), "quantity");
+        let sum = quantities.entry(dish).or_default();
+        *sum += quantity;
+        rule(quantity > 10 || *sum <= 10, "sum of quantities");
+        rule(is_price(&item["price"].to_string()), "price");
+    }
+    match order_type {
+        "dine_in" => {
+            rule((1..=100).contains(&order["table_number"].as_u64().unwrap_or_default()), "table_number")
+        }
+        _ => rule(order["table_number"].is_null(), "table_number"),
+    }
+    match order_type {
+        "delivery" => rule((10..=500).contains(&chars(&order["delivery_address"])), "delivery_address"),
+        _ => rule(order["delivery_address"].is_null(), "delivery_address"),
+    }
+    broken
+}
+
+fn is_name_char(c: char) -> bool {
+    let group = c.general_category_group();
+    matches!(group, GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark) || " -'’.".contains(c)
+}
+
+fn is_price(text: &str) -> bool {
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let price: f64 = text.parse().unwrap_or_default();
+    decimals <= 2 && (0.01..=999.99).contains(&price)
+}

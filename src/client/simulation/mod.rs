@@ -1,0 +1,318 @@
+//! Customers who arrive at a rate whether or not the restaurant keeps up (open loop), and what they experience.
+//!
+//! One task owns everything and waits for what comes next: a customer, an answer, a change of an order, the end.
+
+mod follow;
+mod tally;
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use self::follow::{Change, Follower};
+pub use self::tally::{Report, Tally};
+use super::api::{OrderApi, Placed, TrackingApi};
+use super::error::ClientError;
+use super::generator::{GeneratedOrder, OrderGenerator};
+
+/// How often progress is shown and, without an event stream, orders are asked for.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What is to be simulated.
+#[derive(Debug, Clone)]
+pub struct SimulationOptions {
+    /// Customers a second on average; they arrive as a Poisson process.
+    pub rate_per_s: f64,
+    /// How long they keep coming; `None` until stopped.
+    pub duration: Option<Duration>,
+    /// The same seed makes the same orders.
+    pub seed: u64,
+    /// How many orders may wait for their answer at once; customers beyond are sent away and counted as dropped.
+    pub max_in_flight: usize,
+    /// How many of 100 orders break a rule on purpose.
+    pub bad_percent: f64,
+    /// How long to wait afterwards for what still cooks; `None` not at all.
+    pub wait_ready: Option<Duration>,
+}
+
+/// How a running simulation is ended early.
+#[derive(Debug, Clone, Default)]
+pub struct Stops {
+    /// No more customers; what was ordered is still waited for.
+    pub placing: CancellationToken,
+    /// No more waiting either.
+    pub waiting: CancellationToken,
+}
+
+/// Runs a simulation to its end and tells what came of it; `progress` is called a few times a second.
+///
+/// # Errors
+/// When the order service cannot be reached at the start. What fails later is counted, not returned.
+pub async fn simulate(
+    options: SimulationOptions,
+    orders: OrderApi,
+    tracking: TrackingApi,
+    stops: Stops,
+    progress: impl FnMut(&Tally),
+) -> Result<Report, ClientError> {
+    orders.check().await?;
+    let follower = Follower::start(tracking).await;
+    let simulation = Simulation {
+        customers: OrderGenerator::new(options.seed, options.bad_percent),
+        arrivals: Rng::with_seed(options.seed ^ 0x5EED),
+        calls: JoinSet::new(),
+        tally: Tally::default(),
+        options,
+        orders,
+        follower,
+        stops,
+        progress,
+    };
+    Ok(Box::pin(simulation.run()).await)
+}
+
+struct Simulation<P> {
+    options: SimulationOptions,
+    orders: OrderApi,
+    customers: OrderGenerator,
+    arrivals: Rng,
+    calls: JoinSet<Answer>,
+    follower: Follower,
+    tally: Tally,
+    stops: Stops,
+    progress: P,
+}
+
+/// What a customer was answered.
+struct Answer {
+    sent_at: Instant,
+    answered_at: Instant,
+    is_bad: bool,
+    result: Result<Placed, ClientError>,
+}
+
+/// What the simulation waits for.
+enum Happening {
+    Customer,
+    Answer(Answer),
+    Change(Change),
+    Tick,
+    End,
+}
+
+impl<P: FnMut(&Tally)> Simulation<P> {
+    async fn run(mut self) -> Report {
+        let started_at = Instant::now();
+        self.take_orders(started_at).await;
+        let placing = started_at.elapsed();
+        self.wait_for_answers().await;
+        let answering = started_at.elapsed();
+        if let Some(wait) = self.options.wait_ready {
+            self.wait_for_food(Instant::now() + wait).await;
+        }
+        self.show_progress();
+        let followed_by = self.follower.manner();
+        self.tally.report(&self.options, placing, answering, followed_by)
+    }
+
+    /// Lets customers come until the time is over or somebody stops it.
+    async fn take_orders(&mut self, started_at: Instant) {
+        let end = self.options.duration.map(|duration| started_at + duration);
+        let stop = self.stops.placing.clone();
+        let mut tick = ticks();
+        let mut next_customer_at = started_at + self.gap();
+        loop {
+            let happening = tokio::select! {
+                () = stop.cancelled() => Happening::End,
+                () = sleep_until(end.unwrap_or(started_at)), if end.is_some() => Happening::End,
+                () = sleep_until(next_customer_at) => Happening::Customer,
+                Some(Ok(answer)) = self.calls.join_next() => Happening::Answer(answer),
+                change = self.follower.next() => Happening::Change(change),
+                _ = tick.tick() => Happening::Tick,
+            };
+            match happening {
+                Happening::Customer => {
+                    self.serve_customer();
+                    next_customer_at += self.gap();
+                }
+                Happening::End => return,
+                other => self.handle(other),
+            }
+        }
+    }
+
+    /// Waits for the answers that are still to come: each call has its own time limit.
+    async fn wait_for_answers(&mut self) {
+        let mut tick = ticks();
+        while !self.calls.is_empty() {
+            let happening = tokio::select! {
+                Some(Ok(answer)) = self.calls.join_next() => Happening::Answer(answer),
+                change = self.follower.next() => Happening::Change(change),
+                _ = tick.tick() => Happening::Tick,
+            };
+            self.handle(happening);
+        }
+    }
+
+    /// Waits until everything placed is ready, at the longest until `end`.
+    async fn wait_for_food(&mut self, end: Instant) {
+        let stop = self.stops.waiting.clone();
+        let mut tick = ticks();
+        while self.follower.outstanding() > 0 {
+            let happening = tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep_until(end) => return,
+                change = self.follower.next() => Happening::Change(change),
+                _ = tick.tick() => Happening::Tick,
+            };
+            self.handle(happening);
+        }
+    }
+
+    fn handle(&mut self, happening: Happening) {
+        match happening {
+            Happening::Answer(answer) => self.note_answer(answer),
+            Happening::Change(change) => {
+                if let Some(fate) = self.follower.settle(change) {
+                    self.tally.note_fate(&fate);
+                }
+            }
+            Happening::Tick => {
+                self.follower.tick();
+                self.show_progress();
+            }
+            Happening::Customer | Happening::End => {}
+        }
+    }
+
+    /// The time to the next customer: exponentially distributed.
+    fn gap(&mut self) -> Duration {
+        Duration::from_secs_f64(-(1.0 - self.arrivals.f64()).ln() / self.options.rate_per_s)
+    }
+
+    /// Sends the next customer's order, if there is still room. Who is sent away takes the order along, so that the
+    /// n-th customer orders the same in every run of a seed.
+    fn serve_customer(&mut self) {
+        let GeneratedOrder { request, flaw } = self.customers.next_order();
+        self.tally.customers += 1;
+        if self.calls.len() >= self.options.max_in_flight {
+            self.tally.dropped += 1;
+            return;
+        }
+        let orders = self.orders.clone();
+        self.calls.spawn(async move {
+            let sent_at = Instant::now();
+            let result = orders.place(&request, None).await;
+            Answer { sent_at, answered_at: Instant::now(), is_bad: flaw.is_some(), result }
+        });
+    }
+
+    fn note_answer(&mut self, answer: Answer) {
+        self.tally.note_answer(answer.is_bad, answer.answered_at - answer.sent_at, &answer.result);
+        if let Ok(placed) = answer.result
+            && let Some(fate) = self.follower.follow(placed.order.order_number, answer.sent_at)
+        {
+            self.tally.note_fate(&fate);
+        }
+    }
+
+    fn show_progress(&mut self) {
+        self.tally.in_flight = self.calls.len();
+        self.tally.cooking = self.follower.outstanding();
+        self.tally.not_followed = self.follower.not_followed();
+        (self.progress)(&self.tally);
+    }
+}
+
+fn ticks() -> tokio::time::Interval {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::super::stub::Stub;
+    use super::*;
+
+    fn options() -> SimulationOptions {
+        SimulationOptions {
+            rate_per_s: 200.0,
+            duration: Some(Duration::from_millis(500)),
+            seed: 1,
+            max_in_flight: 64,
+            bad_percent: 20.0,
+            wait_ready: Some(Duration::from_secs(20)),
+        }
+    }
+
+    async fn run(stub: &Stub, options: SimulationOptions) -> Report {
+        let tracking = TrackingApi::new(stub.url()).unwrap();
+        let orders = OrderApi::new(stub.url()).unwrap();
+        simulate(options, orders, tracking, Stops::default(), |_| {}).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_good_order_is_placed_and_seen_ready_and_every_bad_one_refused() {
+        let stub = Stub::start().await;
+        let report = run(&stub, options()).await;
+        assert!(report.placed > 20, "{report:?}");
+        assert_eq!(report.ready, report.placed);
+        assert_eq!(report.still_cooking, 0);
+        assert_eq!((report.bad_placed, report.good_refused, report.failed), (0, 0, 0));
+        assert_eq!(report.refused.values().sum::<u64>(), report.bad_sent);
+        assert_eq!(report.customers, report.placed + report.bad_sent + report.dropped);
+        assert_eq!((report.answer_ms.count, report.order_to_ready_ms.count), (report.placed, report.ready));
+        assert_eq!(report.followed_by, "events");
+    }
+
+    #[tokio::test]
+    async fn without_an_event_stream_orders_are_followed_by_asking() {
+        let stub = Stub::start().await;
+        stub.refuse_streams();
+        let report = run(&stub, SimulationOptions { rate_per_s: 40.0, ..options() }).await;
+        assert_eq!(report.ready, report.placed, "{report:?}");
+        assert_eq!(report.followed_by, "polling");
+    }
+
+    #[tokio::test]
+    async fn customers_for_whom_there_is_no_room_are_counted() {
+        let stub = Stub::start().await;
+        stub.answer_after(Duration::from_millis(200));
+        let report = run(&stub, SimulationOptions { max_in_flight: 2, bad_percent: 0.0, ..options() }).await;
+        assert!(report.dropped > 0, "{report:?}");
+        assert_eq!(report.customers, report.placed + report.dropped);
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_the_placing_and_then_the_waiting() {
+        let stub = Stub::start().await;
+        stub.never_cook();
+        let stops = Stops::default();
+        let (placing, waiting) = (stops.placing.clone(), stops.waiting.clone());
+        let progress = |tally: &Tally| {
+            if tally.placed > 3 {
+                placing.cancel();
+                waiting.cancel();
+            }
+        };
+        let endless = SimulationOptions { duration: None, bad_percent: 0.0, ..options() };
+        let (orders, tracking) = (OrderApi::new(stub.url()).unwrap(), TrackingApi::new(stub.url()).unwrap());
+        let report = simulate(endless, orders, tracking, stops, progress).await.unwrap();
+        assert!(report.placed > 3);
+        assert_eq!(report.still_cooking as u64, report.placed);
+    }
+
+    #[tokio::test]
+    async fn an_order_service_that_is_not_there_is_said_at_once() {
+        let nowhere = super::super::stub::closed_port().await;
+        let (orders, tracking) =
+            (OrderApi::new(nowhere.clone()).unwrap(), TrackingApi::new(nowhere).unwrap());
+        let error = simulate(options(), orders, tracking, Stops::default(), |_| {}).await.unwrap_err();
+        assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    }
+}
