@@ -1,4 +1,143 @@
-//! cli
+//! The command line: one binary, a subcommand for each role (contract, section 1).
+
+mod common;
+pub mod dev;
+mod mode;
+mod openapi;
 pub mod place;
+mod roles;
 pub mod simulate;
 pub mod track;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+use crate::runtime::exit::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  restaurant-system dev                                       everything at once, on this machine
+  restaurant-system order-service --port 3000
+  restaurant-system kitchen-worker --worker-name chef_anna --order-types dine_in,takeout
+  restaurant-system place --customer 'Ada Lovelace' --type takeout --item 'Margherita Pizza:1:15.99' --track
+  restaurant-system --mode=tracking-service --port=3002       the original's spelling of a role
+
+Exit codes: 0 asked to stop and did, 1 a failure at run time, 2 wrong usage, 78 unusable configuration.";
+
+/// A distributed restaurant order management system.
+#[derive(Debug, Parser)]
+#[command(name = "restaurant-system", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take orders over HTTP
+    OrderService(roles::OrderServiceArgs),
+    /// Cook orders
+    KitchenWorker(roles::KitchenWorkerArgs),
+    /// Answer where orders are, over HTTP
+    TrackingService(roles::TrackingServiceArgs),
+    /// Print every change of an order
+    NotificationSubscriber(roles::NotificationSubscriberArgs),
+    /// Bring the database's schema up to date
+    Migrate(roles::MigrateArgs),
+    /// Print the OpenAPI document of a service
+    Openapi(openapi::OpenapiArgs),
+    /// Run everything at once, with private PostgreSQL and RabbitMQ servers
+    Dev(dev::DevArgs),
+    /// Place an order
+    Place(place::PlaceArgs),
+    /// Follow an order
+    Track(track::TrackArgs),
+    /// Let simulated customers place orders
+    Simulate(simulate::SimulateArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Anything that happened at run time; logged already where there is a log.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// A role failed, and has logged why.
+    #[error("the role has failed; see its log")]
+    Logged,
+}
+
+impl CliError {
+    fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Box::new(error))
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::Config,
+            Self::Failed(_) | Self::Logged => ExitCode::Failure,
+        }
+    }
+}
+
+/// Parses the command line, runs the command to its end, and says how that was.
+pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(mode::as_subcommand(args)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come here as well, and are no failures.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+        }
+    };
+    match execute(cli.command).await {
+        Ok(()) => ExitCode::Ok,
+        Err(error) => {
+            if !matches!(error, CliError::Logged) {
+                // Standard error may be closed; the exit code says it too.
+                let _ = writeln!(std::io::stderr().lock(), "error: {error}");
+            }
+            error.exit_code()
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::OrderService(args) => roles::order_service(args).await,
+        Command::KitchenWorker(args) => roles::kitchen_worker(args).await,
+        Command::TrackingService(args) => roles::tracking_service(args).await,
+        Command::NotificationSubscriber(args) => roles::notification_subscriber(args).await,
+        Command::Migrate(args) => roles::migrate(args).await,
+        Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
+        Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),
+        Command::Place(args) => place::run(args).await.map_err(CliError::failed),
+        Command::Track(args) => track::run(args).await.map_err(CliError::failed),
+        Command::Simulate(args) => simulate::run(args).await.map_err(CliError::failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("restaurant-system"), "{} has none", command.get_name());
+        }
+    }
+}

@@ -85,7 +85,7 @@ impl LogLevel {
 }
 
 /// What [`init`] has to know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TelemetryOptions {
     /// The role, as every line names it: `order-service`. A span's field `service` names another within it.
     pub service: &'static str,
@@ -93,6 +93,8 @@ pub struct TelemetryOptions {
     pub format: LogFormat,
     /// From which level on.
     pub level: LogLevel,
+    /// The worker that this process is, on every line it writes.
+    pub worker_name: Option<String>,
 }
 
 /// Why there is no log.
@@ -136,6 +138,7 @@ pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError>
         service: options.service,
         hostname: gethostname::gethostname().to_string_lossy().into_owned(),
         run_id: Uuid::new_v4().to_string(),
+        worker_name: options.worker_name,
     };
     let (output, unreachable) = output(options.format);
     let journal = match &output {

@@ -15,6 +15,8 @@ pub(super) struct Process {
     pub(super) hostname: String,
     /// Stands in for the request id of what belongs to no request.
     pub(super) run_id: String,
+    /// The worker that this process is, on every line it writes.
+    pub(super) worker_name: Option<String>,
 }
 
 /// An event, its spans' fields among its own.
@@ -73,7 +75,9 @@ impl<'a> Record<'a> {
 
     /// All other fields. One that is named like a key which every line has gets a `_` behind its name.
     pub(super) fn others(&self) -> impl Iterator<Item = (Cow<'static, str>, Value<'a>)> {
-        self.fields.iter().filter_map(|(name, value)| match (name, value) {
+        let worker = self.process.worker_name.as_deref().filter(|_| self.fields.text("worker_name").is_none());
+        let worker = worker.map(|name| (Cow::Borrowed("worker_name"), Value::Text(name)));
+        let given = self.fields.iter().filter_map(|(name, value)| match (name, value) {
             (_, Value::Error(_)) => None,
             ("action" | "message" | "request_id" | "service", Value::Text(_)) => None,
             (
@@ -82,6 +86,7 @@ impl<'a> Record<'a> {
                 _,
             ) => Some((Cow::Owned(format!("{name}_")), value)),
             _ => Some((Cow::Borrowed(name), value)),
-        })
+        });
+        worker.into_iter().chain(given)
     }
 }

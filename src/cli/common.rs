@@ -1,0 +1,157 @@
+//! What every role takes, and how it gets its servers from that.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::CliError;
+use crate::broker::{self, Broker, BrokerOptions};
+use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::telemetry::{self, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
+use crate::store::{self, Store, StoreOptions};
+
+/// Unused connections to PostgreSQL are closed after this time. A service keeps them for its next request; a worker's
+/// next query is seconds away, and there may be hundreds of workers.
+const SERVICE_IDLE: Duration = Duration::from_secs(60);
+const WORKER_IDLE: Duration = Duration::from_millis(500);
+/// A service asks PostgreSQL so often whether it is there, so that `/readyz` knows.
+const SERVICE_PROBE: Duration = Duration::from_secs(2);
+/// How long the farewell to RabbitMQ may take.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// The flags of every role.
+#[derive(Debug, Clone, Args)]
+pub(super) struct CommonArgs {
+    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
+    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+
+    /// How log lines are written
+    #[arg(long, value_enum, value_name = "FORMAT", env = "RESTAURANT_LOG_FORMAT", default_value = "auto")]
+    log_format: LogFormat,
+
+    /// The least severe log lines that are written
+    #[arg(long, value_enum, value_name = "LEVEL", env = "RESTAURANT_LOG_LEVEL", default_value = "info")]
+    log_level: LogLevel,
+}
+
+/// How a role uses PostgreSQL.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Usage {
+    /// Requests come at any time.
+    Service,
+    /// Mostly idle, and one of many.
+    Worker,
+}
+
+/// A role's surroundings while it runs.
+pub(super) struct Setting {
+    service: &'static str,
+    started: Instant,
+    _telemetry: TelemetryGuard,
+    /// The configuration.
+    pub(super) config: Config,
+    /// Its end, by signal.
+    pub(super) shutdown: Shutdown,
+}
+
+impl Setting {
+    /// Reads the configuration and sets up the log.
+    pub(super) fn new(
+        service: &'static str,
+        common: &CommonArgs,
+        worker_name: Option<String>,
+        sources: impl FnOnce(ConfigSources) -> ConfigSources,
+    ) -> Result<Self, CliError> {
+        let config = Config::load(&sources(ConfigSources::from_process(common.config.clone())))?;
+        let telemetry = telemetry::init(TelemetryOptions {
+            service,
+            format: common.log_format,
+            level: common.log_level,
+            worker_name,
+        })
+        .map_err(CliError::failed)?;
+        let shutdown = Shutdown::listen().map_err(CliError::failed)?;
+        Ok(Self { service, started: Instant::now(), _telemetry: telemetry, config, shutdown })
+    }
+
+    /// The way to PostgreSQL.
+    pub(super) fn store(&self, usage: Usage) -> Result<Store, CliError> {
+        let options = store_options(&self.config.database, self.service, usage);
+        Store::new(options, self.shutdown.hurry()).map_err(CliError::failed)
+    }
+
+    /// The way to RabbitMQ. It must be closed in the end ([`Setting::leave`]).
+    pub(super) fn broker(&self, connection_name: &str) -> Broker {
+        let options = broker_options(&self.config.rabbitmq, connection_name);
+        Broker::start(options, tokio_util::sync::CancellationToken::new())
+    }
+
+    /// Says goodbye to RabbitMQ, and how the role has ended.
+    pub(super) async fn leave<E>(self, broker: Option<Broker>, outcome: Result<(), E>) -> Result<(), CliError>
+    where
+        E: std::error::Error + 'static,
+    {
+        if let Some(broker) = broker {
+            // The server notices a connection that is cut as well.
+            let _ = tokio::time::timeout(GOODBYE, broker.close()).await;
+        }
+        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Ok(()) => {
+                tracing::info!(action = "service_stopped", duration_ms, "stopped as asked");
+                Ok(())
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(action = "service_failed", error, duration_ms, "{error}");
+                Err(CliError::Logged)
+            }
+        }
+    }
+}
+
+fn hosts(hosts: &[HostPort]) -> Vec<(String, u16)> {
+    hosts.iter().map(|h| (h.host.clone(), h.port)).collect()
+}
+
+fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreOptions {
+    let (idle_timeout, probe_interval) = match usage {
+        Usage::Service => (SERVICE_IDLE, Some(SERVICE_PROBE)),
+        Usage::Worker => (WORKER_IDLE, None),
+    };
+    StoreOptions {
+        hosts: hosts(&config.hosts),
+        user: config.user.clone(),
+        password: config.password.clone(),
+        database: config.database.clone(),
+        tls: config.tls.as_ref().map(|tls| store::TlsOptions { ca_file: tls.ca_file.clone() }),
+        application_name: format!("restaurant-system {service}"),
+        pool_size: config.pool_size,
+        operation_timeout: config.statement_timeout,
+        connect_timeout: config.connect_timeout,
+        idle_timeout,
+        probe_interval,
+    }
+}
+
+fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> BrokerOptions {
+    BrokerOptions {
+        hosts: hosts(&config.hosts),
+        vhost: config.vhost.clone(),
+        user: config.user.clone(),
+        password: config.password.clone(),
+        queue_type: match config.queue_type {
+            crate::config::QueueType::Classic => broker::QueueType::Classic,
+            crate::config::QueueType::Quorum => broker::QueueType::Quorum,
+        },
+        tls: config.tls.as_ref().map(|tls| broker::TlsOptions { ca_file: tls.ca_file.clone(), domain: None }),
+        connection_name: connection_name.to_owned(),
+        connect_timeout: config.connect_timeout,
+        heartbeat: Duration::from_secs(u64::from(config.heartbeat_seconds)),
+        confirm_timeout: config.confirm_timeout,
+        ..BrokerOptions::default()
+    }
+}

@@ -1,0 +1,233 @@
+//! The commands that run a role, and `migrate`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::CliError;
+use super::common::{CommonArgs, Setting, Usage};
+use crate::config::ConfigSources;
+use crate::domain::{OrderType, WorkerName};
+use crate::services::kitchen::{self, KitchenOptions};
+use crate::services::notification::{self, NotificationOptions};
+use crate::services::order::{self, OrderServiceOptions};
+use crate::services::tracking::{self, TrackingServiceOptions};
+
+/// How long an order waits for its turn before the service says that it is full.
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Args)]
+struct ListenArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", env = "RESTAURANT_HOST", default_value = "127.0.0.1")]
+    host: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  restaurant-system order-service --port 3000 --config /etc/restaurant-system/config.yaml")]
+pub(super) struct OrderServiceArgs {
+    /// Port to listen on; 0 for a free one
+    #[arg(long, env = "RESTAURANT_PORT", default_value_t = 3000)]
+    port: u16,
+
+    /// Orders being taken at once; more wait briefly and then get 503
+    #[arg(long, value_name = "N", env = "RESTAURANT_MAX_CONCURRENT", default_value_t = 50,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    max_concurrent: u16,
+
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  restaurant-system kitchen-worker --worker-name chef_anna
+  restaurant-system kitchen-worker --worker-name chef_mario --order-types dine_in --prefetch 4 --cook-seconds 2.5")]
+pub(super) struct KitchenWorkerArgs {
+    /// Its name; no two living workers share one
+    #[arg(long, value_name = "NAME", env = "RESTAURANT_WORKER_NAME")]
+    worker_name: WorkerName,
+
+    /// What it cooks: a comma list of dine_in, takeout, delivery [default: all]
+    #[arg(long, value_name = "TYPES", env = "RESTAURANT_ORDER_TYPES", value_parser = parse_order_types)]
+    order_types: Option<OrderTypes>,
+
+    /// Seconds between two signs of life
+    #[arg(long, value_name = "SECONDS", env = "RESTAURANT_HEARTBEAT_INTERVAL", default_value = "30",
+          value_parser = parse_interval)]
+    heartbeat_interval: Duration,
+
+    /// Orders cooked at once
+    #[arg(long, value_name = "N", env = "RESTAURANT_PREFETCH", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    prefetch: u16,
+
+    /// Seconds that an order of any type cooks; decimals and 0 allowed
+    /// [default: kitchen.cook_seconds of the configuration]
+    #[arg(long, value_name = "SECONDS", env = "RESTAURANT_COOK_SECONDS")]
+    cook_seconds: Option<String>,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  restaurant-system tracking-service --port 3002")]
+pub(super) struct TrackingServiceArgs {
+    /// Port to listen on; 0 for a free one
+    #[arg(long, env = "RESTAURANT_PORT", default_value_t = 3002)]
+    port: u16,
+
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  restaurant-system notification-subscriber
+  restaurant-system notification-subscriber --name counter")]
+pub(super) struct NotificationSubscriberArgs {
+    /// Take the queue notifications_queue.NAME [default: the first free one of notifications_queue, .2, .3 …]
+    #[arg(long, value_name = "NAME", env = "RESTAURANT_NAME", value_parser = parse_subscriber_name)]
+    name: Option<String>,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  restaurant-system migrate --config /etc/restaurant-system/config.yaml")]
+pub(super) struct MigrateArgs {
+    /// Seconds to wait for PostgreSQL
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_interval)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// PostgreSQL did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("PostgreSQL could not be used within {0} s; is it running, and is the configuration right?")]
+struct MigrateTimeout(f64);
+
+pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError> {
+    let setting = Setting::new("order-service", &args.common, None, |sources| sources)?;
+    let options = OrderServiceOptions {
+        host: args.listen.host,
+        port: args.port,
+        max_concurrent: usize::from(args.max_concurrent),
+        queue_timeout: QUEUE_TIMEOUT,
+        staff_token: setting.config.staff.token.clone(),
+    };
+    let store = setting.store(Usage::Service)?;
+    let broker = setting.broker("order-service");
+    let outcome = order::run(options, store, broker.clone(), setting.shutdown.clone()).await;
+    setting.leave(Some(broker), outcome).await
+}
+
+pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliError> {
+    let name = args.worker_name.to_string();
+    let cook_seconds = args.cook_seconds;
+    let sources = |sources: ConfigSources| match &cook_seconds {
+        Some(seconds) => OrderType::ALL.iter().fold(sources, |sources, order_type| {
+            sources.with_flag(&format!("kitchen.cook_seconds.{order_type}"), "--cook-seconds", seconds.as_str())
+        }),
+        None => sources,
+    };
+    let setting = Setting::new("kitchen-worker", &args.common, Some(name), sources)?;
+    let broker = setting.broker(&format!("kitchen-worker.{}", args.worker_name));
+    let options = KitchenOptions {
+        name: args.worker_name,
+        order_types: args.order_types.map_or_else(|| OrderType::ALL.to_vec(), |types| types.0),
+        heartbeat_interval: args.heartbeat_interval,
+        prefetch: args.prefetch,
+        cook_times: setting.config.kitchen.cook_times,
+        stop_timeout: setting.config.kitchen.stop_timeout,
+        grace: setting.config.kitchen.grace,
+    };
+    let store = setting.store(Usage::Worker)?;
+    let outcome = kitchen::run(options, store, broker.clone(), setting.shutdown.clone()).await;
+    setting.leave(Some(broker), outcome).await
+}
+
+pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), CliError> {
+    let setting = Setting::new("tracking-service", &args.common, None, |sources| sources)?;
+    let options = TrackingServiceOptions {
+        host: args.listen.host,
+        port: args.port,
+        cook_times: setting.config.kitchen.cook_times,
+    };
+    let store = setting.store(Usage::Service)?;
+    let broker = setting.broker("tracking-service");
+    let outcome = tracking::run(options, store, broker.clone(), setting.shutdown.clone()).await;
+    setting.leave(Some(broker), outcome).await
+}
+
+pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) -> Result<(), CliError> {
+    let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
+    let broker = setting.broker("notification-subscriber");
+    let options = NotificationOptions { name: args.name };
+    let outcome = notification::run(options, broker.clone(), setting.shutdown.clone()).await;
+    setting.leave(Some(broker), outcome).await
+}
+
+pub(super) async fn migrate(args: MigrateArgs) -> Result<(), CliError> {
+    let setting = Setting::new("migrate", &args.common, None, |sources| sources)?;
+    let store = setting.store(Usage::Worker)?;
+    let stopping = setting.shutdown.stopping();
+    let outcome: Result<(), Box<dyn std::error::Error>> = tokio::select! {
+        prepared = store.prepare() => prepared.map(drop).map_err(Into::into),
+        () = stopping.cancelled() => Ok(()),
+        () = tokio::time::sleep(args.timeout) => Err(MigrateTimeout(args.timeout.as_secs_f64()).into()),
+    };
+    setting.leave(None, outcome.map_err(Failure)).await
+}
+
+/// An error of one of several kinds.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Failure(Box<dyn std::error::Error>);
+
+/// A list of order types, each once.
+#[derive(Debug, Clone)]
+struct OrderTypes(Vec<OrderType>);
+
+fn parse_order_types(text: &str) -> Result<OrderTypes, String> {
+    let mut types = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let order_type: OrderType = name.parse().map_err(|e| format!("{name:?} {e}"))?;
+        if !types.contains(&order_type) {
+            types.push(order_type);
+        }
+    }
+    Ok(OrderTypes(types))
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
+    if !(0.05..=86_400.0).contains(&seconds) {
+        return Err("must be from 0.05 to 86400 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// The queue's name has 255 bytes at most.
+fn parse_subscriber_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
+        return Err("must have 1 to 200 bytes and no control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
