@@ -5,7 +5,7 @@
 use super::account::Account;
 use super::error::DevError;
 use super::ports;
-use super::process::{Cancel, ServerProcess, end_left_behind};
+use super::process::{self, Cancel, ServerProcess};
 use super::programs::{PostgresPrograms, ProgramSearch};
 use super::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
 use nix::sys::signal::Signal;
@@ -224,7 +224,7 @@ impl PostgresServer {
     }
 
     fn launch(&self) -> Result<ServerProcess, DevError> {
-        self.end_left_behind()?;
+        end_left_behind(&self.home)?;
         let mut command = self.command(&self.programs.postgres);
         command.arg("-D").arg(self.data());
         let durable = if self.options.durable { "on" } else { "off" };
@@ -244,34 +244,9 @@ impl PostgresServer {
         let log = self.home.join("postgres.log");
         let process = ServerProcess::spawn(NAME, command, self.account, &log)?;
         let pid = process.pid().to_string();
-        let ready = || self.postmaster_lines().is_some_and(|(owner, ready)| owner == pid && ready);
+        let ready = || postmaster_lines(&self.data()).is_some_and(|(owner, ready)| owner == pid && ready);
         process.wait_until(self.options.start_timeout, &self.options.cancel, ready)?;
         Ok(process)
-    }
-
-    /// The process id in `postmaster.pid`, and whether it says that the server takes connections: `pg_ctl` looks at
-    /// the same line.
-    fn postmaster_lines(&self) -> Option<(String, bool)> {
-        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
-        let mut lines = text.lines();
-        let pid = lines.next()?.trim().to_owned();
-        Some((pid, lines.nth(6).is_some_and(|status| status.trim() == "ready")))
-    }
-
-    /// Ends a server that an earlier run left behind and removes its lock file, which would otherwise stop the next
-    /// start if its process id is in use again.
-    fn end_left_behind(&self) -> Result<(), DevError> {
-        let Some((pid, _)) = self.postmaster_lines() else { return Ok(()) };
-        if let Ok(pid) = pid.parse() {
-            end_left_behind(pid, &self.data().to_string_lossy());
-        }
-        let lock = self.data().join("postmaster.pid");
-        match std::fs::remove_file(&lock) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(DevError::io("remove", &lock)(error))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn create_user_and_database(&self) -> Result<(), DevError> {
@@ -321,6 +296,32 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// The process id in a data folder's `postmaster.pid`, and whether it says that the server takes connections: `pg_ctl`
+/// looks at the same line.
+fn postmaster_lines(data: &Path) -> Option<(String, bool)> {
+    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let mut lines = text.lines();
+    let pid = lines.next()?.trim().to_owned();
+    Some((pid, lines.nth(6).is_some_and(|status| status.trim() == "ready")))
+}
+
+/// Ends a server that an earlier run left behind in `home` and removes its lock file, which would otherwise stop the
+/// next start if its process id is in use again.
+pub(crate) fn end_left_behind(home: &Path) -> Result<(), DevError> {
+    let data = home.join("data");
+    let Some((pid, _)) = postmaster_lines(&data) else { return Ok(()) };
+    if let Ok(pid) = pid.parse() {
+        process::end_left_behind(pid, &data.to_string_lossy());
+    }
+    let lock = data.join("postmaster.pid");
+    match std::fs::remove_file(&lock) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(DevError::io("remove", &lock)(error))
+        }
+        _ => Ok(()),
     }
 }
 

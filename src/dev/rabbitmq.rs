@@ -6,7 +6,7 @@
 use super::account::Account;
 use super::error::DevError;
 use super::ports;
-use super::process::{Cancel, ServerProcess, end_left_behind};
+use super::process::{self, Cancel, ServerProcess};
 use super::programs::{ProgramSearch, RabbitMqPrograms};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
@@ -19,6 +19,8 @@ use std::time::Duration;
 const NAME: &str = "RabbitMQ";
 /// The same at every start: the name is part of what the server writes to its disk.
 const NODE: &str = "restaurant@localhost";
+/// The ids of broker and port mapper, and the port of the latter, for a next start after we were killed.
+const PID_FILE: &str = "pids";
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const EPMD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -171,12 +173,12 @@ impl RabbitMqServer {
     }
 
     fn launch(&self) -> Result<Running, DevError> {
-        self.end_left_behind();
+        end_left_behind(&self.home);
         self.write_configuration()?;
         let epmd = self.launch_epmd()?;
         let broker = ServerProcess::spawn(NAME, self.broker_command(), self.account, &self.log())?;
-        let pids = format!("{} {}\n", broker.pid(), epmd.pid());
-        let file = self.pid_file();
+        let pids = format!("{} {} {}\n", broker.pid(), epmd.pid(), self.ports.epmd);
+        let file = self.home.join(PID_FILE);
         std::fs::write(&file, pids).map_err(DevError::io("write", &file))?;
         let ready = || {
             let management = self.options.management.then_some(self.ports.management);
@@ -190,26 +192,12 @@ impl RabbitMqServer {
         self.home.join("rabbitmq.log")
     }
 
-    fn pid_file(&self) -> PathBuf {
-        self.home.join("pids")
-    }
-
-    /// Ends what an earlier, killed run left behind, each process only if its command line shows that it is ours.
-    fn end_left_behind(&self) {
-        let text = std::fs::read_to_string(self.pid_file()).unwrap_or_default();
-        let mut pids = text.split_whitespace().filter_map(|word| word.parse().ok());
-        let marks = [self.home.to_string_lossy().into_owned(), format!("epmd -port {}", self.ports.epmd)];
-        for (pid, mark) in pids.by_ref().zip(marks) {
-            end_left_behind(pid, &mark);
-        }
-    }
-
     fn write_configuration(&self) -> Result<(), DevError> {
         let Ports { amqp, management, .. } = self.ports;
         // The log goes to standard output, which is our log file. Statistics are collected often enough for somebody
         // who watches; a small disk or memory must not block a server that holds next to nothing.
         let mut text = format!(
-            "listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.console.level = info\nlog.file = false\n\
+            "listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.console.level = info\nlog.console.use_colors = off\nlog.file = false\n\
              collect_statistics_interval = 500\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
         );
         let mut plugins = "[].";
@@ -262,6 +250,16 @@ impl RabbitMqServer {
 impl Drop for RabbitMqServer {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Ends what an earlier, killed run left behind in `home`, each process only if its command line shows that it is ours.
+pub(crate) fn end_left_behind(home: &Path) {
+    let text = std::fs::read_to_string(home.join(PID_FILE)).unwrap_or_default();
+    let numbers: Vec<u32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    if let [broker, epmd, epmd_port] = numbers[..] {
+        process::end_left_behind(broker, &home.to_string_lossy());
+        process::end_left_behind(epmd, &format!("epmd -port {epmd_port} "));
     }
 }
 

@@ -15,6 +15,8 @@ pub struct ServersOptions {
     pub postgres: PostgresOptions,
     /// RabbitMQ's.
     pub rabbitmq: RabbitMqOptions,
+    /// Whether what earlier starts left in the state folder is deleted first.
+    pub fresh: bool,
 }
 
 impl ServersOptions {
@@ -43,40 +45,89 @@ pub struct Servers {
     pub postgres: PostgresServer,
     /// The RabbitMQ server.
     pub rabbitmq: RabbitMqServer,
+    lock: StateLock,
+}
+
+/// The right to use a state folder, which one process at a time can have; given back when dropped, by the process's
+/// death at the latest.
+#[derive(Debug)]
+pub struct StateLock {
     home: PathBuf,
-    _lock: File,
+    _file: File,
+}
+
+impl StateLock {
+    /// Takes the right to use `state`, which is created where it is missing.
+    ///
+    /// For root, whose servers run as other users, a folder of the system's temporary folder stands in for `state` if
+    /// that lies below a folder which is closed to others; [`Servers::home`] says where the files are.
+    ///
+    /// # Errors
+    /// [`DevError::StateInUse`], or the folder cannot be made.
+    pub fn take(state: &Path) -> Result<Self, DevError> {
+        let home = account::servers_home(state)?;
+        create_passable_dir(&home)?;
+        let path = home.join("lock");
+        let file = File::create(&path).map_err(DevError::io("create", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { home, _file: file }),
+            Err(TryLockError::WouldBlock) => Err(DevError::StateInUse { path: state.to_path_buf() }),
+            Err(TryLockError::Error(error)) => Err(DevError::io("lock", &path)(error)),
+        }
+    }
 }
 
 impl Servers {
-    /// Starts both at the same time with their files below `state`, which is created where it is missing.
-    ///
-    /// For root, whose servers run as other users, the files are kept in the system's temporary folder instead if
-    /// `state` lies below a folder that is closed to others; [`Self::home`] says where they are. Blocks until both
-    /// take connections.
+    /// Takes the lock of a state folder and starts both servers, see [`StateLock::take`] and [`Self::start_locked`].
     ///
     /// # Errors
-    /// Another process uses this state folder, a program is missing, or a server does not come up in time. The other
-    /// server is stopped then.
+    /// Those of the two.
     pub fn start(state: &Path, options: ServersOptions) -> Result<Self, DevError> {
-        let home = account::servers_home(state)?;
-        create_passable_dir(&home)?;
-        let lock = lock(&home)?;
-        let ServersOptions { postgres, rabbitmq } = options;
+        Self::start_locked(StateLock::take(state)?, options)
+    }
+
+    /// Starts both at the same time with their files in the locked folder. Blocks until both take connections.
+    ///
+    /// # Errors
+    /// A program is missing, or a server does not come up in time. The other server is stopped then.
+    pub fn start_locked(lock: StateLock, options: ServersOptions) -> Result<Self, DevError> {
+        let ServersOptions { postgres, rabbitmq, fresh } = options;
         // Both programs are looked for first, so that a missing one is named at once.
         postgres.programs.postgres()?;
         rabbitmq.programs.rabbitmq()?;
-        let (postgres_home, rabbitmq_home) = (home.join("postgres"), home.join("rabbitmq"));
+        let (postgres_home, rabbitmq_home) = (lock.home.join("postgres"), lock.home.join("rabbitmq"));
+        super::postgres::end_left_behind(&postgres_home)?;
+        super::rabbitmq::end_left_behind(&rabbitmq_home);
+        for dir in [&postgres_home, &rabbitmq_home] {
+            if fresh && dir.exists() {
+                std::fs::remove_dir_all(dir).map_err(DevError::io("remove", dir))?;
+            }
+        }
         let (postgres, rabbitmq) = std::thread::scope(|scope| {
             let postgres = scope.spawn(|| PostgresServer::start(&postgres_home, postgres));
             let rabbitmq = RabbitMqServer::start(&rabbitmq_home, rabbitmq);
             (postgres.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), rabbitmq)
         });
-        Ok(Self { postgres: postgres?, rabbitmq: rabbitmq?, home, _lock: lock })
+        Ok(Self { postgres: postgres?, rabbitmq: rabbitmq?, lock })
     }
 
     /// The folder that the servers' files are in.
     pub fn home(&self) -> &Path {
-        &self.home
+        &self.lock.home
+    }
+
+    /// Starts again what is not running, on the same ports with the same data.
+    ///
+    /// # Errors
+    /// It does not come up in time.
+    pub fn restart_dead(&self) -> Result<(), DevError> {
+        if !self.postgres.is_running() {
+            self.postgres.restart()?;
+        }
+        if !self.rabbitmq.is_running() {
+            self.rabbitmq.restart()?;
+        }
+        Ok(())
     }
 
     /// Stops both at the same time, which saves some seconds over dropping them one after the other.
@@ -96,15 +147,4 @@ pub(crate) fn create_passable_dir(dir: &Path) -> Result<(), DevError> {
     std::fs::create_dir_all(dir).map_err(DevError::io("create", dir))?;
     let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
     account::set_mode(dir, mode)
-}
-
-/// Takes the lock of a state folder; it is given back when the file is closed, by our death at the latest.
-fn lock(home: &Path) -> Result<File, DevError> {
-    let file = home.join("lock");
-    let lock = File::create(&file).map_err(DevError::io("create", &file))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(DevError::StateInUse { path: home.to_path_buf() }),
-        Err(TryLockError::Error(error)) => Err(DevError::io("lock", &file)(error)),
-    }
 }
