@@ -1,0 +1,52 @@
+# Shared by the other scripts: what must be installed before anything can be built or run. POSIX sh, to be sourced.
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "error: $*"
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Whether any of these paths exists; patterns are expanded by the caller.
+any_exists() {
+    for path in "$@"; do
+        [ -e "$path" ] && return 0
+    done
+    return 1
+}
+
+# The Debian packages that are needed and not there.
+missing_packages() {
+    have cc || echo gcc libc6-dev
+    have initdb || any_exists /usr/lib/postgresql/*/bin/initdb || echo postgresql
+    have rabbitmq-server || any_exists /usr/sbin/rabbitmq-server || echo rabbitmq-server
+}
+
+# Installs what is missing. RUNLEVEL=1 keeps the packages from starting servers of their own: ours are private ones.
+install_missing_packages() {
+    packages=$(missing_packages | tr '\n' ' ')
+    [ -n "$packages" ] || return 0
+    have apt-get || die "please install (Debian's names): $packages"
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        have sudo || die "please run as root: apt-get install $packages"
+        as_root=sudo
+    fi
+    say "installing: $packages"
+    # Old package lists may do; if not, the installation says so.
+    $as_root apt-get update -qq || say "apt-get update failed: trying with the package lists that are there"
+    # shellcheck disable=SC2086 # several packages
+    $as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends $packages >&2 || die "could not install: $packages"
+}
+
+require_cargo() {
+    have cargo && return 0
+    if [ -x "$HOME/.cargo/bin/cargo" ]; then
+        PATH="$HOME/.cargo/bin:$PATH"
+        return 0
+    fi
+    die "no Rust toolchain: install one from https://rustup.rs, or Nix from https://nixos.org/download"
+}
