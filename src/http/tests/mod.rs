@@ -42,8 +42,15 @@ struct Thing {
 }
 
 #[derive(Object)]
+#[allow(dead_code)]
 struct NewThing {
-    #[allow(dead_code)]
+    name: String,
+    parts: Option<Vec<NewPart>>,
+}
+
+#[derive(Object)]
+#[allow(dead_code)]
+struct NewPart {
     name: String,
 }
 
