@@ -136,7 +136,10 @@ fn problem_of(error: poem::Error) -> Problem {
     };
     if let Some(parameter) = error.downcast_ref::<ParseParamError>() {
         let ParseParamError { name, reason } = parameter;
-        return Problem::invalid_parameter(format!("the parameter {name} is invalid: {reason}"));
+        return Problem::invalid_parameter(format!(
+            "the parameter {name} is invalid: {}",
+            without_types(reason)
+        ));
     }
     if error.is::<ParsePathError>() {
         // A path that nothing can have (not UTF-8, not a number where there are only numbers) is one without anything.
@@ -151,6 +154,13 @@ fn problem_of(error: poem::Error) -> Problem {
         StatusCode::INTERNAL_SERVER_ERROR => Problem::internal(error),
         status => Problem::new(Kind::Other(status), "the request cannot be answered").because(error),
     }
+}
+
+/// poem-openapi's reason, `failed to parse "integer(uint16)": … (occurred while …)`, without the names of types.
+fn without_types(reason: &str) -> &str {
+    let reason = reason.split(" (occurred while").next().unwrap_or(reason);
+    let behind = reason.strip_prefix("failed to parse \"").and_then(|rest| rest.split_once("\": "));
+    behind.map_or(reason, |(_, reason)| reason)
 }
 
 /// The one place where a request that failed by our fault is logged.

@@ -14,7 +14,10 @@ use poem_openapi::{
     types::Type,
 };
 
-use super::problem::{Kind, Problem};
+use super::{
+    docs,
+    problem::{Kind, Problem},
+};
 
 /// A body may have this many bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -22,7 +25,8 @@ pub const BODY_MAX_BYTES: usize = 64 * 1024;
 /// A body must have arrived whole within this time after its header.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The bytes of a JSON body, not parsed yet; `T` is its schema in the OpenAPI document.
+/// The bytes of a JSON body, not parsed yet; `T` is its schema in the OpenAPI document, as an object that has no other
+/// members than the named ones.
 ///
 /// poem-openapi's own parsing stops at the first error and doesn't name the field; here the caller parses (see
 /// [`Members`](super::members::Members)) and can list every violation. Fails as in
@@ -42,6 +46,7 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonRequest<T> {
 
     fn register(registry: &mut Registry) {
         T::register(registry);
+        docs::close(registry, &T::schema_ref());
     }
 
     fn request_meta() -> Option<MetaRequest> {

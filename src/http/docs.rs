@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData};
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     ExtraHeader, LicenseObject, OpenApi, OpenApiService,
-    registry::{MetaApi, Registry},
+    registry::{MetaApi, MetaSchema, MetaSchemaRef, Registry},
 };
 
 use super::system::SystemApi;
@@ -26,7 +26,7 @@ pub struct ApiInfo {
 /// The OpenAPI document of an API (with the routes that every role has) as pretty JSON. No server is needed for it, and
 /// it is the same text every time.
 pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
-    service(Described::<(A, SystemApi)>(PhantomData), info).spec()
+    write_closed(&service(Described::<(A, SystemApi)>(PhantomData), info).spec())
 }
 
 /// What is served of an API's documentation.
@@ -41,7 +41,10 @@ impl Documents {
     /// Of an API, with the routes that every role has.
     pub fn of<A: OpenApi>(info: &ApiInfo) -> Self {
         let service = service(Described::<(A, SystemApi)>(PhantomData), info);
-        Self { openapi_json: service.spec(), swagger_html: service.swagger_ui_html() }
+        Self {
+            openapi_json: write_closed(&service.spec()),
+            swagger_html: write_closed(&service.swagger_ui_html()),
+        }
     }
 }
 
@@ -68,4 +71,48 @@ impl<A: OpenApi> OpenApi for Described<A> {
     }
 
     fn add_routes(self, _routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// The title of the schema that stands for "nothing more", until [`write_closed`] writes it as what it means.
+const NOTHING_MORE: &str = "nothing-more";
+
+/// Declares that the objects of a schema have no other members than those that are named: our requests are read like
+/// that, and poem-openapi has no way to say so.
+pub(super) fn close(registry: &mut Registry, schema: &MetaSchemaRef) {
+    let inner = match schema {
+        MetaSchemaRef::Reference(name) => {
+            let Some(schema) = registry.schemas.get_mut(name) else { return };
+            if schema.ty == "object" {
+                if schema.additional_properties.is_some() {
+                    return;
+                }
+                let nothing = MetaSchema { title: Some(NOTHING_MORE.to_owned()), ..MetaSchema::ANY };
+                schema.additional_properties = Some(Box::new(MetaSchemaRef::Inline(Box::new(nothing))));
+            }
+            schema.clone()
+        }
+        MetaSchemaRef::Inline(schema) => (**schema).clone(),
+    };
+    let parts = inner.properties.iter().map(|(_, schema)| schema).chain(inner.items.as_deref());
+    for part in parts.chain(&inner.all_of).chain(&inner.any_of).chain(&inner.one_of) {
+        close(registry, part);
+    }
+}
+
+/// Writes `"additionalProperties": false` where [`close`] has marked it; the type of schemas has no place for `false`.
+fn write_closed(document: &str) -> String {
+    const KEY: &str = "\"additionalProperties\": ";
+    let mut pieces = document.split(KEY);
+    let mut closed = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        closed.push_str(KEY);
+        match piece.split_once('}') {
+            Some((schema, rest)) if schema.contains(NOTHING_MORE) => {
+                closed.push_str("false");
+                closed.push_str(rest);
+            }
+            _ => closed.push_str(piece),
+        }
+    }
+    closed
 }

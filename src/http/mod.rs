@@ -2,7 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`app`] | composes a role's API with all of this |
+//! | [`mod@app`] | composes a role's API with all of this |
 //! | [`server`] | connections, their limits, and an orderly end |
 //! | [`problem`], [`fail`] | errors as RFC 9457 documents; how an operation declares which it may answer with |
 //! | [`body`], [`members`] | reading JSON strictly, bounded in size and time |
@@ -22,6 +22,7 @@ pub mod docs;
 pub mod etag;
 pub mod fail;
 pub mod health;
+mod kind;
 pub mod members;
 pub mod metrics;
 pub mod problem;

@@ -17,6 +17,8 @@ use poem::{
 use poem_openapi::Object;
 use serde::Serialize;
 
+pub use super::kind::Kind;
+
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -25,104 +27,6 @@ pub const TYPE_PREFIX: &str = "urn:restaurant-system:problem:";
 
 /// A request's path is echoed in `instance` up to this length, in bytes.
 const INSTANCE_MAX_BYTES: usize = 256;
-
-/// What kind of problem it is: decides `type`, `status` and `title`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// 400: the body is not JSON, or not an object, or has a member that is unknown or there twice.
-    MalformedRequest,
-    /// 400: a parameter of the path or the query, or a header, cannot be read.
-    InvalidParameter,
-    /// 401: a token is needed, or the one given is wrong.
-    Unauthorized,
-    /// 403: what is asked for is switched off or not for this caller.
-    Forbidden,
-    /// 404: nothing is there.
-    NotFound,
-    /// 405: it is there, but not for this method.
-    MethodNotAllowed,
-    /// 408: the request did not arrive in time.
-    RequestTimeout,
-    /// 409: it contradicts the present state.
-    Conflict,
-    /// 413: the body is larger than what is read.
-    PayloadTooLarge,
-    /// 415: the body is not JSON.
-    UnsupportedMediaType,
-    /// 422: the request is well formed and breaks a rule.
-    ValidationFailed,
-    /// 422: an `Idempotency-Key` was used before, with another body.
-    IdempotencyKeyReused,
-    /// 500: our fault.
-    Internal,
-    /// 503: not now; `Retry-After` says when.
-    Unavailable,
-    /// Any other status that the framework may answer with.
-    Other(StatusCode),
-}
-
-impl Kind {
-    /// The HTTP status of this kind.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::MalformedRequest | Self::InvalidParameter => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict => StatusCode::CONFLICT,
-            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Other(status) => status,
-        }
-    }
-
-    /// The last part of `type`: stable, for programs.
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::MalformedRequest => "malformed-request",
-            Self::InvalidParameter => "invalid-parameter",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not-found",
-            Self::MethodNotAllowed => "method-not-allowed",
-            Self::RequestTimeout => "request-timeout",
-            Self::Conflict => "conflict",
-            Self::PayloadTooLarge => "payload-too-large",
-            Self::UnsupportedMediaType => "unsupported-media-type",
-            Self::ValidationFailed => "validation-failed",
-            Self::IdempotencyKeyReused => "idempotency-key-reused",
-            Self::Internal => "internal-error",
-            Self::Unavailable => "service-unavailable",
-            Self::Other(_) => "request-failed",
-        }
-    }
-
-    /// One short sentence for people, the same for every problem of this kind.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::MalformedRequest => "The request cannot be read",
-            Self::InvalidParameter => "A parameter cannot be read",
-            Self::Unauthorized => "A valid token is needed",
-            Self::Forbidden => "This is not allowed",
-            Self::NotFound => "Not found",
-            Self::MethodNotAllowed => "The method is not allowed here",
-            Self::RequestTimeout => "The request took too long to arrive",
-            Self::Conflict => "This contradicts the present state",
-            Self::PayloadTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The body is not of a supported type",
-            Self::ValidationFailed => "The request breaks a rule",
-            Self::IdempotencyKeyReused => "The idempotency key belongs to another request",
-            Self::Internal => "Something went wrong on our side",
-            Self::Unavailable => "The service cannot do this right now",
-            Self::Other(status) => status.canonical_reason().unwrap_or("The request failed"),
-        }
-    }
-}
 
 /// One rule that one field breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
@@ -376,7 +280,7 @@ impl ResponseError for Problem {
         Problem::status(self)
     }
 
-    /// Only where no layer of [`app`](super::app) is around: the path and the id are unknown here.
+    /// Only where no layer of [`app()`](super::app()) is around: the path and the id are unknown here.
     fn as_response(&self) -> Response {
         self.to_response("", "")
     }

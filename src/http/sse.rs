@@ -1,6 +1,6 @@
 //! Live events: Server-Sent Events that live long, say so, and end in order.
 
-use std::{borrow::Cow, io, time::Duration};
+use std::{borrow::Cow, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -16,9 +16,12 @@ use poem_openapi::{
     payload::Payload,
     registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
 };
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::reply::ok;
+use super::{problem::Problem, reply::ok};
+use crate::runtime::metrics::Metrics;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection and a client that is gone
 /// is noticed.
@@ -26,6 +29,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What the client is told to wait before it connects again.
 const RETRY: &str = "retry: 2000\n\n";
+
+/// What a client is told to wait when there are too many streams.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// Events that are ready at once are sent as one piece, up to this many.
 const BATCH_MAX: usize = 64;
@@ -62,22 +68,71 @@ fn field(out: &mut String, name: &str, value: &str) {
     out.extend([name, ": ", value, "\n"]);
 }
 
-/// A `200 OK` with a stream of events.
+/// Opens streams of events: so many at once, and none beyond the life of the service.
 ///
-/// It ends when its events do, and when the service stops: the client then connects again, with the `Last-Event-ID` that
-/// it has (`#[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>`).
+/// Each holds a connection for as long as its client likes; without a bound of their own they could take all that the
+/// server has (see [`ServerLimits`](super::server::ServerLimits)), and nobody could order any more.
+#[derive(Debug, Clone)]
+pub struct EventStreams {
+    slots: Arc<Semaphore>,
+    shutdown: CancellationToken,
+    open: Gauge,
+}
+
+impl EventStreams {
+    /// With the number of streams that may be open at once, and the token that ends the service. Registers the metric
+    /// `http_event_streams_open`.
+    pub fn new(max_open: usize, shutdown: CancellationToken, metrics: &Metrics) -> Self {
+        let open = Gauge::default();
+        metrics.register(|registry| {
+            registry.register(
+                "http_event_streams_open",
+                "Streams of live events that are open",
+                open.clone(),
+            );
+        });
+        Self { slots: Arc::new(Semaphore::new(max_open)), shutdown, open }
+    }
+
+    /// Opens a stream. It ends when its events do, and when the service stops: the client then connects again, with the
+    /// `Last-Event-ID` that it has (`#[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>`).
+    ///
+    /// # Errors
+    /// 503 when as many are open as may be.
+    pub fn open(&self, events: impl Stream<Item = SseEvent> + Send + 'static) -> Result<Sse, Problem> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            Problem::unavailable(
+                RETRY_WHEN_FULL,
+                "as many streams of events are open as may be; try again later",
+            )
+        })?;
+        self.open.inc();
+        let slot = Slot { _permit: slot, open: self.open.clone() };
+        Ok(Sse { events: events.boxed(), heartbeat: HEARTBEAT, shutdown: self.shutdown.clone(), slot })
+    }
+}
+
+/// One open stream, until it is dropped.
+struct Slot {
+    _permit: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
+/// A `200 OK` with a stream of events.
 pub struct Sse {
     events: BoxStream<'static, SseEvent>,
     heartbeat: Duration,
     shutdown: CancellationToken,
+    slot: Slot,
 }
 
 impl Sse {
-    /// From its events and the token that ends the service.
-    pub fn new(events: impl Stream<Item = SseEvent> + Send + 'static, shutdown: CancellationToken) -> Self {
-        Self { events: events.boxed(), heartbeat: HEARTBEAT, shutdown }
-    }
-
     /// With another time between heartbeats than 15 s.
     #[must_use]
     pub fn heartbeat(self, heartbeat: Duration) -> Self {
@@ -85,19 +140,17 @@ impl Sse {
     }
 
     fn into_bytes(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-        let Self { events, heartbeat, shutdown } = self;
-        let pieces = stream::unfold(
-            (events.ready_chunks(BATCH_MAX), shutdown),
-            move |(mut events, shutdown)| async move {
-                let piece = tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => None,
-                    batch = events.next() => batch.map(|batch| text_of(&batch)),
-                    () = tokio::time::sleep(heartbeat) => Some(Bytes::from_static(b":\n\n")),
-                };
-                piece.map(|piece| (piece, (events, shutdown)))
-            },
-        );
+        let Self { events, heartbeat, shutdown, slot } = self;
+        let state = (events.ready_chunks(BATCH_MAX), shutdown, slot);
+        let pieces = stream::unfold(state, move |(mut events, shutdown, slot)| async move {
+            let piece = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => None,
+                batch = events.next() => batch.map(|batch| text_of(&batch)),
+                () = tokio::time::sleep(heartbeat) => Some(Bytes::from_static(b":\n\n")),
+            };
+            piece.map(|piece| (piece, (events, shutdown, slot)))
+        });
         stream::iter([Bytes::from_static(RETRY.as_bytes())]).chain(pieces).map(Ok)
     }
 }
@@ -169,36 +222,51 @@ mod tests {
         SseEvent { id: Some(id.to_owned()), event: Some("status".into()), data: data.to_owned() }
     }
 
-    async fn text(sse: Sse) -> String {
+    fn streams(max_open: usize) -> EventStreams {
+        EventStreams::new(max_open, CancellationToken::new(), &Metrics::new())
+    }
+
+    async fn text(events: &[SseEvent]) -> String {
+        let sse = streams(1).open(stream::iter(events.to_vec())).unwrap();
         sse.into_response().into_body().into_string().await.unwrap()
     }
 
     #[tokio::test]
     async fn events_have_their_lines() {
-        let events = stream::iter([event("1", "{}"), event("2", "a\nb")]);
         assert_eq!(
-            text(Sse::new(events, CancellationToken::new())).await,
+            text(&[event("1", "{}"), event("2", "a\nb")]).await,
             "retry: 2000\n\nid: 1\nevent: status\ndata: {}\n\nid: 2\nevent: status\ndata: a\ndata: b\n\n"
         );
     }
 
     #[tokio::test]
     async fn a_field_cannot_smuggle_in_another() {
-        let events = stream::iter([event("1\ndata: x", "y\rid: 9")]);
-        let text = text(Sse::new(events, CancellationToken::new())).await;
+        let text = text(&[event("1\ndata: x", "y\rid: 9")]).await;
         assert!(text.ends_with("\n\nid: 1\nevent: status\ndata: y\ndata: id: 9\n\n"), "{text}");
     }
 
     #[tokio::test]
     async fn a_quiet_stream_has_heartbeats_and_ends_with_the_service() {
-        let shutdown = CancellationToken::new();
-        let quiet = Sse::new(stream::pending(), shutdown.clone()).heartbeat(Duration::from_millis(20));
+        let streams = streams(1);
+        let quiet = streams.open(stream::pending()).unwrap().heartbeat(Duration::from_millis(20));
         let mut pieces = std::pin::pin!(quiet.into_bytes());
         assert_eq!(pieces.next().await.unwrap().unwrap(), RETRY);
         for _ in 0..3 {
             assert_eq!(pieces.next().await.unwrap().unwrap(), ":\n\n");
         }
-        shutdown.cancel();
+        streams.shutdown.cancel();
         assert!(pieces.next().await.is_none());
+    }
+
+    #[test]
+    fn only_so_many_streams_are_open_at_once() {
+        let streams = streams(2);
+        let (first, _second) =
+            (streams.open(stream::pending()).unwrap(), streams.open(stream::pending()).unwrap());
+        assert_eq!(streams.open(stream::pending()).unwrap_err().status().as_u16(), 503);
+        assert_eq!(streams.open.get(), 2);
+        drop(first.into_response());
+        assert_eq!(streams.open.get(), 1);
+        assert!(streams.open(stream::pending()).is_ok());
     }
 }

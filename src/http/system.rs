@@ -1,7 +1,8 @@
 //! The routes that every role has beside its own.
 
 use bytes::Bytes;
-use poem_openapi::{ApiResponse, OpenApi, Tags};
+use poem::http::header::CONTENT_SECURITY_POLICY;
+use poem_openapi::{ApiResponse, OpenApi, Tags, payload::Response};
 
 use super::{
     docs::Documents,
@@ -11,6 +12,11 @@ use super::{
     reply::{JsonReply, Page, media},
 };
 use crate::runtime::metrics::Metrics;
+
+/// Holds the browser to it that the page needs nothing from anywhere else. Swagger UI has its scripts and styles inline.
+const ONLY_FROM_HERE: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; font-src data:; \
+                              style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; \
+                              base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Documents, health and metrics.
 pub struct SystemApi {
@@ -62,8 +68,8 @@ impl SystemApi {
 
     /// This document as a page (Swagger UI)
     #[oai(path = "/docs", method = "get", operation_id = "docs")]
-    async fn docs(&self) -> Page<media::Html> {
-        Page::new(self.swagger_html.clone())
+    async fn docs(&self) -> Response<Page<media::Html>> {
+        Response::new(Page::new(self.swagger_html.clone())).header(CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)
     }
 
     /// Leads to the documentation

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use poem::{Body, http::HeaderMap};
 use poem_openapi::{
-    Object, OpenApi,
+    ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
 };
 use serde::Serialize;
@@ -31,7 +31,7 @@ use super::{
     reply::JsonReply,
     request_id::RequestContext,
     server::{Listener, ServerLimits, serve},
-    sse::{Sse, SseEvent, SseReply},
+    sse::{EventStreams, SseEvent, SseReply},
 };
 use crate::runtime::metrics::Metrics;
 
@@ -42,14 +42,28 @@ struct Thing {
 }
 
 #[derive(Object)]
+#[allow(dead_code)]
 struct NewThing {
-    #[allow(dead_code)]
     name: String,
+    parts: Option<Vec<NewPart>>,
+}
+
+#[derive(Object)]
+#[allow(dead_code)]
+struct NewPart {
+    name: String,
+}
+
+#[derive(ApiResponse)]
+enum Made {
+    /// It is made.
+    #[oai(status = 201)]
+    Thing(JsonReply<Thing>, #[oai(header = "Location")] String),
 }
 
 struct TestApi {
     staff: StaffAuth,
-    shutdown: CancellationToken,
+    streams: EventStreams,
 }
 
 #[OpenApi]
@@ -75,7 +89,7 @@ impl TestApi {
     async fn post(
         &self,
         body: JsonRequest<NewThing>,
-    ) -> Result<JsonReply<Thing>, Fail<{ may::BODY | may::UNAVAILABLE }>> {
+    ) -> Result<Made, Fail<{ may::BODY | may::UNAVAILABLE }>> {
         let members = Members::read(&body.bytes).map_err(Problem::from)?;
         let unknown = members.unknown("", &["name"]);
         if !unknown.is_empty() {
@@ -84,7 +98,8 @@ impl TestApi {
         let Some(name) = members.get("name") else {
             return Err(Problem::unavailable(Duration::from_secs(2), "try again").into());
         };
-        Ok(JsonReply::new(&Thing { name: name.get().to_owned(), request_id: String::new() })?)
+        let thing = Thing { name: name.get().to_owned(), request_id: String::new() };
+        Ok(Made::Thing(JsonReply::new(&thing)?, "/things/1".to_owned()))
     }
 
     #[oai(path = "/things", method = "get", operation_id = "list_things")]
@@ -130,15 +145,18 @@ impl TestApi {
 
     /// Counts on from the last event, for ever
     #[oai(path = "/events", method = "get", operation_id = "events")]
-    async fn events(&self, #[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>) -> SseReply {
+    async fn events(
+        &self,
+        #[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>,
+    ) -> Result<SseReply, Fail<{ may::UNAVAILABLE }>> {
         let last: u64 = last_event_id.0.and_then(|id| id.parse().ok()).unwrap_or_default();
         if last == 100 {
-            return SseReply::Over;
+            return Ok(SseReply::Over);
         }
         let count =
             |n: u64| SseEvent { id: Some(n.to_string()), event: Some("count".into()), data: n.to_string() };
         let events = stream::iter([last + 1, last + 2]).map(count).chain(stream::pending());
-        SseReply::Stream(Sse::new(events, self.shutdown.clone()))
+        Ok(SseReply::Stream(self.streams.open(events)?))
     }
 
     /// Answers after so many milliseconds
@@ -181,8 +199,9 @@ impl Server {
             )
         });
         let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()));
-        let api = TestApi { staff, shutdown: shutdown.clone() };
-        let app = app(api, &info(), &Metrics::new(), ready);
+        let metrics = Metrics::new();
+        let api = TestApi { staff, streams: EventStreams::new(10, shutdown.clone(), &metrics) };
+        let app = app(api, &info(), &metrics, ready);
         let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
