@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::messages::{ItemMessage, ORDER_KIND, OrderMessage, STATUS_KIND, StatusUpdate};
 use crate::broker::{
-    Broker, BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome, order_routing_key,
+    Broker, BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome,
+    order_routing_key,
 };
 use crate::runtime::retry::Backoff;
 use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, Store, StoreError};
@@ -105,7 +106,11 @@ impl Relay {
                 Ok(round) => return round,
                 Err(error) if error.is_unavailable() => return Round::Failed,
                 Err(error) => {
-                    tracing::error!(action = "relay_failed", error = &error as &dyn std::error::Error, "announcing failed; trying again");
+                    tracing::error!(
+                        action = "relay_failed",
+                        error = &error as &dyn std::error::Error,
+                        "announcing failed; trying again"
+                    );
                     return Round::Failed;
                 }
             }

@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_left_alone() {
-        for line in ["rs", "rs --help", "rs order-service --port 1", "rs --mode", "rs track --mode=order-service"] {
+        for line in
+            ["rs", "rs --help", "rs order-service --port 1", "rs --mode", "rs track --mode=order-service"]
+        {
             assert_eq!(rewritten(line), line);
         }
     }

@@ -143,7 +143,11 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
     let cook_seconds = args.cook_seconds;
     let sources = |sources: ConfigSources| match &cook_seconds {
         Some(seconds) => OrderType::ALL.iter().fold(sources, |sources, order_type| {
-            sources.with_flag(&format!("kitchen.cook_seconds.{order_type}"), "--cook-seconds", seconds.as_str())
+            sources.with_flag(
+                &format!("kitchen.cook_seconds.{order_type}"),
+                "--cook-seconds",
+                seconds.as_str(),
+            )
         }),
         None => sources,
     };

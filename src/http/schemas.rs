@@ -91,10 +91,17 @@ openapi_type!(
 );
 openapi_type!(UtcTime, "UtcTime", schema_of("string", Some("date-time")), by_serde);
 openapi_type!(Status, "Status", one_of_texts(Status::ALL.into_iter().map(Status::as_str)), by_serde);
-openapi_type!(OrderType, "OrderType", one_of_texts(OrderType::ALL.into_iter().map(OrderType::as_str)), by_serde);
+openapi_type!(
+    OrderType,
+    "OrderType",
+    one_of_texts(OrderType::ALL.into_iter().map(OrderType::as_str)),
+    by_serde
+);
 openapi_type!(
     WorkerState,
     "WorkerState",
-    one_of_texts([WorkerState::Online, WorkerState::Processing, WorkerState::Offline].map(|s| s.as_str()).into_iter()),
+    one_of_texts(
+        [WorkerState::Online, WorkerState::Processing, WorkerState::Offline].map(|s| s.as_str()).into_iter()
+    ),
     never
 );

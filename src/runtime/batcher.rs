@@ -18,9 +18,12 @@ pub struct BatchLimits {
     pub writers: usize,
 }
 
+/// An item with the place where its answer is awaited.
+type Pending<T, R> = (T, oneshot::Sender<R>);
+
 /// Takes items one by one, has them handled in batches, and answers each.
 pub struct Batcher<T, R> {
-    queue: mpsc::Sender<(T, oneshot::Sender<R>)>,
+    queue: mpsc::Sender<Pending<T, R>>,
 }
 
 impl<T, R> Clone for Batcher<T, R> {
@@ -68,11 +71,8 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     }
 }
 
-async fn write<T, R, F, Fut>(
-    queue: Arc<Mutex<mpsc::Receiver<(T, oneshot::Sender<R>)>>>,
-    limit: usize,
-    handle: F,
-) where
+async fn write<T, R, F, Fut>(queue: Arc<Mutex<mpsc::Receiver<Pending<T, R>>>>, limit: usize, handle: F)
+where
     R: Send + 'static,
     F: Fn(Vec<T>) -> Fut,
     Fut: Future<Output = Vec<R>> + Send + 'static,

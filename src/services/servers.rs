@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, BrokerState};
+use crate::http::health::{Readiness, ReadinessReport};
 use crate::http::server::{Listener, ServerLimits, serve};
 use crate::http::{App, Problem};
-use crate::http::health::{Readiness, ReadinessReport};
 use crate::store::{Store, StoreError, StoreState};
 
 /// What a client is told to wait while PostgreSQL is away.
@@ -32,9 +32,11 @@ pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
             BrokerState::Connecting { since } => (false, wall_clock(since)),
             BrokerState::Closed => (false, Timestamp::now()),
         };
-        ReadinessReport::new()
-            .required("postgresql", store_up, store_since)
-            .optional("rabbitmq", broker_up, broker_since)
+        ReadinessReport::new().required("postgresql", store_up, store_since).optional(
+            "rabbitmq",
+            broker_up,
+            broker_since,
+        )
     })
 }
 
@@ -79,7 +81,9 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable { .. } | StoreError::Busy { .. } => {
                 Self::unavailable(RETRY_AFTER, "the database is not available at the moment")
             }
-            StoreError::Refused { .. } | StoreError::Unknown(_) | StoreError::Migration(_) => Self::internal(error),
+            StoreError::Refused { .. } | StoreError::Unknown(_) | StoreError::Migration(_) => {
+                Self::internal(error)
+            }
         }
     }
 }

@@ -111,7 +111,8 @@ impl Store {
             .build()
             .map_err(|e| StoreError::Refused { reason: chain(&e) })?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
-        let store = Self { inner: Arc::new(Inner { pool, options, state, prepared: AtomicBool::new(false) }) };
+        let store =
+            Self { inner: Arc::new(Inner { pool, options, state, prepared: AtomicBool::new(false) }) };
         tokio::spawn(store.clone().tend(shutdown));
         Ok(store)
     }

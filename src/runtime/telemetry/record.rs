@@ -75,7 +75,8 @@ impl<'a> Record<'a> {
 
     /// All other fields. One that is named like a key which every line has gets a `_` behind its name.
     pub(super) fn others(&self) -> impl Iterator<Item = (Cow<'static, str>, Value<'a>)> {
-        let worker = self.process.worker_name.as_deref().filter(|_| self.fields.text("worker_name").is_none());
+        let worker =
+            self.process.worker_name.as_deref().filter(|_| self.fields.text("worker_name").is_none());
         let worker = worker.map(|name| (Cow::Borrowed("worker_name"), Value::Text(name)));
         let given = self.fields.iter().filter_map(|(name, value)| match (name, value) {
             (_, Value::Error(_)) => None,

@@ -27,7 +27,12 @@ impl Write for &Shared {
 }
 
 fn process() -> Process {
-    Process { service: "order-service", hostname: "host \"1\"".into(), run_id: "run-1".into(), worker_name: None }
+    Process {
+        service: "order-service",
+        hostname: "host \"1\"".into(),
+        run_id: "run-1".into(),
+        worker_name: None,
+    }
 }
 
 /// What `body` logs, and the handle of the level while it does.

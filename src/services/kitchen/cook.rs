@@ -165,7 +165,11 @@ impl Kitchen {
             Ok(_) => Cooked::GivenBack,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(action = "give_back_failed", error, "the order is taken over when the heartbeat is missed");
+                tracing::warn!(
+                    action = "give_back_failed",
+                    error,
+                    "the order is taken over when the heartbeat is missed"
+                );
                 Cooked::GivenBack
             }
         }

@@ -73,7 +73,9 @@ async fn process(
                 () = stopping.cancelled() => {}
             },
             Err(WriteFailed::Refused) => {
-                return Verdict::DeadLetter("the database refuses the claim; see the worker's log".to_owned());
+                return Verdict::DeadLetter(
+                    "the database refuses the claim; see the worker's log".to_owned(),
+                );
             }
         }
     };

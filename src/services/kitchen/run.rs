@@ -40,7 +40,8 @@ pub async fn run(
 
     let background = TaskTracker::new();
     let relay_stop = CancellationToken::new();
-    let relay = relay::start(store.clone(), broker.clone(), "kitchen-worker", relay_stop.clone(), &background);
+    let relay =
+        relay::start(store.clone(), broker.clone(), "kitchen-worker", relay_stop.clone(), &background);
     let kitchen = Arc::new(Kitchen::new(options, store, relay, &background));
     let heartbeat_stop = CancellationToken::new();
     let heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));

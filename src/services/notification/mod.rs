@@ -4,7 +4,8 @@ use std::io;
 
 use crate::broker::messages::StatusUpdate;
 use crate::broker::{
-    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, DeadLettered, Delivery, named_slot, numbered_slots,
+    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, DeadLettered, Delivery, named_slot,
+    numbered_slots,
 };
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::telemetry::{order_span, stdout_line};
@@ -36,14 +37,22 @@ pub enum NotificationError {
 ///
 /// # Errors
 /// When its queue is in use, or standard output is closed. A server that is away is waited for.
-pub async fn run(options: NotificationOptions, broker: Broker, shutdown: Shutdown) -> Result<(), NotificationError> {
+pub async fn run(
+    options: NotificationOptions,
+    broker: Broker,
+    shutdown: Shutdown,
+) -> Result<(), NotificationError> {
     let stopping = shutdown.stopping();
     let mut consumer = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
         consumer = subscribe(&options, &broker) => consumer?,
     };
-    tracing::info!(action = "subscribed", details = consumer.queue(), "every change of an order is told from now on");
+    tracing::info!(
+        action = "subscribed",
+        details = consumer.queue(),
+        "every change of an order is told from now on"
+    );
     loop {
         let event = tokio::select! {
             biased;

@@ -29,9 +29,10 @@ pub fn info() -> ApiInfo {
     ApiInfo {
         title: "Order service".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        description: "Takes orders. An order that was answered with 201 is committed; it reaches the kitchen even if \
+        description:
+            "Takes orders. An order that was answered with 201 is committed; it reaches the kitchen even if \
                       the message broker is away. Errors are RFC 9457 problem documents."
-            .to_owned(),
+                .to_owned(),
         license: "MIT".to_owned(),
     }
 }
@@ -212,22 +213,30 @@ impl OrderApi {
     ///
     /// For staff, while it is `received`.
     #[oai(path = "/orders/:order_number/cancel", method = "post", operation_id = "cancelOrder")]
-    async fn cancel(&self, order_number: Path<String>, token: StaffToken) -> Result<JsonReply<MovedOrder>, StaffFail> {
+    async fn cancel(
+        &self,
+        order_number: Path<String>,
+        token: StaffToken,
+    ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         self.0.staff.require(&token)?;
         let number = number(&order_number)?;
         let outcome = self.0.store.cancel_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
-        self.moved(number, Status::Cancelled, outcome)
+        self.moved(&number, Status::Cancelled, &outcome)
     }
 
     /// Hand an order to the customer
     ///
     /// For staff, when it is `ready`.
     #[oai(path = "/orders/:order_number/complete", method = "post", operation_id = "completeOrder")]
-    async fn complete(&self, order_number: Path<String>, token: StaffToken) -> Result<JsonReply<MovedOrder>, StaffFail> {
+    async fn complete(
+        &self,
+        order_number: Path<String>,
+        token: StaffToken,
+    ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         self.0.staff.require(&token)?;
         let number = number(&order_number)?;
         let outcome = self.0.store.complete_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
-        self.moved(number, Status::Completed, outcome)
+        self.moved(&number, Status::Completed, &outcome)
     }
 }
 
@@ -236,7 +245,12 @@ impl OrderApi {
         Self(Arc::new(State { store, intake, staff, relay }))
     }
 
-    fn moved(&self, number: OrderNumber, to: Status, outcome: StaffOutcome) -> Result<JsonReply<MovedOrder>, StaffFail> {
+    fn moved(
+        &self,
+        number: &OrderNumber,
+        to: Status,
+        outcome: &StaffOutcome,
+    ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         match outcome {
             StaffOutcome::Done => {
                 self.0.relay.wake();
@@ -245,9 +259,12 @@ impl OrderApi {
             }
             StaffOutcome::Conflict(status) => {
                 let needed = to.previous().map_or("", Status::as_str);
-                Err(Problem::conflict(format!("the order is {status}; only one that is {needed} can become {to}")).into())
+                Err(Problem::conflict(format!(
+                    "the order is {status}; only one that is {needed} can become {to}"
+                ))
+                .into())
             }
-            StaffOutcome::NotFound => Err(no_such_order(&number).into()),
+            StaffOutcome::NotFound => Err(no_such_order(number).into()),
         }
     }
 }
@@ -288,7 +305,8 @@ fn no_such_order(number: &OrderNumber) -> Problem {
 
 fn idempotency(key: Option<String>, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(key) = key else { return Ok(None) };
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+    {
         let detail = format!("the Idempotency-Key must have 1 to {MAX_KEY_BYTES} printable ASCII characters");
         return Err(Problem::bad_request(detail));
     }

@@ -49,7 +49,12 @@ impl Intake {
     ) -> Self {
         let limits = BatchLimits { queue: max_concurrent.max(1), batch: BATCH_ORDERS, writers: WRITERS };
         let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
-        Self { batcher, turns: Semaphore::new(max_concurrent), queue_timeout, in_progress: InProgress::default() }
+        Self {
+            batcher,
+            turns: Semaphore::new(max_concurrent),
+            queue_timeout,
+            in_progress: InProgress::default(),
+        }
     }
 
     /// Takes one order. Once it is in a batch it is taken even if the caller goes away.
@@ -131,7 +136,11 @@ fn not_placed(error: &StoreError) -> NotPlaced {
     if error.is_unavailable() {
         return NotPlaced::Unavailable;
     }
-    tracing::error!(action = "order_refused", error = error as &dyn std::error::Error, "the database refused an order");
+    tracing::error!(
+        action = "order_refused",
+        error = error as &dyn std::error::Error,
+        "the database refused an order"
+    );
     NotPlaced::Refused
 }
 
@@ -187,10 +196,7 @@ impl InProgress {
             Some(working) => Ok(Err(working.done.clone())),
             None => {
                 let done = CancellationToken::new();
-                by_key.insert(
-                    key.key.clone(),
-                    Working { body_sha256: key.body_sha256, done: done.clone() },
-                );
+                by_key.insert(key.key.clone(), Working { body_sha256: key.body_sha256, done: done.clone() });
                 Ok(Ok(Entered {
                     by_key: Arc::clone(&self.by_key),
                     key: key.key.clone(),

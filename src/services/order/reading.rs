@@ -35,7 +35,10 @@ fn unprocessable(violations: Vec<Violation>) -> Problem {
     Problem::unprocessable(violations.into_iter().map(|v| FieldError::new(v.pointer, v.detail)).collect())
 }
 
-fn items(value: Option<&RawValue>, unknown: &mut Vec<String>) -> Result<Input<Vec<Input<ItemDraft>>>, Problem> {
+fn items(
+    value: Option<&RawValue>,
+    unknown: &mut Vec<String>,
+) -> Result<Input<Vec<Input<ItemDraft>>>, Problem> {
     let Some(value) = given(value) else { return Ok(Input::Missing) };
     let Some(elements) = elements(value) else { return Ok(Input::Invalid("must be a list".to_owned())) };
     let mut items = Vec::with_capacity(elements.len().min(MAX_ELEMENTS));
@@ -126,15 +129,32 @@ mod tests {
         let body = r#"{"customer_name": 5, "order_type": "takeout", "items": [{"name": null, "quantity": 1.5, "price": "9"}, 7, null]}"#;
         assert_eq!(
             outcome(body),
-            (422, ["/customer_name", "/items/0/name", "/items/0/quantity", "/items/0/price", "/items/1", "/items/2"].map(String::from).to_vec())
+            (
+                422,
+                [
+                    "/customer_name",
+                    "/items/0/name",
+                    "/items/0/quantity",
+                    "/items/0/price",
+                    "/items/1",
+                    "/items/2"
+                ]
+                .map(String::from)
+                .to_vec()
+            )
         );
         assert_eq!(outcome("[]"), (400, vec![]));
-        assert_eq!(outcome(r#"{"customer_name": "A", "order_type": "takeout", "items": {}}"#), (422, vec!["/items".into()]));
+        assert_eq!(
+            outcome(r#"{"customer_name": "A", "order_type": "takeout", "items": {}}"#),
+            (422, vec!["/items".into()])
+        );
     }
 
     #[test]
     fn unknown_fields_are_all_named() {
-        let body = format!(r#"{{"customer_name": "A", "order_type": "takeout", "items": [{ITEM}], "tip": 1, "items ": 2}}"#);
+        let body = format!(
+            r#"{{"customer_name": "A", "order_type": "takeout", "items": [{ITEM}], "tip": 1, "items ": 2}}"#
+        );
         assert_eq!(outcome(&body), (400, vec!["/tip".into(), "/items ".into()]));
         let body = r#"{"customer_name": "A", "order_type": "takeout", "items": [{"name": "a", "quantity": 1, "price": 1, "size": "L"}]}"#;
         assert_eq!(outcome(body), (400, vec!["/items/0/size".into()]));
@@ -150,7 +170,14 @@ mod tests {
 
     #[test]
     fn malformed_json_is_not_read() {
-        for body in ["", "{", "nonsense", "{\"a\":1}}", "{\"customer_name\": \"A\", \"customer_name\": \"B\"}", "\u{feff}{}"] {
+        for body in [
+            "",
+            "{",
+            "nonsense",
+            "{\"a\":1}}",
+            "{\"customer_name\": \"A\", \"customer_name\": \"B\"}",
+            "\u{feff}{}",
+        ] {
             assert_eq!(outcome(body).0, 400, "{body:?}");
         }
     }

@@ -38,10 +38,16 @@ pub async fn run(
 
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
-    let relay = relay::start(store.clone(), broker.clone(), "order-service", stop_background.clone(), &background);
+    let relay =
+        relay::start(store.clone(), broker.clone(), "order-service", stop_background.clone(), &background);
     background.spawn(keep_house(store.clone(), stop_background.clone()));
-    let intake =
-        Intake::start(store.clone(), relay.clone(), options.max_concurrent, options.queue_timeout, &background);
+    let intake = Intake::start(
+        store.clone(),
+        relay.clone(),
+        options.max_concurrent,
+        options.queue_timeout,
+        &background,
+    );
     let api = OrderApi::new(store.clone(), intake, StaffAuth::new(options.staff_token.as_ref()), relay);
     let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker));
 
@@ -62,7 +68,11 @@ async fn keep_house(store: Store, stop: CancellationToken) {
             && !error.is_unavailable()
         {
             let error: &dyn std::error::Error = &error;
-            tracing::error!(action = "housekeeping_failed", error, "old idempotency keys could not be removed");
+            tracing::error!(
+                action = "housekeeping_failed",
+                error,
+                "old idempotency keys could not be removed"
+            );
         }
     }
 }

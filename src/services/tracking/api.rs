@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
-use tokio_util::sync::CancellationToken;
 
 use super::feed::Feed;
 use super::stream::{Scope, events};
@@ -16,12 +15,10 @@ use crate::http::docs::ApiInfo;
 use crate::http::etag::Conditional;
 use crate::http::reply::JsonReply;
 use crate::http::schemas::UtcTime;
-use crate::http::sse::{Sse, SseReply};
+use crate::http::sse::{EventStreams, SseReply};
 use crate::http::{Fail, Problem, may};
 use crate::store::{EventCursor, OrderFilter, OrderStatus, Store};
 
-/// Event streams that are served at once; more are refused.
-const MAX_STREAMS: usize = 1000;
 /// Orders on a page where the client does not say, and at most.
 const PAGE_DEFAULT: u16 = 50;
 const PAGE_MAX: u16 = 200;
@@ -33,9 +30,10 @@ pub fn info() -> ApiInfo {
     ApiInfo {
         title: "Tracking service".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        description: "Where an order is, what happened to it, and how the workers are. Read only. No name and no \
+        description:
+            "Where an order is, what happened to it, and how the workers are. Read only. No name and no \
                       address of a customer is served here."
-            .to_owned(),
+                .to_owned(),
         license: "MIT".to_owned(),
     }
 }
@@ -48,7 +46,7 @@ struct State {
     store: Store,
     feed: Feed,
     cook_times: CookTimes,
-    shutdown: CancellationToken,
+    streams: EventStreams,
 }
 
 #[derive(Tags)]
@@ -67,7 +65,12 @@ type StreamFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::UNAVAILABLE }>
 #[OpenApi]
 impl TrackingApi {
     /// Where an order is
-    #[oai(path = "/orders/:order_number/status", method = "get", operation_id = "orderStatus", tag = "Tag::Tracking")]
+    #[oai(
+        path = "/orders/:order_number/status",
+        method = "get",
+        operation_id = "orderStatus",
+        tag = "Tag::Tracking"
+    )]
     async fn status(
         &self,
         order_number: Path<String>,
@@ -90,7 +93,12 @@ impl TrackingApi {
     }
 
     /// What happened to an order, oldest first
-    #[oai(path = "/orders/:order_number/history", method = "get", operation_id = "orderHistory", tag = "Tag::Tracking")]
+    #[oai(
+        path = "/orders/:order_number/history",
+        method = "get",
+        operation_id = "orderHistory",
+        tag = "Tag::Tracking"
+    )]
     async fn history(&self, order_number: Path<String>) -> Result<JsonReply<Vec<HistoryView>>, OneFail> {
         let number = number(&order_number)?;
         let history = self.0.store.order_history(&number).await.map_err(Problem::from)?;
@@ -135,7 +143,12 @@ impl TrackingApi {
     ///
     /// The history so far, then each change as it happens; ends after a final status. `event: status`, `data:` a
     /// status update (`old_status` is `null` for the first).
-    #[oai(path = "/orders/:order_number/events", method = "get", operation_id = "orderEvents", tag = "Tag::Tracking")]
+    #[oai(
+        path = "/orders/:order_number/events",
+        method = "get",
+        operation_id = "orderEvents",
+        tag = "Tag::Tracking"
+    )]
     async fn order_events(
         &self,
         order_number: Path<String>,
@@ -172,17 +185,13 @@ impl TrackingApi {
 }
 
 impl TrackingApi {
-    pub(super) fn new(store: Store, feed: Feed, cook_times: CookTimes, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(State { store, feed, cook_times, shutdown }))
+    pub(super) fn new(store: Store, feed: Feed, cook_times: CookTimes, streams: EventStreams) -> Self {
+        Self(Arc::new(State { store, feed, cook_times, streams }))
     }
 
     fn stream(&self, scope: Scope, cursor: EventCursor) -> Result<SseReply, Problem> {
-        let state = &self.0;
-        if state.feed.streams() >= MAX_STREAMS {
-            return Err(Problem::unavailable(Duration::from_secs(5), "too many event streams are open"));
-        }
-        let events = events(state.store.clone(), &state.feed, scope, cursor);
-        Ok(SseReply::Stream(Sse::new(events, state.shutdown.clone())))
+        let State { store, feed, streams, .. } = &*self.0;
+        Ok(SseReply::Stream(streams.open(events(store.clone(), feed, scope, cursor))?))
     }
 
     /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.
@@ -215,15 +224,16 @@ fn no_such_order(number: &OrderNumber) -> Problem {
 }
 
 fn parse_page_cursor(text: &str) -> Result<i64, Problem> {
-    text.parse().map_err(|_| Problem::invalid_parameter("the parameter cursor is not one that this service gave"))
+    text.parse()
+        .map_err(|_| Problem::invalid_parameter("the parameter cursor is not one that this service gave"))
 }
 
 /// Without one, the stream begins at the beginning.
 fn parse_event_cursor(text: Option<&str>) -> Result<EventCursor, Problem> {
     match text {
         None | Some("") => Ok(EventCursor::default()),
-        Some(text) => text
-            .parse()
-            .map_err(|_| Problem::invalid_parameter("the header Last-Event-ID is not an id that this service gave")),
+        Some(text) => text.parse().map_err(|_| {
+            Problem::invalid_parameter("the header Last-Event-ID is not an id that this service gave")
+        }),
     }
 }

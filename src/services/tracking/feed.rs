@@ -38,11 +38,6 @@ impl Feed {
         Wakes(self.0.subscribe())
     }
 
-    /// How many streams are open.
-    pub(super) fn streams(&self) -> usize {
-        self.0.receiver_count()
-    }
-
     /// Follows the status updates until `stop`.
     pub(super) async fn follow(self, broker: Broker, stop: CancellationToken) {
         let mut consumer = tokio::select! {
@@ -74,7 +69,11 @@ impl Feed {
                 }
                 Some(ConsumerEvent::Failed(error)) => {
                     let error: &dyn std::error::Error = &error;
-                    tracing::error!(action = "live_feed_failed", error, "live events come from the database alone");
+                    tracing::error!(
+                        action = "live_feed_failed",
+                        error,
+                        "live events come from the database alone"
+                    );
                     return;
                 }
                 None => return,

@@ -8,10 +8,14 @@ use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
 use crate::http::server::Listener;
+use crate::http::sse::EventStreams;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
 use crate::services::servers::{readiness, serve_prepared, settle};
 use crate::store::Store;
+
+/// Streams of live events that are served at once; half of all connections, so that others get through.
+const MAX_EVENT_STREAMS: usize = 512;
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -29,8 +33,10 @@ pub async fn run(
     let background = TaskTracker::new();
     let feed = Feed::new();
     background.spawn(feed.clone().follow(broker.clone(), stopping.clone()));
-    let api = TrackingApi::new(store.clone(), feed, options.cook_times, stopping.clone());
-    let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker));
+    let metrics = Metrics::new();
+    let streams = EventStreams::new(MAX_EVENT_STREAMS, stopping.clone(), &metrics);
+    let api = TrackingApi::new(store.clone(), feed, options.cook_times, streams);
+    let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
     let served = serve_prepared(listener, endpoint, &store, &stopping).await;
     settle(&background).await;
     Ok(served?)
