@@ -23,6 +23,8 @@
 //!     #[oai(name = "Idempotency-Key")] key: Header<Option<String>>,
 //! ) -> Result<Placed, Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>> {
 //!     let members = Members::read(&body.bytes)?;
+//!     // …
+//! }
 //! ```
 //! where `Placed` derives `ApiResponse`, with `JsonReply<PlacedOrder>` and a `Location` header for its 201.
 //!
