@@ -142,8 +142,8 @@ fn stop_on_signals(stops: Stops) -> io::Result<impl Future<Output = ()>> {
 
 /// A line on standard error that is there on a terminal only.
 fn progress_line() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let line = ProgressBar::new_spinner().with_style(style);
     line.enable_steady_tick(Duration::from_millis(100));
     line

@@ -76,12 +76,12 @@ pub enum TrackError {
     #[error("the tracking service told no more of order {0}, which had not got there")]
     Ended(String),
     /// The tracking service refused or could not be reached.
-    #[error("order {order_number} cannot be followed: {source}")]
+    #[error("order {order_number} cannot be followed: {cause}")]
     Client {
         /// The order.
         order_number: String,
         /// What went wrong.
-        source: ClientError,
+        cause: ClientError,
     },
     /// Standard output could not be written.
     #[error("cannot write to standard output: {0}")]
@@ -101,9 +101,9 @@ pub async fn run(args: TrackArgs) -> Result<(), TrackError> {
 }
 
 async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> Result<(), TrackError> {
-    let failed = |source: ClientError| match source.status() {
+    let failed = |cause: ClientError| match cause.status() {
         Some(404) => TrackError::NotFound(args.order.clone()),
-        _ => TrackError::Client { order_number: args.order.clone(), source },
+        _ => TrackError::Client { order_number: args.order.clone(), cause },
     };
     let tracking = TrackingApi::new(args.tracking_url.clone()).map_err(failed)?;
     view.start(&tracking.status(&args.order).await.map_err(failed)?);

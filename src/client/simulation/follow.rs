@@ -233,6 +233,32 @@ impl EarlyChanges {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::client::OrderApi;
+    use crate::client::generator::OrderGenerator;
+    use crate::client::stub::Stub;
+
+    #[tokio::test]
+    async fn when_the_stream_is_lost_outstanding_orders_are_asked_for() {
+        let stub = Stub::start().await;
+        let mut follower = Follower::start(TrackingApi::new(stub.url()).unwrap()).await;
+        stub.refuse_streams();
+        follower.settle(Change::StreamLost);
+        let order = OrderGenerator::new(1, 0.0).next_order().request;
+        let placed = OrderApi::new(stub.url()).unwrap().place(&order, None).await.unwrap();
+        assert!(follower.follow(placed.order.order_number, Instant::now()).is_none());
+        let ready = async {
+            loop {
+                follower.tick();
+                let change = follower.next().await;
+                if let Some(fate) = follower.settle(change) {
+                    return fate;
+                }
+            }
+        };
+        let fate = timeout(Duration::from_secs(10), ready).await.unwrap();
+        assert!(matches!(fate, Fate::Ready(_)), "{fate:?}");
+        assert_eq!((follower.outstanding(), follower.manner()), (0, "polling"));
+    }
 
     #[test]
     fn early_changes_are_kept_once_and_only_the_latest() {

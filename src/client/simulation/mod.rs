@@ -123,7 +123,7 @@ impl<P: FnMut(&Tally)> Simulation<P> {
         let end = self.options.duration.map(|duration| started_at + duration);
         let stop = self.stops.placing.clone();
         let mut tick = ticks();
-        let mut next_customer_at = started_at + self.gap();
+        let mut next_customer_at = started_at + gap(&mut self.arrivals, self.options.rate_per_s);
         loop {
             let happening = tokio::select! {
                 () = stop.cancelled() => Happening::End,
@@ -136,7 +136,7 @@ impl<P: FnMut(&Tally)> Simulation<P> {
             match happening {
                 Happening::Customer => {
                     self.serve_customer();
-                    next_customer_at += self.gap();
+                    next_customer_at += gap(&mut self.arrivals, self.options.rate_per_s);
                 }
                 Happening::End => return,
                 other => self.handle(other),
@@ -188,11 +188,6 @@ impl<P: FnMut(&Tally)> Simulation<P> {
         }
     }
 
-    /// The time to the next customer: exponentially distributed.
-    fn gap(&mut self) -> Duration {
-        Duration::from_secs_f64(-(1.0 - self.arrivals.f64()).ln() / self.options.rate_per_s)
-    }
-
     /// Sends the next customer's order, if there is still room. Who is sent away takes the order along, so that the
     /// n-th customer orders the same in every run of a seed.
     fn serve_customer(&mut self) {
@@ -227,6 +222,11 @@ impl<P: FnMut(&Tally)> Simulation<P> {
     }
 }
 
+/// The time to the next customer: exponentially distributed.
+fn gap(rng: &mut Rng, rate_per_s: f64) -> Duration {
+    Duration::from_secs_f64(-(1.0 - rng.f64()).ln() / rate_per_s)
+}
+
 fn ticks() -> tokio::time::Interval {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -248,6 +248,13 @@ mod tests {
             bad_percent: 20.0,
             wait_ready: Some(Duration::from_secs(20)),
         }
+    }
+
+    #[test]
+    fn customers_come_at_the_asked_rate_on_average() {
+        let mut rng = Rng::with_seed(1);
+        let total: Duration = (0..10_000).map(|_| gap(&mut rng, 50.0)).sum();
+        assert!((190.0..210.0).contains(&total.as_secs_f64()), "{total:?}");
     }
 
     async fn run(stub: &Stub, options: SimulationOptions) -> Report {
