@@ -17,8 +17,10 @@ pub(super) const DEFAULT_ORDER_URL: &str = "http://127.0.0.1:3000";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  restaurant-system place --customer \"Ada Lovelace\" --type takeout --item \"Margherita Pizza:1:15.99\" --item Espresso@2.50
-  restaurant-system place --customer \"Ada Lovelace\" --type dine_in --table 7 --item \"Caesar Salad:2:8.99\" --track")]
+  restaurant-system place --customer \"Ada Lovelace\" --type takeout \\
+      --item \"Margherita Pizza:1:15.99\" --item Espresso@2.50
+  restaurant-system place --customer \"Ada Lovelace\" --type dine_in --table 7 \\
+      --item \"Caesar Salad:2:8.99\" --track")]
 pub struct PlaceArgs {
     /// The customer's name
     #[arg(long, value_name = "NAME")]

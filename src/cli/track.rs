@@ -28,7 +28,8 @@ Examples:
   restaurant-system track ORD_20261122_001
   restaurant-system track ORD_20261122_001 --until completed --json | jq -r .new_status
 
-Exit code 0 when the order got there, 1 when it was cancelled, is unknown or could not be followed.")]
+Exit code: 0 when the order got there, 1 when it was cancelled, is unknown or
+could not be followed.")]
 pub struct TrackArgs {
     /// The order's number
     #[arg(value_name = "ORDER", value_parser = parse_order_number)]
@@ -187,6 +188,7 @@ impl<O: Write, N: Write> View<O, N> {
         self.status.clone_from(&update.new_status);
         self.since = self.since.or_else(|| parse_time(Some(&update.timestamp)));
         self.estimate = parse_time(update.estimated_completion.as_deref()).or(self.estimate);
+        self.refresh(Timestamp::now());
         let line = if self.json { data.to_owned() } else { describe(update) };
         print_above(self.bar.as_ref(), &mut self.out, &line)
     }
