@@ -109,9 +109,11 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
     let tracking = TrackingApi::new(args.tracking_url.clone()).map_err(failed)?;
     view.start(&tracking.status(&args.order).await.map_err(failed)?);
     let mut stream = tracking.order_events(&args.order);
+    let mut is_interrupted = false;
     loop {
         match next_while_showing(&mut stream, view).await.map_err(failed)? {
             Some(StreamItem::Event(event)) => {
+                is_interrupted = false;
                 view.change(&event.update, &event.data)?;
                 match event.update.new_status.as_str() {
                     "completed" => return Ok(()),
@@ -120,7 +122,12 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
                     _ => {}
                 }
             }
-            Some(StreamItem::Interrupted(reason)) => view.note(&format!("{reason}; trying again"))?,
+            // An outage is one remark, however many attempts it takes.
+            Some(StreamItem::Interrupted(reason)) => {
+                if !std::mem::replace(&mut is_interrupted, true) {
+                    view.note(&format!("{reason}; trying again"))?;
+                }
+            }
             None => return Err(TrackError::Ended(args.order.clone())),
         }
     }
@@ -272,6 +279,7 @@ mod tests {
             vec![
                 answer("200 OK", STATUS),
                 cut_stream(&received),
+                answer("503 Service Unavailable", "{}"),
                 cut_stream(&format!("{cooking}{}", status_event(3, "cooking", "ready"))),
             ],
             Until::Ready,

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -171,17 +172,24 @@ fn fate(status: &str, after: Duration) -> Option<Fate> {
     }
 }
 
-/// Reads what the stream replays, so that the delay of a long history is not taken for the kitchen's.
+/// Reads what the stream replays, so that the delay of a long history is not taken for the kitchen's: until there is
+/// nothing more, or until what comes has only just happened.
 async fn catch_up(stream: &mut EventStream) -> Result<(), ClientError> {
     let limit = Instant::now() + CATCH_UP_LIMIT;
     while Instant::now() < limit {
         match timeout(QUIET, stream.next()).await {
             Err(_) | Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(StreamItem::Event(event)))) if is_fresh(&event.update.timestamp) => return Ok(()),
             Ok(Ok(Some(_))) => {}
             Ok(Err(error)) => return Err(error),
         }
     }
     Ok(())
+}
+
+fn is_fresh(timestamp: &str) -> bool {
+    let happened_at: Result<Timestamp, _> = timestamp.parse();
+    happened_at.is_ok_and(|at| Timestamp::now().duration_since(at) < SignedDuration::from_secs(1))
 }
 
 /// Hands on what settles an order, until the stream is lost or nobody listens any more.
