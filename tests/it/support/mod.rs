@@ -13,7 +13,7 @@ pub use env::{STAFF_TOKEN, TestEnv};
 pub use management::{Management, Message};
 pub use process::processes_naming;
 pub use role::Role;
-pub use shared::{new_state_dir, shared_servers};
+pub use shared::{free_port, new_state_dir, program, shared_servers};
 pub use wait::{DEADLINE, blocking, eventually, eventually_ok};
 
 /// Signals for [`Role::signal`].
