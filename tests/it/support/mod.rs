@@ -1,5 +1,11 @@
 //! What the tests share: servers, an environment of its own for each test, role processes, a client of the broker's
 //! HTTP API, and waiting for conditions.
+//!
+//! ```ignore
+//! let env = TestEnv::new().await;                          // own database and virtual host, 0.2 s
+//! let service = env.spawn(&["order-service", "--port", "0"]);
+//! let answer = reqwest::get(service.url().await + "/healthz").await.unwrap();
+//! ```
 #![allow(dead_code, unused_imports)]
 
 mod env;
