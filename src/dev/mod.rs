@@ -1,1 +1,46 @@
-//! dev
+//! Private PostgreSQL and RabbitMQ servers from the installed programs: for the `dev` command and for the tests alike.
+//!
+//! - [`Servers`] is the pair in one state folder, [`PostgresServer`] and [`RabbitMqServer`] are each by itself.
+//! - Both can be stopped, killed, frozen and started again on the same port with the same data.
+//! - [`run`] is the `dev` command: servers, migrations and all roles.
+//! - The servers listen on 127.0.0.1 only, and end with this process, however it ends ([`watch`]).
+
+mod account;
+mod banner;
+mod error;
+pub mod ports;
+mod postgres;
+mod process;
+mod programs;
+mod rabbitmq;
+mod roles;
+mod run;
+mod servers;
+mod state;
+pub mod watch;
+
+pub use error::DevError;
+pub use postgres::{PostgresOptions, PostgresServer};
+pub use process::Cancel;
+pub use programs::ProgramSearch;
+pub use rabbitmq::{RabbitMqOptions, RabbitMqServer};
+pub use run::{DevOptions, run};
+pub use servers::{Servers, ServersOptions, StateLock};
+
+/// The user of the private PostgreSQL server that the roles connect as; no superuser.
+pub const DATABASE_USER: &str = "restaurant_user";
+/// The password of [`DATABASE_USER`]: no secret, the server listens on loopback only and holds play data.
+pub const DATABASE_PASSWORD: &str = "restaurant_pass";
+/// The database of the private PostgreSQL server.
+pub const DATABASE_NAME: &str = "restaurant_db";
+
+/// Tells the user of `dev` something, on standard error: standard output has the roles' lines and nothing else.
+fn say(text: std::fmt::Arguments<'_>) {
+    write_to_stderr(format!("dev: {text}\n").as_bytes());
+}
+
+/// One write, so that what others write does not come between. Nobody to read it is no reason to fail.
+fn write_to_stderr(text: &[u8]) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(text);
+}

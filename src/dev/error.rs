@@ -1,0 +1,118 @@
+//! What can go wrong with private servers and with the `dev` command.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure to start, use or stop the private servers, or of the `dev` command.
+#[derive(Debug, thiserror::Error)]
+pub enum DevError {
+    /// A program that is needed is not installed.
+    #[error(
+        "the program `{program}` was not found: install it with `apt-get install {package}` (or run inside `nix develop`)"
+    )]
+    MissingProgram {
+        /// The program's name.
+        program: &'static str,
+        /// The Debian package that has it.
+        package: &'static str,
+    },
+    /// A file, folder or process could not be worked with.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb: "create", "read", "start".
+        action: &'static str,
+        /// What it was tried on.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A server ended, or was not ready in time.
+    #[error("{server} {problem}; the end of its log ({}):\n{tail}", log.display())]
+    ServerFailed {
+        /// The server's name.
+        server: &'static str,
+        /// What happened.
+        problem: String,
+        /// Its log file.
+        log: PathBuf,
+        /// The last lines of its log.
+        tail: String,
+    },
+    /// A helper program ended with a failure.
+    #[error("`{program}` failed while trying to {task}: {output}")]
+    ProgramFailed {
+        /// The program's name.
+        program: &'static str,
+        /// What it was to do.
+        task: String,
+        /// What it wrote to standard error.
+        output: String,
+    },
+    /// Somebody else uses the state folder.
+    #[error("the state folder {} is in use by another running `dev`: stop that one, or choose another folder with --state-dir", path.display())]
+    StateInUse {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// The state folder was made by another user.
+    #[error("the state folder {} belongs to another user: choose another one with --state-dir", path.display())]
+    ForeignState {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// A fixed port is taken.
+    #[error("port {port} is taken by another program: stop it, or choose another port with {flag}")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The flag that changes it.
+        flag: &'static str,
+    },
+    /// No free port was found.
+    #[error("found no free port on 127.0.0.1 between {low} and {high}")]
+    NoFreePort {
+        /// The lowest port tried.
+        low: u16,
+        /// The highest port tried.
+        high: u16,
+    },
+    /// A database name that would need quoting.
+    #[error("`{name}` is no usable database name: 1 to 63 of a-z, 0-9 and _, beginning with a letter")]
+    BadDatabaseName {
+        /// The name.
+        name: String,
+    },
+    /// The server is not running, so the operation makes no sense.
+    #[error("{server} is not running")]
+    NotRunning {
+        /// The server's name.
+        server: &'static str,
+    },
+    /// The system has none of the users a server could run as.
+    #[error("{server} refuses to run as root and this system has none of the users {users:?} to run it as")]
+    NoAccount {
+        /// The server's name.
+        server: &'static str,
+        /// The users that were looked for.
+        users: Vec<&'static str>,
+    },
+    /// The start was given up because somebody asked to stop.
+    #[error("stopped while starting")]
+    Interrupted,
+    /// A role could not be started or kept running.
+    #[error("{role} {problem}")]
+    RoleFailed {
+        /// The role, as on its command line.
+        role: String,
+        /// What happened.
+        problem: String,
+    },
+}
+
+impl DevError {
+    /// For `map_err`: an I/O error with what was tried on what.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+}

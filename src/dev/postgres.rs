@@ -1,0 +1,336 @@
+//! A private PostgreSQL server: its own data folder, a port of its own on 127.0.0.1, no Unix socket.
+//!
+//! Every method blocks: from asynchronous code call them through `spawn_blocking`.
+
+use super::account::Account;
+use super::error::DevError;
+use super::ports;
+use super::process::{self, Cancel, ServerProcess};
+use super::programs::{PostgresPrograms, ProgramSearch};
+use super::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+const NAME: &str = "PostgreSQL";
+const SUPERUSER: &str = "postgres";
+/// Loopback ports are taken by others now and then between the choice and the start.
+const MAX_PORT_TRIES: usize = 3;
+
+/// How a private PostgreSQL server is to be run.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Whether commits are flushed to the disk. Without, data still survives the death of the server, though not that
+    /// of the machine, which is all that tests need.
+    pub durable: bool,
+    /// Connections that the server takes at once.
+    pub max_connections: u32,
+    /// Where the programs are looked for.
+    pub programs: ProgramSearch,
+    /// How long `initdb` and each start may take.
+    pub start_timeout: Duration,
+    /// How long a clean stop may take before it is ended by force.
+    pub stop_timeout: Duration,
+    /// Gives up a start in progress.
+    pub cancel: Cancel,
+}
+
+impl Default for PostgresOptions {
+    /// Durable, 100 connections (PostgreSQL's own default), 60 s to start, 20 s to stop.
+    fn default() -> Self {
+        Self {
+            durable: true,
+            max_connections: 100,
+            programs: ProgramSearch::default(),
+            start_timeout: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(20),
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+/// A private PostgreSQL server; stopped when dropped.
+#[derive(Debug)]
+pub struct PostgresServer {
+    home: PathBuf,
+    port: u16,
+    account: Account,
+    programs: PostgresPrograms,
+    options: PostgresOptions,
+    process: Mutex<Option<ServerProcess>>,
+}
+
+impl PostgresServer {
+    /// Starts a server with its files in `home`, which is created and filled at the first start; the port of the last
+    /// start is kept where it is free still. The user `restaurant_user` (no superuser) and its database
+    /// `restaurant_db` exist afterwards.
+    ///
+    /// # Errors
+    /// A program is not installed, a file cannot be written, or the server does not come up in time.
+    pub fn start(home: &Path, options: PostgresOptions) -> Result<Self, DevError> {
+        let programs = options.programs.postgres()?;
+        let account = Account::choose(NAME, home, &["postgres", "nobody"])?;
+        account.create_dir(home)?;
+        let [port] = ports::kept_or_free_ports(&home.join("port"))?;
+        let home = home.to_path_buf();
+        let mut server = Self { home, port, account, programs, options, process: Mutex::new(None) };
+        server.initialise()?;
+        server.launch_on_some_port()?;
+        server.create_user_and_database()?;
+        Ok(server)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A file with the passwords of the server's users, as `PGPASSFILE` wants it; for its owner only.
+    pub fn password_file(&self) -> PathBuf {
+        self.home.join("pgpass")
+    }
+
+    /// Whether the server's main process runs.
+    pub fn is_running(&self) -> bool {
+        self.process().as_ref().is_some_and(ServerProcess::is_running)
+    }
+
+    /// Stops it cleanly and fast: connections are cut, open transactions rolled back.
+    pub fn stop(&self) {
+        if let Some(process) = self.process().take() {
+            process.stop(Signal::SIGINT, self.options.stop_timeout);
+        }
+    }
+
+    /// Kills every process of it at once (SIGKILL), as a crash would; [`Self::restart`] recovers it.
+    pub fn kill(&self) {
+        drop(self.process().take());
+    }
+
+    /// Freezes every process of it (SIGSTOP): connections stay open, and nothing answers any more.
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn pause(&self) -> Result<(), DevError> {
+        self.process().as_ref().ok_or(DevError::NotRunning { server: NAME })?.pause()
+    }
+
+    /// Goes on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn resume(&self) -> Result<(), DevError> {
+        self.process().as_ref().ok_or(DevError::NotRunning { server: NAME })?.resume()
+    }
+
+    /// Stops it where it still runs, and starts it again on the same port with the same data.
+    ///
+    /// # Errors
+    /// It does not come up in time, because its port was taken meanwhile, say.
+    pub fn restart(&self) -> Result<(), DevError> {
+        self.stop();
+        let process = self.launch()?;
+        *self.process() = Some(process);
+        Ok(())
+    }
+
+    /// Creates an empty database that belongs to `restaurant_user`.
+    ///
+    /// # Errors
+    /// The name is unusable or taken, or the server does not answer.
+    pub fn create_database(&self, name: &str) -> Result<(), DevError> {
+        self.create_database_from(name, "template0")
+    }
+
+    /// Creates a database that belongs to `restaurant_user`, as a copy of another one that nobody is connected to.
+    ///
+    /// # Errors
+    /// A name is unusable or taken, somebody is connected to the template, or the server does not answer.
+    pub fn create_database_from(&self, name: &str, template: &str) -> Result<(), DevError> {
+        let (name, template) = (database_name(name)?, database_name(template)?);
+        let sql = format!("CREATE DATABASE {name} OWNER {DATABASE_USER} TEMPLATE {template}");
+        self.execute("create a database", &sql)
+    }
+
+    /// Drops a database, cutting the connections to it.
+    ///
+    /// # Errors
+    /// The name is unusable or the server does not answer.
+    pub fn drop_database(&self, name: &str) -> Result<(), DevError> {
+        let name = database_name(name)?;
+        self.execute("drop a database", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<ServerProcess>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// A command of the installation, with nothing of our environment that could steer it.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", &self.options.programs.path).env("LC_ALL", "C.UTF-8");
+        command.current_dir(&self.home).stdin(Stdio::null());
+        command
+    }
+
+    /// Makes the data folder where there is none: under another name first, so that a half-made one is never used.
+    fn initialise(&self) -> Result<(), DevError> {
+        if self.data().join("PG_VERSION").is_file() {
+            return Ok(());
+        }
+        let fresh = self.home.join("data.new");
+        if fresh.exists() {
+            std::fs::remove_dir_all(&fresh).map_err(DevError::io("remove", &fresh))?;
+        }
+        let superuser_password = uuid::Uuid::new_v4().simple().to_string();
+        let password_file = self.home.join("superuser");
+        self.account.write(&password_file, &superuser_password)?;
+        let pgpass = format!(
+            "127.0.0.1:*:*:{SUPERUSER}:{superuser_password}\n127.0.0.1:*:*:{DATABASE_USER}:{DATABASE_PASSWORD}\n"
+        );
+        super::account::write_private(&self.password_file(), &pgpass)?;
+        let mut command = self.command(&self.programs.initdb);
+        command.arg("-D").arg(&fresh).args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]);
+        command.args(["--auth=scram-sha-256", "--no-instructions", "--pwfile"]).arg(&password_file);
+        let log = self.home.join("initdb.log");
+        let mut initdb = ServerProcess::spawn("initdb", command, self.account, &log)?;
+        initdb.wait_success(self.options.start_timeout, &self.options.cancel)?;
+        let _ = std::fs::remove_file(&password_file);
+        std::fs::rename(&fresh, self.data()).map_err(DevError::io("rename", &fresh))
+    }
+
+    /// The first launch: a port that was taken between choosing and using it is replaced.
+    fn launch_on_some_port(&mut self) -> Result<(), DevError> {
+        let mut tries = 1;
+        let process = loop {
+            match self.launch() {
+                Err(DevError::ServerFailed { tail, .. })
+                    if tail.contains("Address already in use") && tries < MAX_PORT_TRIES =>
+                {
+                    tries += 1;
+                    [self.port] = ports::free_ports()?;
+                }
+                result => break result?,
+            }
+        };
+        *self.process() = Some(process);
+        ports::keep_ports(&self.home.join("port"), &[self.port])
+    }
+
+    fn launch(&self) -> Result<ServerProcess, DevError> {
+        end_left_behind(&self.home)?;
+        let mut command = self.command(&self.programs.postgres);
+        command.arg("-D").arg(self.data());
+        let durable = if self.options.durable { "on" } else { "off" };
+        let settings = [
+            format!("port={}", self.port),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "unix_socket_directories=".to_owned(),
+            format!("max_connections={}", self.options.max_connections),
+            format!("fsync={durable}"),
+            format!("full_page_writes={durable}"),
+            "shared_buffers=64MB".to_owned(),
+            "log_line_prefix=%m [%p] %d ".to_owned(),
+        ];
+        settings.iter().for_each(|setting| {
+            command.args(["-c", setting]);
+        });
+        let log = self.home.join("postgres.log");
+        let process = ServerProcess::spawn(NAME, command, self.account, &log)?;
+        let pid = process.pid().to_string();
+        let ready = || postmaster_lines(&self.data()).is_some_and(|(owner, ready)| owner == pid && ready);
+        process.wait_until(self.options.start_timeout, &self.options.cancel, ready)?;
+        Ok(process)
+    }
+
+    fn create_user_and_database(&self) -> Result<(), DevError> {
+        let sql = format!(
+            "SELECT 'CREATE ROLE {DATABASE_USER} LOGIN PASSWORD ''{DATABASE_PASSWORD}''' \
+             WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DATABASE_USER}')\\gexec\n\
+             SELECT 'CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_USER}' \
+             WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE_NAME}')\\gexec\n"
+        );
+        self.execute("create the user and the database", &sql)
+    }
+
+    /// Runs SQL as the superuser through `psql`; what it prints is not returned.
+    fn execute(&self, task: &str, sql: &str) -> Result<(), DevError> {
+        use std::io::Write;
+        let mut command = self.command(&self.programs.psql);
+        command.args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            SUPERUSER,
+            "-d",
+            "postgres",
+        ]);
+        command.args(["-p", &self.port.to_string()]).env("PGPASSFILE", self.password_file());
+        command.env("PGCONNECT_TIMEOUT", "10").env("PGOPTIONS", "-c statement_timeout=30s");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut psql = command.spawn().map_err(DevError::io("start", &self.programs.psql))?;
+        if let Some(mut input) = psql.stdin.take() {
+            // If psql ended already, what it says about that is worth more than the broken pipe.
+            let _ = input.write_all(sql.as_bytes());
+        }
+        let Output { status, stderr, .. } =
+            psql.wait_with_output().map_err(DevError::io("wait for", &self.programs.psql))?;
+        if status.success() {
+            return Ok(());
+        }
+        let output = String::from_utf8_lossy(&stderr).trim().to_owned();
+        Err(DevError::ProgramFailed { program: "psql", task: task.to_owned(), output })
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The process id in a data folder's `postmaster.pid`, and whether it says that the server takes connections: `pg_ctl`
+/// looks at the same line.
+fn postmaster_lines(data: &Path) -> Option<(String, bool)> {
+    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let mut lines = text.lines();
+    let pid = lines.next()?.trim().to_owned();
+    Some((pid, lines.nth(6).is_some_and(|status| status.trim() == "ready")))
+}
+
+/// Ends a server that an earlier run left behind in `home` and removes its lock file, which would otherwise stop the
+/// next start if its process id is in use again.
+pub(crate) fn end_left_behind(home: &Path) -> Result<(), DevError> {
+    let data = home.join("data");
+    let Some((pid, _)) = postmaster_lines(&data) else { return Ok(()) };
+    if let Ok(pid) = pid.parse() {
+        process::end_left_behind(pid, &data.to_string_lossy());
+    }
+    let lock = data.join("postmaster.pid");
+    match std::fs::remove_file(&lock) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(DevError::io("remove", &lock)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Accepts names that need no quoting in SQL.
+fn database_name(name: &str) -> Result<&str, DevError> {
+    let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if begins_well && name.len() <= 63 && name.chars().all(usual) {
+        return Ok(name);
+    }
+    Err(DevError::BadDatabaseName { name: name.to_owned() })
+}

@@ -1,0 +1,283 @@
+//! A private RabbitMQ server: its own node, disk and ports on 127.0.0.1, with an Erlang port mapper of its own that
+//! ends with it.
+//!
+//! Every method blocks: from asynchronous code call them through `spawn_blocking`.
+
+use super::account::Account;
+use super::error::DevError;
+use super::ports;
+use super::process::{self, Cancel, ServerProcess};
+use super::programs::{ProgramSearch, RabbitMqPrograms};
+use nix::sys::signal::Signal;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+const NAME: &str = "RabbitMQ";
+/// The same at every start: the name is part of what the server writes to its disk.
+const NODE: &str = "restaurant@localhost";
+/// The ids of broker and port mapper, and the port of the latter, for a next start after we were killed.
+const PID_FILE: &str = "pids";
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+const EPMD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a private RabbitMQ server is to be run.
+#[derive(Debug, Clone)]
+pub struct RabbitMqOptions {
+    /// Whether the management plugin (HTTP API and pages) runs. It costs no time at the start, and 5 s at the stop.
+    pub management: bool,
+    /// Where the programs are looked for.
+    pub programs: ProgramSearch,
+    /// How long each start may take; 8 to 15 s are usual.
+    pub start_timeout: Duration,
+    /// How long a clean stop may take before it is ended by force.
+    pub stop_timeout: Duration,
+    /// Gives up a start in progress.
+    pub cancel: Cancel,
+}
+
+impl Default for RabbitMqOptions {
+    /// With management, 120 s to start, 20 s to stop.
+    fn default() -> Self {
+        Self {
+            management: true,
+            programs: ProgramSearch::default(),
+            start_timeout: Duration::from_secs(120),
+            stop_timeout: Duration::from_secs(20),
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+/// The ports of one server, all on 127.0.0.1.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    amqp: u16,
+    management: u16,
+    distribution: u16,
+    epmd: u16,
+}
+
+/// The two processes of a running server. The broker is dropped, and so ended, before its port mapper.
+#[derive(Debug)]
+struct Running {
+    broker: ServerProcess,
+    _epmd: ServerProcess,
+}
+
+/// A private RabbitMQ server with the user `guest`, password `guest`; stopped when dropped.
+#[derive(Debug)]
+pub struct RabbitMqServer {
+    home: PathBuf,
+    ports: Ports,
+    account: Account,
+    programs: RabbitMqPrograms,
+    options: RabbitMqOptions,
+    running: Mutex<Option<Running>>,
+}
+
+impl RabbitMqServer {
+    /// Starts a server with its files in `home`, which is created at the first start; the ports of the last start are
+    /// kept where they are free still.
+    ///
+    /// # Errors
+    /// A program is not installed, a file cannot be written, or the server does not come up in time.
+    pub fn start(home: &Path, options: RabbitMqOptions) -> Result<Self, DevError> {
+        let programs = options.programs.rabbitmq()?;
+        let account = Account::choose(NAME, home, &["rabbitmq", "nobody"])?;
+        account.create_dir(home)?;
+        let kept = home.join("ports");
+        let numbers = ports::kept_or_free_ports(&kept)?;
+        ports::keep_ports(&kept, &numbers)?;
+        let [amqp, management, distribution, epmd] = numbers;
+        let ports = Ports { amqp, management, distribution, epmd };
+        let home = home.to_path_buf();
+        let server = Self { home, ports, account, programs, options, running: Mutex::new(None) };
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// The port for AMQP on 127.0.0.1.
+    pub fn amqp_port(&self) -> u16 {
+        self.ports.amqp
+    }
+
+    /// The port of the HTTP API and the management pages on 127.0.0.1, where they are on.
+    pub fn management_port(&self) -> Option<u16> {
+        self.options.management.then_some(self.ports.management)
+    }
+
+    /// Whether the broker runs.
+    pub fn is_running(&self) -> bool {
+        self.running().as_ref().is_some_and(|running| running.broker.is_running())
+    }
+
+    /// Stops it cleanly.
+    pub fn stop(&self) {
+        if let Some(running) = self.running().take() {
+            running.broker.stop(Signal::SIGTERM, self.options.stop_timeout);
+        }
+    }
+
+    /// Kills it at once (SIGKILL), as a crash would; [`Self::restart`] recovers what it had on its disk.
+    pub fn kill(&self) {
+        drop(self.running().take());
+    }
+
+    /// Freezes it (SIGSTOP): connections stay open, and nothing answers any more.
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn pause(&self) -> Result<(), DevError> {
+        self.running().as_ref().ok_or(DevError::NotRunning { server: NAME })?.broker.pause()
+    }
+
+    /// Goes on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn resume(&self) -> Result<(), DevError> {
+        self.running().as_ref().ok_or(DevError::NotRunning { server: NAME })?.broker.resume()
+    }
+
+    /// Stops it where it still runs, and starts it again on the same ports with what it has on its disk.
+    ///
+    /// # Errors
+    /// It does not come up in time, because a port was taken meanwhile, say.
+    pub fn restart(&self) -> Result<(), DevError> {
+        self.stop();
+        let running = self.launch()?;
+        *self.running() = Some(running);
+        Ok(())
+    }
+
+    /// Kills it, deletes its disk and starts it again on the same ports: a broker that lost everything, virtual hosts
+    /// among it.
+    ///
+    /// # Errors
+    /// Its disk cannot be deleted or it does not come up in time.
+    pub fn wipe(&self) -> Result<(), DevError> {
+        self.kill();
+        let disk = self.home.join("mnesia");
+        if disk.exists() {
+            std::fs::remove_dir_all(&disk).map_err(DevError::io("remove", &disk))?;
+        }
+        self.restart()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn launch(&self) -> Result<Running, DevError> {
+        end_left_behind(&self.home);
+        self.write_configuration()?;
+        let epmd = self.launch_epmd()?;
+        let broker = ServerProcess::spawn(NAME, self.broker_command(), self.account, &self.log())?;
+        let pids = format!("{} {} {}\n", broker.pid(), epmd.pid(), self.ports.epmd);
+        let file = self.home.join(PID_FILE);
+        std::fs::write(&file, pids).map_err(DevError::io("write", &file))?;
+        let ready = || {
+            let management = self.options.management.then_some(self.ports.management);
+            speaks_amqp(self.ports.amqp) && management.is_none_or(accepts)
+        };
+        broker.wait_until(self.options.start_timeout, &self.options.cancel, ready)?;
+        Ok(Running { broker, _epmd: epmd })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.join("rabbitmq.log")
+    }
+
+    fn write_configuration(&self) -> Result<(), DevError> {
+        let Ports { amqp, management, .. } = self.ports;
+        // The log goes to standard output, which is our log file. Statistics are collected often enough for somebody
+        // who watches; a small disk or memory must not block a server that holds next to nothing.
+        let mut text = format!(
+            "listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.console.level = info\nlog.console.use_colors = off\nlog.file = false\n\
+             collect_statistics_interval = 500\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
+        );
+        let mut plugins = "[].";
+        if self.options.management {
+            plugins = "[rabbitmq_management].";
+            text.push_str(&format!("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n"));
+        }
+        self.account.write(&self.home.join("rabbitmq.conf"), &text)?;
+        self.account.write(&self.home.join("enabled_plugins"), &format!("{plugins}\n"))
+    }
+
+    /// A command with nothing of our environment that could steer it.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", &self.options.programs.path).env("LANG", "C.UTF-8");
+        command.env("HOME", &self.home).current_dir(&self.home);
+        command.env("ERL_EPMD_PORT", self.ports.epmd.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
+        command
+    }
+
+    /// Erlang would start its port mapper as a daemon that outlives us: ours is a child, there before the broker.
+    fn launch_epmd(&self) -> Result<ServerProcess, DevError> {
+        let mut command = self.command(&self.programs.epmd);
+        command.args(["-port", &self.ports.epmd.to_string(), "-address", "127.0.0.1"]);
+        let epmd = ServerProcess::spawn("epmd", command, self.account, &self.home.join("epmd.log"))?;
+        epmd.wait_until(EPMD_TIMEOUT, &self.options.cancel, || accepts(self.ports.epmd))?;
+        Ok(epmd)
+    }
+
+    fn broker_command(&self) -> Command {
+        let mut command = self.command(&self.programs.server);
+        let file = |name: &str| self.home.join(name);
+        // With this the start script becomes the broker rather than its parent, so signals reach the right process.
+        command.env("RUNNING_UNDER_SYSTEMD", "true");
+        command.env("RABBITMQ_NODENAME", NODE);
+        command.env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string());
+        command.env("RABBITMQ_MNESIA_BASE", file("mnesia")).env("RABBITMQ_LOG_BASE", file("log"));
+        command.env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"));
+        command.env("RABBITMQ_ENABLED_PLUGINS_FILE", file("enabled_plugins"));
+        // Files of the system's own broker, which must not count here: these do not exist.
+        command.env("RABBITMQ_ADVANCED_CONFIG_FILE", file("no-advanced.config"));
+        command.env("RABBITMQ_CONF_ENV_FILE", file("no-env.conf"));
+        command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
+        // Unknown to Erlang, and so without effect: it shows on the command line whose process this is.
+        command.arg("-restaurant_home").arg(&self.home);
+        command
+    }
+}
+
+impl Drop for RabbitMqServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Ends what an earlier, killed run left behind in `home`, each process only if its command line shows that it is ours.
+pub(crate) fn end_left_behind(home: &Path) {
+    let text = std::fs::read_to_string(home.join(PID_FILE)).unwrap_or_default();
+    let numbers: Vec<u32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    if let [broker, epmd, epmd_port] = numbers[..] {
+        process::end_left_behind(broker, &home.to_string_lossy());
+        process::end_left_behind(epmd, &format!("epmd -port {epmd_port} "));
+    }
+}
+
+/// Whether anything listens on a port of 127.0.0.1.
+fn accepts(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&address, PROBE_TIMEOUT).is_ok()
+}
+
+/// Whether a broker on this port answers the protocol header with the first frame of AMQP 0-9-1, which is of type 1.
+fn speaks_amqp(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let answer = TcpStream::connect_timeout(&address, PROBE_TIMEOUT).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01")?;
+        let mut first = [0];
+        stream.read_exact(&mut first)?;
+        Ok(first[0])
+    });
+    answer.is_ok_and(|first| first == 1)
+}

@@ -1,0 +1,280 @@
+//! The `dev` command: servers, migrations and all roles from one command, and the end of all of it.
+
+use super::banner::banner;
+use super::error::DevError;
+use super::ports;
+use super::process::Cancel;
+use super::roles::{RoleCommand, Roles, run_once};
+use super::say;
+use super::servers::{Servers, ServersOptions, StateLock};
+use super::state::StateFiles;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_POLL: Duration = Duration::from_millis(100);
+/// Orders that are being cooked may be finished: the longest takes 12 s by default.
+const ROLES_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The simulation waits shorter than that for its orders, see [`DevOptions::simulation`].
+const SIMULATION_STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const SERVER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_SERVER_RESTARTS: u32 = 5;
+
+/// What `dev` is to run.
+#[derive(Debug, Clone)]
+pub struct DevOptions {
+    /// The program whose subcommands are the roles.
+    pub program: PathBuf,
+    /// The folder for data, logs and configuration.
+    pub state_dir: PathBuf,
+    /// Whether the data of earlier starts is dropped.
+    pub fresh: bool,
+    /// The order service's port.
+    pub order_port: u16,
+    /// The tracking service's port.
+    pub tracking_port: u16,
+    /// The kitchen workers' names.
+    pub workers: Vec<String>,
+    /// Cooking time of every order in seconds; `None` for the configured ones.
+    pub cook_seconds: Option<f64>,
+    /// Simulated orders a second; `None` for no simulation.
+    pub simulate_rate: Option<f64>,
+    /// Arguments for every role, such as `--log-format json`.
+    pub role_args: Vec<OsString>,
+}
+
+/// Runs everything until SIGINT, SIGTERM or SIGHUP, then ends everything.
+///
+/// # Errors
+/// A port is taken, a program is missing, a server does not start or a role cannot be kept running. Whatever was
+/// started is ended before this returns.
+pub async fn run(options: DevOptions) -> Result<(), DevError> {
+    let mut signals = Signals::new()?;
+    let lock = StateLock::take(&options.state_dir)?;
+    check_ports(&options)?;
+    let files = StateFiles::in_dir(&options.state_dir)?;
+    say(format_args!("starting PostgreSQL and RabbitMQ in {} (some 10 s)", options.state_dir.display()));
+    let servers = match start_servers(&options, lock, &mut signals).await {
+        Err(DevError::Interrupted) => {
+            say(format_args!("stopped while starting"));
+            return Ok(());
+        }
+        result => Arc::new(result?),
+    };
+    if servers.home() != files.dir() {
+        say(format_args!(
+            "the servers' files are in {}: their users cannot reach {}",
+            servers.home().display(),
+            files.dir().display()
+        ));
+    }
+    let result = run_roles(&options, &servers, &files, &mut signals).await;
+    say(format_args!("stopping PostgreSQL and RabbitMQ"));
+    let stopped = tokio::task::spawn_blocking(move || servers.stop()).await;
+    say(format_args!("{}", if stopped.is_ok() { "everything has ended" } else { "the servers were killed" }));
+    match result {
+        Err(DevError::Interrupted) => Ok(()),
+        result => result,
+    }
+}
+
+/// Both HTTP ports, before anything is started.
+fn check_ports(options: &DevOptions) -> Result<(), DevError> {
+    let wanted = [(options.order_port, "--order-port"), (options.tracking_port, "--tracking-port")];
+    if options.order_port == options.tracking_port {
+        return Err(DevError::PortTaken { port: options.tracking_port, flag: "--tracking-port" });
+    }
+    match wanted.into_iter().find(|(port, _)| !ports::is_free(*port)) {
+        Some((port, flag)) => Err(DevError::PortTaken { port, flag }),
+        None => Ok(()),
+    }
+}
+
+async fn start_servers(
+    options: &DevOptions,
+    lock: StateLock,
+    signals: &mut Signals,
+) -> Result<Servers, DevError> {
+    let cancel = Cancel::default();
+    let mut server_options = ServersOptions::default().with_cancel(&cancel);
+    server_options.fresh = options.fresh;
+    let mut start = tokio::task::spawn_blocking(move || Servers::start_locked(lock, server_options));
+    loop {
+        tokio::select! {
+            started = &mut start => return started.unwrap_or(Err(DevError::Interrupted)),
+            () = signals.next() => cancel.cancel(),
+        }
+    }
+}
+
+/// Everything that needs the servers, until the end is asked for or something fails for good.
+async fn run_roles(
+    options: &DevOptions,
+    servers: &Arc<Servers>,
+    files: &StateFiles,
+    signals: &mut Signals,
+) -> Result<(), DevError> {
+    files.write(options, servers)?;
+    let migrate = options.role("migrate", &[], &files.config);
+    tokio::select! {
+        migrated = run_once(&migrate) => migrated?,
+        () = signals.next() => return Err(DevError::Interrupted),
+    }
+    let mut roles = Roles::start(options.roles(&files.config));
+    let mut simulation = Roles::start(Vec::new());
+    let mut result = tokio::select! {
+        ready = wait_until_ready(options) => ready,
+        failed = roles.failed() => Err(failed),
+        () = signals.next() => Err(DevError::Interrupted),
+    };
+    if result.is_ok() {
+        say_banner(options, servers, files);
+        simulation = Roles::start(options.simulation().into_iter().collect());
+        result = tokio::select! {
+            failed = roles.failed() => Err(failed),
+            failed = simulation.failed() => Err(failed),
+            failed = keep_running(servers) => Err(failed),
+            () = signals.next() => Ok(()),
+        };
+    }
+    say(format_args!("stopping: what is being cooked is finished; Ctrl-C again hurries"));
+    simulation.stop(SIMULATION_STOP_TIMEOUT, async || signals.next().await).await;
+    roles.stop(ROLES_STOP_TIMEOUT, async || signals.next().await).await;
+    result
+}
+
+fn say_banner(options: &DevOptions, servers: &Servers, files: &StateFiles) {
+    let text = banner(options.order_port, options.tracking_port, servers, files);
+    super::write_to_stderr(text.as_bytes());
+}
+
+/// Starts a server that died again, as a service manager would; returns when that does not help.
+async fn keep_running(servers: &Arc<Servers>) -> DevError {
+    let mut restarts = 0;
+    loop {
+        tokio::time::sleep(SERVER_CHECK_INTERVAL).await;
+        if servers.postgres.is_running() && servers.rabbitmq.is_running() {
+            continue;
+        }
+        restarts += 1;
+        say(format_args!("a server died: starting it again"));
+        let servers = Arc::clone(servers);
+        let restarted = tokio::task::spawn_blocking(move || servers.restart_dead()).await;
+        match restarted.unwrap_or(Err(DevError::Interrupted)) {
+            Ok(()) if restarts < MAX_SERVER_RESTARTS => {}
+            Ok(()) => {
+                return DevError::RoleFailed {
+                    role: "a server".to_owned(),
+                    problem: format!("died {restarts} times"),
+                };
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Waits until both HTTP roles say that they can do their job.
+async fn wait_until_ready(options: &DevOptions) -> Result<(), DevError> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build();
+    let failed = |role: &str, problem: String| DevError::RoleFailed { role: role.to_owned(), problem };
+    let client = client.map_err(|error| failed("the check whether roles are ready", error.to_string()))?;
+    let deadline = Instant::now() + READY_TIMEOUT;
+    for (role, port) in [("order-service", options.order_port), ("tracking-service", options.tracking_port)] {
+        loop {
+            let answer = client.get(format!("http://127.0.0.1:{port}/readyz")).send().await;
+            let state = match answer {
+                Ok(answer) if answer.status().is_success() => break,
+                Ok(answer) => format!("/readyz answers {}", answer.status()),
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() > deadline {
+                return Err(failed(
+                    role,
+                    format!("was not ready within {} s: {state}", READY_TIMEOUT.as_secs()),
+                ));
+            }
+            tokio::time::sleep(READY_POLL).await;
+        }
+    }
+    Ok(())
+}
+
+impl DevOptions {
+    /// All roles that run all the time.
+    fn roles(&self, config: &Path) -> Vec<RoleCommand> {
+        let (order, tracking) = (self.order_port.to_string(), self.tracking_port.to_string());
+        let mut roles = vec![
+            self.role("order-service", &["--port", &order], config),
+            self.role("tracking-service", &["--port", &tracking], config),
+            self.role("notification-subscriber", &[], config),
+        ];
+        let cook_seconds = self.cook_seconds.map(|seconds| seconds.to_string());
+        for worker in &self.workers {
+            let mut args = vec!["--worker-name", worker];
+            if let Some(seconds) = &cook_seconds {
+                args.extend(["--cook-seconds", seconds]);
+            }
+            let mut role = self.role("kitchen-worker", &args, config);
+            role.name = format!("kitchen-worker {worker}");
+            roles.push(role);
+        }
+        roles
+    }
+
+    fn role(&self, name: &str, args: &[&str], config: &Path) -> RoleCommand {
+        let mut all: Vec<OsString> = vec![name.into()];
+        all.extend(args.iter().map(OsString::from));
+        all.extend(["--config".into(), config.into()]);
+        all.extend(self.role_args.iter().cloned());
+        RoleCommand {
+            name: name.to_owned(),
+            program: self.program.clone(),
+            args: all,
+            may_end: false,
+            forward_stderr: false,
+        }
+    }
+
+    /// The simulated customers, where they are wanted.
+    fn simulation(&self) -> Option<RoleCommand> {
+        let rate = self.simulate_rate?.to_string();
+        let order = format!("http://127.0.0.1:{}", self.order_port);
+        let tracking = format!("http://127.0.0.1:{}", self.tracking_port);
+        let args =
+            ["simulate", "--rate", &rate, "--wait-ready", "5", "--url", &order, "--tracking-url", &tracking];
+        Some(RoleCommand {
+            name: "simulate".to_owned(),
+            program: self.program.clone(),
+            args: args.iter().map(OsString::from).collect(),
+            may_end: true,
+            forward_stderr: true,
+        })
+    }
+}
+
+/// The signals that ask for the end.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> Result<Self, DevError> {
+        let listen = |kind| signal(kind).map_err(DevError::io("listen for", Path::new("signals")));
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A test's own environment: database, virtual host, configuration file, and the roles started in it.
+
+use super::management::Management;
+use super::role::Role;
+use super::shared::{
+    TEMPLATE, config_text, create_template, migrate, new_state_dir, program, shared_servers,
+};
+use super::wait::{blocking, eventually_ok};
+use restaurant_system::dev::{Servers, ServersOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
+
+/// The staff token that every environment's configuration names the file of.
+pub const STAFF_TOKEN: &str = "test-staff-token-0123456789abcdef";
+
+/// One test's environment. Dropping it drops database and virtual host, or the servers where they are its own.
+pub struct TestEnv {
+    /// The servers: shared with other tests, or of this test alone. Their methods block: see [`super::blocking`].
+    pub servers: Arc<Servers>,
+    /// The database of this test.
+    pub database: String,
+    /// The virtual host of this test.
+    pub vhost: String,
+    /// The broker's HTTP API, for this test's virtual host.
+    pub rabbit: Management,
+    owns_servers: bool,
+    dir: TempDir,
+    /// The servers' folder where they are this test's own; removed after they were stopped.
+    _state: Option<TempDir>,
+}
+
+impl TestEnv {
+    /// An environment on the shared servers, its database with the migrations applied.
+    pub async fn new() -> Self {
+        Self::on_shared_servers(Some(TEMPLATE)).await
+    }
+
+    /// An environment on the shared servers with an empty database, on which no migration ran.
+    pub async fn unmigrated() -> Self {
+        Self::on_shared_servers(None).await
+    }
+
+    async fn on_shared_servers(template: Option<&'static str>) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let servers = shared_servers().await;
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let postgres = Arc::clone(&servers);
+        let database = name.clone();
+        blocking(move || match template {
+            Some(template) => postgres.postgres.create_database_from(&database, template),
+            None => postgres.postgres.create_database(&database),
+        })
+        .await
+        .expect("the test's database is created");
+        let rabbit = Management::new(&servers.rabbitmq, &name);
+        rabbit.create_vhost().await;
+        Self::assemble(servers, name.clone(), name, rabbit, None)
+    }
+
+    /// An environment with servers of its own, for tests that stop, kill, freeze, restart or wipe them. It takes some
+    /// 10 s to make: put what one pair of servers can show into one test.
+    pub async fn with_own_servers() -> Self {
+        let state = new_state_dir();
+        let path = state.path().to_path_buf();
+        let servers = blocking(move || {
+            let servers = Servers::start(&path, ServersOptions::for_tests()).expect("own servers start");
+            create_template(&servers);
+            servers.postgres.create_database_from("test", TEMPLATE).expect("the test's database is created");
+            Arc::new(servers)
+        })
+        .await;
+        let rabbit = Management::new(&servers.rabbitmq, "/");
+        Self::assemble(servers, "test".to_owned(), "/".to_owned(), rabbit, Some(state))
+    }
+
+    fn assemble(
+        servers: Arc<Servers>,
+        database: String,
+        vhost: String,
+        rabbit: Management,
+        state: Option<TempDir>,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("staff-token"), STAFF_TOKEN).unwrap();
+        let env =
+            Self { servers, database, vhost, rabbit, owns_servers: state.is_some(), dir, _state: state };
+        env.write_config("");
+        env
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("config.yaml")
+    }
+
+    /// A folder of this test's own.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes the configuration file anew, with `more` YAML at its end.
+    pub fn write_config(&self, more: &str) {
+        let text = config_text(&self.servers, &self.database, &self.vhost);
+        let token_file = self.dir.path().join("staff-token");
+        let text = format!("{text}staff:\n  token_file: {}\n{more}", token_file.display());
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// Applies the migrations to this test's database.
+    pub async fn migrate(&self) {
+        let config = self.config();
+        blocking(move || migrate(&config)).await;
+    }
+
+    /// Starts a role; `--config` and `--log-format json` are added. HTTP roles want `--port 0`.
+    pub fn spawn(&self, args: &[&str]) -> Role {
+        let mut command = self.command(args);
+        command.arg("--config").arg(self.config()).args(["--log-format", "json"]);
+        Role::spawn(&args.join(" "), command)
+    }
+
+    /// Runs the program with exactly these arguments in this test's folder, until it ends.
+    pub async fn run(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        blocking(move || command.stdin(Stdio::null()).output().expect("the program starts")).await
+    }
+
+    /// The program with these arguments, in this test's folder, with no `RESTAURANT_…` of the caller's environment.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(self.dir.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RESTAURANT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    /// A connection to this test's database.
+    pub async fn connect(&self) -> tokio_postgres::Client {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.servers.postgres.port()).dbname(&self.database);
+        config.user("restaurant_user").password("restaurant_pass");
+        let connected =
+            eventually_ok("a connection to the database", || config.connect(tokio_postgres::NoTls)).await;
+        let (client, connection) = connected;
+        tokio::spawn(connection);
+        client
+    }
+}
+
+impl Drop for TestEnv {
+    fn drop(&mut self) {
+        if self.owns_servers {
+            // Nothing of theirs is kept, so there is no need to wait for a clean stop.
+            self.servers.postgres.kill();
+            self.servers.rabbitmq.kill();
+            return;
+        }
+        let (servers, database, rabbit) =
+            (Arc::clone(&self.servers), self.database.clone(), self.rabbit.clone());
+        // Not waited for: whatever is left goes with the servers.
+        std::thread::spawn(move || {
+            rabbit.delete_vhost();
+            let _ = servers.postgres.drop_database(&database);
+        });
+    }
+}

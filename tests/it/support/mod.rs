@@ -1,0 +1,20 @@
+//! What the tests share: servers, an environment of its own for each test, role processes, a client of the broker's
+//! HTTP API, and waiting for conditions.
+#![allow(dead_code, unused_imports)]
+
+mod env;
+mod management;
+mod process;
+mod role;
+mod shared;
+mod wait;
+
+pub use env::{STAFF_TOKEN, TestEnv};
+pub use management::{Management, Message};
+pub use process::processes_naming;
+pub use role::Role;
+pub use shared::{new_state_dir, shared_servers};
+pub use wait::{DEADLINE, blocking, eventually, eventually_ok};
+
+/// Signals for [`Role::signal`].
+pub use nix::sys::signal::Signal;
