@@ -240,7 +240,7 @@ mod tests {
         let mut message = outgoing(full());
         message.routing_key = long.clone();
         assert_eq!(message.validate(), Err(InvalidMessage::TooLong { field: "routing key", bytes: 256 }));
-        let message = outgoing(Properties { message_id: Some(long.clone()), ..full() });
+        let message = outgoing(Properties { message_id: Some(long), ..full() });
         assert!(matches!(message.validate(), Err(InvalidMessage::TooLong { field: "message_id", .. })));
         let headers = BTreeMap::from([("h".to_owned(), "x".repeat(70_000))]);
         assert!(matches!(
