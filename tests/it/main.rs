@@ -5,5 +5,6 @@
 
 mod broker;
 mod dev_command;
+mod kitchen;
 mod servers;
 mod support;
