@@ -5,6 +5,7 @@
 
 mod broker;
 mod dev_command;
+mod documents;
 mod kitchen;
 mod servers;
 mod support;
