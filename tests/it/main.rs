@@ -5,3 +5,4 @@
 
 mod servers;
 mod support;
+mod tracking;
