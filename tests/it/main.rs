@@ -3,6 +3,13 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod cli;
+mod dev;
+mod layers;
+mod logs;
+mod openapi;
+mod schema;
 mod servers;
+mod startup;
 mod support;
 mod tracking;
