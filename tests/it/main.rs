@@ -3,5 +3,6 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod orders;
 mod servers;
 mod support;
