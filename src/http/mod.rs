@@ -13,6 +13,21 @@
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz`, `/metrics` |
 //! | [`routes`] | the table of routes: `Allow`, and metrics by route |
 //!
+//! A handler takes what it needs and says how it may fail:
+//! ```ignore
+//! #[oai(path = "/orders", method = "post", operation_id = "place_order")]
+//! async fn place(
+//!     &self,
+//!     context: RequestContext,              // request id, trace
+//!     body: JsonRequest<OrderRequest>,      // bytes; OrderRequest is the schema
+//!     #[oai(name = "Idempotency-Key")] key: Header<Option<String>>,
+//! ) -> Result<Placed, Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>> {
+//!     let members = Members::read(&body.bytes)?;
+//!     // …
+//! }
+//! ```
+//! where `Placed` derives `ApiResponse`, with `JsonReply<PlacedOrder>` and a `Location` header for its 201.
+//!
 //! It knows no database and no broker; what it needs to know of them is handed to it ([`health::Readiness`]).
 
 pub mod app;

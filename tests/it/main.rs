@@ -4,5 +4,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod orders;
+mod broker;
+mod dev_command;
+mod kitchen;
 mod servers;
 mod support;

@@ -127,3 +127,17 @@ async fn a_body_that_stops_coming_is_a_408() {
     timeout(SOON, stream.read_exact(&mut answer)).await.expect("an answer").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 408");
 }
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let limits =
+        ServerLimits { connections: 1, write_timeout: Duration::from_millis(200), ..ServerLimits::default() };
+    let server = Server::start_with(limits).await;
+    let mut stalled = connect(&server).await;
+    // More than fits into the system's buffers.
+    stalled.write_all("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n".repeat(50).as_bytes()).await.unwrap();
+    // There is one slot only, so this is answered once the other connection is gone.
+    let request = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = exchange(connect(&server).await, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

@@ -90,7 +90,7 @@ impl TestApi {
         &self,
         body: JsonRequest<NewThing>,
     ) -> Result<Made, Fail<{ may::BODY | may::UNAVAILABLE }>> {
-        let members = Members::read(&body.bytes).map_err(Problem::from)?;
+        let members = Members::read(&body.bytes)?;
         let unknown = members.unknown("", &["name"]);
         if !unknown.is_empty() {
             Err(Problem::unknown_fields(unknown))?;

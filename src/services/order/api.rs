@@ -119,10 +119,13 @@ struct Order {
     created_at: UtcTime,
     updated_at: UtcTime,
     /// Who cooks or cooked it.
+    #[oai(nullable)]
     processed_by: Option<String>,
     /// When it was ready.
+    #[oai(nullable)]
     completed_at: Option<UtcTime>,
     /// For `dine_in`.
+    #[oai(nullable)]
     table_number: Option<u8>,
     /// For staff only.
     #[oai(skip_serializing_if_is_none)]

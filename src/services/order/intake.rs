@@ -19,7 +19,7 @@ const BATCH_ORDERS: usize = 256;
 /// What a client is told to wait when the service is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
-const PROGRESS_WAIT: Duration = Duration::from_secs(1);
+const PROGRESS_WAIT: Duration = Duration::from_secs(2);
 
 /// Takes orders.
 pub(super) struct Intake {

@@ -14,8 +14,10 @@ pub(super) struct StatusView {
     pub(super) current_status: Status,
     pub(super) updated_at: UtcTime,
     /// When it will be ready; `null` once it is, and while nobody who can cook it is online.
+    #[oai(nullable)]
     pub(super) estimated_completion: Option<UtcTime>,
     /// Who cooks or cooked it.
+    #[oai(nullable)]
     pub(super) processed_by: Option<String>,
 }
 
@@ -53,10 +55,12 @@ pub(super) struct OrderView {
     total_amount: Money,
     /// 10, 5 or 1.
     priority: u8,
+    #[oai(nullable)]
     processed_by: Option<String>,
     created_at: UtcTime,
     updated_at: UtcTime,
     /// When it was ready.
+    #[oai(nullable)]
     completed_at: Option<UtcTime>,
 }
 
@@ -65,6 +69,7 @@ pub(super) struct OrderView {
 pub(super) struct OrderPage {
     pub(super) orders: Vec<OrderView>,
     /// Ask for the next page with it; `null` on the last.
+    #[oai(nullable)]
     pub(super) next_cursor: Option<String>,
 }
 
