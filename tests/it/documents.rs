@@ -30,17 +30,38 @@ fn the_states_document_shows_the_transition_table() {
 fn the_example_configuration_has_every_default() {
     let example = repository().join("config.example.yaml");
     let sources = ConfigSources { file: Some(example), ..ConfigSources::default() };
-    let (example, built_in) = (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
-    let shown = |config: &Config| format!("{:?} {:?} {:?} {:?}", config.database, config.rabbitmq, config.kitchen, config.staff);
+    let (example, built_in) =
+        (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
+    let shown = |config: &Config| {
+        format!("{:?} {:?} {:?} {:?}", config.database, config.rabbitmq, config.kitchen, config.staff)
+    };
     assert_eq!(shown(&example), shown(&built_in));
 }
 
 #[test]
 fn the_example_configuration_names_every_key() {
     let text = read(&repository().join("config.example.yaml"));
-    for key in ["host", "port", "user", "password", "password_file", "database", "tls", "ca_file", "pool_size",
-        "connect_timeout_seconds", "statement_timeout_seconds", "vhost", "queue_type", "confirm_timeout_seconds",
-        "heartbeat_seconds", "cook_seconds", "stop_seconds", "grace_seconds", "token_file"] {
+    for key in [
+        "host",
+        "port",
+        "user",
+        "password",
+        "password_file",
+        "database",
+        "tls",
+        "ca_file",
+        "pool_size",
+        "connect_timeout_seconds",
+        "statement_timeout_seconds",
+        "vhost",
+        "queue_type",
+        "confirm_timeout_seconds",
+        "heartbeat_seconds",
+        "cook_seconds",
+        "stop_seconds",
+        "grace_seconds",
+        "token_file",
+    ] {
         assert!(text.contains(&format!("{key}:")), "{key} is missing");
     }
 }
