@@ -2,11 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
-/// The roles that the original had.
-const MODES: [&str; 4] = ["order-service", "kitchen-worker", "tracking-service", "notification-subscriber"];
-
-/// Puts the role that `--mode=ROLE` or `--mode ROLE` names where the subcommand belongs. Every other command line is
-/// left as it is.
+/// Puts the role that `--mode=ROLE` or `--mode ROLE` names where the subcommand belongs, where a name that is none is
+/// refused by name. Every other command line is left as it is.
 pub(super) fn as_subcommand(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     // After a subcommand `--mode` would be that command's own.
@@ -15,17 +12,17 @@ pub(super) fn as_subcommand(args: impl IntoIterator<Item = OsString>) -> Vec<OsS
         return args;
     }
     let Some(at) = args.iter().position(|a| a == "--mode" || inline_mode(a).is_some()) else { return args };
-    let mode = match inline_mode(&args[at]) {
-        Some(mode) => OsString::from(mode),
-        None if at + 1 < args.len() => args.remove(at + 1),
-        None => return args,
-    };
-    if !MODES.iter().any(|known| mode == *known) {
-        return args;
-    }
-    args.remove(at);
+    let inline = inline_mode(&args[at]).map(OsString::from);
+    let separate = || args.get(at + 1).cloned();
+    let words = if inline.is_some() { 1 } else { 2 };
+    let Some(mode) = inline.or_else(separate).filter(|mode| is_word(mode)) else { return args };
+    args.drain(at..at + words);
     args.insert(1, mode);
     args
+}
+
+fn is_word(mode: &OsStr) -> bool {
+    mode.to_str().is_some_and(|mode| !mode.is_empty() && !mode.starts_with('-'))
 }
 
 fn inline_mode(arg: &OsStr) -> Option<&str> {
@@ -49,6 +46,7 @@ mod tests {
             ("rs --mode kitchen-worker --worker-name=chef_anna", "rs kitchen-worker --worker-name=chef_anna"),
             ("rs --mode=tracking-service", "rs tracking-service"),
             ("rs --mode=notification-subscriber", "rs notification-subscriber"),
+            ("rs --port 1 --mode cook", "rs cook --port 1"),
         ] {
             assert_eq!(rewritten(original), ours);
         }
@@ -56,9 +54,15 @@ mod tests {
 
     #[test]
     fn everything_else_is_left_alone() {
-        for line in
-            ["rs", "rs --help", "rs order-service --port 1", "rs --mode", "rs track --mode=order-service"]
-        {
+        for line in [
+            "rs",
+            "rs --help",
+            "rs order-service --port 1",
+            "rs --mode",
+            "rs --mode= --port 1",
+            "rs --mode --help",
+            "rs track --mode=order-service",
+        ] {
             assert_eq!(rewritten(line), line);
         }
     }

@@ -69,7 +69,8 @@ pub(super) struct KitchenWorkerArgs {
 
     /// Seconds that an order of any type cooks; decimals and 0 allowed
     /// [default: kitchen.cook_seconds of the configuration]
-    #[arg(long, value_name = "SECONDS", env = "RESTAURANT_COOK_SECONDS")]
+    #[arg(long, value_name = "SECONDS", env = "RESTAURANT_COOK_SECONDS", allow_negative_numbers = true,
+          value_parser = parse_cook_seconds)]
     cook_seconds: Option<String>,
 
     #[command(flatten)]
@@ -226,6 +227,14 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
         return Err("must be from 0.05 to 86400 seconds".to_owned());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Kept as it was written: the configuration reads it again, as it would from the file.
+fn parse_cook_seconds(text: &str) -> Result<String, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(text.to_owned()),
+        _ => Err("must be a number of seconds from 0 to 86400, decimals allowed".to_owned()),
+    }
 }
 
 /// The queue's name has 255 bytes at most.

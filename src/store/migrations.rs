@@ -1,5 +1,7 @@
 //! The embedded migrations (`migrations/`), applied under a lock.
 
+use std::collections::HashMap;
+
 use super::error::chain;
 use super::{Store, StoreError};
 
@@ -10,15 +12,23 @@ mod embedded {
 /// Any number will do as long as every version uses the same: "restaurant" in hexadecimal letters.
 const MIGRATION_LOCK: i64 = 0x0072_6573_7461_7572;
 
+const APPLIED: &str = "select version, checksum from refinery_schema_history";
+
 impl Store {
     /// Applies what is missing of the embedded migrations, and says how many that were. Refinery takes no lock of its
     /// own, and every role may start first: a session lock on the same connection lets one of them through at a time.
     /// A process that dies in here leaves whole migrations behind (each is one transaction) and no lock.
     ///
+    /// Where nothing is missing nothing is written, so a role may log in as somebody who may not change the schema,
+    /// and a schema that a later version has brought further is left to this one as it is.
+    ///
     /// # Errors
     /// When PostgreSQL is away, or when a migration is refused or was changed after it had been applied.
     pub async fn migrate(&self) -> Result<usize, StoreError> {
         let mut client = self.dedicated_client().await?;
+        if !is_missing_some(&client).await? {
+            return Ok(0);
+        }
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         // The lock ends with the connection, which is dropped here whatever happens.
         let report = embedded::migrations::runner().run_async(&mut *client).await;
@@ -30,4 +40,20 @@ impl Store {
             },
         }
     }
+}
+
+/// Whether an embedded migration is not applied, or was applied as another one.
+async fn is_missing_some(client: &tokio_postgres::Client) -> Result<bool, StoreError> {
+    let row = client.query_one("select to_regclass('refinery_schema_history') is null", &[]).await?;
+    if row.try_get(0)? {
+        return Ok(true);
+    }
+    let mut applied = HashMap::new();
+    for row in client.query(APPLIED, &[]).await? {
+        applied.insert(row.try_get::<_, i32>(0)?, row.try_get::<_, String>(1)?);
+    }
+    let runner = embedded::migrations::runner();
+    Ok(runner.get_migrations().iter().any(|migration| {
+        applied.get(&migration.version()).is_none_or(|checksum| *checksum != migration.checksum().to_string())
+    }))
 }

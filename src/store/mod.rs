@@ -7,6 +7,7 @@
 mod convert;
 mod error;
 mod events;
+mod hosts;
 mod housekeeping;
 mod intake;
 mod kitchen;

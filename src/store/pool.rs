@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
 use super::error::chain;
+use super::hosts::EachHost;
 use crate::runtime::retry::Backoff;
 
 /// Where PostgreSQL is and how much of it is used.
@@ -38,7 +39,7 @@ pub struct StoreOptions {
     pub pool_size: usize,
     /// How long one operation may take before its connection is given up.
     pub operation_timeout: Duration,
-    /// How long to wait for a connection, new or free.
+    /// How long to wait for a free connection, and for a new one to each of the hosts.
     pub connect_timeout: Duration,
     /// Unused connections are closed after this time, so that an idle process holds none.
     pub idle_timeout: Duration,
@@ -97,15 +98,22 @@ impl Store {
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let postgres = postgres_config(&options);
+        let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(&options, host)).collect();
+        let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
         let manager = match &options.tls {
-            None => Manager::from_config(postgres, tokio_postgres::NoTls, manager_config),
-            Some(tls) => Manager::from_config(postgres, tls_connector(tls)?, manager_config),
+            None => {
+                let hosts = EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout);
+                Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
+            }
+            Some(tls) => {
+                let hosts = EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout);
+                Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
+            }
         };
         let pool = Pool::builder(manager)
             .max_size(options.pool_size)
             .wait_timeout(Some(options.connect_timeout))
-            .create_timeout(Some(options.connect_timeout))
+            .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))
             .recycle_timeout(Some(options.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
@@ -324,11 +332,9 @@ impl Store {
     }
 }
 
-fn postgres_config(options: &StoreOptions) -> tokio_postgres::Config {
+fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> tokio_postgres::Config {
     let mut config = tokio_postgres::Config::new();
-    for (host, port) in &options.hosts {
-        config.host(host).port(*port);
-    }
+    config.host(host).port(*port);
     // The server gives up a little before this side does, so that the reason comes from the one who knows it.
     let statement_timeout = options.operation_timeout.mul_f64(0.9).as_millis();
     config

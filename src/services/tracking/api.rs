@@ -23,7 +23,7 @@ use crate::store::{EventCursor, OrderFilter, OrderStatus, Store};
 const PAGE_DEFAULT: u16 = 50;
 const PAGE_MAX: u16 = 200;
 /// An estimate of a waiting order is rounded up to this, so that it (and its `ETag`) does not change with each look.
-const ESTIMATE_STEP_SECONDS: i64 = 15;
+const ESTIMATE_STEP_SECONDS: i64 = 5;
 
 /// What the document says about the service.
 pub fn info() -> ApiInfo {

@@ -1,0 +1,280 @@
+//! The schema: the original's columns, rules that refuse what they forbid, and migrations that anybody may start.
+
+use crate::support::TestEnv;
+use restaurant_system::domain::{Status, TRANSITIONS};
+use std::collections::BTreeMap;
+use tokio_postgres::Client;
+
+/// Table, column, type, and whether it may be null: what a program written for the original relies on.
+const COLUMNS: &[(&str, &str, &str, bool)] = &[
+    ("orders", "id", "bigint", false),
+    ("orders", "created_at", "timestamp with time zone", false),
+    ("orders", "updated_at", "timestamp with time zone", false),
+    ("orders", "number", "text", false),
+    ("orders", "customer_name", "text", false),
+    ("orders", "type", "text", false),
+    ("orders", "table_number", "integer", true),
+    ("orders", "delivery_address", "text", true),
+    ("orders", "total_amount", "numeric(10,2)", false),
+    ("orders", "priority", "integer", false),
+    ("orders", "status", "text", false),
+    ("orders", "processed_by", "text", true),
+    ("orders", "completed_at", "timestamp with time zone", true),
+    ("order_items", "id", "bigint", false),
+    ("order_items", "created_at", "timestamp with time zone", false),
+    ("order_items", "order_id", "bigint", false),
+    ("order_items", "name", "text", false),
+    ("order_items", "quantity", "integer", false),
+    ("order_items", "price", "numeric(8,2)", false),
+    ("order_status_log", "id", "bigint", false),
+    ("order_status_log", "created_at", "timestamp with time zone", false),
+    ("order_status_log", "order_id", "bigint", false),
+    ("order_status_log", "status", "text", false),
+    ("order_status_log", "changed_by", "text", false),
+    ("order_status_log", "changed_at", "timestamp with time zone", false),
+    ("order_status_log", "notes", "text", true),
+    ("workers", "id", "bigint", false),
+    ("workers", "created_at", "timestamp with time zone", false),
+    ("workers", "name", "text", false),
+    ("workers", "type", "text", false),
+    ("workers", "status", "text", false),
+    ("workers", "last_seen", "timestamp with time zone", false),
+    ("workers", "orders_processed", "integer", false),
+];
+
+#[tokio::test]
+async fn the_originals_tables_have_its_columns() {
+    let db = TestEnv::new().await.connect().await;
+    let sql = "select table_name, column_name, is_nullable = 'YES' as nullable,
+            case data_type when 'numeric' then format('numeric(%s,%s)', numeric_precision, numeric_scale) else data_type end
+        from information_schema.columns where table_schema = 'public'";
+    let found: BTreeMap<(String, String), (String, bool)> = db
+        .query(sql, &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| ((row.get(0), row.get(1)), (row.get(3), row.get(2))))
+        .collect();
+    for (table, column, data_type, nullable) in COLUMNS {
+        let key = ((*table).to_owned(), (*column).to_owned());
+        assert_eq!(found.get(&key), Some(&((*data_type).to_owned(), *nullable)), "{table}.{column}");
+    }
+}
+
+/// A database with one order of each status and a worker.
+async fn seeded() -> (TestEnv, Client) {
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
+    for (n, status) in Status::ALL.into_iter().enumerate() {
+        insert_in_status(&db, &format!("ORD_20261122_00{n}"), status).await;
+    }
+    let more = "insert into workers (name, type) values ('chef_anna', 'takeout');
+        insert into order_status_log (order_id, status, changed_by) select id, 'received', 'x' from orders";
+    db.batch_execute(more).await.unwrap();
+    (env, db)
+}
+
+async fn insert_in_status(db: &Client, number: &str, status: Status) {
+    let sql = "insert into orders (number, customer_name, type, total_amount, status, processed_by, completed_at)
+        values ($1, 'Ada', 'takeout', 1, $2, 'chef_anna', case when $2 in ('ready', 'completed') then now() end)";
+    db.execute(sql, &[&number, &status.as_str()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_rule_refuses_what_it_forbids() {
+    let (_env, db) = seeded().await;
+    let order = |columns: &str, values: &str| {
+        format!(
+            "insert into orders (number, customer_name, total_amount, {columns}) values ('ORD_20261122_100', 'Ada', 1, {values})"
+        )
+    };
+    let item = |name: &str, quantity: &str, price: &str| {
+        format!(
+            "insert into order_items (order_id, name, quantity, price) select min(id), {name}, {quantity}, {price} from orders"
+        )
+    };
+    let worker = |columns: &str, values: &str| {
+        format!("insert into workers (type, {columns}) values ('takeout', {values})")
+    };
+    let log = |columns: &str, values: &str| {
+        format!("insert into order_status_log (changed_by, {columns}) values ('x', {values})")
+    };
+    let named = |number: &str, name: &str, amount: &str| {
+        format!(
+            "insert into orders (number, customer_name, type, total_amount) values ({number}, {name}, 'takeout', {amount})"
+        )
+    };
+    let first = "(select min(id) from orders)";
+    for (sql, rule) in [
+        (order("type, status, processed_by", "'takeout', 'eaten', 'x'"), "orders_status_known"),
+        (order("type", "'drive_in'"), "orders_type_known"),
+        (order("type", "'dine_in'"), "orders_table_for_dine_in"),
+        (order("type, table_number", "'takeout', 1"), "orders_table_for_dine_in"),
+        (order("type, table_number", "'dine_in', 0"), "orders_table_number_range"),
+        (order("type, table_number", "'dine_in', 101"), "orders_table_number_range"),
+        (order("type", "'delivery'"), "orders_address_for_delivery"),
+        (order("type, delivery_address", "'takeout', '1234567890'"), "orders_address_for_delivery"),
+        (order("type, delivery_address", "'delivery', '123456789'"), "orders_address_length"),
+        (order("type, delivery_address", "'delivery', repeat('x', 501)"), "orders_address_length"),
+        (order("type, priority", "'takeout', 2"), "orders_priority_known"),
+        (order("type, priority", "'takeout', 0"), "orders_priority_known"),
+        (order("type, status", "'takeout', 'cooking'"), "orders_cooked_by_somebody"),
+        (order("type, status, processed_by", "'takeout', 'ready', 'x'"), "orders_completed_at_when_ready"),
+        (order("type, completed_at", "'takeout', now()"), "orders_completed_at_when_ready"),
+        (order("type, attempt", "'takeout', -1"), "orders_attempt_not_negative"),
+        (named("'ORD_20261122_000'", "'Ada'", "1"), "orders_number_key"),
+        (named("'ORD_2026_001'", "'Ada'", "1"), "orders_number_form"),
+        (named("'ORD_20261122_100'", "''", "1"), "orders_customer_name_length"),
+        (named("'ORD_20261122_100'", "repeat('x', 101)", "1"), "orders_customer_name_length"),
+        (named("'ORD_20261122_100'", "'Ada'", "0"), "orders_total_amount_positive"),
+        (item("''", "1", "1"), "order_items_name_length"),
+        (item("repeat('x', 51)", "1", "1"), "order_items_name_length"),
+        (item("'Soup'", "0", "1"), "order_items_quantity_range"),
+        (item("'Soup'", "11", "1"), "order_items_quantity_range"),
+        (item("'Soup'", "1", "0"), "order_items_price_range"),
+        (item("'Soup'", "1", "1000"), "order_items_price_range"),
+        (
+            "insert into order_items (order_id, name, quantity, price) values (-1, 'x', 1, 1)".to_owned(),
+            "order_items_order_id_fkey",
+        ),
+        (log("order_id, status", &format!("{first}, 'eaten'")), "order_status_log_status_known"),
+        (log("order_id, status", &format!("{first}, 'received'")), "order_status_log_once"),
+        (log("order_id, status", "-1, 'received'"), "order_status_log_order_id_fkey"),
+        (worker("name", "'chef_anna'"), "workers_name_key"),
+        (worker("name, status", "'b', 'asleep'"), "workers_status_known"),
+        (worker("name, orders_processed", "'b', -1"), "workers_orders_processed_not_negative"),
+        (worker("name, heartbeat_interval_ms", "'b', 0"), "workers_heartbeat_interval_positive"),
+        (worker("name, capacity", "'b', 0"), "workers_capacity_positive"),
+    ] {
+        let refused = db.batch_execute(&sql).await.expect_err(&sql);
+        let refused = refused.as_db_error().unwrap_or_else(|| panic!("{sql}: {refused:?}"));
+        assert_eq!(refused.constraint(), Some(rule), "{sql}: {refused}");
+    }
+    let overflow = named("'ORD_20261122_100'", "'Ada'", "100000000");
+    assert!(db.batch_execute(&overflow).await.is_err());
+}
+
+#[tokio::test]
+async fn each_rule_lets_its_limits_pass() {
+    let (_env, db) = seeded().await;
+    for (n, values) in [
+        "'A', 'dine_in', 1, null, 0.01",
+        "repeat('x', 100), 'dine_in', 100, null, 99999999.99",
+        "'A', 'delivery', null, '1234567890', 1",
+        "'A', 'delivery', null, repeat('ü', 500), 1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sql = format!(
+            "insert into orders (number, customer_name, type, table_number, delivery_address, total_amount)
+             values ('ORD_20261122_{}', {values})",
+            1000 + n
+        );
+        db.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{values}: {error:?}"));
+    }
+    let items = "insert into order_items (order_id, name, quantity, price)
+        select min(id), repeat('ü', 50), 10, 999.99 from orders union all select min(id), 'x', 1, 0.01 from orders";
+    db.batch_execute(items).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_allows_exactly_the_domains_transitions() {
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
+    for (n, from) in Status::ALL.into_iter().enumerate() {
+        for (m, to) in Status::ALL.into_iter().enumerate() {
+            let number = format!("ORD_20261122_1{n}{m}");
+            insert_in_status(&db, &number, from).await;
+            let sql = "update orders set status = $2,
+                completed_at = case when $2 in ('ready', 'completed') then coalesce(completed_at, now()) end where number = $1";
+            let moved = db.execute(sql, &[&number, &to.as_str()]).await;
+            // Writing the same again is no transition.
+            let expected = TRANSITIONS.contains(&(from, to)) || from == to;
+            assert_eq!(moved.is_ok(), expected, "{from} to {to}: {moved:?}");
+            if let Err(refused) = moved {
+                assert_eq!(refused.as_db_error().unwrap().constraint(), Some("orders_status_transition"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_roles_may_start_at_once_on_an_empty_database() {
+    let env = TestEnv::unmigrated().await;
+    let mut roles = vec![
+        env.spawn(&["order-service", "--port", "0"]),
+        env.spawn(&["tracking-service", "--port", "0"]),
+        env.spawn(&["kitchen-worker", "--worker-name", "chef_anna"]),
+        env.spawn(&["notification-subscriber"]),
+        env.spawn(&["order-service", "--port", "0"]),
+        env.spawn(&["kitchen-worker", "--worker-name", "chef_mario"]),
+    ];
+    for worker in [2, 5] {
+        roles[worker].wait_for_action("worker_registered").await;
+    }
+    roles[3].wait_for_action("rabbitmq_connected").await;
+    for role in [0, 1, 4] {
+        roles[role].wait_for_action("db_connected").await;
+    }
+    let db = env.connect().await;
+    let applied = db
+        .query_one("select count(*), count(distinct version) from refinery_schema_history", &[])
+        .await
+        .unwrap();
+    assert!(applied.get::<_, i64>(0) > 0 && applied.get::<_, i64>(0) == applied.get::<_, i64>(1));
+    for role in &mut roles {
+        assert!(role.is_running());
+        assert!(role.logs().iter().all(|log| log["level"] != "ERROR"), "{:?}", role.output());
+    }
+}
+
+#[tokio::test]
+async fn migrate_can_be_repeated_and_says_what_it_did() {
+    let env = TestEnv::unmigrated().await;
+    let mut applied = Vec::new();
+    for _ in 0..2 {
+        let output = env.run(&["migrate", "--log-format", "json"]).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let said = text.split_once(" migrations applied").unwrap().0;
+        applied.push(said.rsplit('"').next().unwrap().parse::<u32>().unwrap());
+    }
+    assert!(applied[0] > 0 && applied[1] == 0, "{applied:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_was_changed_by_hand_is_refused_and_not_repaired() {
+    let env = TestEnv::unmigrated().await;
+    let db = env.connect().await;
+    db.batch_execute("create table orders (id int)").await.unwrap();
+    let output = env.run(&["migrate", "--log-format", "json", "--timeout", "5"]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("already exists"), "{text}");
+    let left = db.query_one("select to_regclass('order_items') is null", &[]).await.unwrap();
+    assert!(left.get::<_, bool>(0), "a migration is applied whole or not at all");
+}
+
+#[tokio::test]
+async fn a_schema_that_a_later_version_has_brought_further_is_left_as_it_is() {
+    let env = TestEnv::new().await;
+    let later = "insert into refinery_schema_history (version, name, applied_on, checksum)
+        values (9999, 'later', '2036-01-01T00:00:00Z', '1')";
+    env.connect().await.batch_execute(later).await.unwrap();
+    let output = env.run(&["migrate", "--log-format", "json"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let role = env.spawn(&["order-service", "--port", "0"]);
+    role.wait_for_action("db_connected").await;
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_after_it_was_applied_is_refused() {
+    let env = TestEnv::new().await;
+    let changed = "update refinery_schema_history set checksum = '1' where version = 1";
+    env.connect().await.batch_execute(changed).await.unwrap();
+    let mut role = env.spawn(&["tracking-service", "--port", "0"]);
+    assert_eq!(role.wait_exit().await.code(), Some(1));
+    let failed = role.wait_for_action("service_failed").await;
+    assert!(failed["error"]["msg"].as_str().unwrap().contains("V1"), "{failed}");
+}

@@ -1,0 +1,131 @@
+//! `GET /orders/{n}/status` and `/history`.
+
+use super::{Order, Tracking, advance, keys, utc};
+use serde_json::{Value, json};
+
+const N: &str = "ORD_20261122_001";
+
+#[tokio::test]
+async fn the_status_has_exactly_its_keys_and_their_types_in_every_status() {
+    let t = Tracking::start().await;
+    Order::new(N).insert(&t.db).await;
+    for (status, by) in [
+        ("received", Value::Null),
+        ("cooking", json!("chef_anna")),
+        ("ready", json!("chef_anna")),
+        ("completed", json!("chef_anna")),
+    ] {
+        if status != "received" {
+            advance(&t.db, N, status, "chef_anna").await;
+        }
+        let answer = t.get(&format!("/orders/{N}/status")).await;
+        assert_eq!(
+            keys(&answer),
+            ["current_status", "estimated_completion", "order_number", "processed_by", "updated_at"]
+        );
+        assert_eq!(answer["order_number"], N);
+        assert_eq!(answer["current_status"], status);
+        assert_eq!(answer["processed_by"], by);
+        let age = utc(&answer["updated_at"]).duration_until(jiff::Timestamp::now());
+        assert!(age.as_secs().abs() < 60, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_is_oldest_first_with_notes_only_where_there_are_any() {
+    let t = Tracking::start().await;
+    Order::new(N).insert(&t.db).await;
+    advance(&t.db, N, "cooking", "chef_anna").await;
+    advance(&t.db, N, "ready", "chef_mario").await;
+    t.db.execute("update order_status_log set notes = 'taken over' where status = 'ready'", &[])
+        .await
+        .unwrap();
+    let history = t.get(&format!("/orders/{N}/history")).await;
+    let steps = history.as_array().unwrap();
+    let told: Vec<_> =
+        steps.iter().map(|step| (step["status"].clone(), step["changed_by"].clone())).collect();
+    assert_eq!(
+        told,
+        [("received", "order-service"), ("cooking", "chef_anna"), ("ready", "chef_mario")]
+            .map(|(status, by)| (json!(status), json!(by)))
+    );
+    assert_eq!(keys(&steps[0]), ["changed_by", "status", "timestamp"]);
+    assert_eq!(keys(&steps[2]), ["changed_by", "notes", "status", "timestamp"]);
+    assert_eq!(steps[2]["notes"], "taken over");
+    let times: Vec<_> = steps.iter().map(|step| utc(&step["timestamp"])).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test]
+async fn what_names_no_order_is_not_found_on_every_route() {
+    let t = Tracking::start().await;
+    let bad = [
+        "ORD_20261122_001",
+        "ORD_20261122_9999999999",
+        "ord_20261122_001",
+        "ORD_20261122_01",
+        "ORD_20261122_0001",
+        "ORD_20261122_99999999999999999999999",
+        "nonsense",
+        "%00",
+        "%FF",
+        "%27%20or%201=1--",
+        "..%2F..%2Fetc%2Fpasswd",
+        "💥",
+    ];
+    for number in bad {
+        for route in ["status", "history", "events"] {
+            let problem = t.problem(&format!("/orders/{number}/{route}"), 404).await;
+            assert_eq!(problem["type"], "urn:restaurant-system:problem:not-found", "{number}");
+        }
+    }
+    assert_eq!(t.role.logs_of("request_failed"), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn an_unchanged_status_is_answered_with_304_and_a_changed_one_is_not() {
+    let t = Tracking::start().await;
+    Order::new(N).insert(&t.db).await;
+    let path = format!("/orders/{N}/status");
+    let first = t.request(&path).await;
+    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2, "{tag}");
+    let ask = async |value: String| {
+        t.http.get(format!("{}{path}", t.url)).header("if-none-match", value).send().await.unwrap()
+    };
+    for same in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+        let answer = ask(same.clone()).await;
+        assert_eq!(answer.status(), 304, "{same}");
+        assert_eq!(answer.headers()["etag"], tag.as_str());
+        assert_eq!(answer.bytes().await.unwrap().len(), 0);
+    }
+    assert_eq!(ask("\"other\"".to_owned()).await.status(), 200);
+    advance(&t.db, N, "cooking", "chef_anna").await;
+    let changed = ask(tag.clone()).await;
+    assert_eq!(changed.status(), 200);
+    assert_ne!(changed.headers()["etag"], tag.as_str());
+    assert_eq!(changed.json::<Value>().await.unwrap()["current_status"], "cooking");
+}
+
+#[tokio::test]
+async fn it_only_reads() {
+    let t = Tracking::start().await;
+    Order::new(N).insert(&t.db).await;
+    for path in [
+        "/orders",
+        "/workers/status",
+        "/events",
+        &format!("/orders/{N}/status"),
+        &format!("/orders/{N}/events"),
+    ] {
+        for method in
+            [reqwest::Method::POST, reqwest::Method::PUT, reqwest::Method::DELETE, reqwest::Method::PATCH]
+        {
+            let url = format!("{}{path}", t.url);
+            let answer = t.http.request(method.clone(), url).body("{}").send().await.unwrap();
+            assert_eq!(answer.status(), 405, "{method} {path}");
+            assert!(answer.headers()["allow"].to_str().unwrap().contains("GET"), "{method} {path}");
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        }
+    }
+}

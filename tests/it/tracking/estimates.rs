@@ -1,0 +1,94 @@
+//! `estimated_completion`: honest about the queue and about who is there to cook.
+
+use super::{Order, Tracking, advance, utc};
+use serde_json::Value;
+
+const COOKS: &str = "kitchen:\n  cook_seconds: {dine_in: 100, takeout: 200, delivery: 400}\n";
+/// Estimates are rounded up to at most this.
+const STEP: i64 = 5;
+/// What may pass between the estimate and the look at the clock.
+const SLACK: i64 = 10;
+
+async fn estimate(t: &Tracking, number: &str) -> Value {
+    t.get(&format!("/orders/{number}/status")).await["estimated_completion"].clone()
+}
+
+/// Asserts that the order is expected to be ready in about so many seconds.
+async fn assert_in(t: &Tracking, number: &str, seconds: i64) {
+    let estimate = utc(&estimate(t, number).await);
+    let wait = jiff::Timestamp::now().duration_until(estimate).as_secs();
+    let range = seconds - SLACK..=seconds + STEP + 1;
+    assert!(range.contains(&wait), "{number}: {wait} s, not {seconds}");
+}
+
+async fn worker(t: &Tracking, name: &str, types: &str, capacity: i32) {
+    let sql = "insert into workers (name, type, capacity) values ($1, $2, $3)";
+    t.db.execute(sql, &[&name, &types, &capacity]).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_online_who_can_cook_it_means_none() {
+    let t = Tracking::with_config(COOKS).await;
+    Order::new("ORD_20261122_001").insert(&t.db).await;
+    assert_eq!(estimate(&t, "ORD_20261122_001").await, Value::Null);
+    worker(&t, "chef_luigi", "dine_in,delivery", 1).await;
+    assert_eq!(estimate(&t, "ORD_20261122_001").await, Value::Null, "luigi cooks no takeout");
+    worker(&t, "chef_anna", "takeout", 1).await;
+    assert_in(&t, "ORD_20261122_001", 200).await;
+    t.db.execute("update workers set last_seen = now() - interval '61 s'", &[]).await.unwrap();
+    assert_eq!(estimate(&t, "ORD_20261122_001").await, Value::Null, "nobody was seen lately");
+    t.db.execute("update workers set last_seen = now(), status = 'offline'", &[]).await.unwrap();
+    assert_eq!(estimate(&t, "ORD_20261122_001").await, Value::Null, "all have gone");
+}
+
+#[tokio::test]
+async fn the_queue_ahead_and_the_workers_online_count() {
+    let t = Tracking::with_config(COOKS).await;
+    worker(&t, "chef_anna", "takeout", 1).await;
+    let numbers = ["ORD_20261122_001", "ORD_20261122_002", "ORD_20261122_003"];
+    for number in numbers {
+        Order::new(number).insert(&t.db).await;
+    }
+    for (number, seconds) in numbers.into_iter().zip([200, 400, 600]) {
+        assert_in(&t, number, seconds).await;
+    }
+    // Another type's queue is another queue; a more urgent order goes ahead of all.
+    Order { order_type: "delivery", ..Order::new("ORD_20261122_004") }.insert(&t.db).await;
+    assert_in(&t, numbers[0], 200).await;
+    Order { priority: 10, ..Order::new("ORD_20261122_005") }.insert(&t.db).await;
+    assert_in(&t, "ORD_20261122_005", 200).await;
+    assert_in(&t, numbers[0], 400).await;
+    assert_in(&t, numbers[2], 800).await;
+    // More hands, less time.
+    worker(&t, "chef_mario", "takeout,dine_in", 3).await;
+    assert_in(&t, numbers[0], 200).await;
+    assert_in(&t, numbers[2], 300).await;
+}
+
+#[tokio::test]
+async fn it_is_the_cooks_own_while_cooking_and_none_after() {
+    let t = Tracking::with_config(COOKS).await;
+    let number = "ORD_20261122_001";
+    worker(&t, "chef_anna", "takeout", 1).await;
+    Order::new(number).insert(&t.db).await;
+    advance(&t.db, number, "cooking", "chef_anna").await;
+    let sql = "update orders set estimated_completion = '2036-01-02T03:04:05.678Z'";
+    t.db.execute(sql, &[]).await.unwrap();
+    assert_eq!(estimate(&t, number).await, "2036-01-02T03:04:05.678Z");
+    advance(&t.db, number, "ready", "chef_anna").await;
+    assert_eq!(estimate(&t, number).await, Value::Null);
+}
+
+#[tokio::test]
+async fn measured_times_replace_configured_ones() {
+    let t = Tracking::with_config(COOKS).await;
+    worker(&t, "chef_anna", "takeout,delivery", 1).await;
+    let sql = "insert into orders (number, customer_name, type, total_amount, status, processed_by, claimed_at, completed_at)
+        select 'ORD_20261121_00' || n, 'A', 'takeout', 1, 'ready', 'chef_anna', now() - interval '40 s', now()
+        from generate_series(1, 3) n";
+    t.db.batch_execute(sql).await.unwrap();
+    Order::new("ORD_20261122_001").insert(&t.db).await;
+    assert_in(&t, "ORD_20261122_001", 40).await;
+    Order { order_type: "delivery", ..Order::new("ORD_20261122_002") }.insert(&t.db).await;
+    assert_in(&t, "ORD_20261122_002", 400).await;
+}
