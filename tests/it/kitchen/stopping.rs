@@ -79,7 +79,8 @@ async fn offline_is_a_workers_last_word_however_it_ends_its_cooking() {
     for chef in &chefs {
         chef.wait_for_action("worker_registered").await;
     }
-    kit.place_many("takeout", 6).await;
+    // More than they need: one that is quick takes a second one before it is asked to stop.
+    kit.place_many("takeout", 30).await;
     for chef in &chefs {
         chef.wait_for_action("order_processing_started").await;
         chef.signal(Signal::SIGTERM);
