@@ -1,6 +1,30 @@
 //! `restaurant-system`: takes orders, has them cooked, lets everybody watch, and tells what changed.
 //!
-//! The map of the crate; arrows point down only (`tests/it/layers.rs` holds them).
+//! This page is the map of the crate. Each layer uses only what stands below it; `tests/it/layers.rs` holds the arrows.
+//! `docs/ARCHITECTURE.md` follows one order through the whole house.
+//!
+//! | layer | what it is for |
+//! |---|---|
+//! | [`cli`] | the commands and their flags; composes the rest |
+//! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`; they never import each other |
+//! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
+//! | [`dev`] | private PostgreSQL and RabbitMQ servers, for `dev` and for the tests alike |
+//! | [`relay`] | outbox → RabbitMQ |
+//! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
+//! | [`store`] | the only SQL: PostgreSQL, the truth |
+//! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
+//! | [`config`] | the file, the environment and the flags as one typed value |
+//! | [`runtime`] | what every process needs: its log, its end, patience, batching, counters |
+//! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
+//!
+//! Where to change what:
+//!
+//! - the priority rule: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration;
+//! - a status: [`domain::Status`] and [`domain::TRANSITIONS`], and a migration for the schema's own table of them;
+//! - a field of the order message: [`broker::messages::OrderMessage`], filled in `relay` from
+//!   [`store::OrderAnnouncement`];
+//! - a rule of the order form: [`domain::NewOrder::parse`];
+//! - a configuration key: the section's file in [`config`].
 
 pub mod broker;
 pub mod cli;

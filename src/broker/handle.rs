@@ -41,8 +41,9 @@ struct Shared {
 }
 
 impl Broker {
-    /// Starts connecting and answers at once. Cancelling `shutdown` closes it, as `close` does: not before the last
-    /// order has been acknowledged. Must be called on a Tokio runtime.
+    /// Starts connecting and answers at once. It goes on until `close`, or until `shutdown` is cancelled, which does
+    /// the same: not the signal to stop taking orders, but the one after the last has been acknowledged. Must be
+    /// called on a Tokio runtime.
     #[allow(clippy::needless_pass_by_value)]
     pub fn start(options: BrokerOptions, shutdown: CancellationToken) -> Self {
         let stop = shutdown.child_token();

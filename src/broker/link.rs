@@ -282,7 +282,8 @@ fn adaptor(options: &TlsOptions, host: &str) -> Result<TlsAdaptor, BrokerError> 
 /// Tells a server that is away from one that does not want us. RabbitMQ answers a wrong password by closing the
 /// connection without a word to clients that, like this library, do not announce that they understand the word.
 fn explain_open(options: &BrokerOptions, host: String, text: &str) -> BrokerError {
-    let silent = text.contains("peer shutdown") || text.contains("connection interrupted");
+    let silent = ["peer shutdown", "connection interrupted", "reset by peer", "Broken pipe"];
+    let silent = silent.iter().any(|sign| text.contains(sign));
     let refusal =
         reply_text(text).or_else(|| silent.then(|| "it closed the connection during the log-in".to_owned()));
     match refusal {
@@ -322,8 +323,10 @@ mod tests {
         assert!(
             matches!(&away, BrokerError::Unreachable { reason, .. } if reason.starts_with("Connection refused"))
         );
-        let refused = explain("AMQP network error: peer shutdown");
-        assert!(matches!(refused, BrokerError::LoginRefused { .. }), "{refused}");
+        for text in ["peer shutdown", "network io error: Connection reset by peer (os error 104)"] {
+            let refused = explain(&format!("AMQP network error: {text}"));
+            assert!(matches!(refused, BrokerError::LoginRefused { .. }), "{refused}");
+        }
     }
 
     #[test]

@@ -150,7 +150,9 @@ impl Keeper {
         let mut arguments = QueueDeclareArguments::new(&self.name);
         arguments.exclusive(true).auto_delete(true);
         declare_queue(&channel, &self.name, arguments).await?;
-        let arguments = BasicConsumeArguments::new(&self.name, "holder").manual_ack(false).finish();
+        // Exclusive here too: a connection may declare its own queue twice, and hold the name twice.
+        let arguments =
+            BasicConsumeArguments::new(&self.name, "holder").manual_ack(false).exclusive(true).finish();
         let (_, messages) = channel
             .call(&format!("queue '{}'", self.name), |channel| async move {
                 channel.basic_consume_rx(arguments).await

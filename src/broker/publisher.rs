@@ -180,7 +180,10 @@ impl Session {
                 () = self.channel.ended() => return,
                 _ = ticks.tick() => {
                     if self.confirms.is_stalled(patience) {
-                        let reason = format!("no publisher confirm within {} ms", patience.as_millis());
+                        let reason = format!(
+                            "no publisher confirm within {} ms; if RabbitMQ runs, look at its memory and disk alarms",
+                            patience.as_millis()
+                        );
                         self.channel.link().discard(reason);
                     }
                     self.confirms.expire(3 * patience);

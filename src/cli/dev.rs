@@ -11,9 +11,9 @@ Examples:
   restaurant-system dev --fresh --cook-seconds 2 --simulate 5
   restaurant-system dev --workers chef_anna --order-port 4000 --tracking-port 4002
 
-PostgreSQL and RabbitMQ are taken from the installed programs (Debian: apt-get install postgresql rabbitmq-server),
-run as private servers on free ports of 127.0.0.1, and end with this command. Its own messages go to standard error,
-the roles' log lines to standard output.";
+PostgreSQL and RabbitMQ are run from the installed programs (Debian: apt-get install
+postgresql rabbitmq-server), as private servers on free ports of 127.0.0.1, and end with
+this command. Its own messages go to standard error, the roles' lines to standard output.";
 
 /// Run everything at once, with private PostgreSQL and RabbitMQ servers.
 #[derive(Debug, Clone, Args)]
@@ -53,10 +53,10 @@ pub struct DevArgs {
 /// # Errors
 /// See [`dev::run`]; also if the path of the running program cannot be found out.
 pub async fn run(args: DevArgs) -> Result<(), DevError> {
-    let program = std::env::current_exe().map_err(|source| DevError::Io {
+    let program = std::env::current_exe().map_err(|reason| DevError::Io {
         action: "find",
         path: PathBuf::from("the running program"),
-        source,
+        reason,
     })?;
     let flags = [("--log-format", args.log_format), ("--log-level", args.log_level)];
     let role_args = flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), OsString::from(value?)]));

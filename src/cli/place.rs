@@ -17,8 +17,10 @@ pub(super) const DEFAULT_ORDER_URL: &str = "http://127.0.0.1:3000";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  restaurant-system place --customer \"Ada Lovelace\" --type takeout --item \"Margherita Pizza:1:15.99\" --item Espresso@2.50
-  restaurant-system place --customer \"Ada Lovelace\" --type dine_in --table 7 --item \"Caesar Salad:2:8.99\" --track")]
+  restaurant-system place --customer \"Ada Lovelace\" --type takeout \\
+      --item \"Margherita Pizza:1:15.99\" --item Espresso@2.50
+  restaurant-system place --customer \"Ada Lovelace\" --type dine_in --table 7 \\
+      --item \"Caesar Salad:2:8.99\" --track")]
 pub struct PlaceArgs {
     /// The customer's name
     #[arg(long, value_name = "NAME")]
@@ -56,7 +58,7 @@ pub struct PlaceArgs {
     #[arg(long)]
     track: bool,
 
-    /// Print the service's answer as it stands; with --track then one JSON object per change
+    /// Print the service's answer as it stands, a refusal too; with --track then one JSON object per change
     #[arg(long)]
     json: bool,
 }
@@ -66,16 +68,16 @@ pub struct PlaceArgs {
 pub enum PlaceError {
     /// The order service refused it or could not be reached: nothing was ordered.
     #[error("the order was not placed: {0}")]
-    NotPlaced(#[source] ClientError),
+    NotPlaced(ClientError),
     /// The connection broke before the answer.
     #[error(
-        "{source}; it may have been taken all the same. Place it again with --idempotency-key {key} to be sure of one"
+        "{cause}; it may have been taken all the same. Place it again with --idempotency-key {key} to be sure of one"
     )]
     Unknown {
         /// With this key it is not ordered twice.
         key: String,
         /// How the call broke.
-        source: ClientError,
+        cause: ClientError,
     },
     /// It was placed, and following it failed.
     #[error(transparent)]
@@ -98,7 +100,11 @@ pub async fn run(args: PlaceArgs) -> Result<(), PlaceError> {
         delivery_address: args.address,
     };
     let key = args.idempotency_key.unwrap_or_else(|| Uuid::now_v7().to_string());
-    let placed = place(args.url, &order, key).await?;
+    let placed = place(args.url, &order, key).await;
+    if let (true, Err(PlaceError::NotPlaced(ClientError::Problem(problem)))) = (args.json, &placed) {
+        writeln!(io::stdout(), "{}", problem.body.trim_end())?;
+    }
+    let placed = placed?;
     let order_number = placed.order.order_number.clone();
     if args.json {
         writeln!(io::stdout(), "{}", placed.body.trim_end())?;
@@ -115,7 +121,7 @@ async fn place(url: BaseUrl, order: &OrderRequest, key: String) -> Result<Placed
     let api = OrderApi::new(url).map_err(PlaceError::NotPlaced)?;
     api.place(order, Some(&key)).await.map_err(|error| match error {
         ClientError::BrokenOff { .. } | ClientError::UnexpectedAnswer { .. } => {
-            PlaceError::Unknown { key, source: error }
+            PlaceError::Unknown { key, cause: error }
         }
         refused => PlaceError::NotPlaced(refused),
     })

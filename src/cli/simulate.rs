@@ -6,14 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{place, track};
-use crate::client::simulation::{self, Report, SimulationOptions, Stops, Tally};
+use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
 use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
+use crate::runtime::shutdown::Shutdown;
 
 /// How many customers come, for how long, and what they do.
 #[derive(Debug, Args)]
@@ -22,8 +21,8 @@ Examples:
   restaurant-system simulate --rate 5 --duration 60
   restaurant-system simulate --rate 500 --duration 30 --bad-percent 0 --no-wait --json
 
-The first Ctrl-C ends the placing of orders, the second the waiting for them. Percentiles are never understated and
-overstated by less than 0.8 %; the maximum is exact.")]
+The first Ctrl-C ends the placing of orders, the second the waiting for them.
+Percentiles are overstated by at most 0.8 %; the maximum is exact.")]
 pub struct SimulateArgs {
     /// Orders a second on average; they come at random (Poisson), whether or not the service keeps up
     #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = parse_rate)]
@@ -92,13 +91,11 @@ pub enum SimulateError {
 /// See [`SimulateError`]; every one means exit code 1.
 pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
     let (orders, tracking) = (OrderApi::new(args.url.clone())?, TrackingApi::new(args.tracking_url.clone())?);
-    let stops = Stops::default();
-    let mut signals = JoinSet::new();
-    signals.spawn(stop_on_signals(stops.clone())?);
+    let shutdown = Shutdown::listen()?;
     let line = progress_line();
     let started_at = Instant::now();
     let show = |tally: &Tally| line.set_message(progress_text(tally, started_at.elapsed()));
-    let report = simulation::simulate(options(&args), orders, tracking, stops, show).await;
+    let report = simulation::simulate(options(&args), orders, tracking, shutdown, show).await;
     line.finish_and_clear();
     let report = report?;
     let mut out = io::stdout();
@@ -122,47 +119,36 @@ fn options(args: &SimulateArgs) -> SimulationOptions {
         seed: args.seed,
         max_in_flight: args.max_in_flight.into(),
         bad_percent: args.bad_percent,
-        wait_ready: (!args.no_wait).then(|| Duration::from_secs_f64(args.wait_ready)),
+        wait_ready: Duration::from_secs_f64(if args.no_wait { 0.0 } else { args.wait_ready }),
     }
-}
-
-/// The first SIGINT or SIGTERM ends the placing, the second the waiting.
-fn stop_on_signals(stops: Stops) -> io::Result<impl Future<Output = ()>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        for stop in [stops.placing, stops.waiting] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            stop.cancel();
-        }
-    })
 }
 
 /// A line on standard error that is there on a terminal only.
 fn progress_line() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let line = ProgressBar::new_spinner().with_style(style);
     line.enable_steady_tick(Duration::from_millis(100));
     line
 }
 
+/// What fits into a line: what should not happen is named only when it did.
 fn progress_text(tally: &Tally, elapsed: Duration) -> String {
     let p99 =
         tally.answer.percentile(99.0).map_or_else(|| "–".to_owned(), |p99| format!("{} ms", p99.as_millis()));
-    format!(
-        "{} s  placed {}  refused {}  failed {}  dropped {}  in flight {}  ready {}  cooking {}  p99 {p99}",
+    let mut text = format!(
+        "{} s  placed {}  ready {}  cooking {}  in flight {}  p99 {p99}",
         elapsed.as_secs(),
         tally.placed,
-        tally.refused_total(),
-        tally.failed,
-        tally.dropped,
-        tally.in_flight,
         tally.ready,
         tally.cooking,
-    )
+        tally.in_flight,
+    );
+    let rest = [("refused", tally.refused_total()), ("failed", tally.failed), ("dropped", tally.dropped)];
+    for (name, number) in rest.into_iter().filter(|(_, number)| *number > 0) {
+        text.push_str(&format!("  {name} {number}"));
+    }
+    text
 }
 
 /// The closing tables, and a remark for everything that should not have happened.
@@ -193,6 +179,9 @@ fn counts(report: &Report) -> Table {
     }
     row("failed (no answer)", report.failed.to_string());
     row("dropped (too many in flight)", report.dropped.to_string());
+    if report.unanswered > 0 {
+        row("not waited for", report.unanswered.to_string());
+    }
     row("bad on purpose", report.bad_sent.to_string());
     row("ready", report.ready.to_string());
     if report.cancelled > 0 {
@@ -237,20 +226,19 @@ fn align_right(table: &mut Table) {
 fn remarks(report: &Report) -> Vec<String> {
     let mut remarks = Vec::new();
     if report.bad_placed > 0 {
-        remarks.push(format!("{} orders that break a rule were placed all the same", report.bad_placed));
+        remarks.push(format!("placed although they break a rule: {}", report.bad_placed));
     }
     if let Some(first) = &report.first_good_refused {
-        remarks.push(format!("{} good orders were called bad, the first so: {first}", report.good_refused));
+        remarks.push(format!("good orders called bad: {}, the first so: {first}", report.good_refused));
     }
     if let Some(first) = &report.first_failure {
-        remarks.push(format!("{} orders got no answer, the first so: {first}", report.failed));
+        remarks.push(format!("orders without an answer: {}, the first so: {first}", report.failed));
+    }
+    if report.not_followed > 0 {
+        remarks.push(format!("placed, but too many to be followed: {}", report.not_followed));
     }
     if report.followed_by == "polling" {
         remarks.push("the live event stream was not to be had: order → ready is coarse".to_owned());
-    }
-    if report.not_followed > 0 {
-        remarks
-            .push(format!("{} orders were placed and not followed: too many at once", report.not_followed));
     }
     remarks
 }
@@ -304,6 +292,7 @@ mod tests {
             failed: 1,
             first_failure: Some("no answer".into()),
             dropped: 1,
+            unanswered: 0,
             bad_sent: 2,
             bad_placed: 0,
             good_refused: 0,
@@ -340,7 +329,7 @@ mod tests {
         assert_eq!(row("answer 201"), "50.2 95.2 99.3 100.0 100");
         assert_eq!(row("order → ready"), "– – – – 0");
         assert!(text.ends_with(
-            "1 orders got no answer, the first so: no answer\n\
+            "orders without an answer: 1, the first so: no answer\n\
              the live event stream was not to be had: order → ready is coarse"
         ));
     }
@@ -358,7 +347,7 @@ mod tests {
             assert_eq!(parse(&args).unwrap_err().exit_code(), 2, "{args:?}");
         }
         assert_eq!(options(&parse(&[]).unwrap()).duration, None);
-        assert_eq!(options(&parse(&["--no-wait"]).unwrap()).wait_ready, None);
+        assert_eq!(options(&parse(&["--no-wait"]).unwrap()).wait_ready, Duration::ZERO);
     }
 
     #[tokio::test]

@@ -28,7 +28,8 @@ Examples:
   restaurant-system track ORD_20261122_001
   restaurant-system track ORD_20261122_001 --until completed --json | jq -r .new_status
 
-Exit code 0 when the order got there, 1 when it was cancelled, is unknown or could not be followed.")]
+Exit code: 0 when the order got there, 1 when it was cancelled, is unknown or
+could not be followed.")]
 pub struct TrackArgs {
     /// The order's number
     #[arg(value_name = "ORDER", value_parser = parse_order_number)]
@@ -76,12 +77,12 @@ pub enum TrackError {
     #[error("the tracking service told no more of order {0}, which had not got there")]
     Ended(String),
     /// The tracking service refused or could not be reached.
-    #[error("order {order_number} cannot be followed: {source}")]
+    #[error("order {order_number} cannot be followed: {cause}")]
     Client {
         /// The order.
         order_number: String,
         /// What went wrong.
-        source: ClientError,
+        cause: ClientError,
     },
     /// Standard output could not be written.
     #[error("cannot write to standard output: {0}")]
@@ -101,16 +102,18 @@ pub async fn run(args: TrackArgs) -> Result<(), TrackError> {
 }
 
 async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> Result<(), TrackError> {
-    let failed = |source: ClientError| match source.status() {
+    let failed = |cause: ClientError| match cause.status() {
         Some(404) => TrackError::NotFound(args.order.clone()),
-        _ => TrackError::Client { order_number: args.order.clone(), source },
+        _ => TrackError::Client { order_number: args.order.clone(), cause },
     };
     let tracking = TrackingApi::new(args.tracking_url.clone()).map_err(failed)?;
     view.start(&tracking.status(&args.order).await.map_err(failed)?);
     let mut stream = tracking.order_events(&args.order);
+    let mut is_interrupted = false;
     loop {
         match next_while_showing(&mut stream, view).await.map_err(failed)? {
             Some(StreamItem::Event(event)) => {
+                is_interrupted = false;
                 view.change(&event.update, &event.data)?;
                 match event.update.new_status.as_str() {
                     "completed" => return Ok(()),
@@ -119,7 +122,12 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
                     _ => {}
                 }
             }
-            Some(StreamItem::Interrupted(reason)) => view.note(&format!("{reason}; trying again"))?,
+            // An outage is one remark, however many attempts it takes.
+            Some(StreamItem::Interrupted(reason)) => {
+                if !std::mem::replace(&mut is_interrupted, true) {
+                    view.note(&format!("{reason}; trying again"))?;
+                }
+            }
             None => return Err(TrackError::Ended(args.order.clone())),
         }
     }
@@ -187,6 +195,7 @@ impl<O: Write, N: Write> View<O, N> {
         self.status.clone_from(&update.new_status);
         self.since = self.since.or_else(|| parse_time(Some(&update.timestamp)));
         self.estimate = parse_time(update.estimated_completion.as_deref()).or(self.estimate);
+        self.refresh(Timestamp::now());
         let line = if self.json { data.to_owned() } else { describe(update) };
         print_above(self.bar.as_ref(), &mut self.out, &line)
     }
@@ -270,6 +279,7 @@ mod tests {
             vec![
                 answer("200 OK", STATUS),
                 cut_stream(&received),
+                answer("503 Service Unavailable", "{}"),
                 cut_stream(&format!("{cooking}{}", status_event(3, "cooking", "ready"))),
             ],
             Until::Ready,

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-/// A failed call of one of the HTTP services.
+/// A failed call of one of the HTTP services. Its `Display` is the whole story: there is no `source` to add.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is not one that this client can use.
@@ -19,23 +19,23 @@ pub enum ClientError {
         reason: String,
     },
     /// The HTTP client could not be made.
-    #[error("the HTTP client could not be set up")]
-    Setup(#[source] reqwest::Error),
+    #[error("the HTTP client could not be set up: {}", root_cause(.0))]
+    Setup(reqwest::Error),
     /// No connection could be made.
-    #[error("no answer from {url}: is the service running there? ({})", root_cause(source))]
+    #[error("no answer from {url}: is the service running there? ({})", root_cause(cause))]
     Unreachable {
         /// What was asked for.
         url: String,
         /// Why there was no answer.
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
     /// The call was made and then broke or took too long: what it asked for may have happened.
-    #[error("the call of {url} broke off before its answer: {}", root_cause(source))]
+    #[error("the call of {url} broke off before its answer: {}", root_cause(cause))]
     BrokenOff {
         /// What was asked for.
         url: String,
         /// How it broke.
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
     /// The service refused, and said why.
     #[error(transparent)]
@@ -62,9 +62,9 @@ pub enum ClientError {
 
 impl ClientError {
     /// Sorts a transport failure: nothing was sent, or nobody knows what became of it.
-    pub(crate) fn transport(url: &reqwest::Url, source: reqwest::Error) -> Self {
-        let (url, source) = (url.to_string(), source.without_url());
-        if source.is_connect() { Self::Unreachable { url, source } } else { Self::BrokenOff { url, source } }
+    pub(crate) fn transport(url: &reqwest::Url, cause: reqwest::Error) -> Self {
+        let (url, cause) = (url.to_string(), cause.without_url());
+        if cause.is_connect() { Self::Unreachable { url, cause } } else { Self::BrokenOff { url, cause } }
     }
 
     /// An answer that breaks the contract.
@@ -127,6 +127,8 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
     /// The request's id, to be found in the service's log.
     pub request_id: Option<String>,
+    /// The answer as it stands.
+    pub body: String,
 }
 
 /// One broken rule of a request.
@@ -166,6 +168,7 @@ impl Problem {
                 .and_then(|seconds| seconds.parse().ok())
                 .map(Duration::from_secs),
             request_id: document.request_id.or_else(|| header("x-request-id")),
+            body: String::from_utf8_lossy(body).into_owned(),
         }
     }
 }

@@ -3,28 +3,29 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What has all programs that are needed, so that one message is enough.
+const DEBIAN_PACKAGES: &str = "postgresql rabbitmq-server";
+
 /// A failure to start, use or stop the private servers, or of the `dev` command.
 #[derive(Debug, thiserror::Error)]
 pub enum DevError {
     /// A program that is needed is not installed.
     #[error(
-        "the program `{program}` was not found: install it with `apt-get install {package}` (or run inside `nix develop`)"
+        "the program `{program}` was not found: install what is needed with `apt-get install {DEBIAN_PACKAGES}` (or run inside `nix develop`)"
     )]
     MissingProgram {
         /// The program's name.
         program: &'static str,
-        /// The Debian package that has it.
-        package: &'static str,
     },
     /// A file, folder or process could not be worked with.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}: {reason}", path.display())]
     Io {
         /// What was tried, as a verb: "create", "read", "start".
         action: &'static str,
         /// What it was tried on.
         path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
+        /// Why it failed. Part of the text, since that is all that a terminal's user gets to see.
+        reason: io::Error,
     },
     /// A server ended, or was not ready in time.
     #[error("{server} {problem}; the end of its log ({}):\n{tail}", log.display())]
@@ -113,6 +114,6 @@ impl DevError {
     /// For `map_err`: an I/O error with what was tried on what.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |reason| Self::Io { action, path, reason }
     }
 }

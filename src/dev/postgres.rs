@@ -334,3 +334,32 @@ fn database_name(name: &str) -> Result<&str, DevError> {
     }
     Err(DevError::BadDatabaseName { name: name.to_owned() })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_names_that_would_need_quoting_are_refused() {
+        for good in ["test_1", "a", "restaurant_db"] {
+            assert_eq!(database_name(good).unwrap(), good);
+        }
+        let long = "a".repeat(64);
+        for bad in ["", "1a", "_a", "A", "a-b", "a b", "a\"; DROP DATABASE b", "ä", &long] {
+            assert!(database_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_server_counts_as_ready_once_its_lock_file_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(postmaster_lines(dir.path()), None);
+        let lock = dir.path().join("postmaster.pid");
+        let lines = "4711\n/data\n1795360000\n5432\n\n127.0.0.1\n  5432001  98304\n";
+        for (status, ready) in [("", false), ("starting\n", false), ("ready   \n", true)] {
+            std::fs::write(&lock, format!("{lines}{status}")).unwrap();
+            assert_eq!(postmaster_lines(dir.path()), Some(("4711".to_owned(), ready)), "{status}");
+        }
+    }
+}

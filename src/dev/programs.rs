@@ -46,7 +46,7 @@ impl ProgramSearch {
         let installed = installed.flat_map(|dir| versions(&self.prefix.join(dir))).map(|dir| dir.join("bin"));
         let complete = |dir: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|p| dir.join(p).is_file());
         let Some(bin) = on_path.chain(installed).find(complete) else {
-            return Err(DevError::MissingProgram { program: "postgres", package: "postgresql" });
+            return Err(DevError::MissingProgram { program: "postgres" });
         };
         Ok(PostgresPrograms {
             initdb: bin.join("initdb"),
@@ -69,7 +69,7 @@ impl ProgramSearch {
             text.contains("rabbitmq-env") && text.contains("start_rabbitmq_server")
         };
         let Some(server) = on_path.chain(installed).find(real) else {
-            return Err(DevError::MissingProgram { program: "rabbitmq-server", package: "rabbitmq-server" });
+            return Err(DevError::MissingProgram { program: "rabbitmq-server" });
         };
         let epmd = self.epmd(&server)?;
         Ok(RabbitMqPrograms { server, epmd })
@@ -86,7 +86,7 @@ impl ProgramSearch {
             .chain(named)
             .chain(installed)
             .find(|epmd| epmd.is_file())
-            .ok_or(DevError::MissingProgram { program: "epmd", package: "erlang-base" })
+            .ok_or(DevError::MissingProgram { program: "epmd" })
     }
 
     /// Every file of this name on `PATH`, symbolic links followed.
@@ -127,9 +127,12 @@ mod tests {
     fn a_missing_program_is_named_with_the_command_that_installs_it() {
         let dir = tempfile::tempdir().unwrap();
         let text = search(dir.path()).postgres().unwrap_err().to_string();
-        assert!(text.contains("`postgres`") && text.contains("apt-get install postgresql"), "{text}");
+        assert!(
+            text.contains("`postgres`") && text.contains("apt-get install postgresql rabbitmq-server"),
+            "{text}"
+        );
         let text = search(dir.path()).rabbitmq().unwrap_err().to_string();
-        assert!(text.contains("apt-get install rabbitmq-server"), "{text}");
+        assert!(text.contains("`rabbitmq-server` was not found"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the texts of an order may hold. Lengths are counted in Unicode characters, as PostgreSQL does.
 
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 pub(super) const MAX_CUSTOMER_NAME_CHARS: usize = 100;
 pub(super) const MAX_ITEM_NAME_CHARS: usize = 50;
@@ -64,7 +64,9 @@ fn length_fault(text: &str, min: usize, max: usize, faults: &mut Vec<String>) {
 }
 
 fn blank_fault(text: &str, faults: &mut Vec<String>) {
-    if !text.is_empty() && text.chars().all(char::is_whitespace) {
+    // Format characters (a zero-width space, a byte order mark) show as little as white space does.
+    let invisible = |c: char| c.is_whitespace() || c.general_category() == GeneralCategory::Format;
+    if !text.is_empty() && text.chars().all(invisible) {
         faults.push("must not be blank".to_owned());
     }
 }
@@ -141,7 +143,8 @@ mod tests {
 
     #[test]
     fn blank_texts_and_control_characters_are_refused() {
-        for name in ["   ", "\u{a0}\u{2003}", "Pizza\n", "Piz\0za", "\u{7f}x", "a\u{85}"] {
+        for name in ["   ", "\u{a0}\u{2003}", "\u{200b}\u{feff}", "Pizza\n", "Piz\0za", "\u{7f}x", "a\u{85}"]
+        {
             assert!(!item_name_faults(name).is_empty(), "{name:?}");
         }
         assert!(address_faults("1 Main Street\nSpringfield").is_empty());

@@ -1,4 +1,4 @@
-//! The roles. They never import each other; what two of them need lies in a layer below, or in [`servers`].
+//! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`.
 
 pub mod kitchen;
 pub mod notification;

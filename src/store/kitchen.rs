@@ -57,13 +57,16 @@ pub enum Refusal {
     },
 }
 
-/// What an order must be like to be claimed: waiting, or in nobody's hand, or in the hand of one who is lost.
-/// A holder is lost when its heartbeat is older than it may be, or it says itself that it is offline.
+/// What an order must be like to be claimed: waiting, or in nobody's hand, or in the hand of another who is lost.
+/// A holder is lost when its heartbeat is older than it may be, or it says itself that it is offline. Nobody could beat
+/// while PostgreSQL was away: after its start everybody has the time that a heartbeat may take. What the claimant
+/// itself has in hand it never takes from itself; what it does not know to have, its heartbeat releases.
 const CLAIMABLE: &str = "
-(o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or not exists (
+(o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or (o.processed_by <> $1 and not exists (
     select from workers w
     where w.name = o.processed_by and w.status <> 'offline'
-      and w.last_seen > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0)))))";
+      and greatest(w.last_seen, pg_postmaster_start_time())
+          > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0))))))";
 
 /// The head of both claims: `picked` is followed by what they share.
 const CLAIM_TAIL: &str = "
@@ -117,8 +120,8 @@ impl Store {
     /// them. If the process dies in here, the order is either untouched or held by a worker that is soon found lost.
     ///
     /// # Errors
-    /// See [`StoreError`]; when unavailable, an order may be claimed without the caller knowing: it is released when
-    /// the worker registers again, or given to the next that asks when its heartbeat is too old.
+    /// See [`StoreError`]; when unavailable, an order may be claimed without the caller knowing: a later heartbeat,
+    /// which does not name it as in hand, releases it.
     pub async fn claim_orders(
         &self,
         claim: &Claim,
@@ -136,7 +139,7 @@ impl Store {
     }
 
     /// Looks at the rail itself: claims up to `limit` orders that have waited longer than `grace` although a worker
-    /// is free, the most urgent first. Orders that others are claiming at this moment are passed over.
+    /// is free, or that were given back or lost, the most urgent first. Orders that others are claiming at this moment are passed over.
     ///
     /// # Errors
     /// As for [`Store::claim_orders`].
@@ -150,7 +153,8 @@ impl Store {
             "with picked as materialized (
                 select o.id, o.status from orders o
                 where o.status in ('received', 'cooking') and o.type = any($2::text[]) and {CLAIMABLE}
-                  and o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0)
+                  and (o.status = 'cooking'
+                       or o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0))
                 order by o.priority desc, o.id limit ($5::bigint[])[2] for update of o skip locked
             ){CLAIM_TAIL}"
         );

@@ -64,7 +64,7 @@ pub struct StatusAnnouncement {
     pub estimated_completion: Option<Timestamp>,
 }
 
-/// Outbox rows that this process has locked. Dropped without [`OutboxBatch::confirm`], or with its process, it frees
+/// Outbox rows that this process has locked. Dropped without [`Store::confirm_outbox`], or with its process, it frees
 /// them untouched for the next relay.
 #[must_use]
 pub struct OutboxBatch {

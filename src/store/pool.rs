@@ -184,6 +184,11 @@ impl Store {
         result
     }
 
+    /// How long one operation may take.
+    pub(super) fn operation_timeout(&self) -> Duration {
+        self.inner.options.operation_timeout
+    }
+
     /// Runs `operation` on a connection of the pool, within the deadline.
     pub(super) async fn run<T>(
         &self,

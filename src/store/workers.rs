@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::convert::{get, millis, type_names};
 use super::{Store, StoreError};
-use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderType, WorkerName, WorkerState};
+use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, WorkerName, WorkerState};
 
 /// One start of a worker.
 #[derive(Debug, Clone)]
@@ -28,7 +28,10 @@ pub struct WorkerRegistration {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
     /// The name is still this start's.
-    Alive,
+    Alive {
+        /// Orders that the worker held without knowing of it, which are back on the rail now.
+        released: i64,
+    },
     /// A later start of the same name has taken over.
     Replaced,
 }
@@ -60,6 +63,20 @@ with registered as (
 update orders set claimed_at = null, updated_at = now(), estimated_completion = null
 where processed_by = $1 and status = 'cooking' and claimed_at is not null";
 
+/// What the worker is said to hold and does not know of is released: it was claimed, but the answer was lost. So long
+/// ($5) after the claim its answer is not on its way any more.
+const HEARTBEAT: &str = "
+with beat as (
+    update workers set last_seen = now(), status = $3 where name = $1 and session = $2 returning name
+), released as (
+    update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
+    from beat
+    where o.processed_by = beat.name and o.status = 'cooking'
+      and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
+    returning o.id
+)
+select exists (select from beat) as alive, (select count(*) from released) as released";
+
 const LIST: &str = "
 select name, type, orders_processed, last_seen,
        case when last_seen <= now() - make_interval(secs => heartbeat_interval_ms * $1::int / 1000.0)
@@ -84,7 +101,7 @@ impl Store {
         .await
     }
 
-    /// Says that the worker lives and what it does.
+    /// Says that the worker lives and what it does, and which orders it knows to have in hand.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -93,13 +110,16 @@ impl Store {
         name: &WorkerName,
         session: Uuid,
         state: WorkerState,
+        in_hand: &[OrderNumber],
     ) -> Result<Heartbeat, StoreError> {
-        const SQL: &str =
-            "update workers set last_seen = now(), status = $3 where name = $1 and session = $2";
+        let in_hand: Vec<&str> = in_hand.iter().map(OrderNumber::as_str).collect();
+        let settled_ms = millis(self.operation_timeout() * 2);
         self.run("the heartbeat", async |client| {
-            let statement = client.prepare_cached(SQL).await?;
-            let alive = client.execute(&statement, &[&name.as_str(), &session, &state.as_str()]).await?;
-            Ok(if alive == 0 { Heartbeat::Replaced } else { Heartbeat::Alive })
+            let statement = client.prepare_cached(HEARTBEAT).await?;
+            let (name, state) = (name.as_str(), state.as_str());
+            let row = client.query_one(&statement, &[&name, &session, &state, &in_hand, &settled_ms]).await?;
+            let released = get(&row, "released")?;
+            Ok(if get(&row, "alive")? { Heartbeat::Alive { released } } else { Heartbeat::Replaced })
         })
         .await
     }

@@ -3,11 +3,16 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod broker;
 mod cli;
 mod dev;
+mod dev_command;
+mod documents;
+mod kitchen;
 mod layers;
 mod logs;
 mod openapi;
+mod orders;
 mod schema;
 mod servers;
 mod startup;

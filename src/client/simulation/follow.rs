@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -171,17 +172,24 @@ fn fate(status: &str, after: Duration) -> Option<Fate> {
     }
 }
 
-/// Reads what the stream replays, so that the delay of a long history is not taken for the kitchen's.
+/// Reads what the stream replays, so that the delay of a long history is not taken for the kitchen's: until there is
+/// nothing more, or until what comes has only just happened.
 async fn catch_up(stream: &mut EventStream) -> Result<(), ClientError> {
     let limit = Instant::now() + CATCH_UP_LIMIT;
     while Instant::now() < limit {
         match timeout(QUIET, stream.next()).await {
             Err(_) | Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(StreamItem::Event(event)))) if is_fresh(&event.update.timestamp) => return Ok(()),
             Ok(Ok(Some(_))) => {}
             Ok(Err(error)) => return Err(error),
         }
     }
     Ok(())
+}
+
+fn is_fresh(timestamp: &str) -> bool {
+    let happened_at: Result<Timestamp, _> = timestamp.parse();
+    happened_at.is_ok_and(|at| Timestamp::now().duration_since(at) < SignedDuration::from_secs(1))
 }
 
 /// Hands on what settles an order, until the stream is lost or nobody listens any more.
@@ -233,6 +241,32 @@ impl EarlyChanges {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::client::OrderApi;
+    use crate::client::generator::OrderGenerator;
+    use crate::client::stub::Stub;
+
+    #[tokio::test]
+    async fn when_the_stream_is_lost_outstanding_orders_are_asked_for() {
+        let stub = Stub::start().await;
+        let mut follower = Follower::start(TrackingApi::new(stub.url()).unwrap()).await;
+        stub.refuse_streams();
+        follower.settle(Change::StreamLost);
+        let order = OrderGenerator::new(1, 0.0).next_order().request;
+        let placed = OrderApi::new(stub.url()).unwrap().place(&order, None).await.unwrap();
+        assert!(follower.follow(placed.order.order_number, Instant::now()).is_none());
+        let ready = async {
+            loop {
+                follower.tick();
+                let change = follower.next().await;
+                if let Some(fate) = follower.settle(change) {
+                    return fate;
+                }
+            }
+        };
+        let fate = timeout(Duration::from_secs(10), ready).await.unwrap();
+        assert!(matches!(fate, Fate::Ready(_)), "{fate:?}");
+        assert_eq!((follower.outstanding(), follower.manner()), (0, "polling"));
+    }
 
     #[test]
     fn early_changes_are_kept_once_and_only_the_latest() {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use self::follow::{Change, Follower};
 pub use self::tally::{Report, Tally};
 use super::api::{OrderApi, Placed, TrackingApi};
 use super::error::ClientError;
 use super::generator::{GeneratedOrder, OrderGenerator};
+use crate::runtime::shutdown::Shutdown;
 
 /// How often progress is shown and, without an event stream, orders are asked for.
 const TICK: Duration = Duration::from_millis(250);
@@ -34,20 +34,13 @@ pub struct SimulationOptions {
     pub max_in_flight: usize,
     /// How many of 100 orders break a rule on purpose.
     pub bad_percent: f64,
-    /// How long to wait afterwards for what still cooks; `None` not at all.
-    pub wait_ready: Option<Duration>,
-}
-
-/// How a running simulation is ended early.
-#[derive(Debug, Clone, Default)]
-pub struct Stops {
-    /// No more customers; what was ordered is still waited for.
-    pub placing: CancellationToken,
-    /// No more waiting either.
-    pub waiting: CancellationToken,
+    /// How long to wait afterwards for what still cooks.
+    pub wait_ready: Duration,
 }
 
 /// Runs a simulation to its end and tells what came of it; `progress` is called a few times a second.
+///
+/// A `shutdown` ends it early: `stopping` the placing of orders, `hurry` the waiting for them.
 ///
 /// # Errors
 /// When the order service cannot be reached at the start. What fails later is counted, not returned.
@@ -55,7 +48,7 @@ pub async fn simulate(
     options: SimulationOptions,
     orders: OrderApi,
     tracking: TrackingApi,
-    stops: Stops,
+    shutdown: Shutdown,
     progress: impl FnMut(&Tally),
 ) -> Result<Report, ClientError> {
     orders.check().await?;
@@ -65,10 +58,11 @@ pub async fn simulate(
         arrivals: Rng::with_seed(options.seed ^ 0x5EED),
         calls: JoinSet::new(),
         tally: Tally::default(),
+        last_answer_at: None,
         options,
         orders,
         follower,
-        stops,
+        shutdown,
         progress,
     };
     Ok(Box::pin(simulation.run()).await)
@@ -82,7 +76,8 @@ struct Simulation<P> {
     calls: JoinSet<Answer>,
     follower: Follower,
     tally: Tally,
-    stops: Stops,
+    last_answer_at: Option<Instant>,
+    shutdown: Shutdown,
     progress: P,
 }
 
@@ -108,12 +103,9 @@ impl<P: FnMut(&Tally)> Simulation<P> {
         let started_at = Instant::now();
         self.take_orders(started_at).await;
         let placing = started_at.elapsed();
-        self.wait_for_answers().await;
-        let answering = started_at.elapsed();
-        if let Some(wait) = self.options.wait_ready {
-            self.wait_for_food(Instant::now() + wait).await;
-        }
+        self.wait_for_the_rest(Instant::now() + self.options.wait_ready).await;
         self.show_progress();
+        let answering = self.last_answer_at.map_or(placing, |at| placing.max(at - started_at));
         let followed_by = self.follower.manner();
         self.tally.report(&self.options, placing, answering, followed_by)
     }
@@ -121,9 +113,9 @@ impl<P: FnMut(&Tally)> Simulation<P> {
     /// Lets customers come until the time is over or somebody stops it.
     async fn take_orders(&mut self, started_at: Instant) {
         let end = self.options.duration.map(|duration| started_at + duration);
-        let stop = self.stops.placing.clone();
+        let stop = self.shutdown.stopping();
         let mut tick = ticks();
-        let mut next_customer_at = started_at + self.gap();
+        let mut next_customer_at = started_at + gap(&mut self.arrivals, self.options.rate_per_s);
         loop {
             let happening = tokio::select! {
                 () = stop.cancelled() => Happening::End,
@@ -136,7 +128,7 @@ impl<P: FnMut(&Tally)> Simulation<P> {
             match happening {
                 Happening::Customer => {
                     self.serve_customer();
-                    next_customer_at += self.gap();
+                    next_customer_at += gap(&mut self.arrivals, self.options.rate_per_s);
                 }
                 Happening::End => return,
                 other => self.handle(other),
@@ -144,31 +136,22 @@ impl<P: FnMut(&Tally)> Simulation<P> {
         }
     }
 
-    /// Waits for the answers that are still to come: each call has its own time limit.
-    async fn wait_for_answers(&mut self) {
+    /// Waits for every answer (each call has its own time limit), and until `end` for what still cooks.
+    async fn wait_for_the_rest(&mut self, end: Instant) {
+        let stop = self.shutdown.hurry();
         let mut tick = ticks();
-        while !self.calls.is_empty() {
+        while !self.calls.is_empty() || self.follower.outstanding() > 0 {
             let happening = tokio::select! {
+                () = stop.cancelled() => Happening::End,
+                () = sleep_until(end), if self.calls.is_empty() => Happening::End,
                 Some(Ok(answer)) = self.calls.join_next() => Happening::Answer(answer),
                 change = self.follower.next() => Happening::Change(change),
                 _ = tick.tick() => Happening::Tick,
             };
-            self.handle(happening);
-        }
-    }
-
-    /// Waits until everything placed is ready, at the longest until `end`.
-    async fn wait_for_food(&mut self, end: Instant) {
-        let stop = self.stops.waiting.clone();
-        let mut tick = ticks();
-        while self.follower.outstanding() > 0 {
-            let happening = tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep_until(end) => return,
-                change = self.follower.next() => Happening::Change(change),
-                _ = tick.tick() => Happening::Tick,
-            };
-            self.handle(happening);
+            match happening {
+                Happening::End => return,
+                other => self.handle(other),
+            }
         }
     }
 
@@ -186,11 +169,6 @@ impl<P: FnMut(&Tally)> Simulation<P> {
             }
             Happening::Customer | Happening::End => {}
         }
-    }
-
-    /// The time to the next customer: exponentially distributed.
-    fn gap(&mut self) -> Duration {
-        Duration::from_secs_f64(-(1.0 - self.arrivals.f64()).ln() / self.options.rate_per_s)
     }
 
     /// Sends the next customer's order, if there is still room. Who is sent away takes the order along, so that the
@@ -211,6 +189,7 @@ impl<P: FnMut(&Tally)> Simulation<P> {
     }
 
     fn note_answer(&mut self, answer: Answer) {
+        self.last_answer_at = self.last_answer_at.max(Some(answer.answered_at));
         self.tally.note_answer(answer.is_bad, answer.answered_at - answer.sent_at, &answer.result);
         if let Ok(placed) = answer.result
             && let Some(fate) = self.follower.follow(placed.order.order_number, answer.sent_at)
@@ -225,6 +204,11 @@ impl<P: FnMut(&Tally)> Simulation<P> {
         self.tally.not_followed = self.follower.not_followed();
         (self.progress)(&self.tally);
     }
+}
+
+/// The time to the next customer: exponentially distributed.
+fn gap(rng: &mut Rng, rate_per_s: f64) -> Duration {
+    Duration::from_secs_f64(-(1.0 - rng.f64()).ln() / rate_per_s)
 }
 
 fn ticks() -> tokio::time::Interval {
@@ -246,14 +230,21 @@ mod tests {
             seed: 1,
             max_in_flight: 64,
             bad_percent: 20.0,
-            wait_ready: Some(Duration::from_secs(20)),
+            wait_ready: Duration::from_secs(20),
         }
+    }
+
+    #[test]
+    fn customers_come_at_the_asked_rate_on_average() {
+        let mut rng = Rng::with_seed(1);
+        let total: Duration = (0..10_000).map(|_| gap(&mut rng, 50.0)).sum();
+        assert!((190.0..210.0).contains(&total.as_secs_f64()), "{total:?}");
     }
 
     async fn run(stub: &Stub, options: SimulationOptions) -> Report {
         let tracking = TrackingApi::new(stub.url()).unwrap();
         let orders = OrderApi::new(stub.url()).unwrap();
-        simulate(options, orders, tracking, Stops::default(), |_| {}).await.unwrap()
+        simulate(options, orders, tracking, Shutdown::new(), |_| {}).await.unwrap()
     }
 
     #[tokio::test]
@@ -292,17 +283,16 @@ mod tests {
     async fn stopping_ends_the_placing_and_then_the_waiting() {
         let stub = Stub::start().await;
         stub.never_cook();
-        let stops = Stops::default();
-        let (placing, waiting) = (stops.placing.clone(), stops.waiting.clone());
+        let shutdown = Shutdown::new();
+        let asked = shutdown.clone();
         let progress = |tally: &Tally| {
             if tally.placed > 3 {
-                placing.cancel();
-                waiting.cancel();
+                asked.trigger("test");
             }
         };
         let endless = SimulationOptions { duration: None, bad_percent: 0.0, ..options() };
         let (orders, tracking) = (OrderApi::new(stub.url()).unwrap(), TrackingApi::new(stub.url()).unwrap());
-        let report = simulate(endless, orders, tracking, stops, progress).await.unwrap();
+        let report = simulate(endless, orders, tracking, shutdown, progress).await.unwrap();
         assert!(report.placed > 3);
         assert_eq!(report.still_cooking as u64, report.placed);
     }
@@ -312,7 +302,7 @@ mod tests {
         let nowhere = super::super::stub::closed_port().await;
         let (orders, tracking) =
             (OrderApi::new(nowhere.clone()).unwrap(), TrackingApi::new(nowhere).unwrap());
-        let error = simulate(options(), orders, tracking, Stops::default(), |_| {}).await.unwrap_err();
+        let error = simulate(options(), orders, tracking, Shutdown::new(), |_| {}).await.unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     }
 }

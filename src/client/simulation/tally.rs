@@ -121,6 +121,7 @@ impl Tally {
             failed: self.failed,
             first_failure: self.first_failure,
             dropped: self.dropped,
+            unanswered: self.in_flight,
             bad_sent: self.bad_sent,
             bad_placed: self.bad_placed,
             good_refused: self.good_refused,
@@ -161,6 +162,8 @@ pub struct Report {
     pub failed: u64,
     pub first_failure: Option<String>,
     pub dropped: u64,
+    /// Orders still in flight when somebody was in a hurry to end.
+    pub unanswered: usize,
     pub bad_sent: u64,
     pub bad_placed: u64,
     pub good_refused: u64,

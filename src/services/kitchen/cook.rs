@@ -1,7 +1,8 @@
 //! One order in a worker's hands, from the claim to its end.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -28,9 +29,11 @@ pub(super) struct Kitchen {
     relay: RelayWaker,
     claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
     finishes: Batcher<Finish, Result<bool, WriteFailed>>,
-    /// How many orders are being cooked.
-    cooking: AtomicUsize,
-    /// Told when `cooking` becomes zero or leaves it.
+    /// What is being cooked.
+    in_hand: Mutex<HashSet<OrderNumber>>,
+    /// How many messages came so far.
+    deliveries: AtomicU64,
+    /// Told when the first order comes to hand, and when the last one leaves it.
     pub(super) state_changed: Notify,
     /// Cancelled when the orders in hand are to be given back.
     pub(super) give_back: CancellationToken,
@@ -78,7 +81,8 @@ impl Kitchen {
             relay,
             claims,
             finishes,
-            cooking: AtomicUsize::new(0),
+            in_hand: Mutex::default(),
+            deliveries: AtomicU64::new(0),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
         }
@@ -91,7 +95,37 @@ impl Kitchen {
 
     /// Whether an order is being cooked.
     pub(super) fn is_cooking(&self) -> bool {
-        self.cooking.load(Ordering::Relaxed) > 0
+        !self.lock().is_empty()
+    }
+
+    /// The orders that are being cooked.
+    pub(super) fn in_hand(&self) -> Vec<OrderNumber> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<OrderNumber>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message came.
+    pub(super) fn note_delivery(&self) {
+        self.deliveries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many messages came so far.
+    pub(super) fn deliveries(&self) -> u64 {
+        self.deliveries.load(Ordering::Relaxed)
+    }
+
+    /// The pauses between attempts while PostgreSQL is away.
+    pub(super) fn backoff() -> Backoff {
+        Backoff::new(RETRY.0, RETRY.1)
+    }
+
+    /// Waits for PostgreSQL, and in any case for a moment: it may be there and refuse (its disk is full, say).
+    pub(super) async fn database_back(&self, backoff: &mut Backoff) {
+        tokio::time::sleep(backoff.next_delay()).await;
+        self.store.wait_up().await;
     }
 
     /// Cooks an order that this worker has claimed, and finishes it. It ends early when the orders in hand are to be
@@ -100,7 +134,12 @@ impl Kitchen {
         let started = Instant::now();
         let cook_time = self.options.cook_times.of(order.order_type);
         self.relay.wake();
-        if self.cooking.fetch_add(1, Ordering::Relaxed) == 0 {
+        let first = {
+            let mut in_hand = self.lock();
+            in_hand.insert(order.number.clone());
+            in_hand.len() == 1
+        };
+        if first {
             self.state_changed.notify_one();
         }
         tracing::info!(
@@ -114,7 +153,12 @@ impl Kitchen {
             () = tokio::time::sleep(cook_time) => self.finish(&held).await,
             () = self.give_back.cancelled() => self.put_back(&held).await,
         };
-        if self.cooking.fetch_sub(1, Ordering::Relaxed) == 1 {
+        let last = {
+            let mut in_hand = self.lock();
+            in_hand.remove(&held.number);
+            in_hand.is_empty()
+        };
+        if last {
             self.state_changed.notify_one();
         }
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -138,7 +182,7 @@ impl Kitchen {
     /// Finishes until it is known how that went. While PostgreSQL is away it waits, unless everything is to be given
     /// back: then the order is left, and taken over when this worker's heartbeat is missed.
     async fn finish(&self, held: &Finish) -> Cooked {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut backoff = Self::backoff();
         let mut unsure = false;
         loop {
             match self.finishes.submit(held.clone()).await.unwrap_or(Err(WriteFailed::Refused)) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::cook::Kitchen;
 use crate::domain::WorkerState;
-use crate::store::Heartbeat;
+use crate::store::{Heartbeat, StoreError};
 
 /// Beats until `stop`, or until another start of this name has taken over: then it says so by returning `true`.
 pub(super) async fn beat(kitchen: Arc<Kitchen>, session: Uuid, stop: CancellationToken) -> bool {
@@ -15,24 +15,46 @@ pub(super) async fn beat(kitchen: Arc<Kitchen>, session: Uuid, stop: Cancellatio
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The registration was the first beat.
     interval.reset();
+    let mut backoff = Kitchen::backoff();
+    let mut missed = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return false,
             _ = interval.tick() => {}
             () = kitchen.state_changed.notified() => {}
+            // A beat that was missed is made up for: two in a row, and this worker counts as lost.
+            () = kitchen.database_back(&mut backoff), if missed => {}
         }
         let state = if kitchen.is_cooking() { WorkerState::Processing } else { WorkerState::Online };
-        match kitchen.store.heartbeat(&kitchen.options.name, session, state).await {
-            Ok(Heartbeat::Alive) => {
+        match say(&kitchen, session, state).await {
+            Ok(Heartbeat::Alive { released }) => {
+                missed = false;
+                backoff.reset();
                 tracing::debug!(action = "heartbeat_sent", details = state.as_str(), "heartbeat");
+                if released > 0 {
+                    tracing::warn!(
+                        action = "orders_released",
+                        details = released,
+                        "claimed without hearing of it, when PostgreSQL went away: they are back on the rail"
+                    );
+                }
             }
             Ok(Heartbeat::Replaced) => return true,
             // The store has logged its outage. A worker that is cut off goes on with what it has in hand.
-            Err(error) if error.is_unavailable() => {}
+            Err(error) if error.is_unavailable() => missed = true,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(action = "heartbeat_failed", error, "the heartbeat was refused");
             }
         }
     }
+}
+
+/// One beat.
+pub(super) async fn say(
+    kitchen: &Kitchen,
+    session: Uuid,
+    state: WorkerState,
+) -> Result<Heartbeat, StoreError> {
+    kitchen.store.heartbeat(&kitchen.options.name, session, state, &kitchen.in_hand()).await
 }

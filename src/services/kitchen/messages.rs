@@ -23,6 +23,11 @@ enum Verdict {
     DeadLetter(String),
 }
 
+/// Why a message goes to the dead letters.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unprocessable(String);
+
 /// Handles one delivery to its end, in one of the worker's `slots`.
 pub(super) async fn handle(
     kitchen: Arc<Kitchen>,
@@ -31,6 +36,7 @@ pub(super) async fn handle(
     stopping: CancellationToken,
     delivery: Delivery,
 ) {
+    kitchen.note_delivery();
     let number = match order_number(&delivery.body) {
         Ok(number) => number,
         Err(reason) => return bury(&broker, delivery, &reason).await,
@@ -62,6 +68,7 @@ async fn process(
     };
     // The slots are never closed.
     let Ok(_slot) = slot else { return Verdict::GiveBack };
+    let mut backoff = Kitchen::backoff();
     let claimed = loop {
         if stopping.is_cancelled() {
             return Verdict::GiveBack;
@@ -69,7 +76,7 @@ async fn process(
         match kitchen.claim(number.clone()).await {
             Ok(claimed) => break claimed,
             Err(WriteFailed::Away) => tokio::select! {
-                () = kitchen.store.wait_up() => {}
+                () = kitchen.database_back(&mut backoff) => {}
                 () = stopping.cancelled() => {}
             },
             Err(WriteFailed::Refused) => {
@@ -111,8 +118,19 @@ fn order_number(body: &[u8]) -> Result<OrderNumber, String> {
     OrderNumber::parse(&message.order_number).map_err(|e| format!("the message's order_number: {e}"))
 }
 
+fn log_unprocessable(delivery: &Delivery, reason: &str) {
+    let error = Unprocessable(reason.to_owned());
+    let error: &dyn std::error::Error = &error;
+    tracing::error!(
+        action = "message_processing_failed",
+        error,
+        details = %delivery.queue,
+        "the message goes to the dead letters"
+    );
+}
+
 async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
-    tracing::error!(action = "message_processing_failed", details = %reason, "the message goes to the dead letters");
+    log_unprocessable(&delivery, reason);
     if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
         tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
     }

@@ -12,37 +12,56 @@ use tracing::Instrument;
 use super::cook::Kitchen;
 use crate::runtime::telemetry::order_span;
 
-/// How often an idle worker looks, at the grace it was given: often enough to matter, seldom enough to cost nothing.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often a worker looks: as often as the grace says, but not so often that it costs something, and often enough to
+/// matter.
+const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// Looks at the rail until `stopping`; what it claims is cooked on `tasks`.
+///
+/// It takes its turn for a slot like a message does: on a day when the messages never end, an order without one is
+/// cooked all the same. Where there are no messages at all (RabbitMQ is away, or has lost them) it goes on as fast as
+/// slots become free.
 pub(super) async fn watch(
     kitchen: Arc<Kitchen>,
     slots: Arc<Semaphore>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
+    let look = kitchen.options.grace.clamp(LOOK.0, LOOK.1);
+    let mut found = false;
+    let mut deliveries = kitchen.deliveries();
     loop {
-        // Spread, so that many workers do not look in step.
-        let pause = LOOK.mul_f64(0.75 + fastrand::f64() / 2.0);
-        tokio::select! {
+        if !found || kitchen.deliveries() != deliveries {
+            // Spread, so that many workers do not look in step.
+            let pause = look.mul_f64(0.75 + fastrand::f64() / 2.0);
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        let turn = tokio::select! {
+            biased;
             () = stopping.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
+            turn = Arc::clone(&slots).acquire_owned() => turn,
+        };
+        // The slots are never closed.
+        let Ok(mut taken) = turn else { return };
         let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
-        let Ok(taken) = Arc::clone(&slots).try_acquire_many_owned(free) else { continue };
-        if free > 0 {
-            claim_overdue(&kitchen, taken, i64::from(free), &tasks).await;
+        if let Ok(more) = Arc::clone(&slots).try_acquire_many_owned(free) {
+            taken.merge(more);
         }
+        deliveries = kitchen.deliveries();
+        found = claim_overdue(&kitchen, taken, &tasks).await;
     }
 }
 
+/// Claims as many orders as there are slots `taken`, where so many wait. Says whether there were any.
 async fn claim_overdue(
     kitchen: &Arc<Kitchen>,
     mut taken: tokio::sync::OwnedSemaphorePermit,
-    limit: i64,
     tasks: &TaskTracker,
-) {
+) -> bool {
+    let limit = i64::try_from(taken.num_permits()).unwrap_or(i64::MAX);
     let claimed = match kitchen.store.claim_overdue(&kitchen.claim, kitchen.options.grace, limit).await {
         Ok(claimed) => claimed,
         Err(error) => {
@@ -50,9 +69,10 @@ async fn claim_overdue(
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(action = "rail_failed", error, "looking at the rail failed");
             }
-            return;
+            return false;
         }
     };
+    let found = !claimed.is_empty();
     for order in claimed {
         let slot = taken.split(1);
         let span = order_span(&order.request_id, order.number.as_str());
@@ -65,4 +85,5 @@ async fn claim_overdue(
             .instrument(span),
         );
     }
+    found
 }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::cook::Kitchen;
 use super::{KitchenError, KitchenOptions, heartbeat, messages, rail};
-use crate::broker::{Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, HeldName, kitchen_queue};
+use crate::broker::{
+    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, HeldName, kitchen_queue,
+};
 use crate::domain::WorkerState;
 use crate::relay;
 use crate::runtime::shutdown::Shutdown;
@@ -32,6 +35,7 @@ pub async fn run(
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
     let session = Uuid::now_v7();
+    tracing::info!(action = "service_started", details = %described(&options), "the kitchen worker starts");
     let held = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
@@ -44,14 +48,18 @@ pub async fn run(
         relay::start(store.clone(), broker.clone(), "kitchen-worker", relay_stop.clone(), &background);
     let kitchen = Arc::new(Kitchen::new(options, store, relay, &background));
     let heartbeat_stop = CancellationToken::new();
-    let heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
+    let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
 
-    let outcome = work(&kitchen, &broker, &held, heartbeat, &shutdown).await;
+    let outcome = work(&kitchen, &broker, &held, &mut heartbeat, &shutdown).await;
 
     heartbeat_stop.cancel();
+    // A beat that is on its way must not arrive after the last one, and say that this worker is online.
+    if !heartbeat.is_finished() {
+        let _ = heartbeat.await;
+    }
     if !matches!(outcome, Err(KitchenError::Replaced(_))) {
         // Best effort: a worker that cannot say it is found offline by its silence.
-        let _ = kitchen.store.heartbeat(&kitchen.options.name, session, WorkerState::Offline).await;
+        let _ = heartbeat::say(&kitchen, session, WorkerState::Offline).await;
     }
     relay_stop.cancel();
     drop(kitchen);
@@ -90,13 +98,17 @@ async fn enter(
             Err(error) => return Err(error.into()),
         }
     };
-    let types: Vec<&str> = options.order_types.iter().map(|t| t.as_str()).collect();
     tracing::info!(
         action = "worker_registered",
-        details = %format_args!("cooks {}, {} at once; {released} orders of an earlier start released", types.join(","), options.prefetch),
+        details = %format_args!("{}; {released} orders of an earlier start released", described(options)),
         "the worker is registered"
     );
     Ok(held)
+}
+
+fn described(options: &KitchenOptions) -> String {
+    let types: Vec<&str> = options.order_types.iter().map(|t| t.as_str()).collect();
+    format!("cooks {}, {} at once", types.join(","), options.prefetch)
 }
 
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
@@ -104,55 +116,77 @@ async fn work(
     kitchen: &Arc<Kitchen>,
     broker: &Broker,
     held: &HeldName,
-    mut heartbeat: tokio::task::JoinHandle<bool>,
+    heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
 ) -> Result<(), KitchenError> {
-    let options = &kitchen.options;
-    let slots = Arc::new(Semaphore::new(usize::from(options.prefetch)));
+    let slots = Arc::new(Semaphore::new(usize::from(kitchen.options.prefetch)));
     let stopping = CancellationToken::new();
     let cooks = TaskTracker::new();
     cooks.spawn(rail::watch(Arc::clone(kitchen), Arc::clone(&slots), stopping.clone(), cooks.clone()));
 
-    let asked = shutdown.stopping();
-    let mut consumer = consumer(broker, options).await?;
-    let outcome = loop {
-        tokio::select! {
-            biased;
-            () = asked.cancelled() => break Ok(()),
-            () = held.lost() => break Err(KitchenError::Replaced(options.name.clone())),
-            replaced = &mut heartbeat => {
-                if replaced.unwrap_or(true) {
-                    break Err(KitchenError::Replaced(options.name.clone()));
-                }
-            }
-            event = consumer.next() => match event {
-                Some(ConsumerEvent::Delivery(delivery)) => {
-                    let handling = messages::handle(
-                        Arc::clone(kitchen), broker.clone(), Arc::clone(&slots), stopping.clone(), delivery,
-                    );
-                    cooks.spawn(handling);
-                }
-                // What was delivered before comes again and finds its order in hand.
-                Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
-                Some(ConsumerEvent::Failed(error)) => break Err(error.into()),
-                None => break Err(BrokerError::Closed.into()),
-            },
-        }
+    let handle = |delivery| {
+        let (kitchen, broker) = (Arc::clone(kitchen), broker.clone());
+        cooks.spawn(messages::handle(kitchen, broker, Arc::clone(&slots), stopping.clone(), delivery));
+    };
+    let mut consumer = None;
+    let outcome = tokio::select! {
+        biased;
+        ended = end(&kitchen.options, held, heartbeat, shutdown) => ended,
+        failed = consume(&kitchen.options, broker, &mut consumer, handle) => Err(failed),
     };
     stopping.cancel();
-    consumer.stop().await;
     cooks.close();
     if outcome.is_err() {
         kitchen.give_back.cancel();
     }
-    finish_or_give_back(kitchen, &cooks, shutdown).await;
+    let no_more = async {
+        if let Some(consumer) = &mut consumer {
+            consumer.stop().await;
+        }
+    };
+    // Together: a broker that does not answer must not take the time of the orders in hand.
+    tokio::join!(no_more, finish_or_give_back(kitchen, &cooks, shutdown));
     outcome
 }
 
-async fn consumer(broker: &Broker, options: &KitchenOptions) -> Result<Consumer, KitchenError> {
+/// Ends when the worker has to: it was asked to, or its name is another's now.
+async fn end(
+    options: &KitchenOptions,
+    held: &HeldName,
+    heartbeat: &mut JoinHandle<bool>,
+    shutdown: &Shutdown,
+) -> Result<(), KitchenError> {
+    tokio::select! {
+        biased;
+        () = shutdown.stopping().cancelled_owned() => Ok(()),
+        () = held.lost() => Err(KitchenError::Replaced(options.name.clone())),
+        // The heart only stops by itself when another has the name.
+        _ = heartbeat => Err(KitchenError::Replaced(options.name.clone())),
+    }
+}
+
+/// Hands every delivery to `handle`; `consumer` is there to be stopped once it is established. Ends only by failing.
+async fn consume(
+    options: &KitchenOptions,
+    broker: &Broker,
+    consumer: &mut Option<Consumer>,
+    handle: impl Fn(Delivery),
+) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
     let consume = ConsumeOptions::new(queues, options.prefetch).tagged(options.name.as_str());
-    Ok(broker.consume(consume).await?)
+    let consumer = match broker.consume(consume).await {
+        Ok(established) => consumer.insert(established),
+        Err(error) => return error.into(),
+    };
+    loop {
+        match consumer.next().await {
+            Some(ConsumerEvent::Delivery(delivery)) => handle(delivery),
+            // What was delivered before comes again and finds its order in hand.
+            Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
+            Some(ConsumerEvent::Failed(error)) => return error.into(),
+            None => return BrokerError::Closed.into(),
+        }
+    }
 }
 
 /// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back.

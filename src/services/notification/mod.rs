@@ -33,6 +33,11 @@ pub enum NotificationError {
     Output(#[from] io::Error),
 }
 
+/// Why a message goes to the dead letters.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unprocessable(String);
+
 /// Prints until it is asked to stop.
 ///
 /// # Errors
@@ -43,6 +48,11 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), NotificationError> {
     let stopping = shutdown.stopping();
+    tracing::info!(
+        action = "service_started",
+        details = options.name.as_deref().unwrap_or("the first free queue"),
+        "the notification subscriber starts"
+    );
     let mut consumer = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
@@ -101,8 +111,19 @@ async fn tell(broker: &Broker, delivery: Delivery) -> Result<(), io::Error> {
     Ok(())
 }
 
+fn log_unprocessable(delivery: &Delivery, reason: &str) {
+    let error = Unprocessable(reason.to_owned());
+    let error: &dyn std::error::Error = &error;
+    tracing::error!(
+        action = "message_processing_failed",
+        error,
+        details = %delivery.queue,
+        "the message goes to the dead letters"
+    );
+}
+
 async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
-    tracing::error!(action = "message_processing_failed", details = %reason, "the message goes to the dead letters");
+    log_unprocessable(&delivery, reason);
     if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
         tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
     }

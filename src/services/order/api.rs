@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::param::{Header, Path};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use crate::domain::{Money, OrderNumber, OrderType, Status};
 use crate::http::auth::{OptionalStaffToken, StaffAuth, StaffToken, Viewer};
 use crate::http::body::JsonRequest;
 use crate::http::docs::ApiInfo;
+use crate::http::problem::Kind;
 use crate::http::reply::JsonReply;
 use crate::http::request_id::RequestContext;
 use crate::http::schemas::UtcTime;
@@ -23,6 +25,9 @@ use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, St
 /// Who changes orders through this API.
 const CHANGED_BY_STAFF: &str = "staff";
 const MAX_KEY_BYTES: usize = 255;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// So many broken rules of one order are named in the log.
+const MAX_LOGGED_POINTERS: usize = 20;
 
 /// What the document says about the service.
 pub fn info() -> ApiInfo {
@@ -175,11 +180,15 @@ impl OrderApi {
         context: RequestContext,
         /// A repetition with the same key and body is answered like the first request and creates nothing; kept for
         /// 24 hours at least.
-        #[oai(name = "Idempotency-Key", validator(min_length = 1, max_length = 255))]
-        idempotency_key: Header<Option<String>>,
+        #[oai(
+            name = "Idempotency-Key",
+            validator(min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")
+        )]
+        _documented: Header<Option<String>>,
+        headers: &HeaderMap,
         body: JsonRequest<OrderRequest>,
     ) -> Result<PlaceReply, PlaceFail> {
-        let idempotency = idempotency(idempotency_key.0, &body.bytes)?;
+        let idempotency = idempotency(headers, &body.bytes)?;
         let order = parse_order(&body.bytes).inspect_err(log_invalid)?;
         let total_amount = order.total_amount();
         let placed = self
@@ -306,22 +315,33 @@ fn no_such_order(number: &OrderNumber) -> Problem {
     Problem::not_found(format!("there is no order {number}"))
 }
 
-fn idempotency(key: Option<String>, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(key) = key else { return Ok(None) };
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
-    {
-        let detail = format!("the Idempotency-Key must have 1 to {MAX_KEY_BYTES} printable ASCII characters");
-        return Err(Problem::bad_request(detail));
+/// The key as it was sent. One that cannot be used is refused: passed over, it would let a repetition order twice.
+fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let printable = value.as_bytes().iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+    match value.to_str() {
+        Ok(key) if printable && (1..=MAX_KEY_BYTES).contains(&key.len()) && values.next().is_none() => {
+            Ok(Some(IdempotencyKey { key: key.to_owned(), body_sha256: Sha256::digest(body).into() }))
+        }
+        _ => Err(Problem::invalid_parameter(format!(
+            "there must be one Idempotency-Key, of 1 to {MAX_KEY_BYTES} printable ASCII characters"
+        ))),
     }
-    Ok(Some(IdempotencyKey { key, body_sha256: Sha256::digest(body).into() }))
 }
 
-/// Where and how it was wrong, not what was written there: that may be a name or an address.
+/// Where it was wrong, not what was written there: that may be a name or an address. Only known fields are named: the
+/// name of an unknown one is the client's own text as well.
 fn log_invalid(problem: &Problem) {
-    let pointers: Vec<&str> = problem.field_errors().iter().map(|e| e.pointer.as_str()).collect();
-    tracing::info!(
-        action = "validation_failed",
-        details = %format_args!("{} {}", problem.status().as_u16(), pointers.join(" ")),
-        "an order was refused"
-    );
+    let status = problem.status().as_u16();
+    let details = match problem.kind() {
+        Kind::ValidationFailed => {
+            let pointers: Vec<&str> = problem.field_errors().iter().map(|e| e.pointer.as_str()).collect();
+            let (named, more) = pointers.split_at(pointers.len().min(MAX_LOGGED_POINTERS));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            format!("{status} {}{more}", named.join(" "))
+        }
+        kind => format!("{status} {}", kind.slug()),
+    };
+    tracing::info!(action = "validation_failed", details, "an order was refused");
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::http::Problem;
@@ -20,7 +19,7 @@ const BATCH_ORDERS: usize = 256;
 /// What a client is told to wait when the service is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
-const PROGRESS_WAIT: Duration = Duration::from_secs(1);
+const PROGRESS_WAIT: Duration = Duration::from_secs(2);
 
 /// Takes orders.
 pub(super) struct Intake {
@@ -62,10 +61,18 @@ impl Intake {
     /// # Errors
     /// 503 when the service is full or PostgreSQL away; 409 and 422 as `Idempotency-Key` has it.
     pub(super) async fn place(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
-        let _first = match &request.idempotency {
-            Some(key) => Some(self.in_progress.enter(key).await?),
-            None => None,
-        };
+        let Some(key) = request.idempotency.clone() else { return self.place_new(request).await };
+        match self.in_progress.enter(&key).await? {
+            Entered::Answered(order) => Ok(order),
+            Entered::First(first) => {
+                let order = self.place_new(request).await?;
+                first.answer(&order);
+                Ok(order)
+            }
+        }
+    }
+
+    async fn place_new(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
         let turn = tokio::time::timeout(self.queue_timeout, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(full());
@@ -153,17 +160,33 @@ struct InProgress {
 
 struct Working {
     body_sha256: [u8; 32],
-    done: CancellationToken,
+    /// The answer once there is one; closed when the request failed or was given up.
+    answer: watch::Receiver<Option<PlacedOrder>>,
+}
+
+/// What a keyed request finds.
+enum Entered {
+    /// Nobody else works on the key.
+    First(First),
+    /// An equal request was being worked on, and this came of it.
+    Answered(PlacedOrder),
 }
 
 /// Marks a key as being worked on, until it is dropped.
-struct Entered {
+struct First {
     by_key: Arc<Mutex<HashMap<String, Working>>>,
     key: String,
-    _done: DropGuard,
+    answer: watch::Sender<Option<PlacedOrder>>,
 }
 
-impl Drop for Entered {
+impl First {
+    /// Gives those who wait the same answer.
+    fn answer(&self, order: &PlacedOrder) {
+        self.answer.send_replace(Some(order.clone()));
+    }
+}
+
+impl Drop for First {
     fn drop(&mut self) {
         lock(&self.by_key).remove(&self.key);
     }
@@ -175,33 +198,42 @@ fn lock(by_key: &Mutex<HashMap<String, Working>>) -> MutexGuard<'_, HashMap<Stri
 }
 
 impl InProgress {
-    /// Waits for an equal request that is being worked on: afterwards the database has its answer.
+    /// Waits for an equal request that is being worked on, for its answer; where it failed, takes its place.
     async fn enter(&self, key: &IdempotencyKey) -> Result<Entered, Problem> {
         let deadline = tokio::time::Instant::now() + PROGRESS_WAIT;
         loop {
-            let done = match self.try_enter(key)? {
-                Ok(entered) => return Ok(entered),
-                Err(done) => done,
+            let mut answer = match self.try_enter(key)? {
+                Ok(first) => return Ok(Entered::First(first)),
+                Err(answer) => answer,
             };
-            if tokio::time::timeout_at(deadline, done.cancelled()).await.is_err() {
-                return Err(Problem::conflict("a request with this Idempotency-Key is still in progress"));
+            match tokio::time::timeout_at(deadline, answer.wait_for(Option::is_some)).await {
+                Ok(Ok(order)) => {
+                    if let Some(order) = order.clone() {
+                        return Ok(Entered::Answered(order));
+                    }
+                }
+                Ok(Err(_failed)) => {}
+                Err(_) => {
+                    return Err(Problem::conflict(
+                        "a request with this Idempotency-Key is still in progress",
+                    ));
+                }
             }
         }
     }
 
-    fn try_enter(&self, key: &IdempotencyKey) -> Result<Result<Entered, CancellationToken>, Problem> {
+    fn try_enter(
+        &self,
+        key: &IdempotencyKey,
+    ) -> Result<Result<First, watch::Receiver<Option<PlacedOrder>>>, Problem> {
         let mut by_key = lock(&self.by_key);
         match by_key.get(&key.key) {
             Some(working) if working.body_sha256 != key.body_sha256 => Err(other_body()),
-            Some(working) => Ok(Err(working.done.clone())),
+            Some(working) => Ok(Err(working.answer.clone())),
             None => {
-                let done = CancellationToken::new();
-                by_key.insert(key.key.clone(), Working { body_sha256: key.body_sha256, done: done.clone() });
-                Ok(Ok(Entered {
-                    by_key: Arc::clone(&self.by_key),
-                    key: key.key.clone(),
-                    _done: done.drop_guard(),
-                }))
+                let (sender, answer) = watch::channel(None);
+                by_key.insert(key.key.clone(), Working { body_sha256: key.body_sha256, answer });
+                Ok(Ok(First { by_key: Arc::clone(&self.by_key), key: key.key.clone(), answer: sender }))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The PostgreSQL and RabbitMQ that all tests of this process share, and the migrated database they copy.
 
 use super::wait::blocking;
-use restaurant_system::dev::{Servers, ServersOptions, watch};
+use restaurant_system::dev::{Servers, ServersOptions, ports, watch};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,6 +34,12 @@ pub fn new_state_dir() -> TempDir {
     let dir = tempfile::Builder::new().prefix("restaurant-test-").tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
     dir
+}
+
+/// A free port of 127.0.0.1, for what cannot choose one itself.
+pub fn free_port() -> u16 {
+    let [port] = ports::free_ports().unwrap();
+    port
 }
 
 /// Creates the database [`TEMPLATE`] and has the program apply its migrations to it.

@@ -1,0 +1,105 @@
+//! The RabbitMQ layer against a real server, watched through its HTTP API.
+
+mod consuming;
+mod exclusive;
+mod logs;
+mod outages;
+mod proxy;
+mod publishing;
+mod topology;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use restaurant_system::broker::{
+    Broker, BrokerOptions, Consumer, ConsumerEvent, Delivery, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE,
+    Outgoing, Properties, order_routing_key,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{DEADLINE, TestEnv, eventually};
+
+/// For this test's virtual host, with less patience than in production.
+fn options(env: &TestEnv) -> BrokerOptions {
+    BrokerOptions {
+        hosts: vec![("127.0.0.1".to_owned(), env.servers.rabbitmq.amqp_port())],
+        vhost: env.vhost.clone(),
+        heartbeat: Duration::from_secs(2),
+        backoff_max: Duration::from_secs(1),
+        ..BrokerOptions::default()
+    }
+}
+
+fn start(options: BrokerOptions) -> Broker {
+    Broker::start(options, CancellationToken::new())
+}
+
+async fn connected(env: &TestEnv) -> Broker {
+    let broker = start(options(env));
+    within("a connection", broker.wait_connected()).await;
+    broker
+}
+
+async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("{what}: not in time"))
+}
+
+fn order(order_type: &str, priority: u8, id: &str) -> Outgoing {
+    Outgoing {
+        exchange: ORDERS_EXCHANGE.into(),
+        routing_key: order_routing_key(order_type, priority),
+        body: Bytes::from(format!("{{\"order_number\":\"{id}\"}}")),
+        properties: Properties {
+            message_id: Some(id.to_owned()),
+            priority: Some(priority),
+            ..Properties::default()
+        },
+    }
+}
+
+fn update(id: &str) -> Outgoing {
+    Outgoing {
+        exchange: NOTIFICATIONS_EXCHANGE.into(),
+        routing_key: String::new(),
+        ..order("takeout", 1, id)
+    }
+}
+
+fn id(delivery: &Delivery) -> String {
+    delivery.properties.message_id.clone().unwrap_or_default()
+}
+
+async fn next_event(consumer: &mut Consumer) -> ConsumerEvent {
+    within("an event", consumer.next()).await.expect("the consumer goes on")
+}
+
+/// The next message, whatever else happens before it.
+async fn next_delivery(consumer: &mut Consumer) -> Delivery {
+    loop {
+        if let ConsumerEvent::Delivery(delivery) = next_event(consumer).await {
+            return delivery;
+        }
+    }
+}
+
+/// Waits for an event that the pattern describes, passing over others.
+macro_rules! wait_for_event {
+    ($consumer:expr, $pattern:pat) => {
+        $crate::broker::within(stringify!($pattern), async {
+            while !matches!($crate::broker::next_event($consumer).await, $pattern) {}
+        })
+        .await
+    };
+}
+use wait_for_event;
+
+/// Cuts the connections of this test from the server's side, once the server's statistics know of any.
+async fn cut(env: &TestEnv) {
+    eventually("a connection to cut", || async { env.rabbit.close_connections().await > 0 }).await;
+}
+
+/// Asserts that nothing arrives for a moment.
+async fn assert_quiet(consumer: &mut Consumer) {
+    let event = tokio::time::timeout(Duration::from_millis(300), consumer.next()).await;
+    assert!(event.is_err(), "{event:?} arrived");
+}

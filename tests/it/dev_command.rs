@@ -1,0 +1,147 @@
+//! `restaurant-system dev`: one command from nothing to an order that is ready, and back to nothing.
+
+use crate::support::{
+    Role, Signal, eventually, eventually_ok, free_port, new_state_dir, processes_naming, program,
+};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Servers and roles have to start, on a machine that runs other tests as well.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+struct Dev {
+    role: Role,
+    order_url: String,
+    tracking_url: String,
+}
+
+fn dev_command(state: &Path, ports: (u16, u16)) -> Command {
+    let mut command = Command::new(program());
+    command.args(["dev", "--cook-seconds", "0.1", "--log-format", "json", "--state-dir"]).arg(state);
+    command.args(["--order-port", &ports.0.to_string(), "--tracking-port", &ports.1.to_string()]);
+    command
+}
+
+/// Starts `dev` and waits until it says that everything runs.
+async fn start(state: &Path) -> Dev {
+    let ports = (free_port(), free_port());
+    let mut role = Role::spawn("dev", dev_command(state, ports));
+    let deadline = Instant::now() + START_TIMEOUT;
+    while !role.error_lines().iter().any(|line| line.contains("restaurant is open")) {
+        assert!(role.is_running(), "dev ended: {:?}", role.output());
+        assert!(Instant::now() < deadline, "dev is not up: {:?}", role.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Dev {
+        role,
+        order_url: format!("http://127.0.0.1:{}", ports.0),
+        tracking_url: format!("http://127.0.0.1:{}", ports.1),
+    }
+}
+
+impl Dev {
+    async fn place_order(&self) -> String {
+        let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
+            "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}]});
+        let answer =
+            reqwest::Client::new().post(format!("{}/orders", self.order_url)).json(&order).send().await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 201);
+        let placed: Value = answer.json().await.unwrap();
+        placed["order_number"].as_str().unwrap().to_owned()
+    }
+
+    async fn wait_until_ready(&self, number: &str) {
+        eventually_ok(&format!("{number} is ready"), || async {
+            let url = format!("{}/orders/{number}/status", self.tracking_url);
+            let status: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+            if status["current_status"] == "ready" { Ok(()) } else { Err(status) }
+        })
+        .await;
+    }
+
+    /// Ctrl-C.
+    async fn stop(mut self) {
+        self.role.signal(Signal::SIGINT);
+        let status = self.role.wait_exit().await;
+        assert_eq!(status.code(), Some(0), "{:?}", self.role.output());
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
+    let dir = new_state_dir();
+    let state = dir.path().join("dev");
+    let dev = start(&state).await;
+    let first = dev.place_order().await;
+    dev.wait_until_ready(&first).await;
+    let notified = format!("Notification for order {first}: Status changed from 'cooking' to 'ready'");
+    dev.role.wait_for_line("of the subscriber", |line| line.starts_with(&notified)).await;
+
+    for secret in ["config.yaml", "staff-token"] {
+        let mode = state.join(secret).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+    }
+    let mut second = Role::spawn("a second dev", dev_command(&state, (free_port(), free_port())));
+    assert_eq!(second.wait_exit().await.code(), Some(1));
+    assert!(second.error_lines().concat().contains("is in use by another running `dev`"));
+
+    // A role that dies is started again, by its own name.
+    let worker = worker_pid(&state, "chef_anna").expect("the worker runs");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    eventually("the worker runs again", || async {
+        worker_pid(&state, "chef_anna").is_some_and(|pid| pid != worker)
+    })
+    .await;
+    dev.stop().await;
+    assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
+
+    let dev = start(&state).await;
+    let next = dev.place_order().await;
+    let number = |order: &str| order.rsplit('_').next().unwrap().parse::<u32>().unwrap();
+    let same_day = next.rsplit_once('_').unwrap().0 == first.rsplit_once('_').unwrap().0;
+    assert!(number(&next) == number(&first) + 1 || !same_day, "{first}, then {next}");
+    dev.wait_until_ready(&next).await;
+
+    // Killed without a chance to clean up, it leaves nothing behind either.
+    let mut role = dev.role;
+    role.kill();
+    eventually("all processes are gone", || async { processes_naming(dir.path()).is_empty() }).await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_its_flag_before_anything_is_started() {
+    let dir = new_state_dir();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut dev = Role::spawn("dev", dev_command(dir.path(), (free_port(), port)));
+    assert_eq!(dev.wait_exit().await.code(), Some(1));
+    let text = dev.error_lines().concat();
+    assert!(text.contains(&port.to_string()) && text.contains("--tracking-port"), "{text}");
+    assert!(!dir.path().join("postgres").exists());
+}
+
+#[tokio::test]
+async fn ctrl_c_while_the_servers_start_ends_everything() {
+    let dir = new_state_dir();
+    let mut dev = Role::spawn("dev", dev_command(dir.path(), (free_port(), free_port())));
+    eventually("the servers are being started", || async { processes_naming(dir.path()).len() >= 3 }).await;
+    dev.signal(Signal::SIGINT);
+    assert_eq!(dev.wait_exit().await.code(), Some(0), "{:?}", dev.output());
+    assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
+}
+
+/// The process of one kitchen worker that was started with this state folder's configuration.
+fn worker_pid(state: &Path, worker: &str) -> Option<i32> {
+    let state = state.to_string_lossy();
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.find(|pid| {
+        let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+        line.contains(&format!("kitchen-worker --worker-name {worker} ")) && line.contains(&*state)
+    })
+}

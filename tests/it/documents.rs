@@ -1,0 +1,80 @@
+//! What the documents say is what the program does.
+
+use std::path::{Path, PathBuf};
+
+use restaurant_system::config::{Config, ConfigSources};
+use restaurant_system::domain::{Status, TRANSITIONS};
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn the_states_document_shows_the_transition_table() {
+    let text = read(&repository().join("docs/STATES.md"));
+    let documented: Vec<(Status, Status)> = text
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix('|')?.split('|').map(|cell| cell.trim().trim_matches('`'));
+            Some((cells.next()?.parse().ok()?, cells.next()?.parse().ok()?))
+        })
+        .collect();
+    assert_eq!(documented, TRANSITIONS);
+}
+
+#[test]
+fn the_example_configuration_has_every_default() {
+    let example = repository().join("config.example.yaml");
+    let sources = ConfigSources { file: Some(example), ..ConfigSources::default() };
+    let (example, built_in) =
+        (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
+    let shown = |config: &Config| {
+        format!("{:?} {:?} {:?} {:?}", config.database, config.rabbitmq, config.kitchen, config.staff)
+    };
+    assert_eq!(shown(&example), shown(&built_in));
+}
+
+#[test]
+fn the_example_configuration_names_every_key() {
+    let text = read(&repository().join("config.example.yaml"));
+    for key in [
+        "host",
+        "port",
+        "user",
+        "password",
+        "password_file",
+        "database",
+        "tls",
+        "ca_file",
+        "pool_size",
+        "connect_timeout_seconds",
+        "statement_timeout_seconds",
+        "vhost",
+        "queue_type",
+        "confirm_timeout_seconds",
+        "heartbeat_seconds",
+        "cook_seconds",
+        "stop_seconds",
+        "grace_seconds",
+        "token_file",
+    ] {
+        assert!(text.contains(&format!("{key}:")), "{key} is missing");
+    }
+}
+
+#[test]
+fn the_documents_link_to_files_that_exist() {
+    let root = repository();
+    let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    documents.extend(std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    for document in documents.iter().filter(|d| d.extension().is_some_and(|e| e == "md")) {
+        for target in read(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = document.parent().unwrap().join(target.split('#').next().unwrap());
+            assert!(target.starts_with("http") || path.exists(), "{} links to {target}", document.display());
+        }
+    }
+}

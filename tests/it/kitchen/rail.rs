@@ -1,0 +1,53 @@
+//! Orders without a message: a worker looks at the rail itself.
+
+use super::kit::{Kit, SHORT_GRACE};
+use crate::support::Role;
+
+#[tokio::test]
+async fn orders_whose_messages_were_lost_are_cooked_one_after_the_other_without_pause() {
+    // With one look in each two seconds, sixteen orders would take longer than the deadline.
+    let kit = Kit::with("kitchen:\n  grace_seconds: 2\n").await;
+    let numbers = kit.place_many("takeout", 16).await;
+    kit.lose_messages().await;
+    let _chef = kit.worker("chef_anna", &[]);
+    kit.wait_ready(&numbers).await;
+    assert_eq!(kit.worker_row("chef_anna").await.1, 16);
+}
+
+#[tokio::test]
+async fn an_order_without_a_message_is_cooked_though_the_messages_do_not_end() {
+    let kit = Kit::new().await;
+    let number = kit.place("takeout").await;
+    kit.lose_messages().await;
+    let others = kit.place_many("takeout", 40).await;
+    kit.wait_announced().await;
+    let _chef = kit.worker("chef_anna", &["--cook-seconds", "0.25"]);
+    kit.wait_status(&number, "ready").await;
+    let sql = "select count(*) from orders where status = 'received' and number = any($1)";
+    let waiting: i64 = kit.db.query_one(sql, &[&others]).await.unwrap().get(0);
+    assert!(waiting > 0, "it was cooked when nothing else was left");
+}
+
+#[tokio::test]
+async fn an_order_that_a_living_worker_holds_without_knowing_is_released() {
+    let kit = Kit::with(SHORT_GRACE).await;
+    // A claim counts as settled after twice this time.
+    let mut command =
+        kit.env.command(&["kitchen-worker", "--worker-name", "chef_anna", "--log-format", "json"]);
+    command.args(["--heartbeat-interval", "0.3", "--cook-seconds", "0", "--config"]).arg(kit.env.config());
+    command.env("RESTAURANT_DATABASE_STATEMENT_TIMEOUT_SECONDS", "0.5");
+    let number = kit.place("takeout").await;
+    kit.lose_messages().await;
+    // As if PostgreSQL had gone between the commit of a claim and its answer.
+    let log = "insert into order_status_log (order_id, status, changed_by) select id, 'cooking', 'chef_anna' from orders";
+    kit.db.batch_execute(log).await.unwrap();
+    let chef = Role::spawn("chef_anna", command);
+    chef.wait_for_action("worker_registered").await;
+    let claim =
+        "update orders set status = 'cooking', processed_by = 'chef_anna', attempt = 1, claimed_at = now()";
+    kit.db.batch_execute(claim).await.unwrap();
+
+    kit.wait_status(&number, "ready").await;
+    assert_eq!(kit.statuses(&number).await, ["received", "cooking", "ready"]);
+    assert_eq!(chef.logs_of("orders_released").len(), 1);
+}

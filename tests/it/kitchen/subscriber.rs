@@ -1,0 +1,142 @@
+//! The notification subscriber (contract, section 7).
+
+use super::kit::Kit;
+use crate::support::{Role, Signal, TestEnv};
+use serde_json::json;
+use std::process::Stdio;
+
+fn told(number: &str, old: &str, new: &str, by: &str) -> String {
+    format!("Notification for order {number}: Status changed from '{old}' to '{new}' by {by}.")
+}
+
+/// The lines of a subscriber that are no log.
+fn notifications(subscriber: &Role) -> Vec<String> {
+    subscriber.lines().into_iter().filter(|line| !line.starts_with('{')).collect()
+}
+
+async fn wait_for(subscriber: &Role, line: &str) {
+    subscriber.wait_for_line(line, |found| found == line).await;
+}
+
+#[tokio::test]
+async fn every_subscriber_prints_each_update_once_in_order_and_logs_beside_it() {
+    let kit = Kit::new().await;
+    let subscribers =
+        [kit.subscriber(&[]).await, kit.subscriber(&[]).await, kit.subscriber(&["--name", "bar"]).await];
+    let _chef = kit.working("chef_mario", &[]).await;
+    let number = kit.place("takeout").await;
+    let expected =
+        [told(&number, "received", "cooking", "chef_mario"), told(&number, "cooking", "ready", "chef_mario")];
+    for subscriber in &subscribers {
+        wait_for(subscriber, &expected[1]).await;
+        assert_eq!(notifications(subscriber), expected);
+        let log = subscriber.wait_for_action("notification_received").await;
+        assert_eq!((&log["order_number"], &log["level"]), (&json!(number), &json!("INFO")));
+    }
+    for queue in ["notifications_queue", "notifications_queue.2", "notifications_queue.bar"] {
+        kit.env.rabbit.wait_for_depth(queue, 0).await;
+        kit.env.rabbit.wait_for_consumers(queue, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn three_subscribers_that_start_at_once_share_out_the_slots() {
+    let env = TestEnv::new().await;
+    let subscribers: Vec<Role> = (0..3).map(|_| env.spawn(&["notification-subscriber"])).collect();
+    let mut queues = Vec::new();
+    for subscriber in &subscribers {
+        let log = subscriber.wait_for_action("subscribed").await;
+        queues.push(log["details"].as_str().unwrap().to_owned());
+    }
+    queues.sort();
+    assert_eq!(queues, ["notifications_queue", "notifications_queue.2", "notifications_queue.3"]);
+    for (queue, expires) in queues.iter().zip([None, Some(86_400_000), Some(86_400_000)]) {
+        let found = env.rabbit.queue(queue).await.unwrap();
+        assert_eq!(found["durable"], true, "{found}");
+        assert_eq!(found["arguments"].get("x-expires").and_then(|ms| ms.as_u64()), expires, "{found}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_was_away_prints_what_it_missed() {
+    let kit = Kit::new().await;
+    let mut first = kit.subscriber(&[]).await;
+    let mut named = kit.subscriber(&["--name", "counter"]).await;
+    first.signal(Signal::SIGTERM);
+    named.kill();
+    assert_eq!(first.wait_exit().await.code(), Some(0));
+    let _chef = kit.working("chef_mario", &[]).await;
+    let number = kit.place("takeout").await;
+    kit.wait_status(&number, "ready").await;
+    kit.wait_announced().await;
+    for args in [&[][..], &["--name", "counter"]] {
+        let back = kit.subscriber(args).await;
+        wait_for(&back, &told(&number, "cooking", "ready", "chef_mario")).await;
+        assert_eq!(notifications(&back).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_refused() {
+    let kit = Kit::new().await;
+    let mut first = kit.subscriber(&["--name", "counter"]).await;
+    let mut double = kit.env.spawn(&["notification-subscriber", "--name", "counter"]);
+    assert_eq!(double.wait_exit().await.code(), Some(1));
+    assert!(double.logs().iter().any(|log| log["level"] == "ERROR"), "{:?}", double.output());
+    assert!(first.is_running());
+}
+
+#[tokio::test]
+async fn an_update_that_could_not_be_printed_is_not_acknowledged() {
+    let kit = Kit::new().await;
+    // Whoever read its output has gone.
+    let mut command = kit.env.command(&["notification-subscriber", "--log-format", "json", "--config"]);
+    command.arg(kit.env.config()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut mute = command.spawn().unwrap();
+    drop(mute.stdout.take());
+    kit.env.rabbit.wait_for_consumers("notifications_queue", 1).await;
+    let number = kit.place("takeout").await;
+    kit.staff(&number, "cancel").await;
+    let status = crate::support::blocking(move || mute.wait().unwrap()).await;
+    assert_eq!(status.code(), Some(1));
+    let next = kit.subscriber(&[]).await;
+    next.wait_for_line("about the order", |line| line.contains(&number) && line.contains("'cancelled'"))
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_no_update_goes_to_the_dead_letters_and_the_rest_is_printed() {
+    let kit = Kit::new().await;
+    let subscriber = kit.subscriber(&[]).await;
+    for poison in ["not JSON", "[]", r#"{"order_number": 7}"#] {
+        assert!(kit.env.rabbit.publish("notifications_fanout", "", &json!({}), poison).await);
+    }
+    let foreign = json!({"order_number": "ORD_20261122_001", "old_status": "a", "new_status": "b", "changed_by": "c",
+        "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null, "mood": "good"});
+    kit.env.rabbit.publish("notifications_fanout", "", &json!({}), &foreign.to_string()).await;
+    wait_for(&subscriber, &told("ORD_20261122_001", "a", "b", "c")).await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 3).await;
+    for dead in kit.env.rabbit.take_messages("kitchen_dead_letters", 10).await {
+        assert!(!dead.properties["headers"]["x-death-reason"].as_str().unwrap().is_empty());
+        assert_eq!(dead.properties["headers"]["x-original-queue"], "notifications_queue");
+    }
+    assert_eq!(notifications(&subscriber).len(), 1);
+    kit.env.rabbit.wait_for_depth("notifications_queue", 0).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_whose_connection_is_cut_is_back_with_its_queue() {
+    let kit = Kit::new().await;
+    let subscriber = kit.subscriber(&[]).await;
+    // The list of connections lags behind.
+    crate::support::eventually("its connection is cut", || async {
+        kit.env.rabbit.close_connections().await > 0
+    })
+    .await;
+    subscriber.wait_for_action("rabbitmq_connection_failed").await;
+    let number = kit.place("takeout").await;
+    kit.staff(&number, "cancel").await;
+    subscriber.wait_for_line("about the order", |line| line.contains(&number)).await;
+    subscriber.wait_for_action("reconnected").await;
+    assert_eq!(subscriber.logs_of("rabbitmq_connection_failed").len(), 1);
+}

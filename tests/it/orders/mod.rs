@@ -1,0 +1,15 @@
+//! The order service, from outside: contract, section 3 and what section 4 asks of every HTTP role.
+
+mod client;
+mod idempotency;
+mod numbers;
+mod outages;
+mod overload;
+mod priority;
+mod privacy;
+mod problems;
+mod proxy;
+mod requests;
+mod staff;
+mod system;
+mod validation;

@@ -1,0 +1,58 @@
+//! More orders at once than are allowed, and a database that does not answer.
+
+use super::client::{OrderService, edit_config, spawn, takeout};
+use crate::support::{TestEnv, eventually, eventually_ok};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn those_who_wait_for_a_full_service_get_503_with_retry_after() {
+    let service = OrderService::start_with(&["--max-concurrent", "1"]).await;
+    let mut blocker = service.env.connect().await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let http = service.http.clone();
+    let first = tokio::spawn(async move { http.post(&takeout()).await });
+    let watcher = service.env.connect().await;
+    eventually("the first waits for the lock", || async {
+        let sql = "select exists (select from pg_locks where not granted)";
+        watcher.query_one(sql, &[]).await.unwrap().get(0)
+    })
+    .await;
+    let asked = Instant::now();
+    let others = (0..10).map(|_| {
+        let http = service.http.clone();
+        tokio::spawn(async move { http.post(&takeout()).await })
+    });
+    for other in others.collect::<Vec<_>>() {
+        let other = other.await.unwrap();
+        other.problem(503);
+        assert!(other.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds >= 1), "{other:?}");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    // What is refused by a rule needs no turn; what asks for nothing of the database is served.
+    service.http.post_text("{}").await.problem(422);
+    assert_eq!(service.http.get("/healthz").await.status, 200);
+    lock.rollback().await.unwrap();
+    assert_eq!(first.await.unwrap().status, 201);
+    assert!(service.http.place(&takeout()).await.ends_with("_002"));
+}
+
+#[tokio::test]
+async fn a_statement_that_hangs_is_given_up_and_the_service_works_on() {
+    let env = TestEnv::new().await;
+    edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
+    let (_role, http) = spawn(&env, &[]).await;
+    let mut blocker = env.connect().await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let given_up = http.post_keyed("k", &takeout()).await;
+    given_up.problem(503);
+    assert!(!given_up.header("retry-after").is_empty());
+    lock.rollback().await.unwrap();
+    eventually_ok("the service takes orders again", || async {
+        let answer = http.post_keyed("k", &takeout()).await;
+        if answer.status == 201 { Ok(()) } else { Err(answer.text) }
+    })
+    .await;
+    assert!(http.place(&takeout()).await.ends_with("_002"));
+}

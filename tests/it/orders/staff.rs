@@ -1,0 +1,136 @@
+//! What is for staff: who orders and where to, cancelling, and handing over.
+
+use super::client::{OrderService, answer, delivery, edit_config, spawn, takeout};
+use crate::support::{STAFF_TOKEN, TestEnv};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_order_is_shown_to_everybody_but_its_customer_only_to_staff() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&delivery()).await;
+    let path = format!("/orders/{number}");
+    let public = service.http.get(&path).await;
+    let shown = public.json();
+    assert_eq!(
+        (&shown["order_number"], &shown["status"], &shown["order_type"]),
+        (&json!(number), &json!("received"), &json!("delivery"))
+    );
+    assert_eq!(
+        (&shown["items"][0]["name"], &shown["items"][0]["quantity"]),
+        (&json!("Margherita Pizza"), &json!(1))
+    );
+    assert!(
+        public.text.contains("\"price\":15.99") && public.text.contains("\"total_amount\":15.99"),
+        "{public:?}"
+    );
+    for private in ["Ada", "Lovelace", "Analytical", "customer_name", "delivery_address"] {
+        assert!(!public.text.contains(private), "{public:?}");
+    }
+    let staff = service.http.staff("GET", &path).await.json();
+    assert_eq!(
+        (&staff["customer_name"], &staff["delivery_address"]),
+        (&json!("Ada Lovelace"), &json!("12 Analytical Row, London"))
+    );
+    answer(service.http.request("GET", &path).bearer_auth("wrong")).await.problem(401);
+}
+
+#[tokio::test]
+async fn staff_calls_want_the_token_before_anything_else() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&takeout()).await;
+    for path in [
+        format!("/orders/{number}/cancel"),
+        "/orders/ORD_20200101_001/complete".to_owned(),
+        "/orders/x/cancel".to_owned(),
+    ] {
+        let bad = [
+            None,
+            Some("Bearer wrong".to_owned()),
+            Some(format!("Basic {STAFF_TOKEN}")),
+            Some(format!("Bearer {STAFF_TOKEN}x")),
+        ];
+        for value in bad {
+            let request = service.http.request("POST", &path);
+            let answer = answer(match &value {
+                Some(value) => request.header("authorization", value),
+                None => request,
+            })
+            .await;
+            answer.problem(401);
+            assert!(answer.header("www-authenticate").starts_with("Bearer"), "{answer:?}");
+        }
+    }
+    assert_eq!(service.http.get(&format!("/orders/{number}")).await.json()["status"], "received");
+}
+
+#[tokio::test]
+async fn an_order_is_cancelled_once_and_only_while_it_is_received() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&takeout()).await;
+    let cancel = format!("/orders/{number}/cancel");
+    let cancelled = service.http.staff("POST", &cancel).await;
+    assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("cancelled")));
+    service.http.staff("POST", &cancel).await.problem(409);
+    service.http.staff("POST", &format!("/orders/{number}/complete")).await.problem(409);
+    let database = service.env.connect().await;
+    let sql = "select string_agg(l.status, ' ' order by l.id) from order_status_log l join orders o on o.id = l.order_id where o.number = $1";
+    assert_eq!(database.query_one(sql, &[&number]).await.unwrap().get::<_, &str>(0), "received cancelled");
+    assert_eq!(service.http.get(&format!("/orders/{number}")).await.json()["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn an_order_is_completed_once_and_only_when_it_is_ready() {
+    let service = OrderService::start().await;
+    service.env.rabbit.wait_for_consumers("kitchen_takeout_queue", 0).await;
+    service.env.rabbit.declare_bound_queue("updates", "notifications_fanout", "").await;
+    let number = service.http.place(&takeout()).await;
+    let complete = format!("/orders/{number}/complete");
+    service.http.staff("POST", &complete).await.problem(409);
+    let worker = service.env.spawn(&["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0"]);
+    worker.wait_for_action("order_completed").await;
+    service.http.staff("POST", &format!("/orders/{number}/cancel")).await.problem(409);
+    let completed = service.http.staff("POST", &complete).await;
+    assert_eq!((completed.status, &completed.json()["status"]), (200, &json!("completed")), "{completed:?}");
+    service.http.staff("POST", &complete).await.problem(409);
+    service.http.staff("POST", &format!("/orders/{number}/cancel")).await.problem(409);
+    service.env.rabbit.wait_for_depth("updates", 3).await;
+    let update = service.env.rabbit.take_messages("updates", 3).await.remove(2).json();
+    assert_eq!(
+        (&update["old_status"], &update["new_status"], &update["order_number"]),
+        (&json!("ready"), &json!("completed"), &json!(number))
+    );
+}
+
+#[tokio::test]
+async fn of_many_who_cancel_at_once_one_succeeds() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&takeout()).await;
+    let attempts = (0..20).map(|_| {
+        let (http, path) = (service.http.clone(), format!("/orders/{number}/cancel"));
+        tokio::spawn(async move { http.staff("POST", &path).await.status })
+    });
+    let mut outcomes = Vec::new();
+    for attempt in attempts.collect::<Vec<_>>() {
+        outcomes.push(attempt.await.unwrap());
+    }
+    outcomes.sort_unstable();
+    assert_eq!((outcomes[0], &outcomes[1..]), (200, &[409; 19][..]));
+}
+
+#[tokio::test]
+async fn without_a_configured_token_staff_calls_are_off_and_say_how_to_turn_them_on() {
+    let env = TestEnv::new().await;
+    edit_config(&env, |text| text.split("staff:").next().unwrap().to_owned());
+    let (_role, http) = spawn(&env, &[]).await;
+    let number = http.place(&delivery()).await;
+    for change in ["cancel", "complete"] {
+        let path = format!("/orders/{number}/{change}");
+        for answer in [http.staff("POST", &path).await, answer(http.request("POST", &path)).await] {
+            let problem = answer.problem(403);
+            assert!(problem["detail"].as_str().unwrap().contains("staff.token_file"), "{problem}");
+        }
+    }
+    let shown = http.staff("GET", &format!("/orders/{number}")).await;
+    assert!(shown.status == 200 && !shown.text.contains("Ada"), "{shown:?}");
+    assert_eq!(shown.json()["status"], "received");
+}
