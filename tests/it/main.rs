@@ -3,9 +3,9 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
-mod orders;
 mod broker;
 mod dev_command;
 mod kitchen;
+mod orders;
 mod servers;
 mod support;
