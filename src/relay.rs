@@ -40,16 +40,44 @@ impl RelayWaker {
     }
 }
 
+/// Whose relay it is. An order is announced by the service that took it, at once; the others help where that did not
+/// happen, so that the service's log tells the story in all but the worst case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayOwner {
+    /// Announces everything at once.
+    OrderService,
+    /// Announces changes of status at once, and orders that were left lying.
+    KitchenWorker,
+}
+
+impl RelayOwner {
+    /// AMQP's `app_id`.
+    fn app_id(self) -> &'static str {
+        match self {
+            Self::OrderService => "order-service",
+            Self::KitchenWorker => "kitchen-worker",
+        }
+    }
+
+    /// How long an order lies before it is this relay's business.
+    fn orders_after(self) -> Duration {
+        match self {
+            Self::OrderService => Duration::ZERO,
+            Self::KitchenWorker => Duration::from_secs(2),
+        }
+    }
+}
+
 /// Starts the relay on `tasks`. When `stop` is cancelled it announces what is left, within a few seconds, and ends.
 pub fn start(
     store: Store,
     broker: Broker,
-    app_id: &'static str,
+    owner: RelayOwner,
     stop: CancellationToken,
     tasks: &TaskTracker,
 ) -> RelayWaker {
     let wake = Arc::new(Notify::new());
-    let relay = Relay { store, broker, app_id, wake: Arc::clone(&wake) };
+    let relay = Relay { store, broker, owner, wake: Arc::clone(&wake) };
     tasks.spawn(relay.run(stop));
     RelayWaker(wake)
 }
@@ -57,7 +85,7 @@ pub fn start(
 struct Relay {
     store: Store,
     broker: Broker,
-    app_id: &'static str,
+    owner: RelayOwner,
     wake: Arc<Notify>,
 }
 
@@ -118,7 +146,7 @@ impl Relay {
     }
 
     async fn round(&self) -> Result<Round, StoreError> {
-        let batch = self.store.lock_outbox(BATCH_ROWS).await?;
+        let batch = self.store.lock_outbox(BATCH_ROWS, self.owner.orders_after()).await?;
         if batch.announcements().is_empty() {
             // Rows that another relay's rows must precede are looked at again when that one is done.
             return Ok(if batch.is_empty() { Round::Empty } else { Round::Failed });
@@ -190,7 +218,7 @@ impl Relay {
                 correlation_id: Some(announcement.request_id.clone()),
                 timestamp_s: u64::try_from(announcement.changed_at.as_second()).ok(),
                 kind: Some(kind.to_owned()),
-                app_id: Some(self.app_id.to_owned()),
+                app_id: Some(self.owner.app_id().to_owned()),
                 priority: Some(announcement.priority.value()),
                 traceparent: announcement.traceparent.clone(),
                 ..Properties::default()

@@ -184,11 +184,20 @@ impl Payload for Sse {
     const CONTENT_TYPE: &'static str = "text/event-stream";
 
     fn schema_ref() -> MetaSchemaRef {
+        let text = |about| {
+            let schema = MetaSchema { description: Some(about), ..MetaSchema::new("string") };
+            MetaSchemaRef::Inline(Box::new(schema))
+        };
+        // As tools read it: the schema of a stream is that of one event in it.
         MetaSchemaRef::Inline(Box::new(MetaSchema {
-            description: Some(
-                "Server-Sent Events: lines `id:`, `event:` and `data:`, an empty line after each event.",
-            ),
-            ..MetaSchema::new("string")
+            description: Some("Server-Sent Events; each has these fields, a line each."),
+            required: vec!["id", "event", "data"],
+            properties: vec![
+                ("id", text("What to send as `Last-Event-ID` to go on behind this event.")),
+                ("event", text("Its kind.")),
+                ("data", text("Its content, as JSON.")),
+            ],
+            ..MetaSchema::new("object")
         }))
     }
 }

@@ -1,10 +1,12 @@
 //! What is committed and not yet announced.
 
+use std::time::Duration;
+
 use deadpool_postgres::Object;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::convert::{get, narrow_option, order_number, order_type, priority, status};
+use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
 use super::{Store, StoreError};
 use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
 
@@ -78,7 +80,9 @@ pub struct OutboxBatch {
 /// predecessor another relay has in hand waits (its `first_open` lies outside this batch).
 const LOCK: &str = "
 with locked as materialized (
-    select log_id, order_id, announces from outbox order by log_id limit $1 for update skip locked
+    select log_id, order_id, announces from outbox
+    where announces = 'status' or created_at <= now() - make_interval(secs => $2::bigint / 1000.0)
+    order by log_id limit $1 for update skip locked
 )
 select b.log_id, b.announces, l.status, l.changed_by, l.changed_at, l.estimated_completion,
        o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
@@ -96,18 +100,19 @@ left join lateral (
 order by b.log_id";
 
 impl Store {
-    /// Locks up to `limit` of the oldest rows and reads what they announce. The transaction stays open until the
-    /// batch is confirmed or dropped; PostgreSQL ends it when this process hangs for longer than its idle limit.
+    /// Locks up to `limit` of the oldest rows and reads what they announce; new orders only when they have waited for
+    /// `orders_after`. The transaction stays open until the batch is confirmed or dropped; PostgreSQL ends it when this
+    /// process hangs for longer than its idle limit.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lock_outbox(&self, limit: i64) -> Result<OutboxBatch, StoreError> {
+    pub async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<OutboxBatch, StoreError> {
         let mut client = self.checked_out().await?;
         let rows = self
             .on(&mut client, "reading the outbox", async |client| {
                 let statement = client.prepare_cached(LOCK).await?;
                 client.batch_execute("begin").await?;
-                Ok(client.query(&statement, &[&limit]).await?)
+                Ok(client.query(&statement, &[&limit, &millis(orders_after)]).await?)
             })
             .await;
         let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };

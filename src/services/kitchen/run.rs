@@ -15,7 +15,7 @@ use crate::broker::{
     Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, HeldName, kitchen_queue,
 };
 use crate::domain::WorkerState;
-use crate::relay;
+use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
 use crate::services::servers::settle;
 use crate::store::{Store, WorkerRegistration};
@@ -44,8 +44,13 @@ pub async fn run(
 
     let background = TaskTracker::new();
     let relay_stop = CancellationToken::new();
-    let relay =
-        relay::start(store.clone(), broker.clone(), "kitchen-worker", relay_stop.clone(), &background);
+    let relay = relay::start(
+        store.clone(),
+        broker.clone(),
+        RelayOwner::KitchenWorker,
+        relay_stop.clone(),
+        &background,
+    );
     let kitchen = Arc::new(Kitchen::new(options, store, relay, &background));
     let heartbeat_stop = CancellationToken::new();
     let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));

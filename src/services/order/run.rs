@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::http::server::Listener;
-use crate::relay;
+use crate::relay::{self, RelayOwner};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
 use crate::services::servers::{readiness, serve_prepared, settle};
@@ -38,8 +38,13 @@ pub async fn run(
 
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
-    let relay =
-        relay::start(store.clone(), broker.clone(), "order-service", stop_background.clone(), &background);
+    let relay = relay::start(
+        store.clone(),
+        broker.clone(),
+        RelayOwner::OrderService,
+        stop_background.clone(),
+        &background,
+    );
     background.spawn(keep_house(store.clone(), stop_background.clone()));
     let intake = Intake::start(
         store.clone(),

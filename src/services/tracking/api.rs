@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 
+use super::cursors::{LastEventId, PageCursor};
 use super::feed::Feed;
 use super::stream::{Scope, events};
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
@@ -125,10 +126,10 @@ impl TrackingApi {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
         /// The `next_cursor` of the page before.
-        cursor: Query<Option<String>>,
+        cursor: Query<Option<PageCursor>>,
     ) -> Result<JsonReply<OrderPage>, ListFail> {
         let limit = limit.0.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let before_id = cursor.0.as_deref().map(parse_page_cursor).transpose()?;
+        let before_id = cursor.0.map(|cursor| cursor.0);
         let filter = OrderFilter { status: status.0, order_type: order_type.0, before_id };
         // One more than asked for tells whether there is a next page.
         let mut orders = self.0.store.orders(&filter, i64::from(limit) + 1).await.map_err(Problem::from)?;
@@ -154,13 +155,14 @@ impl TrackingApi {
         order_number: Path<String>,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
-        last_event_id: Header<Option<String>>,
+        last_event_id: Header<Option<LastEventId>>,
     ) -> Result<SseReply, StreamFail> {
         let number = number(&order_number)?;
-        let cursor = parse_event_cursor(last_event_id.0.as_deref())?;
+        let seen = last_event_id.0.and_then(|id| id.0);
+        let cursor = seen.unwrap_or_default();
         let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
         let order = order.ok_or_else(|| no_such_order(&number))?;
-        if order.status.is_final() && last_event_id.0.is_some() {
+        if order.status.is_final() && seen.is_some() {
             let rest = self.0.store.order_events_after(&number, cursor).await.map_err(Problem::from)?;
             if rest.is_empty() {
                 return Ok(SseReply::Over);
@@ -177,9 +179,10 @@ impl TrackingApi {
         &self,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
-        last_event_id: Header<Option<String>>,
+        last_event_id: Header<Option<LastEventId>>,
     ) -> Result<SseReply, ListFail> {
-        let cursor = parse_event_cursor(last_event_id.0.as_deref())?;
+        // Without one, the stream begins at the beginning.
+        let cursor = last_event_id.0.and_then(|id| id.0).unwrap_or_default();
         Ok(self.stream(Scope::All, cursor)?)
     }
 }
@@ -221,19 +224,4 @@ fn number(text: &str) -> Result<OrderNumber, Problem> {
 
 fn no_such_order(number: &OrderNumber) -> Problem {
     Problem::not_found(format!("there is no order {number}"))
-}
-
-fn parse_page_cursor(text: &str) -> Result<i64, Problem> {
-    text.parse()
-        .map_err(|_| Problem::invalid_parameter("the parameter cursor is not one that this service gave"))
-}
-
-/// Without one, the stream begins at the beginning.
-fn parse_event_cursor(text: Option<&str>) -> Result<EventCursor, Problem> {
-    match text {
-        None | Some("") => Ok(EventCursor::default()),
-        Some(text) => text.parse().map_err(|_| {
-            Problem::invalid_parameter("the header Last-Event-ID is not an id that this service gave")
-        }),
-    }
 }
