@@ -1,6 +1,6 @@
 //! What the texts of an order may hold. Lengths are counted in Unicode characters, as PostgreSQL does.
 
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 pub(super) const MAX_CUSTOMER_NAME_CHARS: usize = 100;
 pub(super) const MAX_ITEM_NAME_CHARS: usize = 50;
@@ -64,11 +64,17 @@ fn length_fault(text: &str, min: usize, max: usize, faults: &mut Vec<String>) {
 }
 
 fn blank_fault(text: &str, faults: &mut Vec<String>) {
-    // Format characters (a zero-width space, a byte order mark) show as little as white space does.
-    let invisible = |c: char| c.is_whitespace() || c.general_category() == GeneralCategory::Format;
-    if !text.is_empty() && text.chars().all(invisible) {
+    if !text.is_empty() && text.chars().all(is_invisible) {
         faults.push("must not be blank".to_owned());
     }
+}
+
+/// White space, and what shows as little: zero-width and direction marks, a byte order mark, fillers.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}')
+        || c == '\u{ffa0}'
 }
 
 /// A character as it can be shown in an error and a log line: itself where it is visible, its code point always.

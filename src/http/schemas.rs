@@ -25,7 +25,8 @@ fn schema_of(ty: &'static str, format: Option<&'static str>) -> MetaSchema {
     MetaSchema { format, ..MetaSchema::new(ty) }
 }
 
-fn one_of_texts(texts: impl Iterator<Item = &'static str>) -> MetaSchema {
+/// One of these texts.
+pub(crate) fn one_of_texts(texts: impl Iterator<Item = &'static str>) -> MetaSchema {
     MetaSchema { enum_items: texts.map(Value::from).collect(), ..MetaSchema::new("string") }
 }
 

@@ -27,9 +27,11 @@ fn the_states_document_shows_the_transition_table() {
 }
 
 #[test]
+#[allow(clippy::field_reassign_with_default, reason = "not all of its fields are public")]
 fn the_example_configuration_has_every_default() {
     let example = repository().join("config.example.yaml");
-    let sources = ConfigSources { file: Some(example), ..ConfigSources::default() };
+    let mut sources = ConfigSources::default();
+    sources.file = Some(example);
     let (example, built_in) =
         (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
     let shown = |config: &Config| {

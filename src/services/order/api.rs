@@ -8,6 +8,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::document::OrderRequest;
 use super::intake::Intake;
 use super::reading::parse_order;
 use crate::domain::{Money, OrderNumber, OrderType, Status};
@@ -57,41 +58,6 @@ struct State {
 enum Tag {
     /// Placing and changing orders.
     Orders,
-}
-
-/// An order as it is placed. `table_number` is required for `dine_in` and only for it, `delivery_address` for
-/// `delivery` and only for it.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub(super) struct OrderRequest {
-    /// Letters of any script with their marks, spaces, hyphens, apostrophes and full stops.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    customer_name: String,
-    /// How it is served.
-    order_type: OrderType,
-    /// What is ordered. Entries of the same name may not sum to more than 10.
-    #[oai(validator(min_items = 1, max_items = 20))]
-    items: Vec<ItemRequest>,
-    /// The table, for `dine_in` only.
-    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-    table_number: Option<i32>,
-    /// Where to bring it, for `delivery` only.
-    #[oai(validator(min_length = 10, max_length = 500))]
-    delivery_address: Option<String>,
-}
-
-/// An entry of an order.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-struct ItemRequest {
-    /// Not blank, without control characters.
-    #[oai(validator(min_length = 1, max_length = 50))]
-    name: String,
-    /// How many.
-    #[oai(validator(minimum(value = "1"), maximum(value = "10")))]
-    quantity: i32,
-    /// What one costs: 0.01–999.99, at most two decimals.
-    price: Money,
 }
 
 /// A taken order.

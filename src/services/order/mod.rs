@@ -1,6 +1,7 @@
 //! The order service: takes orders over HTTP. It answers once an order is committed; the relay announces it.
 
 mod api;
+mod document;
 mod intake;
 mod reading;
 mod run;

@@ -1,7 +1,7 @@
 //! Servers that go and come back while the kitchen works. Each test has servers of its own: as much as fits in one.
 
 use super::kit::{Kit, SHORT_GRACE};
-use crate::support::{Role, TestEnv, blocking, eventually};
+use crate::support::{Role, Signal, TestEnv, blocking, eventually};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +53,11 @@ async fn the_kitchen_survives_the_loss_of_each_server() {
 async fn postgres_away_while_cooking(kit: &mut Kit, anna: &Role) {
     let number = kit.place("takeout").await;
     kit.wait_cooked_by(&number, "chef_anna").await;
+    let frozen = ["--cook-seconds", "600", "--heartbeat-interval", "1"];
+    let frozen = kit.working("chef_frozen", &frozen).await;
+    let held = kit.place("takeout").await;
+    kit.wait_cooked_by(&held, "chef_frozen").await;
+    frozen.signal(Signal::SIGSTOP);
     let _mario = kit.working("chef_mario", &["--heartbeat-interval", "0.3"]).await;
     let servers = Arc::clone(&kit.env.servers);
     blocking(move || {
@@ -67,6 +72,11 @@ async fn postgres_away_while_cooking(kit: &mut Kit, anna: &Role) {
     assert_eq!(kit.processed_by(&number).await.as_deref(), Some("chef_anna"));
     assert_eq!(anna.logs_of("order_processing_started").len(), 1);
     assert_eq!(kit.statuses(&number).await, ["received", "cooking", "ready"]);
+    // Who is silent since the start of PostgreSQL has two intervals from there.
+    kit.wait_cooked_by(&held, "chef_mario").await;
+    let sql = "select extract(epoch from claimed_at - pg_postmaster_start_time())::float8 from orders where number = $1";
+    let after_s: f64 = kit.db.query_one(sql, &[&held]).await.unwrap().get(0);
+    assert!(after_s >= 2.0, "taken over {after_s} s after the start");
 }
 
 /// Orders are taken and cooked while RabbitMQ is away; the updates follow when it is back.

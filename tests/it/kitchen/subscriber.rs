@@ -1,9 +1,11 @@
 //! The notification subscriber (contract, section 7).
 
 use super::kit::Kit;
-use crate::support::{Role, Signal, TestEnv};
+use crate::support::{Role, Signal, TestEnv, eventually};
+use restaurant_system::dev::watch;
 use serde_json::json;
-use std::process::Stdio;
+use std::io::Read;
+use std::process::{Child, Stdio};
 
 fn told(number: &str, old: &str, new: &str, by: &str) -> String {
     format!("Notification for order {number}: Status changed from '{old}' to '{new}' by {by}.")
@@ -86,22 +88,65 @@ async fn a_name_in_use_is_refused() {
     assert!(first.is_running());
 }
 
+/// A subscriber at work whose output nobody reads.
+async fn unread(kit: &Kit) -> Child {
+    let mut command = kit.env.command(&["notification-subscriber", "--log-format", "json", "--config"]);
+    command.arg(kit.env.config()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = command.spawn().unwrap();
+    watch::guard(&[child.id()]).unwrap();
+    kit.env.rabbit.wait_for_consumers("notifications_queue", 1).await;
+    child
+}
+
 #[tokio::test]
 async fn an_update_that_could_not_be_printed_is_not_acknowledged() {
     let kit = Kit::new().await;
     // Whoever read its output has gone.
-    let mut command = kit.env.command(&["notification-subscriber", "--log-format", "json", "--config"]);
-    command.arg(kit.env.config()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut mute = command.spawn().unwrap();
+    let mut mute = unread(&kit).await;
     drop(mute.stdout.take());
-    kit.env.rabbit.wait_for_consumers("notifications_queue", 1).await;
     let number = kit.place("takeout").await;
     kit.staff(&number, "cancel").await;
+    let pid = mute.id();
     let status = crate::support::blocking(move || mute.wait().unwrap()).await;
+    watch::release(&[pid]).unwrap();
     assert_eq!(status.code(), Some(1));
     let next = kit.subscriber(&[]).await;
     next.wait_for_line("about the order", |line| line.contains(&number) && line.contains("'cancelled'"))
         .await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_killed_while_it_prints_loses_no_update() {
+    let kit = Kit::new().await;
+    // Nobody reads its output for now: it is held up in the middle of its writing.
+    let mut blocked = unread(&kit).await;
+    let by = "x".repeat(2000);
+    let numbers: Vec<String> = (1..=50).map(|n| format!("ORD_20261122_{n:03}")).collect();
+    for number in &numbers {
+        let update = json!({"order_number": number, "old_status": "a", "new_status": "b", "changed_by": by,
+            "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
+        kit.env.rabbit.publish("notifications_fanout", "", &json!({}), &update.to_string()).await;
+    }
+    eventually("all are with it, and some stay", || async {
+        let queue = kit.env.rabbit.queue("notifications_queue").await.unwrap();
+        queue["messages_ready"] == 0 && queue["messages_unacknowledged"].as_u64() > Some(0)
+    })
+    .await;
+    blocked.kill().unwrap();
+    blocked.wait().unwrap();
+    watch::release(&[blocked.id()]).unwrap();
+    let mut printed = String::new();
+    blocked.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let printed: Vec<&str> = printed.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect();
+
+    let next = kit.subscriber(&[]).await;
+    for number in &numbers {
+        let line = told(number, "a", "b", &by);
+        if !printed.iter().any(|found| found.trim_end() == line) {
+            wait_for(&next, &line).await;
+        }
+    }
+    assert!(!notifications(&next).is_empty());
 }
 
 #[tokio::test]
@@ -129,10 +174,7 @@ async fn a_subscriber_whose_connection_is_cut_is_back_with_its_queue() {
     let kit = Kit::new().await;
     let subscriber = kit.subscriber(&[]).await;
     // The list of connections lags behind.
-    crate::support::eventually("its connection is cut", || async {
-        kit.env.rabbit.close_connections().await > 0
-    })
-    .await;
+    eventually("its connection is cut", || async { kit.env.rabbit.close_connections().await > 0 }).await;
     subscriber.wait_for_action("rabbitmq_connection_failed").await;
     let number = kit.place("takeout").await;
     kit.staff(&number, "cancel").await;
