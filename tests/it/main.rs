@@ -5,7 +5,7 @@
 
 mod broker;
 mod cli;
-mod dev;
+mod customers;
 mod dev_command;
 mod documents;
 mod kitchen;

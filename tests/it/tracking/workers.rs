@@ -71,7 +71,7 @@ async fn a_real_worker_is_online_until_it_is_killed_or_stopped() {
             "--order-types",
             "takeout,dine_in",
             "--heartbeat-interval",
-            "0.3",
+            "1",
         ])
     };
     let (mut anna, mut mario) = (worker("chef_anna"), worker("chef_mario"));
@@ -80,7 +80,8 @@ async fn a_real_worker_is_online_until_it_is_killed_or_stopped() {
     }
     anna.kill();
     eventually("the killed one is offline", || async { status_of(&t, "chef_anna").await == "offline" }).await;
-    assert_eq!(status_of(&t, "chef_mario").await, "online");
+    // Where many processes share few cores a beat may be late, so this is no single look.
+    eventually("the other one is online", || async { status_of(&t, "chef_mario").await == "online" }).await;
     mario.signal(Signal::SIGTERM);
     assert_eq!(mario.wait_exit().await.code(), Some(0));
     assert_eq!(status_of(&t, "chef_mario").await, "offline");
