@@ -12,10 +12,11 @@ use crate::runtime::shutdown::Shutdown;
 use crate::runtime::telemetry::{self, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
 use crate::store::{self, Store, StoreOptions};
 
-/// Unused connections to PostgreSQL are closed after this time. A service keeps them for its next request; a worker's
-/// next query is seconds away, and there may be hundreds of workers.
+/// Unused connections to PostgreSQL are closed after this time. A worker looks at the rail every other second and keeps
+/// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
+/// that is closed soon, since there may be many workers.
 const SERVICE_IDLE: Duration = Duration::from_secs(60);
-const WORKER_IDLE: Duration = Duration::from_millis(500);
+const WORKER_IDLE: Duration = Duration::from_secs(5);
 /// A service asks PostgreSQL so often whether it is there, so that `/readyz` knows.
 const SERVICE_PROBE: Duration = Duration::from_secs(2);
 /// How long the farewell to RabbitMQ may take.
