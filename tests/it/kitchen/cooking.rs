@@ -169,8 +169,7 @@ async fn a_worker_with_nothing_to_cook_uses_no_processor() {
     // Not a wait for something: the length of the measurement.
     tokio::time::sleep(window).await;
     let used = Duration::from_millis(10 * (processor_ticks(chef.pid()) - before));
-    // 2 % of a core in an optimised build; without optimisation logging in to PostgreSQL alone takes more.
-    let limit = if cfg!(debug_assertions) { window.mul_f64(0.10) } else { window.mul_f64(0.02) };
+    let limit = window.mul_f64(0.02);
     assert!(used <= limit, "{used:?} of {window:?}");
 }
 

@@ -55,7 +55,8 @@ async fn postgres_away_while_cooking(kit: &mut Kit, anna: &Role) {
     kit.wait_cooked_by(&number, "chef_anna").await;
     let frozen = ["--cook-seconds", "600", "--heartbeat-interval", "1"];
     let frozen = kit.working("chef_frozen", &frozen).await;
-    let held = kit.place("takeout").await;
+    // What chef_anna does not cook: she must not be the one who takes it over.
+    let held = kit.place("delivery").await;
     kit.wait_cooked_by(&held, "chef_frozen").await;
     frozen.signal(Signal::SIGSTOP);
     let _mario = kit.working("chef_mario", &["--heartbeat-interval", "0.3"]).await;
