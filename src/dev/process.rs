@@ -91,7 +91,8 @@ impl ServerProcess {
                 return Ok(());
             }
             if !self.is_running() {
-                return Err(self.failure("ended while starting".to_owned()));
+                // Its end may be what is waited for, and have come since.
+                return if ready() { Ok(()) } else { Err(self.failure("ended while starting".to_owned())) };
             }
             if cancel.is_cancelled() {
                 return Err(DevError::Interrupted);
