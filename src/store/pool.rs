@@ -79,6 +79,8 @@ pub struct Store {
 
 struct Inner {
     pool: Pool,
+    /// One connection to ask whether the server is there.
+    probe: Pool,
     options: StoreOptions,
     state: watch::Sender<StoreState>,
     /// The migrations are applied: only then is an answering server one that can be used.
@@ -87,6 +89,8 @@ struct Inner {
 
 /// How often PostgreSQL is tried again while it is away: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// A server that does not answer to nothing within this time is not there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -97,30 +101,11 @@ impl Store {
     /// # Errors
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(&options, host)).collect();
-        let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
-        let manager = match &options.tls {
-            None => {
-                let hosts = EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout);
-                Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
-            }
-            Some(tls) => {
-                let hosts = EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout);
-                Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
-            }
-        };
-        let pool = Pool::builder(manager)
-            .max_size(options.pool_size)
-            .wait_timeout(Some(options.connect_timeout))
-            .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))
-            .recycle_timeout(Some(options.connect_timeout))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|e| StoreError::Refused { reason: chain(&e) })?;
+        let pool = pool_of(&options, options.pool_size)?;
+        let probe = pool_of(&options, 1)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
-        let store =
-            Self { inner: Arc::new(Inner { pool, options, state, prepared: AtomicBool::new(false) }) };
+        let inner = Inner { pool, probe, options, state, prepared: AtomicBool::new(false) };
+        let store = Self { inner: Arc::new(inner) };
         tokio::spawn(store.clone().tend(shutdown));
         Ok(store)
     }
@@ -173,11 +158,15 @@ impl Store {
         pinged
     }
 
-    /// Asks without drawing conclusions.
+    /// Asks without drawing conclusions, on a connection that is for this alone: that all others are in use says
+    /// nothing about the server.
     pub(super) async fn pinged(&self) -> Result<(), StoreError> {
-        let mut client = self.inner.pool.get().await?;
-        let result =
-            self.timed(&mut client, "ping", async |client| Ok(client.batch_execute("").await?)).await;
+        let client = self.inner.probe.get().await?;
+        let answer = tokio::time::timeout(PING_TIMEOUT, client.batch_execute("")).await;
+        let result = match answer {
+            Ok(answer) => answer.map_err(StoreError::from),
+            Err(_) => Err(StoreError::deadline("ping", PING_TIMEOUT)),
+        };
         if result.is_err() {
             drop(Object::take(client));
         }
@@ -305,6 +294,7 @@ impl Store {
             );
             // Connections of before are dead or suspect.
             self.inner.pool.retain(|_, _| false);
+            self.inner.probe.retain(|_, _| false);
         }
     }
 
@@ -328,8 +318,33 @@ impl Store {
                 backoff.reset();
             }
             self.inner.pool.retain(|_, metrics| metrics.last_used() < idle_timeout);
+            self.inner.probe.retain(|_, metrics| metrics.last_used() < idle_timeout);
         }
     }
+}
+
+fn pool_of(options: &StoreOptions, max_size: usize) -> Result<Pool, StoreError> {
+    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
+    let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+    let manager = match &options.tls {
+        None => {
+            let hosts = EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout);
+            Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
+        }
+        Some(tls) => {
+            let hosts = EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout);
+            Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
+        }
+    };
+    Pool::builder(manager)
+        .max_size(max_size)
+        .wait_timeout(Some(options.connect_timeout))
+        .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))
+        .recycle_timeout(Some(options.connect_timeout))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|e| StoreError::Refused { reason: chain(&e) })
 }
 
 fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> tokio_postgres::Config {
