@@ -20,6 +20,7 @@ use poem_openapi::{
 use tracing::Instrument;
 
 use super::{
+    body::UnreadBody,
     docs::{self, ApiInfo, Documents},
     health::Readiness,
     metrics::{HttpMetrics, known_method},
@@ -59,7 +60,15 @@ impl Endpoint for App {
         let context = RequestContext::of(request.headers());
         let span = tracing::info_span!("request", request_id = %context.request_id);
         request.set_data(context.clone());
-        Ok(self.answer(request, &context).instrument(span).await)
+        let body = UnreadBody::of(request.headers());
+        if let Some(body) = &body {
+            request.set_data(body.clone());
+        }
+        let mut response = self.answer(request, &context).instrument(span).await;
+        if body.is_some_and(|body| body.is_left()) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 }
 

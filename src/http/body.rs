@@ -1,6 +1,13 @@
 //! Reading the body of a request: JSON, bounded in size and in time.
 
-use std::{marker::PhantomData, time::Duration};
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -63,7 +70,29 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonRequest<T> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let bytes = read_json(request.headers(), body.take()?, BODY_MAX_BYTES, BODY_DEADLINE).await?;
+        if let Some(unread) = request.data::<UnreadBody>() {
+            unread.0.store(false, Ordering::Relaxed);
+        }
         Ok(Self { bytes, schema: PhantomData })
+    }
+}
+
+/// Whether a body is left on the connection when its request is answered. The server can then not go on with the next
+/// request, and must say so: a client that is not told sends that one into a connection which is being closed.
+#[derive(Debug, Clone)]
+pub(super) struct UnreadBody(Arc<AtomicBool>);
+
+impl UnreadBody {
+    /// For a request that has a body, as its headers say.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let has_length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        (has_length || headers.contains_key(header::TRANSFER_ENCODING))
+            .then(|| Self(Arc::new(AtomicBool::new(true))))
+    }
+
+    /// Nobody has read it to its end.
+    pub(super) fn is_left(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -10,12 +10,13 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 
-/// How long, and for how many bytes, a closed connection is still listened to.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How long a closed connection is still listened to: while nothing comes, in all, and for how many bytes.
+const LINGER_IDLE: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// A TCP stream that gives up on a client which accepts nothing, and that closes so that the client gets the answer.
 ///
@@ -30,11 +31,12 @@ pub(super) struct PatientStream {
     timer: Option<Pin<Box<Sleep>>>,
     end_sent: bool,
     lingered_bytes: usize,
+    linger_until: Option<Instant>,
 }
 
 impl PatientStream {
     pub(super) fn new(inner: TcpStream, write_timeout: Duration) -> Self {
-        Self { inner, write_timeout, timer: None, end_sent: false, lingered_bytes: 0 }
+        Self { inner, write_timeout, timer: None, end_sent: false, lingered_bytes: 0, linger_until: None }
     }
 
     /// Passes on the outcome of a write; one that is pending for too long becomes an error.
@@ -51,15 +53,17 @@ impl PatientStream {
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 4096];
-        while self.lingered_bytes < LINGER_MAX_BYTES {
+        let until = *self.linger_until.get_or_insert_with(|| Instant::now() + LINGER);
+        while self.lingered_bytes < LINGER_MAX_BYTES && Instant::now() < until {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.inner).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    self.lingered_bytes += buffer.filled().len()
+                    self.lingered_bytes += buffer.filled().len();
+                    self.timer = None;
                 }
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+                    let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_IDLE)));
                     ready!(timer.as_mut().poll(cx));
                     return Poll::Ready(Ok(()));
                 }

@@ -8,9 +8,10 @@ use tracing::Instrument;
 
 use super::cook::{Cooked, Kitchen, WriteFailed};
 use crate::broker::messages::OrderMessage;
-use crate::broker::{Broker, DeadLettered, Delivery};
+use crate::broker::{Broker, Delivery};
 use crate::domain::OrderNumber;
 use crate::runtime::telemetry::order_span;
+use crate::services::dead_letters::bury;
 use crate::store::Refusal;
 
 /// What is to be done with a delivery.
@@ -22,11 +23,6 @@ enum Verdict {
     /// Nobody can ever process it, for this reason.
     DeadLetter(String),
 }
-
-/// Why a message goes to the dead letters.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unprocessable(String);
 
 /// Handles one delivery to its end, in one of the worker's `slots`.
 pub(super) async fn handle(
@@ -116,22 +112,4 @@ fn order_number(body: &[u8]) -> Result<OrderNumber, String> {
     let message: OrderMessage =
         serde_json::from_slice(body).map_err(|e| format!("the message is no order: {e}"))?;
     OrderNumber::parse(&message.order_number).map_err(|e| format!("the message's order_number: {e}"))
-}
-
-fn log_unprocessable(delivery: &Delivery, reason: &str) {
-    let error = Unprocessable(reason.to_owned());
-    let error: &dyn std::error::Error = &error;
-    tracing::error!(
-        action = "message_processing_failed",
-        error,
-        details = %delivery.queue,
-        "the message goes to the dead letters"
-    );
-}
-
-async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
-    log_unprocessable(&delivery, reason);
-    if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
-        tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
-    }
 }

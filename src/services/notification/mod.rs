@@ -4,11 +4,11 @@ use std::io;
 
 use crate::broker::messages::StatusUpdate;
 use crate::broker::{
-    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, DeadLettered, Delivery, named_slot,
-    numbered_slots,
+    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, named_slot, numbered_slots,
 };
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::telemetry::{order_span, stdout_line};
+use crate::services::dead_letters::bury;
 
 /// Updates that may be on their way to this subscriber at once.
 const PREFETCH: u16 = 64;
@@ -32,11 +32,6 @@ pub enum NotificationError {
     #[error("standard output cannot be written: {0}")]
     Output(#[from] io::Error),
 }
-
-/// Why a message goes to the dead letters.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unprocessable(String);
 
 /// Prints until it is asked to stop.
 ///
@@ -109,24 +104,6 @@ async fn tell(broker: &Broker, delivery: Delivery) -> Result<(), io::Error> {
     });
     delivery.ack().await;
     Ok(())
-}
-
-fn log_unprocessable(delivery: &Delivery, reason: &str) {
-    let error = Unprocessable(reason.to_owned());
-    let error: &dyn std::error::Error = &error;
-    tracing::error!(
-        action = "message_processing_failed",
-        error,
-        details = %delivery.queue,
-        "the message goes to the dead letters"
-    );
-}
-
-async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
-    log_unprocessable(&delivery, reason);
-    if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
-        tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
-    }
 }
 
 /// The line of the contract, section 7. Whoever wrote the message, it stays one line.

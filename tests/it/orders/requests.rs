@@ -80,7 +80,10 @@ async fn a_body_over_64_kib_is_refused_with_and_without_its_length() {
     let padded = |bytes: usize| format!("{body}{}", " ".repeat(bytes - body.len()));
     assert_eq!(service.http.post_text(padded(64 * 1024)).await.status, 201);
     for bytes in [64 * 1024 + 1, 3_000_000] {
-        service.http.post_text(padded(bytes)).await.problem(413);
+        let refused = service.http.post_text(padded(bytes)).await;
+        refused.problem(413);
+        // The rest of the body is still on the connection: the next request must go over another one.
+        assert_eq!(refused.header("connection"), "close");
         let chunks: Vec<_> =
             padded(bytes).as_bytes().chunks(8192).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect();
         let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));

@@ -91,6 +91,8 @@ async fn asked_to_stop_it_finishes_and_ends_with_0() {
         service.http.place(&takeout()).await;
         service.role.signal(signal);
         assert_eq!(service.role.wait_exit().await.code(), Some(0));
+        // Its last lines may still be on their way to this process.
+        service.role.wait_for_action("service_stopped").await;
         let actions: Vec<_> =
             service.role.logs().iter().map(|log| log["action"].as_str().unwrap().to_owned()).collect();
         assert!(actions.contains(&"graceful_shutdown".to_owned()), "{actions:?}");

@@ -1,7 +1,7 @@
 //! `GET /orders/{n}/events` and `GET /events` as a client sees them.
 
 use super::{Order, Tracking, advance, keys, utc};
-use crate::support::{Signal, TestEnv};
+use crate::support::{Signal, TestEnv, eventually};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -144,4 +144,28 @@ async fn a_stop_of_the_service_ends_the_streams_at_once() {
     assert_eq!(t.role.wait_exit().await.code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(t.role.logs_of("connections_cut"), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn status_updates_wake_the_streams_also_after_a_cut_connection() {
+    let t = Tracking::start().await;
+    t.role.wait_for_action("rabbitmq_connected").await;
+    let listens = async || {
+        let path = "exchanges/{vhost}/notifications_fanout/bindings/source";
+        let bindings = t.env.rabbit.get(path).await.unwrap_or_default();
+        let queues: Vec<&str> = bindings
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|each| each["destination"].as_str())
+            .collect();
+        queues.iter().filter(|queue| **queue != "notifications_queue").count()
+    };
+    eventually("a queue of its own is bound", || async { listens().await == 1 }).await;
+    // The broker's list of connections lags behind.
+    eventually("a connection is cut", || async { t.env.rabbit.close_connections().await > 0 }).await;
+    t.role.wait_for_action("reconnected").await;
+    eventually("one queue is bound again, and the one of before is gone", || async { listens().await == 1 })
+        .await;
+    assert!(t.role.logs_of("live_feed_failed").is_empty());
 }

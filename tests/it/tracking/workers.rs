@@ -45,8 +45,8 @@ async fn a_worker_is_offline_after_two_of_its_own_intervals_and_not_before() {
     let sql = "insert into workers (name, type, status, heartbeat_interval_ms, last_seen) values
         ('fresh', 'takeout', 'online', 30000, now() - interval '50 s'),
         ('busy', 'takeout', 'processing', 30000, now() - interval '50 s'),
-        ('lost', 'takeout', 'processing', 30000, now() - interval '61 s'),
-        ('quick', 'takeout', 'online', 1000, now() - interval '3 s'),
+        ('lost', 'takeout', 'processing', 30000, now() - interval '60.1 s'),
+        ('quick', 'takeout', 'online', 1000, now() - interval '2.1 s'),
         ('gone', 'takeout', 'offline', 30000, now())";
     t.db.batch_execute(sql).await.unwrap();
     for (name, status) in [
