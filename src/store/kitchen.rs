@@ -59,13 +59,14 @@ pub enum Refusal {
 
 /// What an order must be like to be claimed: waiting, or in nobody's hand, or in the hand of another who is lost.
 /// A holder is lost when its heartbeat is older than it may be, or it says itself that it is offline. Nobody could beat
-/// while PostgreSQL was away: after its start everybody has the time that a heartbeat may take. What the claimant
+/// while PostgreSQL was away: after its start everybody has the 5 s that it takes at most to try it again (`pool`), and
+/// the time that a heartbeat may take. What the claimant
 /// itself has in hand it never takes from itself; what it does not know to have, its heartbeat releases.
 const CLAIMABLE: &str = "
 (o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or (o.processed_by <> $1 and not exists (
     select from workers w
     where w.name = o.processed_by and w.status <> 'offline'
-      and greatest(w.last_seen, pg_postmaster_start_time())
+      and greatest(w.last_seen, pg_postmaster_start_time() + interval '5 s')
           > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0))))))";
 
 /// The head of both claims: `picked` is followed by what they share.

@@ -87,7 +87,7 @@ struct Inner {
     prepared: AtomicBool,
 }
 
-/// How often PostgreSQL is tried again while it is away: from, to.
+/// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A server that does not answer to nothing within this time is not there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
