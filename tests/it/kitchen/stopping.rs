@@ -1,6 +1,6 @@
 //! The end of a worker: what it has in hand is finished or given back.
 
-use super::kit::{Kit, SHORT_GRACE};
+use super::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE};
 use crate::support::{Signal, TestEnv};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ async fn an_idle_worker_that_is_asked_to_stop_goes_offline() {
 
 #[tokio::test]
 async fn a_cooking_worker_that_is_asked_to_stop_finishes_its_order_and_takes_no_other() {
-    let kit = Kit::new().await;
+    let kit = Kit::with(MESSAGES_ONLY).await;
     let mut chef = kit.working("chef_anna", &["--cook-seconds", "1"]).await;
     let number = kit.place("takeout").await;
     kit.wait_cooked_by(&number, "chef_anna").await;
