@@ -42,9 +42,27 @@ install_missing_packages() {
         apt-get install -y -qq --no-install-recommends $packages >&2 || die "could not install: $packages"
 }
 
+# Where there is Nix and something is missing: runs the command, which is the script itself, inside the flake's shell,
+# which has all of it. Returns where there is nothing to do; what is missing is then looked for in Debian's way.
+enter_nix_shell() { # root command arguments…
+    # Once only: what the shell does not bring is not there the second time either.
+    [ -z "${SCRIPT_IN_NIX_SHELL:-}" ] || return 0
+    have nix || return 0
+    if have_cargo && [ -z "$(missing_packages)" ]; then
+        return 0
+    fi
+    say "entering the shell of the flake (the first time downloads it)"
+    flake=$1
+    shift
+    exec nix --extra-experimental-features 'nix-command flakes' develop "$flake" \
+        --command env SCRIPT_IN_NIX_SHELL=1 "$@"
+}
+
+have_cargo() { have cargo || [ -x "$HOME/.cargo/bin/cargo" ]; }
+
 require_cargo() {
     have cargo && return 0
-    if [ -x "$HOME/.cargo/bin/cargo" ]; then
+    if have_cargo; then
         PATH="$HOME/.cargo/bin:$PATH"
         return 0
     fi

@@ -1,0 +1,24 @@
+# `restaurant-system dev`, with the servers that it runs on its PATH.
+{
+  lib,
+  runCommand,
+  makeBinaryWrapper,
+  restaurant-system,
+  servers,
+}:
+
+runCommand "restaurant-system-dev"
+  {
+    nativeBuildInputs = [ makeBinaryWrapper ];
+    meta = {
+      description = "Everything at once, with private PostgreSQL and RabbitMQ servers";
+      inherit (restaurant-system.meta) license platforms;
+      mainProgram = "restaurant-system-dev";
+    };
+  }
+  ''
+    makeWrapper ${lib.getExe restaurant-system} $out/bin/restaurant-system-dev \
+      --argv0 ${restaurant-system.meta.mainProgram} \
+      --add-flags dev \
+      --prefix PATH : ${lib.makeBinPath servers}
+  ''
