@@ -10,8 +10,8 @@ use bytes::Bytes;
 const MAX_SHORT_BYTES: usize = 255;
 /// All headers together must fit into one frame, which servers limit to 128 KiB.
 const MAX_HEADERS_BYTES: usize = 64 * 1024;
-/// The largest body that is published.
-const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The largest body that is published: what RabbitMQ takes by default, so that whatever came from it can go back.
+const MAX_BODY_BYTES: usize = 128 * 1024 * 1024;
 /// The header of the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 /// What all of this system's messages are.
