@@ -1,8 +1,9 @@
-//! The roles. They never import each other; what two of them need lies in a layer below, or in `servers` and
-//! `dead_letters`.
+//! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`,
+//! `lookup` and `dead_letters`.
 
 mod dead_letters;
 pub mod kitchen;
+mod lookup;
 pub mod notification;
 pub mod order;
 mod servers;

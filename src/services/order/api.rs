@@ -21,6 +21,7 @@ use crate::http::request_id::RequestContext;
 use crate::http::schemas::UtcTime;
 use crate::http::{Fail, Problem, may};
 use crate::relay::RelayWaker;
+use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
 
 /// Who changes orders through this API.
@@ -181,7 +182,7 @@ impl OrderApi {
         token: OptionalStaffToken,
     ) -> Result<JsonReply<Order>, ReadFail> {
         let viewer = self.0.staff.viewer(&token)?;
-        let number = number(&order_number)?;
+        let number = order_number_in_path(&order_number)?;
         let details = self.0.store.order(&number).await.map_err(Problem::from)?;
         let details = details.ok_or_else(|| no_such_order(&number))?;
         Ok(JsonReply::new(&Order::of(details, viewer))?)
@@ -197,7 +198,7 @@ impl OrderApi {
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         self.0.staff.require(&token)?;
-        let number = number(&order_number)?;
+        let number = order_number_in_path(&order_number)?;
         let outcome = self.0.store.cancel_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
         self.moved(&number, Status::Cancelled, &outcome)
     }
@@ -212,7 +213,7 @@ impl OrderApi {
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         self.0.staff.require(&token)?;
-        let number = number(&order_number)?;
+        let number = order_number_in_path(&order_number)?;
         let outcome = self.0.store.complete_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
         self.moved(&number, Status::Completed, &outcome)
     }
@@ -270,15 +271,6 @@ impl Order {
             delivery_address: delivery_address.filter(|_| for_staff),
         }
     }
-}
-
-/// What is no order number names no order.
-fn number(text: &str) -> Result<OrderNumber, Problem> {
-    OrderNumber::parse(text).map_err(|_| Problem::not_found("there is no such order"))
-}
-
-fn no_such_order(number: &OrderNumber) -> Problem {
-    Problem::not_found(format!("there is no order {number}"))
 }
 
 /// The key as it was sent. One that cannot be used is refused: passed over, it would let a repetition order twice.

@@ -11,13 +11,14 @@ use super::cursors::{LastEventId, PageCursor};
 use super::feed::Feed;
 use super::stream::{Scope, events};
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
-use crate::domain::{CookTimes, OrderNumber, OrderType, Status, estimate_waiting};
+use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
 use crate::http::docs::ApiInfo;
 use crate::http::etag::Conditional;
 use crate::http::reply::JsonReply;
 use crate::http::schemas::UtcTime;
 use crate::http::sse::{EventStreams, SseReply};
 use crate::http::{Fail, Problem, may};
+use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::store::{EventCursor, OrderFilter, OrderStatus, Store};
 
 /// Orders on a page where the client does not say, and at most.
@@ -79,7 +80,7 @@ impl TrackingApi {
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Conditional<StatusView>, OneFail> {
-        let number = number(&order_number)?;
+        let number = order_number_in_path(&order_number)?;
         let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
         let order = order.ok_or_else(|| no_such_order(&number))?;
         let estimated_completion = self.estimate(&order).await?;
@@ -101,7 +102,7 @@ impl TrackingApi {
         tag = "Tag::Tracking"
     )]
     async fn history(&self, order_number: Path<String>) -> Result<JsonReply<Vec<HistoryView>>, OneFail> {
-        let number = number(&order_number)?;
+        let number = order_number_in_path(&order_number)?;
         let history = self.0.store.order_history(&number).await.map_err(Problem::from)?;
         let history = history.ok_or_else(|| no_such_order(&number))?;
         Ok(JsonReply::new(&history.into_iter().map(HistoryView::from).collect())?)
@@ -157,7 +158,7 @@ impl TrackingApi {
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<LastEventId>>,
     ) -> Result<SseReply, StreamFail> {
-        let number = number(&order_number)?;
+        let number = order_number_in_path(&order_number)?;
         let seen = last_event_id.0.and_then(|id| id.0);
         let cursor = seen.unwrap_or_default();
         let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
@@ -215,13 +216,4 @@ fn rounded_up(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     let seconds = now.as_second().checked_add(i64::try_from(wait.as_secs()).ok()?)? + 1;
     let steps = seconds.div_euclid(ESTIMATE_STEP_SECONDS) + 1;
     Timestamp::from_second(steps.checked_mul(ESTIMATE_STEP_SECONDS)?).ok()
-}
-
-/// What is no order number names no order.
-fn number(text: &str) -> Result<OrderNumber, Problem> {
-    OrderNumber::parse(text).map_err(|_| Problem::not_found("there is no such order"))
-}
-
-fn no_such_order(number: &OrderNumber) -> Problem {
-    Problem::not_found(format!("there is no order {number}"))
 }
