@@ -30,6 +30,7 @@ use super::{
     system::SystemApi,
 };
 use crate::runtime::metrics::Metrics;
+use crate::runtime::telemetry::request_span;
 
 /// The metrics' label for what is not in the table of routes.
 const UNMATCHED: &str = "unmatched";
@@ -58,7 +59,7 @@ impl Endpoint for App {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let context = RequestContext::of(request.headers());
-        let span = tracing::info_span!("request", request_id = %context.request_id);
+        let span = request_span(context.request_id.as_str());
         request.set_data(context.clone());
         let body = UnreadBody::of(request.headers());
         if let Some(body) = &body {

@@ -135,17 +135,6 @@ impl Store {
         Ok(batch)
     }
 
-    /// How many rows wait to be announced.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn outbox_length(&self) -> Result<i64, StoreError> {
-        self.run("counting the outbox", async |client| {
-            get(&client.query_one("select count(*) as rows from outbox", &[]).await?, "rows")
-        })
-        .await
-    }
-
     /// Ends the batch: the rows named are gone, the others wait for the next relay. If the process dies before this
     /// has committed, what was published is published again: the receivers know it by its message id.
     ///
