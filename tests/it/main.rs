@@ -3,6 +3,7 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod advisories;
 mod broker;
 mod cli;
 mod customers;
