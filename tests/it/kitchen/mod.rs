@@ -7,5 +7,6 @@ mod outages;
 mod poison;
 mod rail;
 mod stopping;
+mod stopping_cut_off;
 mod subscriber;
 mod takeover;
