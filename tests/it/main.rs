@@ -14,6 +14,7 @@ mod layers;
 mod logs;
 mod openapi;
 mod orders;
+mod reconciler;
 mod schema;
 mod servers;
 mod startup;

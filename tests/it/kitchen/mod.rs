@@ -2,7 +2,7 @@
 
 mod contract;
 mod cooking;
-mod kit;
+pub(crate) mod kit;
 mod outages;
 mod poison;
 mod rail;
