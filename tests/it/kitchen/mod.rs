@@ -2,6 +2,7 @@
 
 mod contract;
 mod cooking;
+mod disk_full;
 pub(crate) mod kit;
 mod outages;
 mod poison;
