@@ -9,6 +9,8 @@ mod cli;
 mod customers;
 mod dev_command;
 mod documents;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod kitchen;
 mod layers;
 mod logs;

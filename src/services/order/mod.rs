@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use api::{OrderApi, info};
+pub use reading::parse_order;
 pub use run::run;
 
 use crate::http::server::ServerError;
