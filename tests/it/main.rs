@@ -16,6 +16,7 @@ mod layers;
 mod logs;
 mod openapi;
 mod orders;
+mod original;
 mod reconciler;
 mod schema;
 mod servers;
