@@ -12,12 +12,14 @@
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
 //! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
 //! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
-//! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process.
+//! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process;
+//!   `dead_queue`: looking at it.
 
 mod channel;
 mod confirms;
 mod consumer;
 mod dead_letter;
+mod dead_queue;
 mod error;
 mod handle;
 mod link;
@@ -34,9 +36,10 @@ mod topology;
 pub use confirms::PublishOutcome;
 pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
 pub use dead_letter::{
-    DEATH_REASON_HEADER, DeadLettered, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
+    DEATH_REASON_HEADER, DEATH_TIME_HEADER, DeadLettered, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
     ORIGINAL_ROUTING_KEY_HEADER,
 };
+pub use dead_queue::{DeadLetter, DeadLetters};
 pub use error::BrokerError;
 pub use handle::Broker;
 pub use name::{HeldName, NameError};
