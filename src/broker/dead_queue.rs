@@ -93,10 +93,9 @@ impl DeadLetters {
         let arguments = BasicGetArguments::new(DEAD_LETTER_QUEUE);
         let got = self
             .channel
-            .call(
-                &format!("queue '{DEAD_LETTER_QUEUE}'"),
-                |channel| async move { channel.basic_get(arguments).await },
-            )
+            .call(&format!("queue '{DEAD_LETTER_QUEUE}'"), |channel| async move {
+                channel.basic_get(arguments).await
+            })
             .await?;
         Ok(got.map(|(got, properties, body): (_, BasicProperties, _)| DeadLetter {
             routing_key: got.routing_key().clone(),

@@ -79,7 +79,8 @@ impl Supervisor {
         stop: CancellationToken,
     ) -> (Self, Links, watch::Receiver<BrokerState>) {
         let (links, links_seen) = watch::channel(None);
-        let (state, state_seen) = watch::channel(BrokerState::Connecting { since: Instant::now(), failure: None });
+        let (state, state_seen) =
+            watch::channel(BrokerState::Connecting { since: Instant::now(), failure: None });
         let supervisor = Self { options, links, state, stop, generation: 0, next_host: 0 };
         (supervisor, Links(links_seen), state_seen)
     }

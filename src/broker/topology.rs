@@ -199,7 +199,10 @@ mod tests {
     fn quorum_queues_are_declared_as_such_and_without_priorities() {
         assert_eq!(keys(&QUORUM.queue("kitchen_takeout_queue").unwrap()), ["x-queue-type"]);
         assert_eq!(keys(&QUORUM.queue("notifications_queue.2").unwrap()), ["x-expires", "x-queue-type"]);
-        assert_eq!(keys(&QUORUM.queue("kitchen_dead_letters").unwrap()), ["x-queue-type", "x-delivery-limit"]);
+        assert_eq!(
+            keys(&QUORUM.queue("kitchen_dead_letters").unwrap()),
+            ["x-queue-type", "x-delivery-limit"]
+        );
     }
 
     #[test]

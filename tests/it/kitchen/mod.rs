@@ -2,6 +2,7 @@
 
 mod contract;
 mod cooking;
+mod dead_letters;
 mod kit;
 mod outages;
 mod poison;

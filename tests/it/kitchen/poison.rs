@@ -9,13 +9,25 @@ async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_1() {
 }
 
 #[tokio::test]
-async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_10() {
-    poison_among_good_messages("10").await;
+async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_4() {
+    poison_among_good_messages("4").await;
 }
+
+#[tokio::test]
+async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_64() {
+    poison_among_good_messages("64").await;
+}
+
+/// Bytes that are no text, and an order in Latin-1.
+const NO_TEXT: [&str; 2] =
+    ["//4AAQ==", "eyJvcmRlcl9udW1iZXIiOiAiT1JEXzIwMjAwMTAxXzAwMSIsICJjdXN0b21lcl9uYW1lIjogIlpv6yJ9"];
+/// Bytes in a body that is none of ours, and larger than any order.
+const HUGE_BYTES: usize = 2 * 1024 * 1024;
 
 async fn poison_among_good_messages(prefetch: &str) {
     let kit = Kit::with(MESSAGES_ONLY).await;
     let mut good = kit.place_many("takeout", 3).await;
+    let other_type = kit.place("dine_in").await;
     kit.wait_announced().await;
     let sample = kit.env.rabbit.get_messages("kitchen_takeout_queue", 1).await.remove(0).json();
     let with = |name: &str, value: Value| {
@@ -27,40 +39,90 @@ async fn poison_among_good_messages(prefetch: &str) {
         "not JSON".to_owned(),
         String::new(),
         "[]".to_owned(),
+        "null".to_owned(),
+        "[".repeat(10_000),
+        "x".repeat(HUGE_BYTES),
         json!({"order_number": 7}).to_string(),
         with("order_number", json!("ORD_20200101_999")),
+        with("order_number", json!(other_type)),
         with("order_number", json!("'; drop table orders; --")),
+        with("order_number", json!("ord_20200101_001")),
+        with("order_type", json!("drive_in")),
+        with("total_amount", json!("24.98")),
+        with("priority", json!(2.5)),
         with("items", json!("none")),
     ];
+    let (exchange, key) = ("orders_topic", "kitchen.takeout.10");
+    let properties = json!({"delivery_mode": 2, "correlation_id": "poisoner", "priority": 10});
     for message in &poison {
-        let properties = json!({"delivery_mode": 2, "correlation_id": "poisoner", "priority": 10});
-        assert!(kit.env.rabbit.publish("orders_topic", "kitchen.takeout.10", &properties, message).await);
+        assert!(kit.env.rabbit.publish(exchange, key, &properties, message).await);
+    }
+    for message in NO_TEXT {
+        assert!(kit.env.rabbit.publish_base64(exchange, key, &properties, message).await);
     }
     good.extend(kit.place_many("takeout", 3).await);
     let chef = kit.worker("chef_anna", &["--prefetch", prefetch, "--order-types", "takeout"]);
 
     kit.wait_ready(&good).await;
-    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", poison.len() as u64).await;
-    kit.wait_queues_empty().await;
+    let mut sent: Vec<&str> = poison.iter().map(String::as_str).chain(NO_TEXT).collect();
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", sent.len() as u64).await;
+    kit.wait_queues_empty_but("kitchen_dine_in_queue").await;
     let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 100).await;
     let mut bodies: Vec<&str> = dead.iter().map(|message| message.payload.as_str()).collect();
-    let mut sent: Vec<&str> = poison.iter().map(String::as_str).collect();
     bodies.sort_unstable();
     sent.sort_unstable();
-    assert_eq!(bodies, sent);
+    assert!(bodies == sent, "{} of {}", bodies.len(), sent.len());
     for message in &dead {
         let headers = &message.properties["headers"];
-        assert!(!headers["x-death-reason"].as_str().unwrap().is_empty(), "{message:?}");
+        assert!(!headers["x-death-reason"].as_str().unwrap().is_empty(), "{headers}");
+        assert!(headers["x-death-time"].as_str().unwrap().ends_with('Z'), "{headers}");
         assert_eq!(headers["x-original-queue"], "kitchen_takeout_queue");
+        assert_eq!(headers["x-original-exchange"], exchange);
+        assert_eq!(headers["x-original-routing-key"], key);
         assert_eq!(message.properties["correlation_id"], "poisoner");
         assert_eq!(message.properties["delivery_mode"], 2);
     }
     let errors = chef.logs_of("message_processing_failed");
-    assert_eq!(errors.len(), poison.len());
+    assert_eq!(errors.len(), sent.len());
     assert!(errors.iter().all(|log| log["level"] == "ERROR" && log["error"]["msg"] != ""), "{errors:?}");
     for number in &good {
         assert_eq!(kit.statuses(number).await, ["received", "cooking", "ready"]);
     }
+    assert_eq!(kit.status(&other_type).await, "received");
+}
+
+#[tokio::test]
+async fn orders_claimed_in_one_batch_with_one_that_postgresql_refuses_are_cooked() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let first = kit.place("takeout").await;
+    let refused = kit.place("takeout").await;
+    let good = kit.place_many("takeout", 20).await;
+    kit.wait_announced().await;
+    // The first claim takes so long that all others are in one batch behind it.
+    let trigger = format!(
+        "create function refuse_one() returns trigger language plpgsql as $$ begin
+            if new.number = '{first}' then perform pg_sleep(1); end if;
+            if new.number = '{refused}' then raise check_violation using message = 'not this one'; end if;
+            return new;
+         end $$;
+         create trigger refuse_one before update on orders for each row when (new.status = 'cooking')
+            execute function refuse_one()"
+    );
+    kit.db.batch_execute(&trigger).await.unwrap();
+    let chef = kit.worker("chef_anna", &["--prefetch", "64"]);
+    kit.wait_ready(&good).await;
+    kit.wait_status(&first, "ready").await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 1).await;
+    kit.wait_queues_empty().await;
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 10).await;
+    let numbers: Vec<Value> = dead.iter().map(|message| message.json()["order_number"].clone()).collect();
+    assert_eq!(numbers, [json!(refused)]);
+    assert_eq!(kit.statuses(&refused).await, ["received"]);
+    let said = chef.logs_of("message_processing_failed");
+    assert!(
+        said.iter().any(|log| log["error"]["msg"].as_str().unwrap().contains("not this one")),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
