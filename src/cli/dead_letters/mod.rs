@@ -128,7 +128,7 @@ enum DeadLettersError {
     TimedOut,
     /// No letter is called so.
     #[error(
-        "there is no dead letter {id} among the first {looked_at}; `restaurant-system dead-letters list` shows them"
+        "there is no dead letter {id} among the {looked_at} that were looked at; `restaurant-system dead-letters list` shows them"
     )]
     Unknown { id: String, looked_at: usize },
     /// Different letters are called so.
