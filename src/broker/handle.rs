@@ -176,7 +176,8 @@ impl Broker {
     }
 
     async fn start_consumer(&self, source: Source) -> Result<Consumer, BrokerError> {
-        Consumer::start(&self.shared.options, self.shared.links.clone(), source).await
+        let publisher = self.shared.publisher.clone();
+        Consumer::start(&self.shared.options, self.shared.links.clone(), publisher, source).await
     }
 
     /// Holds a name that only one living process can hold, for instance `kitchen_worker.chef_anna`. Waits for a

@@ -13,7 +13,7 @@
 //! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
 //! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
 //! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process;
-//!   `dead_queue`: looking at it.
+//!   `dead_queue`: looking at it. `unreadable`: what the client library itself cannot read.
 
 mod channel;
 mod confirms;
@@ -32,6 +32,7 @@ mod publisher;
 mod supervisor;
 mod tls;
 mod topology;
+mod unreadable;
 
 pub use confirms::PublishOutcome;
 pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};

@@ -1,7 +1,11 @@
 //! Messages that no worker can process: to the dead letters with the reason, and nothing innocent with them.
 
 use super::kit::{Kit, MESSAGES_ONLY};
+use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_1() {
@@ -171,4 +175,67 @@ async fn the_message_of_a_cancelled_order_is_acknowledged_and_nothing_is_cooked(
     kit.wait_queues_empty().await;
     assert_eq!(kit.statuses(&number).await, ["received", "cancelled"]);
     assert_eq!(kit.env.rabbit.queue_depth("kitchen_dead_letters").await, 0);
+}
+
+/// A wire to the broker that replaces some bytes by as many others on their way to it.
+async fn falsifying_wire(port: u16, from: &'static [u8], to: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            tokio::spawn(async move {
+                let mut buffer = [0_u8; 64 * 1024];
+                // A message is written at once, so that what is looked for is not torn apart.
+                while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+                    let bytes = &mut buffer[..count];
+                    if let Some(at) = bytes.windows(from.len()).position(|part| part == from) {
+                        bytes[at..at + from.len()].copy_from_slice(to);
+                    }
+                    to_server.write_all(bytes).await.unwrap();
+                }
+            });
+        }
+    });
+    here
+}
+
+#[tokio::test]
+async fn a_message_that_the_client_library_cannot_read_is_removed_and_those_around_it_are_cooked() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let mut good = kit.place_many("takeout", 2).await;
+    kit.wait_announced().await;
+    let port = falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), b"no UTF-8", b"no\xffUTF-8").await;
+    let options = BrokerOptions {
+        hosts: vec![("127.0.0.1".to_owned(), port)],
+        vhost: kit.env.vhost.clone(),
+        ..BrokerOptions::default()
+    };
+    let broker = Broker::start(options, CancellationToken::new());
+    assert!(broker.wait_connected().await);
+    let poison = Outgoing {
+        exchange: "orders_topic".into(),
+        routing_key: "kitchen.takeout.1".to_owned(),
+        body: "{}".into(),
+        properties: Properties { app_id: Some("no UTF-8".to_owned()), ..Properties::default() },
+    };
+    assert_eq!(broker.publish_one(poison).await, PublishOutcome::Routed);
+    broker.close().await;
+    good.extend(kit.place_many("takeout", 2).await);
+    let chef = kit.worker("chef_anna", &["--prefetch", "4"]);
+    kit.wait_ready(&good).await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 1).await;
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 10).await.remove(0);
+    assert_eq!(dead.properties["headers"]["x-original-queue"], "kitchen_takeout_queue");
+    let log = chef.wait_for_action("message_processing_failed").await;
+    assert_eq!((&log["level"], &log["details"]), (&json!("ERROR"), &json!("kitchen_takeout_queue")));
+    good.extend(kit.place_many("takeout", 2).await);
+    kit.wait_ready(&good).await;
+    kit.wait_queues_empty().await;
+    for number in &good {
+        assert_eq!(kit.statuses(number).await, ["received", "cooking", "ready"]);
+    }
 }
