@@ -1,6 +1,7 @@
 //! The command line: one binary, a subcommand for each role (contract, section 1).
 
 mod common;
+mod dead_letters;
 pub mod dev;
 mod mode;
 mod openapi;
@@ -49,6 +50,8 @@ enum Command {
     Migrate(roles::MigrateArgs),
     /// Print the OpenAPI document of a service
     Openapi(openapi::OpenapiArgs),
+    /// Look at what no worker could process, and decide what becomes of it
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Run everything at once, with private PostgreSQL and RabbitMQ servers
     Dev(dev::DevArgs),
     /// Place an order
@@ -65,6 +68,9 @@ pub enum CliError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The command line asks for what cannot be had.
+    #[error("{0}")]
+    Usage(String),
     /// Anything that happened at run time; logged already where there is a log.
     #[error(transparent)]
     Failed(Box<dyn std::error::Error + Send + Sync>),
@@ -81,6 +87,7 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::Config,
+            Self::Usage(_) => ExitCode::Usage,
             Self::Failed(_) | Self::Logged => ExitCode::Failure,
         }
     }
@@ -116,6 +123,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::NotificationSubscriber(args) => roles::notification_subscriber(args).await,
         Command::Migrate(args) => roles::migrate(args).await,
         Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
+        Command::DeadLetters(args) => dead_letters::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),
         Command::Place(args) => place::run(args).await.map_err(CliError::failed),
         Command::Track(args) => track::run(args).await.map_err(CliError::failed),

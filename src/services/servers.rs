@@ -29,7 +29,7 @@ pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
         };
         let (broker_up, broker_since) = match *broker.borrow() {
             BrokerState::Connected { .. } => (true, started),
-            BrokerState::Connecting { since } => (false, wall_clock(since)),
+            BrokerState::Connecting { since, .. } => (false, wall_clock(since)),
             BrokerState::Closed => (false, Timestamp::now()),
         };
         ReadinessReport::new().required("postgresql", store_up, store_since).optional(

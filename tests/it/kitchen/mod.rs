@@ -2,6 +2,7 @@
 
 mod contract;
 mod cooking;
+mod dead_letters;
 mod disk_full;
 pub(crate) mod kit;
 mod outages;
