@@ -15,6 +15,8 @@ mod openapi;
 mod orders;
 mod schema;
 mod servers;
+#[path = "../sim/mod.rs"]
+mod sim;
 mod startup;
 mod support;
 mod tracking;
