@@ -44,7 +44,7 @@ struct Pair {
 #[tokio::test]
 async fn the_model_of_the_tables_answers_as_postgresql_does() {
     let env = TestEnv::new().await;
-    let mut pair = Pair::new(&env, 3).await;
+    let mut pair = Pair::new(&env, super::variable("SIM_SEED").unwrap_or(3)).await;
     for step in 0..STEPS {
         let what = pair.step().await;
         pair.adopt_log_ids().await;
