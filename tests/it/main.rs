@@ -3,16 +3,21 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod advisories;
 mod broker;
 mod cli;
 mod customers;
 mod dev_command;
 mod documents;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod kitchen;
 mod layers;
 mod logs;
 mod openapi;
 mod orders;
+mod original;
+mod reconciler;
 mod schema;
 mod servers;
 #[path = "../sim/mod.rs"]
