@@ -21,13 +21,14 @@ pub fn answered(state: &mut State, answer: &Answer) {
 }
 
 /// When everything is quiet: all that was promised.
-pub fn audit(state: &mut State, answers: &[Answer]) {
+/// With a `reconciled` broker that it knows it all, whatever it lost.
+pub fn audit(state: &mut State, answers: &[Answer], reconciled: bool) {
     if !state.violations.is_empty() || !state.tables.violations.is_empty() {
         return;
     }
     let mut wrong = Vec::new();
     orders(state, &mut wrong);
-    announcements(state, &mut wrong);
+    announcements(state, reconciled, &mut wrong);
     keys(state, answers, &mut wrong);
     workers(state, &mut wrong);
     for letter in state.broker.dead_letters.iter().filter(|letter| letter.id != "poison") {
@@ -58,11 +59,13 @@ fn orders(state: &State, wrong: &mut Vec<String>) {
 }
 
 /// Every change was announced at least once.
-fn announcements(state: &State, wrong: &mut Vec<String>) {
+fn announcements(state: &State, reconciled: bool, wrong: &mut Vec<String>) {
     for row in &state.tables.log {
         let message_id = format!("{}.{}", state.tables.orders[&row.order_id].number, row.id);
         if !state.broker.routed.contains(&message_id) {
             wrong.push(format!("{message_id} ({}) was never announced", row.status));
+        } else if reconciled && row.status != Status::Received && !state.broker.known.contains(&message_id) {
+            wrong.push(format!("the broker lost {message_id} ({}) and was not told again", row.status));
         }
     }
 }

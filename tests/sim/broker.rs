@@ -70,6 +70,10 @@ pub struct BrokerModel {
     pub queues: [Queue; 3],
     /// The ids of all messages that ever reached a queue.
     pub routed: BTreeSet<String>,
+    /// The ids of all messages that reached a queue since the broker lost its disk last.
+    pub known: BTreeSet<String>,
+    /// The reconciler's mark.
+    pub marked: bool,
     /// All order messages that ever arrived, to be repeated.
     pub arrived: Vec<Message>,
     pub dead_letters: Vec<Message>,
@@ -103,6 +107,7 @@ impl State {
         self.check_committed(&id);
         if message.exchange == NOTIFICATIONS_EXCHANGE {
             self.note(Some(process), "announces", &id);
+            self.broker.known.insert(id.clone());
             self.broker.routed.insert(id);
             return PublishOutcome::Routed;
         }
@@ -113,6 +118,7 @@ impl State {
             return PublishOutcome::Unroutable { reply: "NO_ROUTE".to_owned() };
         }
         self.note(Some(process), "publishes", &id);
+        self.broker.known.insert(id.clone());
         self.broker.routed.insert(id.clone());
         let (body, properties) = (message.body.clone(), message.properties.clone());
         let priority = message.properties.priority.unwrap_or_default();
@@ -312,6 +318,8 @@ impl State {
             self.close_client_side(process, generation);
         }
         if wiped {
+            self.broker.marked = false;
+            self.broker.known.clear();
             for queue in &mut self.broker.queues {
                 queue.messages.clear();
             }

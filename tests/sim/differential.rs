@@ -95,8 +95,10 @@ impl Pair {
             68..74 => self.register().await,
             74..81 => self.heartbeat().await,
             81..85 => self.age().await,
-            85..90 => self.staff().await,
-            90..96 => self.lock_outbox().await,
+            85..88 => self.staff().await,
+            88..91 => self.announce_late().await,
+            91..92 => self.announce_everything().await,
+            92..96 => self.lock_outbox().await,
             _ => self.confirm_outbox().await,
         }
     }
@@ -277,6 +279,37 @@ impl Pair {
         "staff"
     }
 
+    async fn announce_late(&mut self) -> &'static str {
+        let (after, limit) = (self.rng.i64(0..20), self.rng.u8(1..8));
+        let pause = if self.rng.bool() { Duration::ZERO } else { Duration::from_secs(3600) };
+        let pause_ms = i64::try_from(pause.as_millis()).unwrap();
+        let expected = self.model.announce_late_orders(self.now, after, usize::from(limit), pause_ms);
+        assert_eq!(self.real.announce_late_orders(after, i64::from(limit), pause).await.unwrap(), expected);
+        let expected = self.model.outbox_rows(i64::from(limit));
+        assert_eq!(self.real.outbox_rows(i64::from(limit)).await.unwrap(), expected);
+        "announce late orders"
+    }
+
+    async fn announce_everything(&mut self) -> &'static str {
+        let window = if self.rng.bool() { Duration::ZERO } else { Duration::from_secs(3600) };
+        let (window_ms, page) = (i64::try_from(window.as_millis()).unwrap(), self.rng.u8(3..10));
+        let mut expected = 0;
+        for window_ms in [None, Some(window_ms)] {
+            let mut after = 0;
+            loop {
+                let (last, seen, new) =
+                    self.model.announce_page(self.now, window_ms, after, usize::from(page));
+                expected += new;
+                if seen < usize::from(page) {
+                    break;
+                }
+                after = last;
+            }
+        }
+        assert_eq!(self.real.announce_everything(window, i64::from(page)).await.unwrap(), expected);
+        "announce everything"
+    }
+
     async fn lock_outbox(&mut self) -> &'static str {
         if self.batches.len() >= 3 {
             return "nothing";
@@ -329,17 +362,19 @@ impl Pair {
         let orders = model.orders.values().map(|order| {
             let by = order.processed_by.as_deref().unwrap_or("-");
             format!(
-                "{} {} {by} {} {} {} {} {}",
+                "{} {} {by} {} {} {} {} {} {}",
                 order.number,
                 order.status,
                 order.attempt,
+                order.announced_again,
                 order.claimed_at.is_some(),
                 order.completed,
                 order.estimated_completion.is_some(),
                 order.form.total_amount()
             )
         });
-        let sql = "select concat_ws(' ', number, status, coalesce(processed_by, '-'), attempt,
+        let sql =
+            "select concat_ws(' ', number, status, coalesce(processed_by, '-'), attempt, announced_again,
             (claimed_at is not null)::text, (completed_at is not null)::text,
             (estimated_completion is not null)::text, total_amount) from orders order by number";
         self.compare(when, sql, orders.collect()).await;

@@ -1,9 +1,9 @@
-//! The core in a simulated world: the real intake, relay and kitchen worker, over models of PostgreSQL and RabbitMQ that
-//! lose, repeat, reorder and delay, with processes that die, freeze and are cut off at every step. One thread, virtual
-//! time and one generator make a seed's run always the same.
+//! The core in a simulated world: the real intake, relay, reconciler and kitchen worker, over models of PostgreSQL and
+//! RabbitMQ that lose, repeat, reorder and delay, with processes that die, freeze and are cut off at every step. One
+//! thread, virtual time and one generator make a seed's run always the same.
 //!
 //! ```text
-//! scenario ── starts ──▶ kitchen::run, relay::start, Intake   (the real code)
+//! scenario ── starts ──▶ kitchen::run, relay, reconciler, Intake   (the real code)
 //!    │ customers              │ ports
 //!    ├── faults ──▶ world ◀───┴── store ──▶ tables    ◀── differential ──▶ PostgreSQL
 //!    └── audit               ◀─── broker
@@ -108,6 +108,7 @@ fn each_mechanism_that_is_taken_away_is_missed_in_some_seed() {
         Without::AckAfterFinish,
         Without::Rail,
         Without::KeyRow,
+        Without::Reconciler,
     ] {
         let (failed, _) = run_seeds(0..SEEDS, without);
         let (seed, outcome) = failed.first().unwrap_or_else(|| panic!("nobody misses {without:?}"));

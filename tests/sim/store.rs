@@ -3,15 +3,19 @@
 use super::tables::LockedBatch;
 use super::world::{Actor, IDLE_TRANSACTION_MS, OPERATION_TIMEOUT_MS, State, sleep_ms};
 use restaurant_system::domain::{OrderNumber, WorkerName, WorkerState};
+use restaurant_system::reconciler::ReconcilerStore;
 use restaurant_system::relay::{LockedRows, RelayStore};
 use restaurant_system::services::kitchen::KitchenStore;
 use restaurant_system::services::order::IntakeStore;
 use restaurant_system::store::{
-    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, Placed, Refusal, StoreError,
-    WorkerRegistration,
+    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders, Placed, Refusal,
+    StoreError, WorkerRegistration,
 };
 use std::time::Duration;
 use uuid::Uuid;
+
+/// So small that a few orders have several pages.
+const EVERYTHING_PAGE: usize = 3;
 
 /// One process's connections to PostgreSQL.
 #[derive(Clone)]
@@ -215,6 +219,44 @@ impl IntakeStore for SimStore {
             return Err(StoreError::Refused { reason: "simulated".to_owned() });
         }
         self.call("takes orders", move |state, now| state.tables.place(now, &batch)).await
+    }
+}
+
+impl ReconcilerStore for SimStore {
+    async fn outbox_rows(&self, limit: i64) -> Result<i64, StoreError> {
+        self.call("counts the outbox", move |state, _| state.tables.outbox_rows(limit)).await
+    }
+
+    async fn announce_late_orders(
+        &self,
+        after: i64,
+        limit: i64,
+        first_pause: Duration,
+    ) -> Result<LateOrders, StoreError> {
+        let limit = usize::try_from(limit).unwrap();
+        let effect = move |state: &mut State, now| {
+            state.tables.announce_late_orders(now, after, limit, ms(first_pause))
+        };
+        self.call("announces late orders", effect).await
+    }
+
+    async fn announce_everything(&self, window: Duration, _page: i64) -> Result<i64, StoreError> {
+        let mut announced = 0;
+        for window_ms in [None, Some(ms(window))] {
+            let mut after = 0;
+            loop {
+                let page = move |state: &mut State, now| {
+                    state.tables.announce_page(now, window_ms, after, EVERYTHING_PAGE)
+                };
+                let (last, seen, new) = self.call("announces everything", page).await?;
+                announced += new;
+                if seen < EVERYTHING_PAGE {
+                    break;
+                }
+                after = last;
+            }
+        }
+        Ok(announced)
     }
 }
 

@@ -6,7 +6,7 @@ use restaurant_system::domain::{
     NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
 };
 use restaurant_system::store::{
-    Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest,
+    Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders,
     OrderAnnouncement, Placed, PlacedOrder, Refusal, StaffOutcome, StatusAnnouncement, WorkerRegistration,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 /// How long after a start of PostgreSQL nobody counts as lost (`store/kitchen.rs`).
 const SERVER_START_GRACE_MS: i64 = 5_000;
+
+/// After so many repetitions the pause doubles no more (`store/reconcile.rs`).
+const MAX_DOUBLINGS: u32 = 6;
 
 /// A mechanism that is taken away, to see whether anything notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +39,8 @@ pub enum Without {
     Rail,
     /// The row of the idempotency key in the order's transaction.
     KeyRow,
+    /// Announcing again what waits for long, and what a broker without memory has to be told.
+    Reconciler,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +56,9 @@ pub struct Order {
     pub updated_at: i64,
     pub completed: bool,
     pub estimated_completion: Option<i64>,
+    /// How often it was announced again, and when last.
+    pub announced_again: u32,
+    pub announced_again_at: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -198,6 +206,8 @@ impl Tables {
             updated_at: now,
             completed: false,
             estimated_completion: None,
+            announced_again: 0,
+            announced_again_at: None,
         };
         self.orders.insert(id, order);
         self.log(now, log_row(id, Status::Received, "order-service"));
@@ -499,6 +509,86 @@ impl Tables {
         for row in self.outbox.values_mut().filter(|row| row.locked_by == Some(lock)) {
             row.locked_by = None;
         }
+    }
+
+    /// `Store::outbox_rows`
+    pub fn outbox_rows(&self, limit: i64) -> i64 {
+        i64::try_from(self.outbox.len()).unwrap().min(limit)
+    }
+
+    /// `Store::announce_late_orders`
+    pub fn announce_late_orders(
+        &mut self,
+        now: i64,
+        after: i64,
+        limit: usize,
+        first_pause_ms: i64,
+    ) -> LateOrders {
+        let page = self.orders.range_mut(after + 1..).filter(|(_, order)| order.status == Status::Received);
+        let (mut seen, mut last, mut late) = (0, 0, Vec::new());
+        for (id, order) in page.take(limit) {
+            (seen, last) = (seen + 1, *id);
+            let pause_ms = first_pause_ms << order.announced_again.min(MAX_DOUBLINGS);
+            if order.announced_again_at.unwrap_or(order.updated_at) < now - pause_ms {
+                order.announced_again += 1;
+                order.announced_again_at = Some(now);
+                late.push(*id);
+            }
+        }
+        let rows =
+            self.log.iter().filter(|row| row.status == Status::Received && late.contains(&row.order_id));
+        let rows = rows.map(|row| row.id).collect();
+        LateOrders { next: if seen < limit { 0 } else { last }, announced: self.announce_again(now, rows) }
+    }
+
+    /// One page of `Store::announce_everything`: waiting orders past an id, or (with a window) changes past a log row.
+    /// Answers with where the next page begins, how many rows this one has, and how many of them are new in the outbox.
+    pub fn announce_page(
+        &mut self,
+        now: i64,
+        window_ms: Option<i64>,
+        after: i64,
+        limit: usize,
+    ) -> (i64, usize, i64) {
+        let page: Vec<(i64, i64)> = match window_ms {
+            None => {
+                let waits = |row: &&LogRow| {
+                    row.status == Status::Received && self.orders[&row.order_id].status == Status::Received
+                };
+                let waiting = self.log.iter().filter(waits).filter(|row| row.order_id > after);
+                let mut page: Vec<_> = waiting.map(|row| (row.order_id, row.id)).collect();
+                page.sort_unstable();
+                page.into_iter().take(limit).collect()
+            }
+            Some(window_ms) => {
+                let seen_at =
+                    self.log.iter().find(|row| row.id == after).map_or(i64::MIN, |row| row.changed_at);
+                let changes = self.log.iter().filter(|row| {
+                    row.status != Status::Received
+                        && row.changed_at > now - window_ms
+                        && (row.changed_at, row.id) > (seen_at, after)
+                });
+                let mut page: Vec<_> = changes.map(|row| (row.changed_at, row.id)).collect();
+                page.sort_unstable();
+                page.into_iter().map(|(_, id)| (id, id)).take(limit).collect()
+            }
+        };
+        let (last, seen) = (page.last().map_or(0, |(last, _)| *last), page.len());
+        (last, seen, self.announce_again(now, page.into_iter().map(|(_, log_id)| log_id).collect()))
+    }
+
+    /// Enters rows in the outbox that are not there; how many those are.
+    fn announce_again(&mut self, now: i64, log_ids: Vec<i64>) -> i64 {
+        let mut announced = 0;
+        for row in self.log.iter().filter(|row| log_ids.contains(&row.id)) {
+            let (order_id, is_order) = (row.order_id, row.status == Status::Received);
+            if self.without != Without::Reconciler && !self.outbox.contains_key(&row.id) {
+                self.outbox
+                    .insert(row.id, OutboxRow { order_id, is_order, created_at: now, locked_by: None });
+                announced += 1;
+            }
+        }
+        announced
     }
 
     /// Renames log rows as the real database has numbered them: a statement that writes several does so in any order.

@@ -6,6 +6,7 @@ use crate::sim::world::{Actor, State, sleep_ms};
 use restaurant_system::broker::{
     BrokerError, BrokerState, ConsumeOptions, ConsumerEvent, NameError, Outgoing, Properties, PublishOutcome,
 };
+use restaurant_system::reconciler::ReconcilerBroker;
 use restaurant_system::relay::RelayBroker;
 use restaurant_system::services::kitchen::{KitchenBroker, KitchenConsumer, KitchenDelivery, WorkerNameHold};
 use std::collections::BTreeMap;
@@ -59,17 +60,37 @@ impl RelayBroker for SimBroker {
     }
 
     async fn redeclare_topology(&self) -> Result<(), BrokerError> {
+        self.request(State::declare).await
+    }
+}
+
+impl SimBroker {
+    /// A request that is answered on the same connection, or fails.
+    async fn request<T>(&self, effect: impl FnOnce(&mut State) -> T) -> Result<T, BrokerError> {
+        let generation = self.0.world.lock().processes[self.0.process].generation;
         self.0.hop().await;
-        let declared = {
+        let answer = {
             let mut state = self.0.world.lock();
-            let connected = state.is_connected(self.0.process);
-            if connected {
-                state.declare();
-            }
-            connected
+            state.is_connected(self.0.process).then(|| effect(&mut state))
         };
         self.0.hop().await;
-        if declared { Ok(()) } else { Err(BrokerError::NotConnected) }
+        let lost = self.0.world.lock().processes[self.0.process].generation != generation;
+        answer.filter(|_| !lost).ok_or(BrokerError::NotConnected)
+    }
+}
+
+impl ReconcilerBroker for SimBroker {
+    async fn has_mark(&self) -> Result<bool, BrokerError> {
+        self.request(|state| state.broker.marked).await
+    }
+
+    async fn leave_mark(&self) -> Result<(), BrokerError> {
+        let process = self.0.process;
+        self.request(|state| {
+            state.note(Some(process), "leaves the mark", ());
+            state.broker.marked = true;
+        })
+        .await
     }
 }
 
