@@ -13,6 +13,7 @@ use restaurant_system::broker::{
 };
 use restaurant_system::domain::{OrderNumber, OrderType, Status};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// How long a process whose name was taken while it was away asks for it before it gives up.
@@ -39,11 +40,11 @@ impl Message {
 pub struct Queue {
     /// Somebody deleted it, and nobody has declared it since.
     pub deleted: bool,
-    pub messages: Vec<Message>,
+    pub messages: Vec<Arc<Message>>,
 }
 
 enum Event {
-    Delivery { tag: u64, generation: u64, message: Message },
+    Delivery { tag: u64, generation: u64, message: Arc<Message> },
     Interrupted,
     Resumed,
 }
@@ -56,7 +57,7 @@ struct ConsumerState {
     active: bool,
     stopped: bool,
     events: mpsc::UnboundedSender<Event>,
-    unacked: BTreeMap<u64, Message>,
+    unacked: BTreeMap<u64, Arc<Message>>,
 }
 
 /// Which deliveries brought an order to a worker: one of them stays unacknowledged until it is finished.
@@ -75,8 +76,8 @@ pub struct BrokerModel {
     /// The reconciler's mark.
     pub marked: bool,
     /// All order messages that ever arrived, to be repeated.
-    pub arrived: Vec<Message>,
-    pub dead_letters: Vec<Message>,
+    pub arrived: Vec<Arc<Message>>,
+    pub dead_letters: Vec<Arc<Message>>,
     consumers: Vec<ConsumerState>,
     names: BTreeMap<String, ProcessId>,
     brought: BTreeMap<(ProcessId, OrderNumber), Brought>,
@@ -122,7 +123,7 @@ impl State {
         self.broker.routed.insert(id.clone());
         let (body, properties) = (message.body.clone(), message.properties.clone());
         let priority = message.properties.priority.unwrap_or_default();
-        let message = Message { id, body, properties, queue, priority };
+        let message = Arc::new(Message { id, body, properties, queue, priority });
         self.broker.arrived.push(message.clone());
         let odds = self.odds.repeated;
         if self.chance(odds) {
@@ -165,7 +166,7 @@ impl State {
     }
 
     /// The most urgent message for a consumer, the oldest of them, unless one overtakes it.
-    fn next_for(&mut self, consumer: usize) -> Option<Message> {
+    fn next_for(&mut self, consumer: usize) -> Option<Arc<Message>> {
         let consumer = &self.broker.consumers[consumer];
         if !consumer.active || consumer.unacked.len() >= consumer.prefetch {
             return None;
@@ -332,7 +333,7 @@ impl State {
         let message = if poison {
             let queue = self.rng.usize(..3);
             let (body, properties) = (Bytes::from_static(b"{\"order\":"), Properties::default());
-            Message { id: "poison".to_owned(), body, properties, queue, priority: 10 }
+            Arc::new(Message { id: "poison".to_owned(), body, properties, queue, priority: 10 })
         } else {
             if self.broker.arrived.is_empty() {
                 return;

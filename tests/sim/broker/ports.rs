@@ -10,6 +10,7 @@ use restaurant_system::reconciler::ReconcilerBroker;
 use restaurant_system::relay::RelayBroker;
 use restaurant_system::services::kitchen::{KitchenBroker, KitchenConsumer, KitchenDelivery, WorkerNameHold};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// How long a confirmation is waited for on a connection that is gone.
@@ -173,7 +174,7 @@ impl KitchenBroker for SimBroker {
 
 impl State {
     /// A message is in its queue again, in front of the others.
-    fn put_back(&mut self, message: Message) {
+    fn put_back(&mut self, message: Arc<Message>) {
         let queue = &mut self.broker.queues[message.queue];
         if !queue.deleted {
             queue.messages.insert(0, message);
@@ -246,12 +247,12 @@ pub struct SimDelivery {
     actor: Actor,
     consumer: usize,
     tag: u64,
-    message: Message,
+    message: Arc<Message>,
 }
 
 impl SimDelivery {
     /// Takes it out of the hands of the consumer; `None` where it is void.
-    fn take(&self, state: &mut State) -> Option<Message> {
+    fn take(&self, state: &mut State) -> Option<Arc<Message>> {
         state.broker.consumers[self.consumer].unacked.remove(&self.tag)
     }
 }
