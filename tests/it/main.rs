@@ -20,6 +20,8 @@ mod original;
 mod reconciler;
 mod schema;
 mod servers;
+#[path = "../sim/mod.rs"]
+mod sim;
 mod startup;
 mod support;
 mod tracking;

@@ -10,15 +10,16 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::cook::Kitchen;
-use super::{KitchenError, KitchenOptions, heartbeat, messages, rail};
-use crate::broker::{
-    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, HeldName, kitchen_queue,
+use super::{
+    KitchenBroker, KitchenConsumer, KitchenError, KitchenOptions, KitchenStore, WorkerNameHold, heartbeat,
+    messages, rail,
 };
+use crate::broker::{BrokerError, ConsumeOptions, ConsumerEvent, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
 use crate::services::servers::settle;
-use crate::store::{Store, WorkerRegistration};
+use crate::store::WorkerRegistration;
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
@@ -27,10 +28,10 @@ const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When its name is taken, or a server refuses for good what it needs. A server that is away is waited for.
-pub async fn run(
+pub async fn run<S: KitchenStore, B: KitchenBroker>(
     options: KitchenOptions,
-    store: Store,
-    broker: Broker,
+    store: S,
+    broker: B,
     shutdown: Shutdown,
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
@@ -73,12 +74,12 @@ pub async fn run(
 }
 
 /// Waits for the servers, takes the name, and registers.
-async fn enter(
+async fn enter<S: KitchenStore, B: KitchenBroker>(
     options: &KitchenOptions,
-    store: &Store,
-    broker: &Broker,
+    store: &S,
+    broker: &B,
     session: Uuid,
-) -> Result<HeldName, KitchenError> {
+) -> Result<B::Name, KitchenError> {
     let (prepared, _) = tokio::join!(store.prepare(), broker.wait_connected());
     prepared?;
     let held = broker
@@ -117,10 +118,10 @@ fn described(options: &KitchenOptions) -> String {
 }
 
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
-async fn work(
-    kitchen: &Arc<Kitchen>,
-    broker: &Broker,
-    held: &HeldName,
+async fn work<S: KitchenStore, B: KitchenBroker>(
+    kitchen: &Arc<Kitchen<S>>,
+    broker: &B,
+    held: &B::Name,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
 ) -> Result<(), KitchenError> {
@@ -157,7 +158,7 @@ async fn work(
 /// Ends when the worker has to: it was asked to, or its name is another's now.
 async fn end(
     options: &KitchenOptions,
-    held: &HeldName,
+    held: &impl WorkerNameHold,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
 ) -> Result<(), KitchenError> {
@@ -171,11 +172,11 @@ async fn end(
 }
 
 /// Hands every delivery to `handle`; `consumer` is there to be stopped once it is established. Ends only by failing.
-async fn consume(
+async fn consume<B: KitchenBroker>(
     options: &KitchenOptions,
-    broker: &Broker,
-    consumer: &mut Option<Consumer>,
-    handle: impl Fn(Delivery),
+    broker: &B,
+    consumer: &mut Option<B::Consumer>,
+    handle: impl Fn(B::Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
     let consume = ConsumeOptions::new(queues, options.prefetch).tagged(options.name.as_str());
@@ -195,9 +196,14 @@ async fn consume(
 }
 
 /// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back.
-async fn finish_or_give_back(kitchen: &Kitchen, cooks: &TaskTracker, shutdown: &Shutdown) {
+async fn finish_or_give_back<S: KitchenStore>(
+    kitchen: &Kitchen<S>,
+    cooks: &TaskTracker,
+    shutdown: &Shutdown,
+) {
     let hurry = shutdown.hurry();
     tokio::select! {
+        biased;
         () = cooks.wait() => return,
         () = kitchen.give_back.cancelled() => {}
         () = hurry.cancelled() => {}
