@@ -5,6 +5,8 @@
 
 mod broker;
 mod cli;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod customers;
 mod dev_command;
 mod documents;

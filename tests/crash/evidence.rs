@@ -1,0 +1,138 @@
+//! What is left when everything has healed: the database, the queues, and what clients and subscribers were told.
+
+use super::house::{House, SUBSCRIBER};
+use super::listener::Heard;
+use super::load::Answers;
+use crate::support::TestEnv;
+use std::collections::BTreeSet;
+
+/// The queues that must be empty in the end, the dead letters among them.
+pub const QUEUES: [&str; 6] = [
+    "kitchen_dine_in_queue",
+    "kitchen_takeout_queue",
+    "kitchen_delivery_queue",
+    "notifications_queue",
+    "notifications_queue.audit",
+    "kitchen_dead_letters",
+];
+
+/// An order as the database has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub number: String,
+    pub status: String,
+    pub processed_by: Option<String>,
+    /// How often it was claimed.
+    pub attempt: i32,
+    /// From its commit to its being ready.
+    pub seconds: Option<f64>,
+    /// Each status of its history with the id of its row, oldest first.
+    pub history: Vec<String>,
+    /// The idempotency keys that name it.
+    pub keys: Vec<String>,
+}
+
+/// Everything that the audit looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    pub orders: Vec<Order>,
+    /// Each worker with its `orders_processed`.
+    pub workers: Vec<(String, i64)>,
+    /// Each day (`YYYYMMDD`) with its last number.
+    pub counters: Vec<(String, i64)>,
+    /// Rows in the outbox.
+    pub outbox: i64,
+    /// Each queue of [`QUEUES`] with the messages in it; `None` where there is no such queue.
+    pub queues: Vec<(String, Option<u64>)>,
+    /// What the clients know.
+    pub answers: Answers,
+    /// Customers who never got an answer.
+    pub unanswered: usize,
+    /// What the independent subscriber heard.
+    pub heard: Vec<Heard>,
+    /// The order number and new status of every line that the program's own subscriber printed.
+    pub printed: BTreeSet<(String, String)>,
+    /// Whether the broker lost its disk in this run, and a subscriber's queue with what was in it.
+    pub wiped: bool,
+    /// What roles did that they should not do.
+    pub misbehaved: Vec<String>,
+}
+
+const ORDERS: &str = "
+select o.number, o.status, o.processed_by, o.attempt,
+       extract(epoch from o.completed_at - o.created_at)::float8 as seconds,
+       (select coalesce(array_agg(l.status order by l.id), '{}') from order_status_log l where l.order_id = o.id) as history,
+       (select coalesce(array_agg(k.key), '{}') from idempotency_keys k where k.order_id = o.id) as keys
+from orders o order by o.id";
+
+/// Whether nothing is on its way any more; otherwise what is.
+pub async fn unfinished(env: &TestEnv, db: &tokio_postgres::Client) -> Result<(), String> {
+    const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
+        (select count(*) from outbox)";
+    let row = db.query_one(SQL, &[]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
+    let (orders, outbox): (i64, i64) = (row.get(0), row.get(1));
+    if orders > 0 || outbox > 0 {
+        return Err(format!("{orders} orders to be cooked, {outbox} rows in the outbox"));
+    }
+    // The dead letters are for a person: they are the audit's business.
+    for (queue, messages) in queues(env).await {
+        if messages != Some(0) && queue != "kitchen_dead_letters" {
+            return Err(format!("{messages:?} messages in {queue}"));
+        }
+    }
+    Ok(())
+}
+
+async fn queues(env: &TestEnv) -> Vec<(String, Option<u64>)> {
+    let mut found = Vec::new();
+    for name in QUEUES {
+        let queue = env.rabbit.queue(name).await;
+        // A queue whose statistics are not there yet has no figure.
+        found.push((name.to_owned(), queue.and_then(|queue| queue["messages"].as_u64())));
+    }
+    found
+}
+
+/// Gathers it; whatever the clients and subscribers know is passed in.
+pub async fn gather(
+    house: &House,
+    db: &tokio_postgres::Client,
+    answers: Answers,
+    unanswered: usize,
+    heard: Vec<Heard>,
+) -> Evidence {
+    let orders = db.query(ORDERS, &[]).await.unwrap();
+    let orders = orders.iter().map(|row| Order {
+        number: row.get("number"),
+        status: row.get("status"),
+        processed_by: row.get("processed_by"),
+        attempt: row.get("attempt"),
+        seconds: row.get("seconds"),
+        history: row.get("history"),
+        keys: row.get("keys"),
+    });
+    let workers = db.query("select name, orders_processed::bigint from workers", &[]).await.unwrap();
+    let counters = "select to_char(day, 'YYYYMMDD'), last_sequence from order_counters";
+    let counters = db.query(counters, &[]).await.unwrap();
+    let printed = house.lines(SUBSCRIBER).await;
+    Evidence {
+        orders: orders.collect(),
+        workers: workers.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        counters: counters.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        outbox: db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0),
+        queues: queues(&house.env).await,
+        answers,
+        unanswered,
+        heard,
+        printed: printed.iter().filter_map(|line| printed_change(line)).collect(),
+        wiped: house.wipes() > 0,
+        misbehaved: house.misbehaved(),
+    }
+}
+
+/// `Notification for order N: Status changed from 'received' to 'cooking' by chef_mario.`
+fn printed_change(line: &str) -> Option<(String, String)> {
+    let (number, change) = line.strip_prefix("Notification for order ")?.split_once(": ")?;
+    let (_, to) = change.split_once(" to '")?;
+    Some((number.to_owned(), to.split_once('\'')?.0.to_owned()))
+}
