@@ -24,6 +24,8 @@ pub enum Kind {
     Unannounced,
     /// Changes of one order that were told in another order, or that contradict its history.
     OutOfOrder,
+    /// An event stream with a gap or a repetition.
+    WrongStream,
     /// Dead letters, rows in the outbox, messages in queues.
     LeftOver,
     /// An answer to a client, or a role's end, that should not be.
@@ -31,7 +33,7 @@ pub enum Kind {
 }
 
 /// All kinds with what the table calls them.
-pub const KINDS: [(Kind, &str); 10] = [
+pub const KINDS: [(Kind, &str); 11] = [
     (Kind::Lost, "lost"),
     (Kind::Doubled, "doubled"),
     (Kind::Stuck, "stuck"),
@@ -40,6 +42,7 @@ pub const KINDS: [(Kind, &str); 10] = [
     (Kind::WrongCount, "wrong orders_processed"),
     (Kind::Unannounced, "changes never announced"),
     (Kind::OutOfOrder, "announced out of order"),
+    (Kind::WrongStream, "gaps or repeats in event stream"),
     (Kind::LeftOver, "left in outbox or queues"),
     (Kind::Misbehaved, "wrong answers or ends"),
 ];
@@ -57,6 +60,7 @@ pub fn audit(evidence: &Evidence) -> Findings {
     numbers(evidence, &mut findings);
     counts(evidence, &mut findings);
     announcements(evidence, &mut findings);
+    stream(evidence, &mut findings);
     left_over(evidence, &mut findings);
     findings
 }
@@ -212,6 +216,27 @@ fn one_orders_announcements(order: &Order, heard: &[&Heard], findings: &mut Find
     }
 }
 
+/// The event stream has each order's history, whole and in its order, however often it was cut off.
+fn stream(evidence: &Evidence, findings: &mut Findings) {
+    let mut streamed: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (number, status) in &evidence.streamed {
+        streamed.entry(number).or_default().push(status);
+    }
+    for order in &evidence.orders {
+        let found = streamed.remove(order.number.as_str()).unwrap_or_default();
+        if found != order.history {
+            let number = &order.number;
+            findings.push((
+                Kind::WrongStream,
+                format!("{number} was streamed as {found:?}, its history is {:?}", order.history),
+            ));
+        }
+    }
+    for number in streamed.keys() {
+        findings.push((Kind::WrongStream, format!("{number} was streamed and is not there")));
+    }
+}
+
 fn left_over(evidence: &Evidence, findings: &mut Findings) {
     if evidence.outbox > 0 {
         findings.push((Kind::LeftOver, format!("{} rows in the outbox", evidence.outbox)));
@@ -258,6 +283,9 @@ mod tests {
                 heard("m3", "cooking", "ready"),
                 heard("m2", "received", "cooking"),
             ],
+            streamed: ["received", "cooking", "ready"]
+                .map(|status| (number.clone(), status.to_owned()))
+                .to_vec(),
             printed: ["cooking", "ready"].map(|status| (number.clone(), status.to_owned())).into(),
             ..Evidence::default()
         };
@@ -306,6 +334,9 @@ mod tests {
         finds(Kind::OutOfOrder, |e| e.heard.swap(0, 1));
         finds(Kind::OutOfOrder, |e| e.heard.push(heard("m4", "cooking", "ready")));
         finds(Kind::OutOfOrder, |e| e.heard[1].old_status = "received".to_owned());
+        finds(Kind::WrongStream, |e| drop(e.streamed.remove(1)));
+        finds(Kind::WrongStream, |e| e.streamed.swap(0, 1));
+        finds(Kind::WrongStream, |e| e.streamed.push(e.streamed[2].clone()));
         finds(Kind::LeftOver, |e| e.outbox = 1);
         finds(Kind::LeftOver, |e| e.queues[0].1 = Some(1));
         finds(Kind::LeftOver, |e| e.queues[0].1 = None);

@@ -50,6 +50,8 @@ pub struct Evidence {
     pub unanswered: usize,
     /// What the independent subscriber heard.
     pub heard: Vec<Heard>,
+    /// The order number and new status of every event of the tracking service's stream.
+    pub streamed: Vec<(String, String)>,
     /// The order number and new status of every line that the program's own subscriber printed.
     pub printed: BTreeSet<(String, String)>,
     /// Whether the broker lost its disk in this run, and a subscriber's queue with what was in it.
@@ -65,14 +67,17 @@ select o.number, o.status, o.processed_by, o.attempt,
        (select coalesce(array_agg(k.key), '{}') from idempotency_keys k where k.order_id = o.id) as keys
 from orders o order by o.id";
 
-/// Whether nothing is on its way any more; otherwise what is.
-pub async fn unfinished(env: &TestEnv, db: &tokio_postgres::Client) -> Result<(), String> {
+/// Whether nothing is on its way any more, `streamed` being the events that the stream's client has; otherwise what is.
+pub async fn unfinished(env: &TestEnv, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
     const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
-        (select count(*) from outbox)";
+        (select count(*) from outbox), (select count(*) from order_status_log)";
     let row = db.query_one(SQL, &[]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
-    let (orders, outbox): (i64, i64) = (row.get(0), row.get(1));
+    let (orders, outbox, changes): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     if orders > 0 || outbox > 0 {
         return Err(format!("{orders} orders to be cooked, {outbox} rows in the outbox"));
+    }
+    if (streamed as i64) < changes {
+        return Err(format!("{streamed} of {changes} events in the stream"));
     }
     // The dead letters are for a person: they are the audit's business.
     for (queue, messages) in queues(env).await {
@@ -93,14 +98,8 @@ async fn queues(env: &TestEnv) -> Vec<(String, Option<u64>)> {
     found
 }
 
-/// Gathers it; whatever the clients and subscribers know is passed in.
-pub async fn gather(
-    house: &House,
-    db: &tokio_postgres::Client,
-    answers: Answers,
-    unanswered: usize,
-    heard: Vec<Heard>,
-) -> Evidence {
+/// Adds what the servers and roles know to `told`, in which clients and subscribers have entered what they do.
+pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) -> Evidence {
     let orders = db.query(ORDERS, &[]).await.unwrap();
     let orders = orders.iter().map(|row| Order {
         number: row.get("number"),
@@ -121,12 +120,10 @@ pub async fn gather(
         counters: counters.iter().map(|row| (row.get(0), row.get(1))).collect(),
         outbox: db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0),
         queues: queues(&house.env).await,
-        answers,
-        unanswered,
-        heard,
         printed: printed.iter().filter_map(|line| printed_change(line)).collect(),
         wiped: house.wipes() > 0,
         misbehaved: house.misbehaved(),
+        ..told
     }
 }
 

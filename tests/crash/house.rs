@@ -39,6 +39,8 @@ pub const ROLES: [(&str, &[&str]); ROLE_COUNT] = [
 ];
 /// Where the order services are in [`ROLES`].
 pub const ORDER_SERVICES: [usize; 2] = [0, 1];
+/// Where the tracking service is in [`ROLES`].
+pub const TRACKING_SERVICE: usize = 5;
 /// Where the subscriber is in [`ROLES`].
 pub const SUBSCRIBER: usize = 6;
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Orders a second while every customer is served at once.
-const RATE_PER_S: u64 = 30;
+const RATE_PER_S: u64 = 16;
 /// Customers who wait at once. While all wait nobody new comes.
 const MAX_CUSTOMERS: usize = 64;
 /// A customer's patience with one request: a frozen service is left for the other one.

@@ -4,7 +4,8 @@
 //! - [`plan`]: the faults, a pure function of the seed;
 //! - [`house`]: the roles and servers, and what a fault does to them;
 //! - [`load`]: customers and staff, who remember what they were answered;
-//! - [`listener`]: a subscriber of another make, who remembers what it heard;
+//! - [`listener`]: a subscriber of another make, and [`watcher`], a client of the event stream: they remember what they
+//!   heard;
 //! - [`evidence`], [`audit`]: what is left, and what must hold of it;
 //! - [`run`]: all of it together, and the table.
 //!
@@ -17,12 +18,14 @@ mod listener;
 mod load;
 mod plan;
 mod run;
+mod watcher;
 
 use plan::{EVERY_KIND, Weights};
 
 /// Whether the short run may lose the broker's disk.
 const SHORT_RUN_WIPES: bool = false;
-/// Mostly what is over within a second; this seed has it that every kind of fault on a server comes once or twice.
+/// Mostly what is over within a second. The seed is one with few faults on the servers, and RabbitMQ away while
+/// PostgreSQL is frozen.
 const SHORT_RUN: Weights = Weights {
     role_kill: 44,
     role_stop: 20,
@@ -33,7 +36,7 @@ const SHORT_RUN: Weights = Weights {
     rabbitmq_freeze: 1,
     rabbitmq_wipe: SHORT_RUN_WIPES as u32,
 };
-const SHORT_RUN_SEED: u64 = 1;
+const SHORT_RUN_SEED: u64 = 30382;
 const SHORT_RUN_FAULTS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

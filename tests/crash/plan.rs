@@ -156,3 +156,13 @@ fn every_kind_of_fault_on_every_role_is_drawn() {
         assert!(steps.iter().any(killed), "{}", name(role));
     }
 }
+
+#[test]
+fn the_short_run_strikes_both_servers_and_freezes_workers_for_longer_than_they_may_be_silent() {
+    let steps = plan(super::SHORT_RUN_SEED, super::SHORT_RUN_FAULTS, &super::SHORT_RUN);
+    let strikes = |matches: fn(&Fault) -> bool| steps.iter().any(|step| matches(&step.fault));
+    assert!(strikes(|fault| matches!(fault, Fault::PostgresKill { .. })));
+    assert!(strikes(|fault| matches!(fault, Fault::PostgresFreeze { .. })));
+    assert!(strikes(|fault| matches!(fault, Fault::RabbitmqKill { .. })));
+    assert!(strikes(|fault| matches!(fault, Fault::RoleFreeze { role: 2..=4, frozen_ms: 2_500.. })));
+}

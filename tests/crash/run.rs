@@ -7,6 +7,7 @@ use super::house::{House, ROLES};
 use super::listener::{Notes, listen};
 use super::load::Load;
 use super::plan::{Step, Weights, plan};
+use super::watcher::{Seen, watch};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
         async move { house.tend().await }
     });
     let listening = tokio::spawn(listen(house.env.servers.rabbitmq.amqp_port(), Arc::clone(&notes)));
+    let seen = Seen::default();
+    let watching = tokio::spawn(watch(Arc::clone(&house), Arc::clone(&seen)));
     let load = Arc::new(Load::new(Arc::clone(&house), seed));
     let mut figures = Figures::default();
     let mut evidence = Evidence::default();
@@ -67,13 +70,19 @@ pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
     for round in steps.chunks(ROUND_FAULTS) {
         let stop = CancellationToken::new();
         let customers = tokio::spawn(Arc::clone(&load).run(stop.clone()));
-        strike(&house, round, &mut figures).await;
+        strike(&house, round, began, &mut figures).await;
         stop.cancel();
         customers.await.unwrap();
-        figures.heals.push(heal(&house, &load).await);
+        figures.heals.push(heal(&house, &load, &seen, began).await);
         let db = house.env.connect().await;
-        let heard = notes.lock().unwrap().clone();
-        evidence = gather(&house, &db, load.answers(), load.waiting(), heard).await;
+        let told = Evidence {
+            answers: load.answers(),
+            unanswered: load.waiting(),
+            heard: notes.lock().unwrap().clone(),
+            streamed: seen.lock().unwrap().clone(),
+            ..Evidence::default()
+        };
+        evidence = gather(&house, &db, told).await;
         findings = audit(&evidence);
         if !findings.is_empty() {
             break;
@@ -81,6 +90,7 @@ pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
     }
     tending.abort();
     listening.abort();
+    watching.abort();
     (figures.customers, figures.retries) = (load.customers(), load.retries());
     for role in 0..ROLES.len() {
         let lines = house.lines(role).await;
@@ -100,7 +110,7 @@ fn print_plan(steps: &[Step]) {
 }
 
 /// Lets the faults strike, each after its pause; returns when all are over.
-async fn strike(house: &Arc<House>, steps: &[Step], figures: &mut Figures) {
+async fn strike(house: &Arc<House>, steps: &[Step], began: Instant, figures: &mut Figures) {
     let turns = Arc::new(Semaphore::new(MAX_OVERLAPPING));
     let mut going_on = JoinSet::new();
     for step in steps {
@@ -109,7 +119,9 @@ async fn strike(house: &Arc<House>, steps: &[Step], figures: &mut Figures) {
         let (house, fault) = (Arc::clone(house), step.fault);
         *figures.faults.entry(fault.kind()).or_default() += 1;
         going_on.spawn(async move {
+            let asked = Instant::now();
             house.suffer(fault).await;
+            tell(began, &format!("{fault}; over after {} ms", asked.elapsed().as_millis()));
             drop(turn);
         });
     }
@@ -120,15 +132,33 @@ async fn strike(house: &Arc<House>, steps: &[Step], figures: &mut Figures) {
 
 /// Waits until every customer was served and nothing is on its way; gives up after [`HEAL_DEADLINE`]: the audit finds
 /// what is left.
-async fn heal(house: &House, load: &Load) -> Duration {
-    let began = Instant::now();
+async fn heal(house: &House, load: &Load, seen: &Seen, began: Instant) -> Duration {
+    let healing = Instant::now();
     let db = house.env.connect().await;
-    while began.elapsed() < HEAL_DEADLINE
-        && (load.waiting() > 0 || unfinished(&house.env, &db).await.is_err())
-    {
+    let mut told = String::new();
+    while healing.elapsed() < HEAL_DEADLINE {
+        let streamed = seen.lock().unwrap().len();
+        let left = match (load.waiting(), unfinished(&house.env, &db, streamed).await) {
+            (0, Ok(())) => break,
+            (0, Err(left)) => left,
+            (customers, _) => format!("{customers} customers"),
+        };
+        // What is left changes all the time: only its kind is worth a line.
+        let kind: String = left.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if kind != told {
+            tell(began, &format!("healing: {left}"));
+            told = kind;
+        }
         tokio::time::sleep(HEAL_POLL).await;
     }
-    began.elapsed()
+    tell(began, &format!("healed, or given up, after {} ms", healing.elapsed().as_millis()));
+    healing.elapsed()
+}
+
+/// A line about the course of the run.
+#[allow(clippy::print_stdout)]
+fn tell(began: Instant, what: &str) {
+    println!("{:8.2} s  {what}", began.elapsed().as_secs_f64());
 }
 
 /// Keeps what helps to understand a failure, or what was slow.
@@ -140,6 +170,8 @@ async fn keep(house: &House, evidence: &Evidence, seed: u64) -> PathBuf {
     std::fs::write(dir.join("orders.txt"), orders).unwrap();
     let heard = lines(evidence.heard.iter().map(|heard| format!("{heard:?}")).collect());
     std::fs::write(dir.join("heard.txt"), heard).unwrap();
+    let streamed = lines(evidence.streamed.iter().map(|event| format!("{event:?}")).collect());
+    std::fs::write(dir.join("streamed.txt"), streamed).unwrap();
     dir
 }
 
