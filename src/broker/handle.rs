@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::confirms::PublishOutcome;
 use super::consumer::{ConsumeOptions, Consumer, Source};
 use super::error::BrokerError;
+use super::link::Link;
 use super::name::{self, HeldName, NameError};
 use super::options::BrokerOptions;
 use super::properties::Outgoing;
@@ -104,8 +105,13 @@ impl Broker {
     /// `NotConnected`, the connection's loss, or the server's refusal.
     pub async fn redeclare_topology(&self) -> Result<(), BrokerError> {
         let _turn = self.shared.topology_turn.lock().await;
-        let link = self.shared.links.current().ok_or(BrokerError::NotConnected)?;
+        let link = self.link()?;
         Topology { queue_type: self.shared.options.queue_type }.declare(&link).await
+    }
+
+    /// The present connection.
+    pub(super) fn link(&self) -> Result<Arc<Link>, BrokerError> {
+        self.shared.links.current().ok_or(BrokerError::NotConnected)
     }
 
     /// Consumes queues. Waits for a connection as long as there is none.

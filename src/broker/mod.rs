@@ -12,6 +12,7 @@
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
 //! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
 //! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
+//! - `mark`: how a broker that lost its disk is known.
 //! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process.
 
 mod channel;
@@ -21,6 +22,7 @@ mod dead_letter;
 mod error;
 mod handle;
 mod link;
+mod mark;
 pub mod messages;
 mod name;
 mod options;

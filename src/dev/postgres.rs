@@ -100,7 +100,7 @@ impl PostgresServer {
     /// Stops it cleanly and fast: connections are cut, open transactions rolled back.
     pub fn stop(&self) {
         if let Some(process) = self.process().take() {
-            process.stop(Signal::SIGINT, self.options.stop_timeout);
+            process.stop(Signal::SIGINT, self.options.stop_timeout, &self.options.cancel);
         }
     }
 

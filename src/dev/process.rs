@@ -20,7 +20,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_FREEZE_ROUNDS: usize = 20;
 const TAIL_LINES: usize = 20;
 
-/// Asks a start in progress to give up; clones share the one flag.
+/// Asks a start or a stop in progress to give up waiting; clones share the one flag.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -119,11 +119,11 @@ impl ServerProcess {
         }
     }
 
-    /// Ends it with `signal`, and by force when that took longer than `timeout`.
-    pub(crate) fn stop(self, signal: Signal, timeout: Duration) {
+    /// Ends it with `signal`, and by force when that took longer than `timeout` or is given up.
+    pub(crate) fn stop(self, signal: Signal, timeout: Duration, cancel: &Cancel) {
         self.signal(signal);
         self.signal(Signal::SIGCONT);
-        wait_for(timeout, || !self.is_running());
+        wait_for(timeout, || !self.is_running() || cancel.is_cancelled());
     }
 
     /// Stops it and all it started from running on (SIGSTOP), until [`Self::resume`].

@@ -118,7 +118,7 @@ impl RabbitMqServer {
     /// Stops it cleanly.
     pub fn stop(&self) {
         if let Some(running) = self.running().take() {
-            running.broker.stop(Signal::SIGTERM, self.options.stop_timeout);
+            running.broker.stop(Signal::SIGTERM, self.options.stop_timeout, &self.options.cancel);
         }
     }
 

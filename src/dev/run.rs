@@ -58,7 +58,8 @@ pub async fn run(options: DevOptions) -> Result<(), DevError> {
     check_ports(&options)?;
     let files = StateFiles::in_dir(&options.state_dir)?;
     say(format_args!("starting PostgreSQL and RabbitMQ in {} (some 10 s)", options.state_dir.display()));
-    let servers = match start_servers(&options, lock, &mut signals).await {
+    let cancel = Cancel::default();
+    let servers = match start_servers(&options, lock, &cancel, &mut signals).await {
         Err(DevError::Interrupted) => {
             say(format_args!("stopped while starting"));
             return Ok(());
@@ -73,9 +74,7 @@ pub async fn run(options: DevOptions) -> Result<(), DevError> {
         ));
     }
     let result = run_roles(&options, &servers, &files, &mut signals).await;
-    say(format_args!("stopping PostgreSQL and RabbitMQ"));
-    let stopped = tokio::task::spawn_blocking(move || servers.stop()).await;
-    say(format_args!("{}", if stopped.is_ok() { "everything has ended" } else { "the servers were killed" }));
+    stop_servers(servers, &cancel, &mut signals).await;
     match result {
         Err(DevError::Interrupted) => Ok(()),
         result => result,
@@ -97,10 +96,10 @@ fn check_ports(options: &DevOptions) -> Result<(), DevError> {
 async fn start_servers(
     options: &DevOptions,
     lock: StateLock,
+    cancel: &Cancel,
     signals: &mut Signals,
 ) -> Result<Servers, DevError> {
-    let cancel = Cancel::default();
-    let mut server_options = ServersOptions::default().with_cancel(&cancel);
+    let mut server_options = ServersOptions::default().with_cancel(cancel);
     server_options.fresh = options.fresh;
     let mut start = tokio::task::spawn_blocking(move || Servers::start_locked(lock, server_options));
     loop {
@@ -109,6 +108,23 @@ async fn start_servers(
             () = signals.next() => cancel.cancel(),
         }
     }
+}
+
+/// Stops both servers; a signal meanwhile kills them. What is committed or confirmed survives that as well.
+async fn stop_servers(servers: Arc<Servers>, cancel: &Cancel, signals: &mut Signals) {
+    say(format_args!("stopping PostgreSQL and RabbitMQ; Ctrl-C kills them"));
+    let mut stop = tokio::task::spawn_blocking(move || servers.stop());
+    let mut outcome = "everything has ended";
+    loop {
+        tokio::select! {
+            _ = &mut stop => break,
+            () = signals.next() => {
+                outcome = "the servers were killed";
+                cancel.cancel();
+            }
+        }
+    }
+    say(format_args!("{outcome}"));
 }
 
 /// Everything that needs the servers, until the end is asked for or something fails for good.

@@ -20,7 +20,7 @@ pub struct ServersOptions {
 }
 
 impl ServersOptions {
-    /// The flag that gives up a start of either server.
+    /// The flag that gives up a start of either server; when they are stopping, it has them killed at once.
     #[must_use]
     pub fn with_cancel(mut self, cancel: &Cancel) -> Self {
         self.postgres.cancel = cancel.clone();

@@ -134,6 +134,22 @@ async fn ctrl_c_while_the_servers_start_ends_everything() {
     assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn ctrl_c_while_the_servers_stop_kills_them() {
+    let dir = new_state_dir();
+    let dev = start(dir.path()).await;
+    let mut role = dev.role;
+    role.signal(Signal::SIGINT);
+    let stopping = |line: &String| line.contains("stopping PostgreSQL and RabbitMQ");
+    eventually("the servers are stopping", || async { role.error_lines().iter().any(stopping) }).await;
+    role.signal(Signal::SIGINT);
+    assert_eq!(role.wait_exit().await.code(), Some(0), "{:?}", role.output());
+    // Its last words of a clean stop, which takes it some seconds.
+    let log = std::fs::read_to_string(dir.path().join("rabbitmq/rabbitmq.log")).unwrap();
+    assert!(!log.contains("is stopped"), "{log}");
+    assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
+}
+
 /// The process of one kitchen worker that was started with this state folder's configuration.
 fn worker_pid(state: &Path, worker: &str) -> Option<i32> {
     let state = state.to_string_lossy();

@@ -3,6 +3,7 @@
 //! One behaviour per module; what they share is in `support`.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod advisories;
 mod broker;
 mod cli;
 #[path = "../crash/mod.rs"]
@@ -15,6 +16,7 @@ mod layers;
 mod logs;
 mod openapi;
 mod orders;
+mod reconciler;
 mod schema;
 mod servers;
 mod startup;

@@ -2,10 +2,12 @@
 
 mod contract;
 mod cooking;
-mod kit;
+mod disk_full;
+pub(crate) mod kit;
 mod outages;
 mod poison;
 mod rail;
 mod stopping;
+mod stopping_cut_off;
 mod subscriber;
 mod takeover;
