@@ -16,6 +16,9 @@ pub const QUEUES: [&str; 6] = [
     "kitchen_dead_letters",
 ];
 
+/// The exchange that the order services leave on a broker that they have told everything.
+const ANNOUNCED_MARK: &str = "orders_announced_mark";
+
 /// An order as the database has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -26,8 +29,10 @@ pub struct Order {
     pub attempt: i32,
     /// From its commit to its being ready.
     pub seconds: Option<f64>,
-    /// Each status of its history with the id of its row, oldest first.
+    /// The statuses of its history, oldest first.
     pub history: Vec<String>,
+    /// When each of them was entered, in seconds since 1970.
+    pub changed_at: Vec<f64>,
     /// The idempotency keys that name it.
     pub keys: Vec<String>,
 }
@@ -54,8 +59,8 @@ pub struct Evidence {
     pub streamed: Vec<(String, String)>,
     /// The order number and new status of every line that the program's own subscriber printed.
     pub printed: BTreeSet<(String, String)>,
-    /// Whether the broker lost its disk in this run, and a subscriber's queue with what was in it.
-    pub wiped: bool,
+    /// When the broker lost its disk, and the subscribers' queues with what was in them, in seconds since 1970.
+    pub lost_disks: Vec<f64>,
     /// What roles did that they should not do.
     pub misbehaved: Vec<String>,
 }
@@ -64,13 +69,22 @@ const ORDERS: &str = "
 select o.number, o.status, o.processed_by, o.attempt,
        extract(epoch from o.completed_at - o.created_at)::float8 as seconds,
        (select coalesce(array_agg(l.status order by l.id), '{}') from order_status_log l where l.order_id = o.id) as history,
+       (select coalesce(array_agg(extract(epoch from l.changed_at)::float8 order by l.id), '{}') from order_status_log l
+        where l.order_id = o.id) as changed_at,
        (select coalesce(array_agg(k.key), '{}') from idempotency_keys k where k.order_id = o.id) as keys
 from orders o order by o.id";
 
 /// Whether nothing is on its way any more, `streamed` being the events that the stream's client has; otherwise what is.
-pub async fn unfinished(env: &TestEnv, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
+pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
     const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
         (select count(*) from outbox), (select count(*) from order_status_log)";
+    let env = &house.env;
+    // A broker that lost its disk is told everything again: what says that this was done comes last of all.
+    if !house.lost_disks().is_empty()
+        && env.rabbit.get(&format!("exchanges/{{vhost}}/{ANNOUNCED_MARK}")).await.is_none()
+    {
+        return Err("the broker has not been told everything".to_owned());
+    }
     let row = db.query_one(SQL, &[]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
     let (orders, outbox, changes): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     if orders > 0 || outbox > 0 {
@@ -108,6 +122,7 @@ pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) 
         attempt: row.get("attempt"),
         seconds: row.get("seconds"),
         history: row.get("history"),
+        changed_at: row.get("changed_at"),
         keys: row.get("keys"),
     });
     let workers = db.query("select name, orders_processed::bigint from workers", &[]).await.unwrap();
@@ -121,7 +136,7 @@ pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) 
         outbox: db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0),
         queues: queues(&house.env).await,
         printed: printed.iter().filter_map(|line| printed_change(line)).collect(),
-        wiped: house.wipes() > 0,
+        lost_disks: house.lost_disks(),
         misbehaved: house.misbehaved(),
         ..told
     }

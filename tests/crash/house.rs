@@ -5,7 +5,6 @@ use crate::support::{Role, Signal, TestEnv, blocking};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What runs: a name for the report, and the command.
@@ -70,8 +69,8 @@ pub struct House {
     rabbitmq: tokio::sync::Mutex<()>,
     /// What roles did that they should not do: ended by themselves, did not end when asked to.
     misbehaved: Mutex<Vec<String>>,
-    /// How often the broker's disk was lost.
-    wipes: AtomicU64,
+    /// When the broker's disk was lost, in seconds since 1970.
+    lost_disks: Mutex<Vec<f64>>,
 }
 
 impl House {
@@ -86,10 +85,10 @@ impl House {
             postgres: tokio::sync::Mutex::default(),
             rabbitmq: tokio::sync::Mutex::default(),
             misbehaved: Mutex::default(),
-            wipes: AtomicU64::new(0),
+            lost_disks: Mutex::default(),
         };
-        for role in 0..ROLES.len() {
-            house.places[role].processes.lock().await.push(house.env.spawn(ROLES[role].1));
+        for (place, (_, command)) in house.places.iter().zip(ROLES) {
+            place.processes.lock().await.push(house.env.spawn(command));
         }
         house
     }
@@ -99,9 +98,9 @@ impl House {
         self.places[role].url.lock().unwrap().clone()
     }
 
-    /// How often the broker's disk was lost so far.
-    pub fn wipes(&self) -> u64 {
-        self.wipes.load(Ordering::Relaxed)
+    /// When the broker's disk was lost, in seconds since 1970.
+    pub fn lost_disks(&self) -> Vec<f64> {
+        self.lost_disks.lock().unwrap().clone()
     }
 
     /// What roles did that they should not do.
@@ -213,7 +212,9 @@ impl House {
             }
             Fault::RabbitmqWipe => {
                 let _turn = self.rabbitmq.lock().await;
-                self.wipes.fetch_add(1, Ordering::Relaxed);
+                self.with_servers(|servers| servers.rabbitmq.kill()).await;
+                let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+                self.lost_disks.lock().unwrap().push(now.as_secs_f64());
                 self.with_servers(|servers| insist("RabbitMQ", || servers.rabbitmq.wipe())).await;
             }
         }

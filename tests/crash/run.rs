@@ -138,7 +138,7 @@ async fn heal(house: &House, load: &Load, seen: &Seen, began: Instant) -> Durati
     let mut told = String::new();
     while healing.elapsed() < HEAL_DEADLINE {
         let streamed = seen.lock().unwrap().len();
-        let left = match (load.waiting(), unfinished(&house.env, &db, streamed).await) {
+        let left = match (load.waiting(), unfinished(house, &db, streamed).await) {
             (0, Ok(())) => break,
             (0, Err(left)) => left,
             (customers, _) => format!("{customers} customers"),
