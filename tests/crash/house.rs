@@ -160,7 +160,8 @@ impl House {
         processes
     }
 
-    fn note(&self, what: String) {
+    /// Remembers something that should not be.
+    pub fn note(&self, what: String) {
         self.misbehaved.lock().unwrap().push(what);
     }
 

@@ -21,8 +21,12 @@ use tokio_util::sync::CancellationToken;
 const ROUND_FAULTS: usize = 100;
 /// Faults that may be going on at once.
 const MAX_OVERLAPPING: usize = 4;
+/// How long a fault may take with all that it waits for: others on the same target, the start of a server.
+const FAULT_DEADLINE: Duration = Duration::from_secs(240);
 /// How long everything may take to heal after the last fault of a round.
 const HEAL_DEADLINE: Duration = Duration::from_secs(150);
+/// How long one look at both servers may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often it is looked whether everything has healed.
 const HEAL_POLL: Duration = Duration::from_millis(250);
 /// So many findings are printed.
@@ -120,7 +124,9 @@ async fn strike(house: &Arc<House>, steps: &[Step], began: Instant, figures: &mu
         *figures.faults.entry(fault.kind()).or_default() += 1;
         going_on.spawn(async move {
             let asked = Instant::now();
-            house.suffer(fault).await;
+            if tokio::time::timeout(FAULT_DEADLINE, house.suffer(fault)).await.is_err() {
+                house.note(format!("{fault}: not over within {FAULT_DEADLINE:?}"));
+            }
             tell(began, &format!("{fault}; over after {} ms", asked.elapsed().as_millis()));
             drop(turn);
         });
@@ -138,7 +144,9 @@ async fn heal(house: &House, load: &Load, seen: &Seen, began: Instant) -> Durati
     let mut told = String::new();
     while healing.elapsed() < HEAL_DEADLINE {
         let streamed = seen.lock().unwrap().len();
-        let left = match (load.waiting(), unfinished(house, &db, streamed).await) {
+        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(house, &db, streamed)).await;
+        let left = match (load.waiting(), looked.unwrap_or_else(|_| Err("no answer of a server".to_owned())))
+        {
             (0, Ok(())) => break,
             (0, Err(left)) => left,
             (customers, _) => format!("{customers} customers"),
