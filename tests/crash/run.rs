@@ -24,7 +24,7 @@ const MAX_OVERLAPPING: usize = 4;
 /// How long a fault may take with all that it waits for: others on the same target, the start of a server.
 const FAULT_DEADLINE: Duration = Duration::from_secs(240);
 /// How long everything may take to heal after the last fault of a round.
-const HEAL_DEADLINE: Duration = Duration::from_secs(150);
+const HEAL_DEADLINE: Duration = Duration::from_secs(240);
 /// How long one look at both servers may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often it is looked whether everything has healed.
