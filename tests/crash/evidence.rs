@@ -1,6 +1,6 @@
 //! What is left when everything has healed: the database, the queues, and what clients and subscribers were told.
 
-use super::house::{House, SUBSCRIBER};
+use super::house::{ANNOUNCED_MARK, House, SUBSCRIBER};
 use super::listener::Heard;
 use super::load::Answers;
 use crate::support::TestEnv;
@@ -15,9 +15,6 @@ pub const QUEUES: [&str; 6] = [
     "notifications_queue.audit",
     "kitchen_dead_letters",
 ];
-
-/// The exchange that the order services leave on a broker that they have told everything.
-const ANNOUNCED_MARK: &str = "orders_announced_mark";
 
 /// An order as the database has it.
 #[derive(Debug, Clone, PartialEq)]

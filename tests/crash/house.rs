@@ -43,6 +43,9 @@ pub const TRACKING_SERVICE: usize = 5;
 /// Where the subscriber is in [`ROLES`].
 pub const SUBSCRIBER: usize = 6;
 
+/// The exchange that the order services leave on a broker that they have told everything.
+pub const ANNOUNCED_MARK: &str = "orders_announced_mark";
+
 /// Cooking is quick, so that orders are in every state when a fault strikes.
 pub const CONFIG: &str = "kitchen:\n  cook_seconds:\n    dine_in: 0.05\n    takeout: 0.15\n    delivery: 0.3\n  grace_seconds: 0.5\n";
 
@@ -78,6 +81,9 @@ impl House {
     pub async fn open() -> Self {
         let env = TestEnv::with_own_servers().await;
         env.write_config(CONFIG);
+        // A broker without it is told everything again by the order services, which would hide that they had forgotten
+        // something: that must not happen before the broker has lost its disk.
+        env.rabbit.declare_exchange(ANNOUNCED_MARK).await;
         let place = || Place { processes: tokio::sync::Mutex::default(), url: Mutex::default() };
         let house = Self {
             env,

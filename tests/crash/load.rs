@@ -25,7 +25,7 @@ const REPEATED_LATER_ONE_IN: u64 = 10;
 const CANCELLED_ONE_IN: u64 = 12;
 const COMPLETED_ONE_IN: u64 = 6;
 /// How often staff tries to hand over what is not ready yet.
-const COMPLETE_TRIES: u32 = 20;
+const COMPLETE_TRIES: u32 = 8;
 
 /// What the clients know in the end.
 #[derive(Debug, Default, Clone)]

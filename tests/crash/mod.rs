@@ -22,8 +22,9 @@ mod watcher;
 
 use plan::{EVERY_KIND, Weights};
 
-/// Whether the short run may lose the broker's disk.
-const SHORT_RUN_WIPES: bool = true;
+/// Whether the short run may lose the broker's disk. It may not, though nothing would be lost: a broker without memory
+/// is told everything again, and so a relay that had forgotten something would not be found out.
+const SHORT_RUN_WIPES: bool = false;
 /// Mostly what is over within a second. The seed is one with one fault of each kind on PostgreSQL and one on RabbitMQ,
 /// early enough that much happens while they last; [`plan`] has a test of that.
 const SHORT_RUN: Weights = Weights {
@@ -36,7 +37,7 @@ const SHORT_RUN: Weights = Weights {
     rabbitmq_freeze: 1,
     rabbitmq_wipe: SHORT_RUN_WIPES as u32,
 };
-const SHORT_RUN_SEED: u64 = 191_889;
+const SHORT_RUN_SEED: u64 = 30_382;
 const SHORT_RUN_FAULTS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -163,6 +163,6 @@ fn the_short_run_strikes_both_servers_and_freezes_workers_for_longer_than_they_m
     let strikes = |matches: fn(&Fault) -> bool| steps.iter().any(|step| matches(&step.fault));
     assert!(strikes(|fault| matches!(fault, Fault::PostgresKill { .. })));
     assert!(strikes(|fault| matches!(fault, Fault::PostgresFreeze { .. })));
-    assert!(strikes(|fault| matches!(fault, Fault::RabbitmqWipe)));
+    assert!(strikes(|fault| matches!(fault, Fault::RabbitmqKill { .. })));
     assert!(strikes(|fault| matches!(fault, Fault::RoleFreeze { role: 2..=4, frozen_ms: 2_500.. })));
 }
