@@ -6,6 +6,8 @@
 mod advisories;
 mod broker;
 mod cli;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod customers;
 mod dev_command;
 mod documents;
