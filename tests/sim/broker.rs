@@ -264,7 +264,7 @@ impl State {
             let _ = consumer.events.send(Event::Interrupted);
         }
         let since = std::time::Instant::now();
-        self.processes[process].link.send_replace(BrokerState::Connecting { since });
+        self.processes[process].link.send_replace(BrokerState::Connecting { since, failure: None });
     }
 
     fn believes_connected(&self, process: ProcessId) -> bool {

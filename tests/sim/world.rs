@@ -192,7 +192,10 @@ impl World {
                 broker_cut_until: 0,
                 generation: 0,
                 server_open: false,
-                link: watch::Sender::new(BrokerState::Connecting { since: std::time::Instant::now() }),
+                link: watch::Sender::new(BrokerState::Connecting {
+                    since: std::time::Instant::now(),
+                    failure: None,
+                }),
                 held_name: None,
             });
             state.note(Some(process), "starts", ());
