@@ -153,7 +153,7 @@ impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
     /// Meets the broker of a new connection, and tells it everything if it knows nothing. The mark comes last: a death
     /// before it has the next one do it all again.
     async fn greet(&mut self, connection: u64) -> Result<(), StoreError> {
-        match self.broker.has_mark().await {
+        match self.broker.has_mark(connection).await {
             Ok(true) => self.known = Some(connection),
             Ok(false) => {
                 let unknown_since = *self.unknown_since.get_or_insert_with(Instant::now);
@@ -170,7 +170,7 @@ impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
                     );
                     self.relay.wake();
                 }
-                if self.broker.leave_mark().await.is_ok() {
+                if self.broker.leave_mark(connection).await.is_ok() {
                     self.known = Some(connection);
                 }
             }

@@ -31,10 +31,10 @@ pub trait ReconcilerStore: Clone + Send + Sync + 'static {
 /// What the broker remembers. Its functions are those of [`Broker`].
 pub trait ReconcilerBroker: RelayBroker {
     /// See [`Broker::has_mark`].
-    fn has_mark(&self) -> impl Future<Output = Result<bool, BrokerError>> + Send;
+    fn has_mark(&self, connection: u64) -> impl Future<Output = Result<bool, BrokerError>> + Send;
 
     /// See [`Broker::leave_mark`].
-    fn leave_mark(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
+    fn leave_mark(&self, connection: u64) -> impl Future<Output = Result<(), BrokerError>> + Send;
 }
 
 impl ReconcilerStore for Store {
@@ -57,11 +57,11 @@ impl ReconcilerStore for Store {
 }
 
 impl ReconcilerBroker for Broker {
-    async fn has_mark(&self) -> Result<bool, BrokerError> {
-        Self::has_mark(self).await
+    async fn has_mark(&self, connection: u64) -> Result<bool, BrokerError> {
+        Self::has_mark(self, connection).await
     }
 
-    async fn leave_mark(&self) -> Result<(), BrokerError> {
-        Self::leave_mark(self).await
+    async fn leave_mark(&self, connection: u64) -> Result<(), BrokerError> {
+        Self::leave_mark(self, connection).await
     }
 }

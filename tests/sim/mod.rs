@@ -29,6 +29,8 @@ use tables::Without;
 /// As many as a run of all tests has time for.
 const SEEDS: u64 = 10_000;
 const THREADS: usize = 2;
+/// A long run says so often how far it is.
+const PROGRESS: u64 = 10_000;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
@@ -46,6 +48,9 @@ fn run_seeds(seeds: Range<u64>, without: Without) -> (Vec<(u64, Outcome)>, Outco
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end {
                         return;
+                    }
+                    if seed > seeds.start && seed.is_multiple_of(PROGRESS) {
+                        show(&format!("{seed} seeds begun"));
                     }
                     let outcome = run_seed(seed, without, false);
                     if outcome.violations.is_empty() {

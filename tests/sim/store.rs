@@ -80,6 +80,23 @@ impl SimStore {
         answer.and_then(|()| done.ok_or_else(unavailable))
     }
 
+    /// The broker may lose its disk while it is being told everything, and be back before that has ended.
+    async fn wipe_midway(&self) {
+        let pause = {
+            let mut state = self.0.world.lock();
+            let odds = state.odds.wiped_midway;
+            if state.chance(odds) {
+                let back_at = state.now() + state.rng.i64(0..200);
+                state.restart_broker(true, back_at);
+                state.rng.i64(0..OPERATION_TIMEOUT_MS)
+            } else {
+                0
+            }
+        };
+        sleep_ms(pause).await;
+        self.0.awake().await;
+    }
+
     fn later<T: Send + 'static>(
         &self,
         delay_ms: i64,
@@ -250,6 +267,7 @@ impl ReconcilerStore for SimStore {
                 };
                 let (last, seen, new) = self.call("announces everything", page).await?;
                 announced += new;
+                self.wipe_midway().await;
                 if seen < EVERYTHING_PAGE {
                     break;
                 }

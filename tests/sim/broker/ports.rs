@@ -61,33 +61,43 @@ impl RelayBroker for SimBroker {
     }
 
     async fn redeclare_topology(&self) -> Result<(), BrokerError> {
-        self.request(State::declare).await
+        self.request(self.connection(), State::declare).await
     }
 }
 
 impl SimBroker {
-    /// A request that is answered on the same connection, or fails.
-    async fn request<T>(&self, effect: impl FnOnce(&mut State) -> T) -> Result<T, BrokerError> {
-        let generation = self.0.world.lock().processes[self.0.process].generation;
+    /// The present connection, or the last one.
+    fn connection(&self) -> u64 {
+        self.0.world.lock().processes[self.0.process].generation
+    }
+
+    /// A request that is made and answered on this connection, or fails.
+    async fn request<T>(
+        &self,
+        connection: u64,
+        effect: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, BrokerError> {
         self.0.hop().await;
-        let answer = {
+        let answer = if self.connection() == connection {
             let mut state = self.0.world.lock();
             state.is_connected(self.0.process).then(|| effect(&mut state))
+        } else {
+            None
         };
         self.0.hop().await;
-        let lost = self.0.world.lock().processes[self.0.process].generation != generation;
+        let lost = self.connection() != connection;
         answer.filter(|_| !lost).ok_or(BrokerError::NotConnected)
     }
 }
 
 impl ReconcilerBroker for SimBroker {
-    async fn has_mark(&self) -> Result<bool, BrokerError> {
-        self.request(|state| state.broker.marked).await
+    async fn has_mark(&self, connection: u64) -> Result<bool, BrokerError> {
+        self.request(connection, |state| state.broker.marked).await
     }
 
-    async fn leave_mark(&self) -> Result<(), BrokerError> {
+    async fn leave_mark(&self, connection: u64) -> Result<(), BrokerError> {
         let process = self.0.process;
-        self.request(|state| {
+        self.request(connection, |state| {
             state.note(Some(process), "leaves the mark", ());
             state.broker.marked = true;
         })
