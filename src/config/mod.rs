@@ -1,7 +1,7 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
 //! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
-//! [`KitchenConfig`], [`StaffConfig`]): a new key is one line in its `KEYS` and one in its `read`. Its environment
+//! [`KitchenConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in its `read`. Its environment
 //! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
 //! values and notes every problem with its key and place.
 //!
@@ -12,6 +12,7 @@ mod error;
 mod host;
 mod keys;
 mod kitchen;
+mod log;
 mod rabbitmq;
 mod reader;
 mod secret;
@@ -28,6 +29,7 @@ pub use database::DatabaseConfig;
 pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
 pub use kitchen::KitchenConfig;
+pub use log::LogConfig;
 pub use rabbitmq::{QueueType, RabbitMqConfig};
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::StaffConfig;
@@ -47,6 +49,8 @@ pub struct Config {
     pub kitchen: KitchenConfig,
     /// The staff's access.
     pub staff: StaffConfig,
+    /// The log.
+    pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
 }
@@ -66,6 +70,7 @@ impl Config {
             rabbitmq: RabbitMqConfig::read(&mut reader),
             kitchen: KitchenConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),
+            log: LogConfig::read(&mut reader),
             file,
         };
         match ConfigError::from_problems(reader.into_problems()) {

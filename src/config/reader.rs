@@ -96,11 +96,11 @@ impl Reader {
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> Option<T> {
         self.parsed(key, |text| {
-            let value = words.iter().find(|(word, _)| *word == text.trim()).map(|(_, value)| *value);
+            let value = words.iter().find(|(word, _)| word.as_ref() == text.trim()).map(|(_, value)| *value);
             value.ok_or_else(|| {
-                let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                let words: Vec<_> = words.iter().map(|(word, _)| word.as_ref()).collect();
                 format!("must be {}, not {}", words.join(" or "), shown(text))
             })
         })

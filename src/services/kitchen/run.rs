@@ -17,7 +17,8 @@ use crate::broker::{
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
-use crate::services::servers::settle;
+use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
+use crate::services::servers::{Servers, settle};
 use crate::store::{Store, WorkerRegistration};
 
 /// How long giving back may take when there is no time left for cooking.
@@ -32,15 +33,22 @@ pub async fn run(
     store: Store,
     broker: Broker,
     shutdown: Shutdown,
+    manager: &ServiceManager,
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
     let session = Uuid::now_v7();
     tracing::info!(action = "service_started", details = %described(&options), "the kitchen worker starts");
+    let servers = Servers::of(Some(&store), &broker);
+    let reports = {
+        let servers = servers.clone();
+        manager.follow(&shutdown, move || servers.condition(""))
+    };
     let held = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
         held = enter(&options, &store, &broker, session) => held?,
     };
+    drop(reports);
 
     let background = TaskTracker::new();
     let relay_stop = CancellationToken::new();
@@ -55,7 +63,13 @@ pub async fn run(
     let heartbeat_stop = CancellationToken::new();
     let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
 
-    let outcome = work(&kitchen, &broker, &held, &mut heartbeat, &shutdown).await;
+    let reports = {
+        let (kitchen, stopping) = (Arc::clone(&kitchen), stopping.clone());
+        manager.follow(&shutdown, move || condition(&kitchen, &servers, stopping.is_cancelled()))
+    };
+    manager.ready();
+    let outcome = work(&kitchen, &broker, &held, &mut heartbeat, &shutdown, manager.pulse()).await;
+    drop(reports);
 
     heartbeat_stop.cancel();
     // A beat that is on its way must not arrive after the last one, and say that this worker is online.
@@ -116,6 +130,19 @@ fn described(options: &KitchenOptions) -> String {
     format!("cooks {}, {} at once", types.join(","), options.prefetch)
 }
 
+/// What the worker does, for its service manager.
+fn condition(kitchen: &Kitchen, servers: &Servers, is_stopping: bool) -> Condition {
+    let (count, done) = (kitchen.in_hand().len(), kitchen.done());
+    let orders = if count == 1 { "order" } else { "orders" };
+    let doing = match (count, is_stopping) {
+        (0, _) => format!("waiting for orders, {done} done"),
+        (_, false) => format!("cooking {count} {orders}, {done} done"),
+        (_, true) => format!("finishing {count} {orders}, {done} done"),
+    };
+    let finishing = (count > 0).then_some(kitchen.options.stop_timeout + GIVE_BACK_TIME);
+    Condition { finishing, ..servers.condition(doing) }
+}
+
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
 async fn work(
     kitchen: &Arc<Kitchen>,
@@ -123,6 +150,7 @@ async fn work(
     held: &HeldName,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
+    pulse: Pulse,
 ) -> Result<(), KitchenError> {
     let slots = Arc::new(Semaphore::new(usize::from(kitchen.options.prefetch)));
     let stopping = CancellationToken::new();
@@ -137,7 +165,7 @@ async fn work(
     let outcome = tokio::select! {
         biased;
         ended = end(&kitchen.options, held, heartbeat, shutdown) => ended,
-        failed = consume(&kitchen.options, broker, &mut consumer, handle) => Err(failed),
+        failed = consume(&kitchen.options, broker, &mut consumer, pulse, handle) => Err(failed),
     };
     stopping.cancel();
     cooks.close();
@@ -175,6 +203,7 @@ async fn consume(
     options: &KitchenOptions,
     broker: &Broker,
     consumer: &mut Option<Consumer>,
+    mut pulse: Pulse,
     handle: impl Fn(Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
@@ -184,7 +213,11 @@ async fn consume(
         Err(error) => return error.into(),
     };
     loop {
-        match consumer.next().await {
+        let event = tokio::select! {
+            () = pulse.due() => continue,
+            event = consumer.next() => event,
+        };
+        match event {
             Some(ConsumerEvent::Delivery(delivery)) => handle(delivery),
             // What was delivered before comes again and finds its order in hand.
             Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
