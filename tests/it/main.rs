@@ -18,4 +18,5 @@ mod schema;
 mod servers;
 mod startup;
 mod support;
+mod systemd;
 mod tracking;
