@@ -219,11 +219,14 @@ async fn connection<E: Endpoint>(
     let peer = RemoteAddr(peer.into());
     let service = service_fn(|request: http::Request<Incoming>| {
         used.store(true, Ordering::Relaxed);
+        let version = request.version();
         let request = (request, shared.address.clone(), peer.clone(), Scheme::HTTP).into();
         let shared = &shared;
         async move {
             let mut response: http::Response<_> = shared.endpoint.get_response(request).await.into();
             if shared.shutdown.is_cancelled() {
+                // To an HTTP/1.0 client hyper would say `keep-alive` as well, unless the answer is HTTP/1.0 itself.
+                *response.version_mut() = version;
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)

@@ -61,14 +61,7 @@ impl Manager {
 async fn place(url: &str) -> u16 {
     let order = serde_json::json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
         "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
-    reqwest::Client::new()
-        .post(format!("{url}/orders"))
-        .json(&order)
-        .send()
-        .await
-        .unwrap()
-        .status()
-        .as_u16()
+    reqwest::Client::new().post(format!("{url}/orders")).json(&order).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
