@@ -136,9 +136,9 @@ pub(super) async fn serve_prepared(
         () = &mut serving => return Ok(()),
         prepared = store.prepare() => prepared,
     };
-    manager.ready();
-    if prepared.is_err() {
-        stopping.cancel();
+    match prepared {
+        Ok(_) => manager.ready(),
+        Err(_) => stopping.cancel(),
     }
     serving.await;
     prepared.map(drop)

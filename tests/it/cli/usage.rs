@@ -4,13 +4,16 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 13] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
     "notification-subscriber",
     "migrate",
+    "check-config",
     "openapi",
+    "completions",
+    "man",
     "dev",
     "place",
     "track",
