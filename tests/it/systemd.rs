@@ -1,10 +1,11 @@
 //! The service manager's side: what a role tells it (`sd_notify`), and the socket that it passes.
 
 use crate::support::{DEADLINE, Role, Signal, TestEnv, eventually};
+use serde_json::json;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,12 +31,17 @@ impl Manager {
         Self { path, told }
     }
 
-    /// Starts a role under this manager, with a watchdog of a second.
-    fn spawn(&self, env: &TestEnv, args: &[&str]) -> Role {
+    /// A role under this manager, with a watchdog of a second.
+    fn command(&self, env: &TestEnv, args: &[&str]) -> Command {
         let mut command = env.command(args);
         command.arg("--config").arg(env.config()).args(["--log-format", "json"]);
         command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", "1000000");
-        Role::spawn(&args.join(" "), command)
+        command
+    }
+
+    /// Starts it.
+    fn spawn(&self, env: &TestEnv, args: &[&str]) -> Role {
+        Role::spawn(&args.join(" "), self.command(env, args))
     }
 
     fn told(&self) -> Vec<String> {
@@ -59,7 +65,7 @@ impl Manager {
 }
 
 async fn place(url: &str) -> u16 {
-    let order = serde_json::json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
+    let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
         "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
     reqwest::Client::new().post(format!("{url}/orders")).json(&order).send().await.unwrap().status().as_u16()
 }
@@ -112,6 +118,41 @@ async fn a_frozen_process_shows_no_sign_of_life() {
     assert_eq!(manager.count("WATCHDOG=1"), before);
     role.signal(Signal::SIGCONT);
     manager.wait_more("WATCHDOG=1", 1).await;
+}
+
+/// Its loop hangs in writing a line, while the rest of the process is well.
+#[tokio::test]
+async fn a_subscriber_whose_output_nobody_reads_shows_no_sign_of_life() {
+    let env = TestEnv::new().await;
+    let manager = Manager::of(&env);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = manager.command(&env, &["notification-subscriber"]);
+    command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
+    let _killed_in_the_end = Ended(command.spawn().unwrap());
+    manager.wait_told("READY=1").await;
+    manager.wait_more("WATCHDOG=1", 2).await;
+    let update = json!({"order_number": "ORD_20261122_001", "old_status": "received", "new_status": "cooking",
+        "changed_by": "x".repeat(20_000), "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
+    for _ in 0..5 {
+        env.rabbit.publish("notifications_fanout", "", &json!({}), &update.to_string()).await;
+    }
+    eventually("the signs of life end", async || {
+        let before = manager.count("WATCHDOG=1");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        manager.count("WATCHDOG=1") == before
+    })
+    .await;
+    drop(reader);
+}
+
+/// A process that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]
@@ -172,7 +213,7 @@ async fn restarts_on_a_passed_socket_fail_no_request() {
         .map(|_| {
             let (client, url) = (client.clone(), url.clone());
             tokio::spawn(async move {
-                let order = serde_json::json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
+                let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
                     "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
                 let end = std::time::Instant::now() + Duration::from_secs(4);
                 let mut placed = 0_i64;
