@@ -14,7 +14,7 @@
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
 //! | [`config`] | the file, the environment and the flags as one typed value |
-//! | [`runtime`] | what every process needs: its log, its end, patience, batching, counters |
+//! | [`runtime`] | what every process needs: its log, its end, its service manager, patience, batching, counters |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!
 //! Where to change what:

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
 use crate::broker::{self, Broker, BrokerOptions};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::runtime::shutdown::Shutdown;
-use crate::runtime::telemetry::{self, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
+use crate::runtime::systemd::ServiceManager;
+use crate::runtime::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
 use crate::store::{self, Store, StoreOptions};
 
 /// Unused connections to PostgreSQL are closed after this time. A worker looks at the rail every other second and keeps
@@ -30,12 +32,14 @@ pub(super) struct CommonArgs {
     pub(super) config: Option<PathBuf>,
 
     /// How log lines are written
-    #[arg(long, value_enum, value_name = "FORMAT", env = "RESTAURANT_LOG_FORMAT", default_value = "auto")]
-    log_format: LogFormat,
+    /// [default: log.format of the configuration, else auto]
+    #[arg(long, value_enum, value_name = "FORMAT", env = "RESTAURANT_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
 
     /// The least severe log lines that are written
-    #[arg(long, value_enum, value_name = "LEVEL", env = "RESTAURANT_LOG_LEVEL", default_value = "info")]
-    log_level: LogLevel,
+    /// [default: log.level of the configuration, else info]
+    #[arg(long, value_enum, value_name = "LEVEL", env = "RESTAURANT_LOG_LEVEL")]
+    log_level: Option<LogLevel>,
 }
 
 /// How a role uses PostgreSQL.
@@ -56,6 +60,8 @@ pub(super) struct Setting {
     pub(super) config: Config,
     /// Its end, by signal.
     pub(super) shutdown: Shutdown,
+    /// Who started it.
+    pub(super) manager: ServiceManager,
 }
 
 impl Setting {
@@ -69,13 +75,19 @@ impl Setting {
         let config = Config::load(&sources(ConfigSources::from_process(common.config.clone())))?;
         let telemetry = telemetry::init(TelemetryOptions {
             service,
-            format: common.log_format,
-            level: common.log_level,
+            format: common.log_format.unwrap_or(config.log.format),
+            level: common.log_level.unwrap_or(config.log.level),
             worker_name,
         })
         .map_err(CliError::failed)?;
         let shutdown = Shutdown::listen().map_err(CliError::failed)?;
-        Ok(Self { service, started: Instant::now(), _telemetry: telemetry, config, shutdown })
+        let manager = ServiceManager::from_env();
+        if manager.is_there() {
+            // At a terminal this signal means that the terminal is gone, and ends the process.
+            let hangups = signal(SignalKind::hangup()).map_err(CliError::failed)?;
+            tokio::spawn(reload_on(hangups, manager.clone(), common.clone(), telemetry.level()));
+        }
+        Ok(Self { service, started: Instant::now(), _telemetry: telemetry, config, shutdown, manager })
     }
 
     /// The way to PostgreSQL.
@@ -106,11 +118,33 @@ impl Setting {
                 Ok(())
             }
             Err(error) => {
+                self.manager.say(&format!("failed: {error}"));
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(action = "service_failed", error, duration_ms, "{error}");
                 Err(CliError::Logged)
             }
         }
+    }
+}
+
+/// Takes the log level from the configuration again at each signal; a flag or its variable still beats it.
+async fn reload_on(mut hangups: Signal, manager: ServiceManager, common: CommonArgs, level: LevelHandle) {
+    while hangups.recv().await.is_some() {
+        manager.reload(|| match Config::load(&ConfigSources::from_process(common.config.clone())) {
+            Ok(config) => {
+                level.set(common.log_level.unwrap_or(config.log.level));
+                let details = format!("log level {:?}", level.get()).to_lowercase();
+                tracing::info!(
+                    action = "configuration_reloaded",
+                    details,
+                    "what can change while running is reloaded"
+                );
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(action = "reload_failed", error, "the configuration is as it was");
+            }
+        });
     }
 }
 

@@ -1,8 +1,10 @@
 //! The command line: one binary, a subcommand for each role (contract, section 1).
 
+mod check_config;
 mod common;
 mod dead_letters;
 pub mod dev;
+mod manual;
 mod mode;
 mod openapi;
 pub mod place;
@@ -13,7 +15,7 @@ pub mod track;
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::runtime::exit::ExitCode;
@@ -48,8 +50,14 @@ enum Command {
     NotificationSubscriber(roles::NotificationSubscriberArgs),
     /// Bring the database's schema up to date
     Migrate(roles::MigrateArgs),
+    /// Say whether a configuration can be used
+    CheckConfig(check_config::CheckConfigArgs),
     /// Print the OpenAPI document of a service
     Openapi(openapi::OpenapiArgs),
+    /// Print the completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages
+    Man(manual::ManArgs),
     /// Look at what no worker could process, and decide what becomes of it
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Run everything at once, with private PostgreSQL and RabbitMQ servers
@@ -123,6 +131,9 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::NotificationSubscriber(args) => roles::notification_subscriber(args).await,
         Command::Migrate(args) => roles::migrate(args).await,
         Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
+        Command::CheckConfig(args) => check_config::run(args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
+        Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
         Command::DeadLetters(args) => dead_letters::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),
         Command::Place(args) => place::run(args).await.map_err(CliError::failed),
@@ -134,7 +145,6 @@ async fn execute(command: Command) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -141,7 +141,8 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service");
-    let outcome = order::run(options, store, broker.clone(), setting.shutdown.clone()).await;
+    let outcome =
+        order::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 
@@ -170,7 +171,8 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         grace: setting.config.kitchen.grace,
     };
     let store = setting.store(Usage::Worker)?;
-    let outcome = kitchen::run(options, store, broker.clone(), setting.shutdown.clone()).await;
+    let outcome =
+        kitchen::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 
@@ -183,7 +185,8 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("tracking-service");
-    let outcome = tracking::run(options, store, broker.clone(), setting.shutdown.clone()).await;
+    let outcome =
+        tracking::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 
@@ -191,7 +194,8 @@ pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) ->
     let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
     let broker = setting.broker("notification-subscriber");
     let options = NotificationOptions { name: args.name };
-    let outcome = notification::run(options, broker.clone(), setting.shutdown.clone()).await;
+    let outcome =
+        notification::run(options, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 

@@ -1,7 +1,8 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
 //! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
-//! [`KitchenConfig`], [`OutboxConfig`], [`StaffConfig`]): a new key is one line in its `KEYS` and one in its `read`. Its environment
+//! [`KitchenConfig`], [`OutboxConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
+//! its `read`. Its environment
 //! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
 //! values and notes every problem with its key and place.
 //!
@@ -12,6 +13,7 @@ mod error;
 mod host;
 mod keys;
 mod kitchen;
+mod log;
 mod outbox;
 mod rabbitmq;
 mod reader;
@@ -29,6 +31,7 @@ pub use database::DatabaseConfig;
 pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
 pub use kitchen::KitchenConfig;
+pub use log::LogConfig;
 pub use outbox::OutboxConfig;
 pub use rabbitmq::{QueueType, RabbitMqConfig};
 pub use source::{ConfigSources, DEFAULT_FILE};
@@ -51,6 +54,8 @@ pub struct Config {
     pub outbox: OutboxConfig,
     /// The staff's access.
     pub staff: StaffConfig,
+    /// The log.
+    pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
 }
@@ -71,6 +76,7 @@ impl Config {
             kitchen: KitchenConfig::read(&mut reader),
             outbox: OutboxConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),
+            log: LogConfig::read(&mut reader),
             file,
         };
         match ConfigError::from_problems(reader.into_problems()) {

@@ -96,11 +96,11 @@ impl Reader {
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> Option<T> {
         self.parsed(key, |text| {
-            let value = words.iter().find(|(word, _)| *word == text.trim()).map(|(_, value)| *value);
+            let value = words.iter().find(|(word, _)| word.as_ref() == text.trim()).map(|(_, value)| *value);
             value.ok_or_else(|| {
-                let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                let words: Vec<_> = words.iter().map(|(word, _)| word.as_ref()).collect();
                 format!("must be {}, not {}", words.join(" or "), shown(text))
             })
         })
@@ -138,6 +138,7 @@ impl Reader {
             return None;
         }
         if let Some((path, origin)) = &ca_file
+            && !self.layers.without_files
             && let Err(error) = std::fs::File::open(path)
         {
             self.problem(&ca_key, origin.clone(), format!("{} can't be read: {error}", path.display()));
@@ -172,6 +173,9 @@ impl Reader {
     /// The content of the file that `key` names, which must not be empty.
     pub(super) fn secret_file(&mut self, key: &str) -> Option<SecretString> {
         let (path, origin) = self.path(key)?;
+        if self.layers.without_files {
+            return Some(SecretString::default());
+        }
         match secret::read_file(&path) {
             Ok(secret) => Some(secret),
             Err(message) => {
@@ -184,7 +188,9 @@ impl Reader {
     /// The path that `key` names: relative to the file in which it stands, `$CREDENTIALS_DIRECTORY` filled in.
     fn path(&mut self, key: &str) -> Option<(PathBuf, Origin)> {
         let (text, origin) = self.found(key)?;
-        match resolve(&text, &origin, self.layers.credentials.as_deref()) {
+        // Where the files are not looked at there need be no credentials either.
+        let nowhere = self.layers.without_files.then_some(Path::new(""));
+        match resolve(&text, &origin, self.layers.credentials.as_deref().or(nowhere)) {
             Ok(path) => Some((path, origin)),
             Err(message) => {
                 self.problem(key, origin, message);

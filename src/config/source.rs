@@ -25,6 +25,8 @@ pub struct ConfigSources {
     pub default_file: Option<PathBuf>,
     /// The environment. No value of it is ever printed.
     pub env: Vec<(OsString, OsString)>,
+    /// Leave alone the files that the settings name, and take empty secrets for theirs.
+    pub without_files: bool,
     pub(super) overrides: Vec<(String, Found)>,
 }
 
@@ -33,7 +35,7 @@ impl ConfigSources {
     /// environment.
     pub fn from_process(file: Option<PathBuf>) -> Self {
         let default_file = Some(PathBuf::from(DEFAULT_FILE));
-        Self { file, default_file, env: std::env::vars_os().collect(), overrides: Vec::new() }
+        Self { file, default_file, env: std::env::vars_os().collect(), ..Self::default() }
     }
 
     /// Only these environment variables, and no file.
@@ -84,6 +86,8 @@ pub(super) struct Layers {
     pub(super) file: Option<PathBuf>,
     /// systemd's folder of credentials (`LoadCredential=`).
     pub(super) credentials: Option<PathBuf>,
+    /// See [`ConfigSources::without_files`].
+    pub(super) without_files: bool,
 }
 
 impl Layers {
@@ -106,6 +110,7 @@ impl Layers {
             layers: vec![from_flags, from_env, from_file],
             file,
             credentials: credentials.map(|(_, folder)| PathBuf::from(folder)),
+            without_files: sources.without_files,
         })
     }
 

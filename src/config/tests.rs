@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::CookTimes;
+use crate::runtime::telemetry::LogLevel;
 
 const ORIGINAL: &str = "\
 database:
@@ -135,13 +136,15 @@ fn every_key_can_be_given_by_the_environment() {
         .env("RESTAURANT_RABBITMQ_TLS_ENABLED", "yes")
         // Flags have their own variables, which are none of our business.
         .env("RESTAURANT_PORT", "x")
-        .env("RESTAURANT_LOG_LEVEL", "x");
+        .env("RESTAURANT_ORDER_TYPES", "x")
+        .env("RESTAURANT_LOG_LEVEL", "debug");
     let config = case.load().unwrap();
     let hosts: Vec<_> = config.database.hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["db1:5433", "db2:6000"]);
     assert_eq!(config.database.tls, Some(TlsConfig::default()));
     assert_eq!((&*config.rabbitmq.vhost, config.rabbitmq.queue_type), ("kitchen", QueueType::Quorum));
     assert_eq!(config.rabbitmq.hosts[0].port, 5671, "the TLS port is the default with TLS");
+    assert_eq!(config.log.level, LogLevel::Debug);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Endpoint,
-    http::{self, uri::Scheme},
+    http::{self, HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
@@ -31,6 +31,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::stream::PatientStream;
+use crate::runtime::systemd::Pulse;
 
 /// Limits of the server. Every one of them has an answer when it is reached.
 #[derive(Debug, Clone)]
@@ -88,6 +89,7 @@ pub enum ServerError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    pulse: Pulse,
 }
 
 impl Listener {
@@ -106,7 +108,7 @@ impl Listener {
         };
         let socket = TcpListener::bind((host, port)).await.map_err(error)?;
         let address = socket.local_addr().map_err(error)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, pulse: Pulse::default() })
     }
 
     /// Takes over a socket that is bound already, one from systemd for instance.
@@ -118,7 +120,13 @@ impl Listener {
             |source| ServerError::Listen { address: "the socket given to the process".to_owned(), source };
         socket.set_nonblocking(true).map_err(error)?;
         let address = socket.local_addr().map_err(error)?;
-        Ok(Self { socket: TcpListener::from_std(socket).map_err(error)?, address })
+        Ok(Self { socket: TcpListener::from_std(socket).map_err(error)?, address, pulse: Pulse::default() })
+    }
+
+    /// With a sign of life of the loop that accepts connections.
+    #[must_use]
+    pub fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
     }
 
     /// The address that clients connect to, with the true port.
@@ -129,7 +137,7 @@ impl Listener {
 
 /// Serves until `shutdown`; then takes no new connection, finishes the requests in work within
 /// [`ServerLimits::drain_timeout`], and returns. Endless responses must watch the same token.
-pub async fn serve<E>(listener: Listener, endpoint: E, limits: ServerLimits, shutdown: CancellationToken)
+pub async fn serve<E>(mut listener: Listener, endpoint: E, limits: ServerLimits, shutdown: CancellationToken)
 where
     E: Endpoint + 'static,
 {
@@ -141,6 +149,7 @@ where
         let (stream, peer, slot) = tokio::select! {
             biased;
             () = shared.shutdown.cancelled() => break,
+            () = listener.pulse.due() => continue,
             accepted = accept(&listener.socket, &slots, &mut failing) => accepted,
         };
         connections.spawn(connection(Arc::clone(&shared), stream, peer, slot));
@@ -210,9 +219,18 @@ async fn connection<E: Endpoint>(
     let peer = RemoteAddr(peer.into());
     let service = service_fn(|request: http::Request<Incoming>| {
         used.store(true, Ordering::Relaxed);
+        let version = request.version();
         let request = (request, shared.address.clone(), peer.clone(), Scheme::HTTP).into();
         let shared = &shared;
-        async move { Ok::<http::Response<_>, Infallible>(shared.endpoint.get_response(request).await.into()) }
+        async move {
+            let mut response: http::Response<_> = shared.endpoint.get_response(request).await.into();
+            if shared.shutdown.is_cancelled() {
+                // To an HTTP/1.0 client hyper would say `keep-alive` as well, unless the answer is HTTP/1.0 itself.
+                *response.version_mut() = version;
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let stream = PatientStream::new(stream, shared.limits.write_timeout);
     let mut connection = pin!(
@@ -226,6 +244,11 @@ async fn connection<E: Endpoint>(
         // A client that breaks the protocol or goes away is no event of ours.
         _ = connection.as_mut() => return,
         () = shared.shutdown.cancelled() => {}
+    }
+    // The answer to a request that is already on its way says that the connection closes after it. Closed before that, it
+    // would be lost, and its sender could not know whether it was heard.
+    if tokio::time::timeout(shared.limits.idle_drain_timeout, connection.as_mut()).await.is_ok() {
+        return;
     }
     // This closes a connection that waits for its next request, and lets one with a request in work finish it. One that
     // has not had any request yet would be waited for until its header is overdue.

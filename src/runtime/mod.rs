@@ -1,4 +1,5 @@
-//! What every process needs, whatever its role: its log ([`telemetry`]), its end ([`shutdown`], [`exit`]), patience
+//! What every process needs, whatever its role: its log ([`telemetry`]), its end ([`shutdown`], [`exit`]), its
+//! service manager ([`systemd`]), patience
 //! with servers that are away ([`retry`]), natural batching ([`batcher`]), counters ([`metrics`]) and times as text
 //! ([`clock`]).
 
@@ -8,4 +9,5 @@ pub mod exit;
 pub mod metrics;
 pub mod retry;
 pub mod shutdown;
+pub mod systemd;
 pub mod telemetry;

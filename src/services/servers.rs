@@ -4,19 +4,92 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, BrokerState};
 use crate::http::health::{Readiness, ReadinessReport};
-use crate::http::server::{Listener, ServerLimits, serve};
+use crate::http::server::{Listener, ServerError, ServerLimits, serve};
 use crate::http::{App, Problem};
+use crate::runtime::systemd::{Condition, ServiceManager, inherited_socket};
 use crate::store::{Store, StoreError, StoreState};
 
 /// What a client is told to wait while PostgreSQL is away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long clients of an inherited socket are kept waiting for the first news of PostgreSQL.
+const DOORS: Duration = Duration::from_secs(2);
 /// How long background tasks may take to end.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// A role's servers, as its service manager hears of them.
+#[derive(Clone)]
+pub(super) struct Servers {
+    store: Option<watch::Receiver<StoreState>>,
+    broker: watch::Receiver<BrokerState>,
+}
+
+impl Servers {
+    pub(super) fn of(
+        store: Option<watch::Receiver<StoreState>>,
+        broker: watch::Receiver<BrokerState>,
+    ) -> Self {
+        Self { store, broker }
+    }
+
+    /// A role that does this, and waits for those servers that are away.
+    pub(super) fn condition(&self, doing: impl Into<String>) -> Condition {
+        let store = self.store.as_ref().and_then(|store| match *store.borrow() {
+            StoreState::Up => None,
+            StoreState::Starting { since } | StoreState::Down { since } => Some(("PostgreSQL", since)),
+        });
+        let broker = match *self.broker.borrow() {
+            BrokerState::Connecting { since, .. } => Some(("RabbitMQ", since)),
+            BrokerState::Connected { .. } | BrokerState::Closed => None,
+        };
+        let away = [store, broker].into_iter().flatten();
+        let away: Vec<_> =
+            away.map(|(server, since)| format!("{server} since {}", in_words(wall_clock(since)))).collect();
+        let waiting_for = (!away.is_empty()).then(|| away.join(" and "));
+        Condition { doing: doing.into(), waiting_for, finishing: None }
+    }
+}
+
+/// `14:02 UTC`, with the date where that is not today's.
+fn in_words(time: Timestamp) -> String {
+    let (date, now) = (time.strftime("%F").to_string(), Timestamp::now().strftime("%F").to_string());
+    let format = if date == now { "%H:%M UTC" } else { "%F %H:%M UTC" };
+    time.strftime(format).to_string()
+}
+
+/// The socket that the service manager has opened, else one of our own.
+///
+/// # Errors
+/// As [`Listener::bind`] and [`Listener::from_std`].
+pub(super) async fn listen(
+    host: &str,
+    port: u16,
+    manager: &ServiceManager,
+) -> Result<(Listener, Doors), ServerError> {
+    let inherited = inherited_socket().map_err(|source| ServerError::Listen {
+        address: "the socket given to the process".to_owned(),
+        source,
+    })?;
+    let (listener, doors) = match inherited {
+        Some(socket) => (Listener::from_std(socket)?, Doors::ClosedAtFirst),
+        None => (Listener::bind(host, port).await?, Doors::Open),
+    };
+    Ok((listener.with_pulse(manager.pulse()), doors))
+}
+
+/// Whether clients are let in before it is known how things stand with PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doors {
+    /// At once: they are told that it is not there yet.
+    Open,
+    /// Their connections wait in the inherited socket: a restart between two requests must not fail one of them.
+    ClosedAtFirst,
+}
 
 /// Readiness of a role that cannot work without PostgreSQL but can without RabbitMQ: it has the outbox, or the database
 /// to look at.
@@ -50,21 +123,39 @@ fn wall_clock(since: Instant) -> Timestamp {
 /// # Errors
 /// When a migration fails. The server has been stopped then.
 pub(super) async fn serve_prepared(
-    listener: Listener,
+    (listener, doors): (Listener, Doors),
     endpoint: App,
     store: &Store,
     stopping: &CancellationToken,
+    manager: &ServiceManager,
 ) -> Result<(), StoreError> {
-    let mut serving = pin!(serve(listener, endpoint, ServerLimits::default(), stopping.clone()));
+    let mut serving = pin!(async {
+        if doors == Doors::ClosedAtFirst {
+            open_doors(store, stopping).await;
+        }
+        serve(listener, endpoint, ServerLimits::default(), stopping.clone()).await;
+    });
     let prepared = tokio::select! {
         () = &mut serving => return Ok(()),
         prepared = store.prepare() => prepared,
     };
-    if prepared.is_err() {
-        stopping.cancel();
+    match prepared {
+        Ok(_) => manager.ready(),
+        Err(_) => stopping.cancel(),
     }
     serving.await;
     prepared.map(drop)
+}
+
+/// Waits until it is known how things stand with PostgreSQL, but not for long.
+async fn open_doors(store: &Store, stopping: &CancellationToken) {
+    let mut state = store.state();
+    let known = state.wait_for(|state| !matches!(state, StoreState::Starting { .. }));
+    tokio::select! {
+        _ = known => {}
+        () = stopping.cancelled() => {}
+        () = tokio::time::sleep(DOORS) => {}
+    }
 }
 
 /// Waits for a role's background tasks, which have been told to stop, but not for ever.

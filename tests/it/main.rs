@@ -26,4 +26,5 @@ mod servers;
 mod sim;
 mod startup;
 mod support;
+mod systemd;
 mod tracking;

@@ -13,6 +13,7 @@ use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::reconciler::{self, ReconcilerOptions};
 use restaurant_system::relay::{self, RelayOwner};
 use restaurant_system::runtime::shutdown::Shutdown;
+use restaurant_system::runtime::systemd::ServiceManager;
 use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions};
 use restaurant_system::services::order::Intake;
 use restaurant_system::store::{IdempotencyKey, IntakeRequest, PlacedOrder};
@@ -190,8 +191,10 @@ impl Scenario {
         let actor = self.world.start_process(name);
         let shutdown = Shutdown::new();
         self.shutdowns.lock().unwrap().push(shutdown.clone());
-        let running =
-            tokio::spawn(kitchen::run(options, SimStore(actor.clone()), SimBroker(actor.clone()), shutdown));
+        let (store, broker) = (SimStore(actor.clone()), SimBroker(actor.clone()));
+        let running = tokio::spawn(async move {
+            kitchen::run(options, store, broker, shutdown, &ServiceManager::default()).await
+        });
         let died = actor.died();
         let ended = tokio::select! {
             biased;

@@ -9,9 +9,10 @@ use restaurant_system::services::kitchen::KitchenStore;
 use restaurant_system::services::order::IntakeStore;
 use restaurant_system::store::{
     Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders, Placed, Refusal,
-    StoreError, WorkerRegistration,
+    StoreError, StoreState, WorkerRegistration,
 };
 use std::time::Duration;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// So small that a few orders have several pages.
@@ -282,6 +283,11 @@ impl KitchenStore for SimStore {
     async fn prepare(&self) -> Result<usize, StoreError> {
         self.wait_up().await;
         Ok(0)
+    }
+
+    /// For the service manager, of which there is none here.
+    fn state(&self) -> watch::Receiver<StoreState> {
+        watch::channel(StoreState::Up).1
     }
 
     async fn wait_up(&self) {

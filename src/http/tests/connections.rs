@@ -141,3 +141,29 @@ async fn a_client_that_reads_nothing_is_cut_off() {
     let answer = exchange(connect(&server).await, request).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_request_that_comes_while_the_server_stops_is_answered_before_its_connection_closes() {
+    for (request, kept) in [
+        ("GET /things HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200"),
+        ("GET /things HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "HTTP/1.0 200"),
+    ] {
+        let limits = ServerLimits { idle_drain_timeout: Duration::from_secs(30), ..ServerLimits::default() };
+        let mut server = Server::start_with(limits).await;
+        let mut stream = connect(&server).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("[7]") {
+            let byte = timeout(SOON, stream.read_u8()).await.expect("an answer").unwrap();
+            answer.push(byte.into());
+        }
+        assert!(answer.starts_with(kept), "{answer}");
+        server.shutdown.cancel();
+        // For the server to close the connection in, which it must not.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let last = exchange(stream, request).await.to_lowercase();
+        assert!(last.starts_with(&kept.to_lowercase()), "{last}");
+        assert!(last.contains("connection: close\r\n") && !last.contains("keep-alive"), "{last}");
+        timeout(SOON, &mut server.task).await.expect("nothing is left to wait for").unwrap();
+    }
+}

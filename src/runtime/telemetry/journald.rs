@@ -31,7 +31,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for what is still to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One datagram stays below the default socket buffer (212,992 bytes) with room to spare.
+/// One datagram stays below the default socket buffer (212,992 bytes) with room to spare. `fields` cuts each value long
+/// before, so none has to be passed as a file.
 const MAX_DATAGRAM_BYTES: usize = 128 * 1024;
 
 /// Whether standard output or standard error is connected to the journal: `JOURNAL_STREAM` names its socket as

@@ -382,6 +382,33 @@ fn the_journal_gets_every_field_once_with_the_right_priority() {
 }
 
 #[test]
+fn a_long_value_takes_no_other_fields_room_in_the_journal() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("socket");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    let journal = Arc::new(Journal::connect(&path).unwrap());
+    let long = "é".repeat(500_000);
+    captured(
+        LogLevel::Info,
+        |_| Output::Journal(Arc::clone(&journal)),
+        |_| info!(action = "x", details = %long, order_number = "ORD_1", "{long}"),
+    );
+    journal.flush();
+    let mut datagram = vec![0; 1_000_000];
+    assert_eq!(socket.recv(&mut datagram).unwrap(), 0);
+    let length = socket.recv(&mut datagram).unwrap();
+    let fields = journal_fields(&datagram[..length]);
+    let value = |name: &str| &*fields.iter().find(|(other, _)| other == name).unwrap().1;
+    assert_eq!((value("ORDER_NUMBER"), value("ACTION")), ("ORD_1", "x"));
+    for name in ["MESSAGE", "DETAILS"] {
+        let value = value(name);
+        assert!(value.starts_with("éé"), "{name}");
+        assert!((10_000..=20_000).contains(&value.len()), "{name}: {}", value.len());
+    }
+}
+
+#[test]
 fn a_journal_that_is_not_there_is_an_error_to_fall_back_from() {
     let folder = tempfile::TempDir::new().unwrap();
     let error = Journal::connect(&folder.path().join("nothing")).unwrap_err();

@@ -33,6 +33,8 @@ pub(super) struct Kitchen<S> {
     in_hand: Mutex<HashSet<OrderNumber>>,
     /// How many messages came so far.
     deliveries: AtomicU64,
+    /// How many orders it has made ready.
+    done: AtomicU64,
     /// Told when the first order comes to hand, and when the last one leaves it.
     pub(super) state_changed: Notify,
     /// Cancelled when the orders in hand are to be given back.
@@ -83,6 +85,7 @@ impl<S: KitchenStore> Kitchen<S> {
             finishes,
             in_hand: Mutex::default(),
             deliveries: AtomicU64::new(0),
+            done: AtomicU64::new(0),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
         }
@@ -115,6 +118,11 @@ impl<S: KitchenStore> Kitchen<S> {
     /// How many messages came so far.
     pub(super) fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
+    }
+
+    /// How many orders were made ready so far.
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// Waits for PostgreSQL, and in any case for a moment: it may be there and refuse (its disk is full, say).
@@ -159,6 +167,7 @@ impl<S: KitchenStore> Kitchen<S> {
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match cooked {
             Cooked::Ready => {
+                self.done.fetch_add(1, Ordering::Relaxed);
                 self.relay.wake();
                 tracing::info!(action = "order_completed", duration_ms, "the order is ready");
             }

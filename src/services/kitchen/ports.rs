@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::broker::{
@@ -11,12 +12,17 @@ use crate::broker::{
 use crate::domain::{OrderNumber, WorkerName, WorkerState};
 use crate::relay::{RelayBroker, RelayStore};
 use crate::services::dead_letters;
-use crate::store::{Claim, ClaimedOrder, Finish, Heartbeat, Refusal, Store, StoreError, WorkerRegistration};
+use crate::store::{
+    Claim, ClaimedOrder, Finish, Heartbeat, Refusal, Store, StoreError, StoreState, WorkerRegistration,
+};
 
 /// The kitchen's compare-and-set and the table of workers. Its functions are those of [`Store`].
 pub trait KitchenStore: RelayStore {
     /// See [`Store::prepare`].
     fn prepare(&self) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// See [`Store::state`].
+    fn state(&self) -> watch::Receiver<StoreState>;
 
     /// See [`Store::wait_up`].
     fn wait_up(&self) -> impl Future<Output = ()> + Send;
@@ -138,6 +144,10 @@ pub trait WorkerNameHold: Send + Sync {
 impl KitchenStore for Store {
     async fn prepare(&self) -> Result<usize, StoreError> {
         Self::prepare(self).await
+    }
+
+    fn state(&self) -> watch::Receiver<StoreState> {
+        Self::state(self)
     }
 
     async fn wait_up(&self) {

@@ -18,7 +18,8 @@ use crate::broker::{BrokerError, ConsumeOptions, ConsumerEvent, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
-use crate::services::servers::settle;
+use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
+use crate::services::servers::{Servers, settle};
 use crate::store::WorkerRegistration;
 
 /// How long giving back may take when there is no time left for cooking.
@@ -33,15 +34,22 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
     store: S,
     broker: B,
     shutdown: Shutdown,
+    manager: &ServiceManager,
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
     let session = Uuid::now_v7();
     tracing::info!(action = "service_started", details = %described(&options), "the kitchen worker starts");
+    let servers = Servers::of(Some(store.state()), broker.state());
+    let reports = {
+        let servers = servers.clone();
+        manager.follow(&shutdown, move || servers.condition(""))
+    };
     let held = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
         held = enter(&options, &store, &broker, session) => held?,
     };
+    drop(reports);
 
     let background = TaskTracker::new();
     let relay_stop = CancellationToken::new();
@@ -56,7 +64,13 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
     let heartbeat_stop = CancellationToken::new();
     let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
 
-    let outcome = work(&kitchen, &broker, &held, &mut heartbeat, &shutdown).await;
+    let reports = {
+        let (kitchen, stopping) = (Arc::clone(&kitchen), stopping.clone());
+        manager.follow(&shutdown, move || condition(&kitchen, &servers, stopping.is_cancelled()))
+    };
+    manager.ready();
+    let outcome = work(&kitchen, &broker, &held, &mut heartbeat, &shutdown, manager.pulse()).await;
+    drop(reports);
 
     heartbeat_stop.cancel();
     // A beat that is on its way must not arrive after the last one, and say that this worker is online.
@@ -117,6 +131,19 @@ fn described(options: &KitchenOptions) -> String {
     format!("cooks {}, {} at once", types.join(","), options.prefetch)
 }
 
+/// What the worker does, for its service manager.
+fn condition<S: KitchenStore>(kitchen: &Kitchen<S>, servers: &Servers, is_stopping: bool) -> Condition {
+    let (count, done) = (kitchen.in_hand().len(), kitchen.done());
+    let orders = if count == 1 { "order" } else { "orders" };
+    let doing = match (count, is_stopping) {
+        (0, _) => format!("waiting for orders, {done} done"),
+        (_, false) => format!("cooking {count} {orders}, {done} done"),
+        (_, true) => format!("finishing {count} {orders}, {done} done"),
+    };
+    let finishing = (count > 0).then_some(kitchen.options.stop_timeout + GIVE_BACK_TIME);
+    Condition { finishing, ..servers.condition(doing) }
+}
+
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
 async fn work<S: KitchenStore, B: KitchenBroker>(
     kitchen: &Arc<Kitchen<S>>,
@@ -124,6 +151,7 @@ async fn work<S: KitchenStore, B: KitchenBroker>(
     held: &B::Name,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
+    pulse: Pulse,
 ) -> Result<(), KitchenError> {
     let slots = Arc::new(Semaphore::new(usize::from(kitchen.options.prefetch)));
     let stopping = CancellationToken::new();
@@ -138,7 +166,7 @@ async fn work<S: KitchenStore, B: KitchenBroker>(
     let outcome = tokio::select! {
         biased;
         ended = end(&kitchen.options, held, heartbeat, shutdown) => ended,
-        failed = consume(&kitchen.options, broker, &mut consumer, handle) => Err(failed),
+        failed = consume(&kitchen.options, broker, &mut consumer, pulse, handle) => Err(failed),
     };
     stopping.cancel();
     cooks.close();
@@ -176,6 +204,7 @@ async fn consume<B: KitchenBroker>(
     options: &KitchenOptions,
     broker: &B,
     consumer: &mut Option<B::Consumer>,
+    mut pulse: Pulse,
     handle: impl Fn(B::Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
@@ -185,7 +214,11 @@ async fn consume<B: KitchenBroker>(
         Err(error) => return error.into(),
     };
     loop {
-        match consumer.next().await {
+        let event = tokio::select! {
+            () = pulse.due() => continue,
+            event = consumer.next() => event,
+        };
+        match event {
             Some(ConsumerEvent::Delivery(delivery)) => handle(delivery),
             // What was delivered before comes again and finds its order in hand.
             Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}

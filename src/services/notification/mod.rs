@@ -1,14 +1,18 @@
 //! The notification subscriber: one line on standard output for each change, then the acknowledgement.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::broker::messages::StatusUpdate;
 use crate::broker::{
     Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, named_slot, numbered_slots,
 };
 use crate::runtime::shutdown::Shutdown;
+use crate::runtime::systemd::ServiceManager;
 use crate::runtime::telemetry::{order_span, stdout_line};
 use crate::services::dead_letters::{bury, unreadable};
+use crate::services::servers::Servers;
 
 /// Updates that may be on their way to this subscriber at once.
 const PREFETCH: u16 = 64;
@@ -41,6 +45,7 @@ pub async fn run(
     options: NotificationOptions,
     broker: Broker,
     shutdown: Shutdown,
+    manager: &ServiceManager,
 ) -> Result<(), NotificationError> {
     let stopping = shutdown.stopping();
     tracing::info!(
@@ -48,6 +53,14 @@ pub async fn run(
         details = options.name.as_deref().unwrap_or("the first free queue"),
         "the notification subscriber starts"
     );
+    let servers = Servers::of(None, broker.state());
+    let told = Arc::new(AtomicU64::new(0));
+    let _reports = {
+        let told = Arc::clone(&told);
+        manager.follow(&shutdown, move || {
+            servers.condition(format!("{} changes told", told.load(Ordering::Relaxed)))
+        })
+    };
     let mut consumer = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
@@ -58,14 +71,20 @@ pub async fn run(
         details = consumer.queue(),
         "every change of an order is told from now on"
     );
+    manager.ready();
+    let mut pulse = manager.pulse();
     loop {
         let event = tokio::select! {
             biased;
             () = stopping.cancelled() => break,
+            () = pulse.due() => continue,
             event = consumer.next() => event,
         };
         match event {
-            Some(ConsumerEvent::Delivery(delivery)) => tell(&broker, delivery).await?,
+            Some(ConsumerEvent::Delivery(delivery)) => {
+                tell(&broker, delivery).await?;
+                told.fetch_add(1, Ordering::Relaxed);
+            }
             Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
             Some(ConsumerEvent::Failed(error)) => return Err(error.into()),
             None => return Err(BrokerError::Closed.into()),

@@ -11,12 +11,12 @@ use super::{OrderServiceError, OrderServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
 use crate::http::auth::StaffAuth;
-use crate::http::server::Listener;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
-use crate::services::servers::{readiness, serve_prepared, settle};
+use crate::runtime::systemd::ServiceManager;
+use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
 use crate::store::Store;
 
 /// Idempotency keys live this long: the contract's day, and one more.
@@ -32,9 +32,13 @@ pub async fn run(
     store: Store,
     broker: Broker,
     shutdown: Shutdown,
+    manager: &ServiceManager,
 ) -> Result<(), OrderServiceError> {
-    let listener = Listener::bind(&options.host, options.port).await?;
-    let address = listener.local_addr();
+    let listening = listen(&options.host, options.port, manager).await?;
+    let address = listening.0.local_addr();
+    let servers = Servers::of(Some(store.state()), broker.state());
+    let _reports =
+        manager.follow(&shutdown, move || servers.condition(format!("taking orders at {address}")));
     tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");
 
     let background = TaskTracker::new();
@@ -71,7 +75,7 @@ pub async fn run(
     );
     let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker));
 
-    let served = serve_prepared(listener, endpoint, &store, &shutdown.stopping()).await;
+    let served = serve_prepared(listening, endpoint, &store, &shutdown.stopping(), manager).await;
     stop_background.cancel();
     settle(&background).await;
     Ok(served?)

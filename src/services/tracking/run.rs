@@ -7,11 +7,11 @@ use super::feed::Feed;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
-use crate::http::server::Listener;
 use crate::http::sse::EventStreams;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
-use crate::services::servers::{readiness, serve_prepared, settle};
+use crate::runtime::systemd::ServiceManager;
+use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
 use crate::store::Store;
 
 /// Streams of live events that are served at once; half of all connections, so that others get through.
@@ -26,9 +26,13 @@ pub async fn run(
     store: Store,
     broker: Broker,
     shutdown: Shutdown,
+    manager: &ServiceManager,
 ) -> Result<(), TrackingServiceError> {
-    let listener = Listener::bind(&options.host, options.port).await?;
-    tracing::info!(action = "service_started", address = %listener.local_addr(), "the tracking service listens");
+    let listening = listen(&options.host, options.port, manager).await?;
+    let address = listening.0.local_addr();
+    tracing::info!(action = "service_started", %address, "the tracking service listens");
+    let servers = Servers::of(Some(store.state()), broker.state());
+    let _reports = manager.follow(&shutdown, move || servers.condition(format!("answering at {address}")));
     let stopping = shutdown.stopping();
     let background = TaskTracker::new();
     let feed = Feed::new();
@@ -37,7 +41,7 @@ pub async fn run(
     let streams = EventStreams::new(MAX_EVENT_STREAMS, stopping.clone(), &metrics);
     let api = TrackingApi::new(store.clone(), feed, options.cook_times, streams);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
-    let served = serve_prepared(listener, endpoint, &store, &stopping).await;
+    let served = serve_prepared(listening, endpoint, &store, &stopping, manager).await;
     settle(&background).await;
     Ok(served?)
 }

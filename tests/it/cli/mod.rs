@@ -2,6 +2,7 @@
 
 mod configuration;
 mod modes;
+mod packaging;
 mod usage;
 
 use crate::support::{Role, TestEnv};

@@ -4,13 +4,16 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 14] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
     "notification-subscriber",
     "migrate",
+    "check-config",
     "openapi",
+    "completions",
+    "man",
     "dead-letters",
     "dev",
     "place",

@@ -21,8 +21,13 @@ pub struct Role {
 
 impl Role {
     /// Starts a command; `name` is how failures call it.
-    pub fn spawn(name: &str, mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn spawn(name: &str, command: Command) -> Self {
+        Self::spawn_with_stdin(name, command, Stdio::null())
+    }
+
+    /// The same, with something at its standard input.
+    pub fn spawn_with_stdin(name: &str, mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         watch::guard(&[child.id()]).unwrap();
         let stdout = capture(child.stdout.take().unwrap());

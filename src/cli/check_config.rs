@@ -1,0 +1,39 @@
+//! `check-config`: whether a configuration can be used, without starting anything.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::CliError;
+use crate::config::{Config, ConfigSources};
+
+/// What to check.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  restaurant-system check-config --config /etc/restaurant-system/config.yaml
+  restaurant-system check-config --config config.yaml --without-files     as a build checks it, where no secrets are
+
+Exit codes: 0 it can be used; 78 it cannot, and every problem is named with its key, file and line.")]
+pub(super) struct CheckConfigArgs {
+    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
+    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Leave alone the files that it names (passwords, certificates, tokens): they are on another machine
+    #[arg(long)]
+    without_files: bool,
+}
+
+/// Checks it, the environment's variables included, as a role would.
+///
+/// # Errors
+/// Every problem; or standard output cannot be written.
+pub(super) fn run(args: CheckConfigArgs) -> Result<(), CliError> {
+    let mut sources = ConfigSources::from_process(args.config);
+    sources.without_files = args.without_files;
+    let config = Config::load(&sources)?;
+    let file = config.file.as_deref().map_or("no file".into(), |file| file.to_string_lossy());
+    writeln!(std::io::stdout().lock(), "{file}: the configuration can be used").map_err(CliError::failed)
+}

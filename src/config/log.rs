@@ -1,0 +1,33 @@
+//! `log:` what is logged, and how.
+
+use clap::ValueEnum;
+
+use super::keys::Key;
+use super::reader::Reader;
+use crate::runtime::telemetry::{LogFormat, LogLevel};
+
+pub(super) const KEYS: &[Key] = &[Key::single("log.level"), Key::single("log.format")];
+
+/// The log. The flags `--log-level` and `--log-format` beat it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// From which level on; read again on a reload.
+    pub level: LogLevel,
+    /// How.
+    pub format: LogFormat,
+}
+
+impl LogConfig {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        Self {
+            level: reader.one_of("log.level", &words::<LogLevel>()).unwrap_or_default(),
+            format: reader.one_of("log.format", &words::<LogFormat>()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The words of a flag's values, so that the file has the same.
+fn words<T: ValueEnum + Clone>() -> Vec<(String, T)> {
+    let named = |value: &T| Some((value.to_possible_value()?.get_name().to_owned(), value.clone()));
+    T::value_variants().iter().filter_map(named).collect()
+}

@@ -1,0 +1,243 @@
+//! The service manager's side: what a role tells it (`sd_notify`), and the socket that it passes.
+
+use crate::support::{DEADLINE, Role, Signal, TestEnv, eventually};
+use serde_json::json;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A manager that writes down what it is told, a line for each thing.
+struct Manager {
+    path: PathBuf,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Manager {
+    fn of(env: &TestEnv) -> Self {
+        let path = env.dir().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&told);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                lines.lock().unwrap().extend(text.lines().map(str::to_owned));
+            }
+        });
+        Self { path, told }
+    }
+
+    /// A role under this manager, with a watchdog of a second.
+    fn command(&self, env: &TestEnv, args: &[&str]) -> Command {
+        let mut command = env.command(args);
+        command.arg("--config").arg(env.config()).args(["--log-format", "json"]);
+        command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", "1000000");
+        command
+    }
+
+    /// Starts it.
+    fn spawn(&self, env: &TestEnv, args: &[&str]) -> Role {
+        Role::spawn(&args.join(" "), self.command(env, args))
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.told().iter().filter(|line| line.starts_with(what)).count()
+    }
+
+    async fn wait_told(&self, what: &str) {
+        eventually(&format!("{what} is told, not only {:?}", self.told()), || async { self.count(what) > 0 })
+            .await;
+    }
+
+    /// Waits until so many more of these have come.
+    async fn wait_more(&self, what: &str, more: usize) {
+        let wanted = self.count(what) + more;
+        eventually(&format!("more {what}"), || async { self.count(what) >= wanted }).await;
+    }
+}
+
+async fn place(url: &str) -> u16 {
+    let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
+        "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
+    reqwest::Client::new().post(format!("{url}/orders")).json(&order).send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_worker_tells_its_whole_life() {
+    let env = TestEnv::new().await;
+    env.write_config("kitchen: {grace_seconds: 0.2}\nlog: {level: info}\n");
+    let manager = Manager::of(&env);
+    let service = env.spawn(&["order-service", "--port", "0"]);
+    let url = service.url().await;
+    service.wait_for_action("db_connected").await;
+    let mut chef =
+        manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "3"]);
+    manager.wait_told("READY=1").await;
+    manager.wait_told("STATUS=waiting for orders, 0 done").await;
+    assert!(!chef.logs_of("worker_registered").is_empty(), "ready before it can work");
+    manager.wait_more("WATCHDOG=1", 2).await;
+
+    env.write_config("kitchen: {grace_seconds: 0.2}\nlog: {level: debug}\n");
+    chef.signal(Signal::SIGHUP);
+    chef.wait_for_action("configuration_reloaded").await;
+    manager.wait_told("MONOTONIC_USEC=").await;
+    assert_eq!(manager.count("RELOADING=1"), 1);
+    eventually("the reload's end is told", || async { manager.count("READY=1") == 2 }).await;
+
+    assert_eq!(place(&url).await, 201);
+    manager.wait_told("STATUS=cooking 1 order, 0 done").await;
+    chef.wait_for_log("of level DEBUG", |log| log["level"] == "DEBUG").await;
+    assert_eq!(manager.count("EXTEND_TIMEOUT_USEC"), 0);
+    chef.signal(Signal::SIGTERM);
+    manager.wait_told("STOPPING=1").await;
+    manager.wait_told("STATUS=finishing 1 order, 0 done").await;
+    manager.wait_told("EXTEND_TIMEOUT_USEC=").await;
+    assert_eq!(chef.wait_exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_frozen_process_shows_no_sign_of_life() {
+    let env = TestEnv::new().await;
+    let manager = Manager::of(&env);
+    let role = manager.spawn(&env, &["notification-subscriber"]);
+    manager.wait_told("READY=1").await;
+    manager.wait_more("WATCHDOG=1", 3).await;
+    role.signal(Signal::SIGSTOP);
+    // What it said before it was frozen.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = manager.count("WATCHDOG=1");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(manager.count("WATCHDOG=1"), before);
+    role.signal(Signal::SIGCONT);
+    manager.wait_more("WATCHDOG=1", 1).await;
+}
+
+/// Its loop hangs in writing a line, while the rest of the process is well.
+#[tokio::test]
+async fn a_subscriber_whose_output_nobody_reads_shows_no_sign_of_life() {
+    let env = TestEnv::new().await;
+    let manager = Manager::of(&env);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = manager.command(&env, &["notification-subscriber"]);
+    command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
+    let _killed_in_the_end = Ended(command.spawn().unwrap());
+    manager.wait_told("READY=1").await;
+    manager.wait_more("WATCHDOG=1", 2).await;
+    let update = json!({"order_number": "ORD_20261122_001", "old_status": "received", "new_status": "cooking",
+        "changed_by": "x".repeat(20_000), "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
+    for _ in 0..5 {
+        env.rabbit.publish("notifications_fanout", "", &json!({}), &update.to_string()).await;
+    }
+    eventually("the signs of life end", async || {
+        let before = manager.count("WATCHDOG=1");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        manager.count("WATCHDOG=1") == before
+    })
+    .await;
+    drop(reader);
+}
+
+/// A process that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn without_its_servers_a_role_says_what_it_waits_for_and_lives() {
+    let env = TestEnv::new().await;
+    let port = env.servers.postgres.port().to_string();
+    let manager = Manager::of(&env);
+    let file = std::fs::read_to_string(env.config()).unwrap();
+    std::fs::write(env.config(), file.replace(&port, "1")).unwrap();
+    let _role = manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna"]);
+    manager.wait_told("STATUS=waiting for PostgreSQL since ").await;
+    assert_eq!(manager.count("READY=1"), 0, "it has not waited long yet");
+    manager.wait_more("WATCHDOG=1", 2).await;
+    manager.wait_told("READY=1").await;
+    manager.wait_more("WATCHDOG=1", 2).await;
+}
+
+#[tokio::test]
+async fn the_reason_of_a_failure_is_its_last_status() {
+    let env = TestEnv::new().await;
+    let _anna = env.spawn(&["kitchen-worker", "--worker-name", "chef_anna"]);
+    _anna.wait_for_action("worker_registered").await;
+    let manager = Manager::of(&env);
+    let mut second = manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna"]);
+    assert_eq!(second.wait_exit().await.code(), Some(1));
+    let told = manager.told();
+    let last = told.iter().rfind(|line| line.starts_with("STATUS=")).unwrap();
+    assert!(last.starts_with("STATUS=failed: ") && last.contains("in use"), "{last}");
+    assert_eq!(manager.count("READY=1"), 0);
+}
+
+/// The program, handed a listening socket as systemd does it: as file 3.
+fn activated(env: &TestEnv, socket: &std::net::TcpListener, args: &[&str]) -> Role {
+    let program = env.command(args);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#]);
+    command.arg(program.get_program()).args(program.get_args()).current_dir(env.dir());
+    command.arg("--config").arg(env.config()).args(["--log-format", "json"]);
+    Role::spawn_with_stdin(&args.join(" "), command, Stdio::from(OwnedFd::from(socket.try_clone().unwrap())))
+}
+
+#[tokio::test]
+async fn restarts_on_a_passed_socket_fail_no_request() {
+    let env = TestEnv::new().await;
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    // A connection that comes before the service waits for it.
+    let early = tokio::spawn({
+        let url = url.clone();
+        async move { place(&url).await }
+    });
+    let mut service = activated(&env, &socket, &["order-service", "--port", "1"]);
+    assert_eq!(service.url().await, url, "the passed socket beats --port");
+    assert_eq!(early.await.unwrap(), 201, "it was let in before PostgreSQL was reached");
+
+    let client = reqwest::Client::new();
+    let customers: Vec<_> = (0..4)
+        .map(|_| {
+            let (client, url) = (client.clone(), url.clone());
+            tokio::spawn(async move {
+                let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
+                    "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
+                let end = std::time::Instant::now() + Duration::from_secs(4);
+                let mut placed = 0_i64;
+                while std::time::Instant::now() < end {
+                    let sent = client.post(format!("{url}/orders")).json(&order).send();
+                    let answer = tokio::time::timeout(DEADLINE, sent).await.expect("an answer").unwrap();
+                    assert_eq!(answer.status(), 201);
+                    placed += 1;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                placed
+            })
+        })
+        .collect();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        service.signal(Signal::SIGTERM);
+        assert_eq!(service.wait_exit().await.code(), Some(0));
+        service = activated(&env, &socket, &["order-service"]);
+    }
+    let mut placed = 1;
+    for customer in customers {
+        placed += customer.await.unwrap();
+    }
+    let count = env.connect().await.query_one("select count(*) from orders", &[]).await.unwrap();
+    assert_eq!(count.get::<_, i64>(0), placed, "each confirmed order once");
+}
