@@ -236,6 +236,8 @@ impl PostgresServer {
             format!("fsync={durable}"),
             format!("full_page_writes={durable}"),
             "shared_buffers=64MB".to_owned(),
+            // Not in /dev/shm: systemd-logind clears that of a user who logs out, and the server with it.
+            "dynamic_shared_memory_type=mmap".to_owned(),
             "log_line_prefix=%m [%p] %d ".to_owned(),
         ];
         settings.iter().for_each(|setting| {
