@@ -27,7 +27,8 @@ const LATE_PAGE: i64 = 500;
 /// Rows that one statement enters in the outbox.
 const EVERYTHING_PAGE: i64 = 5_000;
 /// Subscribers, who lost their queues with the broker, connect again within this time: an update is for those who
-/// are bound when it is published.
+/// are bound when it is published. By then every relay has done with what it had sent to the broker as it was before:
+/// a row that is in the outbox for that reason is not entered again, and would be deleted as announced.
 const SUBSCRIBERS_RETURN: Duration = Duration::from_secs(12);
 
 /// When what is announced again.
@@ -92,8 +93,8 @@ struct Reconciler<S, B> {
     next: i64,
     /// The connection whose broker is known to have the mark.
     known: Option<u64>,
-    /// Since when the broker is known to lack the mark.
-    unknown_since: Option<Instant>,
+    /// Since when the broker of this connection is known to lack the mark. The next one's may have lost its disk anew.
+    unknown_since: Option<(u64, Instant)>,
 }
 
 impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
@@ -156,7 +157,9 @@ impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
         match self.broker.has_mark(connection).await {
             Ok(true) => self.known = Some(connection),
             Ok(false) => {
-                let unknown_since = *self.unknown_since.get_or_insert_with(Instant::now);
+                let unknown = self.unknown_since.filter(|(of, _)| *of == connection);
+                let (_, unknown_since) =
+                    *self.unknown_since.insert(unknown.unwrap_or((connection, Instant::now())));
                 if unknown_since.elapsed() < SUBSCRIBERS_RETURN {
                     return Ok(());
                 }
