@@ -151,36 +151,35 @@ impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
         Ok(())
     }
 
-    /// Meets the broker of a new connection, and tells it everything if it knows nothing. The mark comes last: a death
-    /// before it has the next one do it all again.
+    /// Meets the broker of a new connection, and tells it everything if it has lost its memory. The mark comes last: a
+    /// death before it has the next one do it all again.
     async fn greet(&mut self, connection: u64) -> Result<(), StoreError> {
-        match self.broker.has_mark(connection).await {
-            Ok(true) => self.known = Some(connection),
-            Ok(false) => {
-                let unknown = self.unknown_since.filter(|(of, _)| *of == connection);
-                let (_, unknown_since) =
-                    *self.unknown_since.insert(unknown.unwrap_or((connection, Instant::now())));
-                if unknown_since.elapsed() < SUBSCRIBERS_RETURN {
-                    return Ok(());
-                }
-                let announced =
-                    self.store.announce_everything(self.options.repeat_updates, EVERYTHING_PAGE).await?;
-                if announced > 0 {
-                    tracing::warn!(
-                        action = "announced_everything_again",
-                        details = announced,
-                        "RabbitMQ is new, or has lost its disk: orders that wait and late changes are announced again"
-                    );
-                    self.relay.wake();
-                }
-                if self.broker.leave_mark(connection).await.is_ok() {
-                    self.known = Some(connection);
-                }
+        // The broker's connection tells its own story.
+        let Ok(has_mark) = self.broker.has_mark(connection).await else { return Ok(()) };
+        let was_marked = self.store.note_mark().await?;
+        if !has_mark && was_marked {
+            let unknown = self.unknown_since.filter(|(of, _)| *of == connection);
+            let (_, since) = *self.unknown_since.insert(unknown.unwrap_or((connection, Instant::now())));
+            if since.elapsed() < SUBSCRIBERS_RETURN {
+                return Ok(());
             }
-            // The broker's connection tells its own story.
-            Err(_) => return Ok(()),
+            self.tell_everything().await?;
+        }
+        if has_mark || self.broker.leave_mark(connection).await.is_ok() {
+            self.known = Some(connection);
         }
         self.unknown_since = None;
+        Ok(())
+    }
+
+    async fn tell_everything(&self) -> Result<(), StoreError> {
+        let announced = self.store.announce_everything(self.options.repeat_updates, EVERYTHING_PAGE).await?;
+        tracing::warn!(
+            action = "announced_everything_again",
+            details = announced,
+            "RabbitMQ has lost its disk, or is another one: orders that wait and late changes are announced again"
+        );
+        self.relay.wake();
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ impl OutboxConfig {
             max_rows: reader.number("outbox.max_rows", 1..=u32::MAX).unwrap_or(1_000_000),
             announce_again: reader
                 .seconds("outbox.announce_again_seconds", 0.1)
-                .unwrap_or(Duration::from_secs(60)),
+                .unwrap_or(Duration::from_secs(300)),
             repeat_updates: reader
                 .seconds("outbox.repeat_updates_seconds", 0.0)
                 .unwrap_or(Duration::from_secs(3600)),

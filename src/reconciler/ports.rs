@@ -20,6 +20,9 @@ pub trait ReconcilerStore: Clone + Send + Sync + 'static {
         first_pause: Duration,
     ) -> impl Future<Output = Result<LateOrders, StoreError>> + Send;
 
+    /// See [`Store::note_mark`].
+    fn note_mark(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
     /// See [`Store::announce_everything`].
     fn announce_everything(
         &self,
@@ -49,6 +52,10 @@ impl ReconcilerStore for Store {
         first_pause: Duration,
     ) -> Result<LateOrders, StoreError> {
         Self::announce_late_orders(self, after, limit, first_pause).await
+    }
+
+    async fn note_mark(&self) -> Result<bool, StoreError> {
+        Self::note_mark(self).await
     }
 
     async fn announce_everything(&self, window: Duration, page: i64) -> Result<i64, StoreError> {

@@ -126,6 +126,15 @@ impl Store {
         }
     }
 
+    /// Notes that the mark is on the broker, or about to be. Says whether that had been noted before.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn note_mark(&self) -> Result<bool, StoreError> {
+        const SQL: &str = "insert into broker_mark default values on conflict do nothing";
+        self.run("noting the broker's mark", async |client| Ok(client.execute(SQL, &[]).await? == 0)).await
+    }
+
     /// How many announcements wait; counting ends at `limit`.
     ///
     /// # Errors

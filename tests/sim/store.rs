@@ -258,6 +258,11 @@ impl ReconcilerStore for SimStore {
         self.call("announces late orders", effect).await
     }
 
+    async fn note_mark(&self) -> Result<bool, StoreError> {
+        let note = |state: &mut State, _| std::mem::replace(&mut state.tables.mark_noted, true);
+        self.call("notes the mark", note).await
+    }
+
     async fn announce_everything(&self, window: Duration, _page: i64) -> Result<i64, StoreError> {
         let mut announced = 0;
         for window_ms in [None, Some(ms(window))] {

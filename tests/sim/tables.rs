@@ -103,6 +103,8 @@ pub struct Tables {
     /// Today, `YYYYMMDD`.
     pub day: String,
     pub last_sequence: i64,
+    /// The row of `broker_mark` is there.
+    pub mark_noted: bool,
     /// When PostgreSQL was started.
     pub server_started_at: i64,
     /// How long after a claim its answer is not on its way any more: twice the store's operation timeout.
@@ -125,6 +127,8 @@ impl Tables {
             settled_ms,
             without,
             day: "20261122".to_owned(),
+            // The house was opened long ago, and the broker has the mark.
+            mark_noted: true,
             ..Self::default()
         }
     }

@@ -163,7 +163,7 @@ impl World {
             rng: Rng::with_seed(seed),
             odds: Odds::default(),
             tables: Tables::new(2 * OPERATION_TIMEOUT_MS, without),
-            broker: BrokerModel::default(),
+            broker: BrokerModel::of_long_ago(),
             processes: Vec::new(),
             store_down_until: 0,
             broker_down_until: 0,

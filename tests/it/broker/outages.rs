@@ -131,6 +131,8 @@ async fn a_broker_that_is_away_at_the_start_is_waited_for() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     proxy.restore();
     within("the consumer", consuming).await.unwrap().unwrap();
+    // The connection is handed out before it is logged.
+    eventually("the connection being logged", || async { !logs.of("rabbitmq_connected").is_empty() }).await;
     assert_eq!(logs.of("rabbitmq_connection_failed").len(), 1, "{:?}", logs.all());
     assert_eq!(logs.of("rabbitmq_connected").len(), 1, "{:?}", logs.all());
     assert_eq!(logs.of("reconnected").len(), 1, "{:?}", logs.all());

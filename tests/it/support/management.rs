@@ -94,7 +94,10 @@ impl Management {
                 return Ok(());
             }
             let looked_for = u32::try_from(depth + 1).unwrap();
-            let waiting = if depth > 0 { self.get_messages(queue, looked_for).await.len() } else { 0 };
+            // A queue that is yet to be declared holds nothing.
+            let exists = self.queue(queue).await.is_some();
+            let waiting =
+                if depth > 0 && exists { self.get_messages(queue, looked_for).await.len() } else { 0 };
             if depth > 0 && waiting as u64 == depth { Ok(()) } else { Err((figure, waiting)) }
         })
         .await;
