@@ -9,7 +9,7 @@
 //! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`; they never import each other |
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
 //! | [`dev`] | private PostgreSQL and RabbitMQ servers, for `dev` and for the tests alike |
-//! | [`relay`] | outbox → RabbitMQ |
+//! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
 //! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
@@ -33,6 +33,7 @@ pub mod config;
 pub mod dev;
 pub mod domain;
 pub mod http;
+pub mod reconciler;
 pub mod relay;
 pub mod runtime;
 pub mod services;

@@ -132,10 +132,17 @@ impl BrokerChannel {
 
     /// Closes it: what was sent before has been processed by then, what is not acknowledged goes back to its queue.
     pub(super) async fn close(&self) {
-        if !self.has_ended() {
-            let _ = self.call("closing a channel", Channel::close).await;
-            self.end.happened.cancel();
+        let _ = self.close_surely().await;
+    }
+
+    /// [`Self::close`], which tells whether the server has heard of everything.
+    pub(super) async fn close_surely(&self) -> Result<(), BrokerError> {
+        if self.has_ended() {
+            return Err(self.failure("the channel"));
         }
+        let closed = self.call("closing a channel", Channel::close).await;
+        self.end.happened.cancel();
+        closed
     }
 }
 

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::confirms::PublishOutcome;
 use super::consumer::{ConsumeOptions, Consumer, Source};
+use super::dead_queue::DeadLetters;
 use super::error::BrokerError;
+use super::link::Link;
 use super::name::{self, HeldName, NameError};
 use super::options::BrokerOptions;
 use super::properties::Outgoing;
@@ -83,6 +85,33 @@ impl Broker {
         self.shared.links.clone().live().await.is_some()
     }
 
+    /// Waits for a connection, or for the first attempt to make one to fail: for commands, which somebody waits for.
+    /// May be cancelled.
+    ///
+    /// # Errors
+    /// Why there is none. It is being tried on.
+    pub async fn connected_at_once(&self) -> Result<(), BrokerError> {
+        let mut state = self.state();
+        loop {
+            match &*state.borrow_and_update() {
+                BrokerState::Connected { .. } => return Ok(()),
+                BrokerState::Connecting { failure: Some(failure), .. } => return Err(failure.clone()),
+                BrokerState::Connecting { failure: None, .. } => {}
+                BrokerState::Closed => return Err(BrokerError::Closed),
+            }
+            state.changed().await.map_err(|_| BrokerError::Closed)?;
+        }
+    }
+
+    /// Looks at the dead letters.
+    ///
+    /// # Errors
+    /// `NotConnected`, or the connection's loss.
+    pub async fn dead_letters(&self) -> Result<DeadLetters, BrokerError> {
+        let link = self.shared.links.current().ok_or(BrokerError::NotConnected)?;
+        DeadLetters::open(&link).await
+    }
+
     /// Publishes all of these, many on the way at once, and tells for each, in their order, what became of it. They
     /// are published in order too; a `Nacked` or `Unconfirmed` one has not stopped those after it.
     ///
@@ -104,8 +133,13 @@ impl Broker {
     /// `NotConnected`, the connection's loss, or the server's refusal.
     pub async fn redeclare_topology(&self) -> Result<(), BrokerError> {
         let _turn = self.shared.topology_turn.lock().await;
-        let link = self.shared.links.current().ok_or(BrokerError::NotConnected)?;
+        let link = self.link()?;
         Topology { queue_type: self.shared.options.queue_type }.declare(&link).await
+    }
+
+    /// The present connection.
+    pub(super) fn link(&self) -> Result<Arc<Link>, BrokerError> {
+        self.shared.links.current().ok_or(BrokerError::NotConnected)
     }
 
     /// Consumes queues. Waits for a connection as long as there is none.
@@ -148,7 +182,8 @@ impl Broker {
     }
 
     async fn start_consumer(&self, source: Source) -> Result<Consumer, BrokerError> {
-        Consumer::start(&self.shared.options, self.shared.links.clone(), source).await
+        let publisher = self.shared.publisher.clone();
+        Consumer::start(&self.shared.options, self.shared.links.clone(), publisher, source).await
     }
 
     /// Holds a name that only one living process can hold, for instance `kitchen_worker.chef_anna`. Waits for a

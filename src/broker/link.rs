@@ -29,6 +29,9 @@ use super::tls;
 /// replaced, well before the usual 2,047 are used up.
 const MAX_SPENT_CHANNELS: u32 = 500;
 
+/// Why a connection ended that nobody ended in an orderly way. What the client library cannot read looks the same.
+const CUT: &str = "it was cut, or the server went silent";
+
 /// A connection that was open once. Shared by all who use it; the last one to let go closes it.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -140,6 +143,11 @@ impl Link {
         self.death.happened.is_cancelled()
     }
 
+    /// Whether it ended without a word from either side.
+    pub(super) fn was_cut(&self) -> bool {
+        self.death.reason.get().is_some_and(|reason| reason == CUT)
+    }
+
     /// The loss as an error.
     pub(super) fn lost(&self) -> BrokerError {
         let reason = self.death.reason.get().cloned();
@@ -231,7 +239,7 @@ struct Watcher(Arc<Death>);
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.0.cause("it was cut, or the server went silent");
+        self.0.cause(CUT);
     }
 }
 

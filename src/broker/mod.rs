@@ -12,15 +12,19 @@
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
 //! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
 //! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
-//! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process.
+//! - `mark`: how a broker that lost its disk is known.
+//! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process;
+//!   `dead_queue`: looking at it. `unreadable`: what the client library itself cannot read.
 
 mod channel;
 mod confirms;
 mod consumer;
 mod dead_letter;
+mod dead_queue;
 mod error;
 mod handle;
 mod link;
+mod mark;
 pub mod messages;
 mod name;
 mod options;
@@ -30,13 +34,15 @@ mod publisher;
 mod supervisor;
 mod tls;
 mod topology;
+mod unreadable;
 
 pub use confirms::PublishOutcome;
 pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
 pub use dead_letter::{
-    DEATH_REASON_HEADER, DeadLettered, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
+    DEATH_REASON_HEADER, DEATH_TIME_HEADER, DeadLettered, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
     ORIGINAL_ROUTING_KEY_HEADER,
 };
+pub use dead_queue::{DeadLetter, DeadLetters};
 pub use error::BrokerError;
 pub use handle::Broker;
 pub use name::{HeldName, NameError};

@@ -97,8 +97,7 @@ impl Outgoing {
         for name in p.headers.keys() {
             check_short("header name", name)?;
         }
-        let bytes = p.headers.iter().map(|(k, v)| k.len() + v.len() + 6).sum::<usize>()
-            + p.traceparent.as_ref().map_or(0, String::len);
+        let bytes = p.headers_bytes();
         if bytes > MAX_HEADERS_BYTES {
             return Err(InvalidMessage::TooManyHeaders { bytes });
         }
@@ -117,6 +116,12 @@ fn check_short(field: &'static str, value: &str) -> Result<(), InvalidMessage> {
 }
 
 impl Properties {
+    /// What all headers together take.
+    pub(super) fn headers_bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 6);
+        headers.sum::<usize>() + self.traceparent.as_ref().map_or(0, String::len)
+    }
+
     /// As the protocol carries them. Only for what has been validated: the client library panics at longer texts.
     pub(super) fn to_amqp(&self, message_id: &str) -> BasicProperties {
         let mut amqp = BasicProperties::default();

@@ -25,6 +25,8 @@ pub enum BrokerState {
     Connecting {
         /// Since when.
         since: Instant,
+        /// Why the last attempt failed, or the last connection ended; `None` before the first.
+        failure: Option<BrokerError>,
     },
     /// There is a connection and the topology stands.
     Connected {
@@ -77,7 +79,8 @@ impl Supervisor {
         stop: CancellationToken,
     ) -> (Self, Links, watch::Receiver<BrokerState>) {
         let (links, links_seen) = watch::channel(None);
-        let (state, state_seen) = watch::channel(BrokerState::Connecting { since: Instant::now() });
+        let (state, state_seen) =
+            watch::channel(BrokerState::Connecting { since: Instant::now(), failure: None });
         let supervisor = Self { options, links, state, stop, generation: 0, next_host: 0 };
         (supervisor, Links(links_seen), state_seen)
     }
@@ -86,6 +89,7 @@ impl Supervisor {
     pub(super) async fn run(mut self) {
         let mut backoff = self.options.backoff();
         let mut log = OutageLog::new();
+        let mut disconnected_at = Instant::now();
         let stop = self.stop.clone();
         loop {
             let attempt = tokio::select! {
@@ -107,7 +111,7 @@ impl Supervisor {
                         backoff.reset();
                     }
                     self.links.send_replace(None);
-                    self.state.send_replace(BrokerState::Connecting { since: Instant::now() });
+                    disconnected_at = Instant::now();
                     // Frees the socket, and whoever still waits for an answer on it.
                     link.discard("it ended");
                     link.lost()
@@ -115,6 +119,7 @@ impl Supervisor {
                 Err(error) => error,
             };
             log.failed(&lost);
+            self.state.send_replace(BrokerState::Connecting { since: disconnected_at, failure: Some(lost) });
             let delay = backoff.next_delay();
             tokio::select! {
                 biased;

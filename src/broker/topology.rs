@@ -25,6 +25,9 @@ const ORDER_TYPES: [&str; 3] = ["dine_in", "takeout", "delivery"];
 const MAX_PRIORITY: i32 = 10;
 /// Subscribers' queues past the first vanish when nobody has used them for a day.
 const SLOT_EXPIRES_MS: i32 = 24 * 60 * 60 * 1000;
+/// A quorum queue drops a message that was put back too often, from RabbitMQ 4 on after 20 times unless it is told
+/// otherwise; looking at the dead letters puts them back.
+const UNLIMITED_LOOKS: i32 = i32::MAX;
 
 /// The queue that workers of this order type consume.
 pub fn kitchen_queue(order_type: &str) -> String {
@@ -102,6 +105,9 @@ impl Topology {
         };
         if self.queue_type == QueueType::Quorum {
             arguments.push(("x-queue-type", FieldValue::from("quorum")));
+            if name == DEAD_LETTER_QUEUE {
+                arguments.push(("x-delivery-limit", FieldValue::I(UNLIMITED_LOOKS)));
+            }
         }
         Some(QueueSpec { name: name.to_owned(), arguments, exchange, binding_key })
     }
@@ -193,6 +199,10 @@ mod tests {
     fn quorum_queues_are_declared_as_such_and_without_priorities() {
         assert_eq!(keys(&QUORUM.queue("kitchen_takeout_queue").unwrap()), ["x-queue-type"]);
         assert_eq!(keys(&QUORUM.queue("notifications_queue.2").unwrap()), ["x-expires", "x-queue-type"]);
+        assert_eq!(
+            keys(&QUORUM.queue("kitchen_dead_letters").unwrap()),
+            ["x-queue-type", "x-delivery-limit"]
+        );
     }
 
     #[test]

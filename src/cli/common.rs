@@ -22,7 +22,7 @@ const WORKER_IDLE: Duration = Duration::from_secs(5);
 /// A service asks PostgreSQL so often whether it is there, so that `/readyz` knows.
 const SERVICE_PROBE: Duration = Duration::from_secs(2);
 /// How long the farewell to RabbitMQ may take.
-const GOODBYE: Duration = Duration::from_secs(10);
+pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
 /// The flags of every role.
 #[derive(Debug, Clone, Args)]
@@ -172,7 +172,7 @@ fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreO
     }
 }
 
-fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> BrokerOptions {
+pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> BrokerOptions {
     BrokerOptions {
         hosts: hosts(&config.hosts),
         vhost: config.vhost.clone(),

@@ -2,6 +2,7 @@
 
 mod check_config;
 mod common;
+mod dead_letters;
 pub mod dev;
 mod manual;
 mod mode;
@@ -57,6 +58,8 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Write the manual pages
     Man(manual::ManArgs),
+    /// Look at what no worker could process, and decide what becomes of it
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Run everything at once, with private PostgreSQL and RabbitMQ servers
     Dev(dev::DevArgs),
     /// Place an order
@@ -73,6 +76,9 @@ pub enum CliError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The command line asks for what cannot be had.
+    #[error("{0}")]
+    Usage(String),
     /// Anything that happened at run time; logged already where there is a log.
     #[error(transparent)]
     Failed(Box<dyn std::error::Error + Send + Sync>),
@@ -89,6 +95,7 @@ impl CliError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::Config,
+            Self::Usage(_) => ExitCode::Usage,
             Self::Failed(_) | Self::Logged => ExitCode::Failure,
         }
     }
@@ -127,6 +134,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::CheckConfig(args) => check_config::run(args),
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
+        Command::DeadLetters(args) => dead_letters::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),
         Command::Place(args) => place::run(args).await.map_err(CliError::failed),
         Command::Track(args) => track::run(args).await.map_err(CliError::failed),

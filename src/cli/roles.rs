@@ -8,6 +8,7 @@ use super::CliError;
 use super::common::{CommonArgs, Setting, Usage};
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
+use crate::reconciler::ReconcilerOptions;
 use crate::services::kitchen::{self, KitchenOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
@@ -131,6 +132,11 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         port: args.port,
         max_concurrent: usize::from(args.max_concurrent),
         queue_timeout: QUEUE_TIMEOUT,
+        reconciler: ReconcilerOptions {
+            max_rows: setting.config.outbox.max_rows,
+            announce_again: setting.config.outbox.announce_again,
+            repeat_updates: setting.config.outbox.repeat_updates,
+        },
         staff_token: setting.config.staff.token.clone(),
     };
     let store = setting.store(Usage::Service)?;

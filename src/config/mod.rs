@@ -1,7 +1,8 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
 //! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
-//! [`KitchenConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in its `read`. Its environment
+//! [`KitchenConfig`], [`OutboxConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
+//! its `read`. Its environment
 //! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
 //! values and notes every problem with its key and place.
 //!
@@ -13,6 +14,7 @@ mod host;
 mod keys;
 mod kitchen;
 mod log;
+mod outbox;
 mod rabbitmq;
 mod reader;
 mod secret;
@@ -30,6 +32,7 @@ pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
+pub use outbox::OutboxConfig;
 pub use rabbitmq::{QueueType, RabbitMqConfig};
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::StaffConfig;
@@ -47,6 +50,8 @@ pub struct Config {
     pub rabbitmq: RabbitMqConfig,
     /// The kitchen's times.
     pub kitchen: KitchenConfig,
+    /// What is committed and not yet announced.
+    pub outbox: OutboxConfig,
     /// The staff's access.
     pub staff: StaffConfig,
     /// The log.
@@ -69,6 +74,7 @@ impl Config {
             database: DatabaseConfig::read(&mut reader),
             rabbitmq: RabbitMqConfig::read(&mut reader),
             kitchen: KitchenConfig::read(&mut reader),
+            outbox: OutboxConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
             file,

@@ -220,7 +220,7 @@ fn wrong_values_are_refused() {
         ("database: {user: \"a\\nb\"}", "database.user: must not contain control characters"),
         ("database: {user: {a: b}}", "database.user: must be a single value"),
         ("database: localhost", "database: must be a mapping with the keys host, port, user"),
-        ("- a", "config.yaml:1: must be a mapping with the keys database, rabbitmq, kitchen, staff"),
+        ("- a", "config.yaml:1: must be a mapping with the keys database, rabbitmq, kitchen, outbox, staff"),
         ("kitchen: {cook_seconds: 5}", "kitchen.cook_seconds: must be a mapping with the keys dine_in"),
         ("kitchen: {cook_seconds: {takeout: .nan}}", "must be a number of seconds from 0 to 86400"),
         ("kitchen: {cook_seconds: {takeout: 86401}}", "must be a number of seconds from 0 to 86400"),

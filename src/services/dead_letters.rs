@@ -15,6 +15,16 @@ pub(super) async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
     }
 }
 
+/// Why a message is not what it should be, in the parser's words but without the values that it met: they may be a
+/// customer's name or address, and the reason is logged.
+pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_value, expected)) => format!("{what}: expected {expected}"),
+        None => format!("{what}: {text}"),
+    }
+}
+
 /// Apart, because the error as it is logged may not be held over an await.
 fn log_unprocessable(delivery: &Delivery, reason: &str) {
     let error = Unprocessable(reason.to_owned());
@@ -25,4 +35,40 @@ fn log_unprocessable(delivery: &Delivery, reason: &str) {
         details = %delivery.queue,
         "the message goes to the dead letters"
     );
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::broker::messages::OrderMessage;
+
+    fn reason(body: &str) -> String {
+        unreadable("no order", &serde_json::from_str::<OrderMessage>(body).unwrap_err())
+    }
+
+    #[test]
+    fn the_reason_says_what_was_expected_and_where() {
+        assert_eq!(reason("not JSON"), "no order: expected ident at line 1 column 2");
+        assert_eq!(reason("{}"), "no order: missing field `order_number` at line 1 column 2");
+        assert_eq!(reason("[7]"), "no order: expected a string at line 1 column 2");
+    }
+
+    #[test]
+    fn the_reason_never_has_a_value_of_the_message() {
+        for body in [
+            r#"{"items": "Ada Lovelace"}"#,
+            r#"{"items": "Ada Lovelace, expected today"}"#,
+            r#"{"order_type": "Ada Lovelace"}"#,
+            r#"{"table_number": "Ada Lovelace"}"#,
+            r#"{"total_amount": "Ada Lovelace"}"#,
+            r#"{"priority": "Ada Lovelace"}"#,
+            r#"{"items": [{"quantity": "Ada Lovelace"}]}"#,
+            r#"["Ada Lovelace"]"#,
+            r#""Ada Lovelace""#,
+        ] {
+            let reason = reason(body);
+            assert!(!reason.contains("Ada") && !reason.contains("today"), "{body}: {reason}");
+        }
+    }
 }

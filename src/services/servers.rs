@@ -41,7 +41,7 @@ impl Servers {
             StoreState::Starting { since } | StoreState::Down { since } => Some(("PostgreSQL", since)),
         });
         let broker = match *self.broker.borrow() {
-            BrokerState::Connecting { since } => Some(("RabbitMQ", since)),
+            BrokerState::Connecting { since, .. } => Some(("RabbitMQ", since)),
             BrokerState::Connected { .. } | BrokerState::Closed => None,
         };
         let away = [store, broker].into_iter().flatten();
@@ -99,7 +99,7 @@ pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
         };
         let (broker_up, broker_since) = match *broker.borrow() {
             BrokerState::Connected { .. } => (true, started),
-            BrokerState::Connecting { since } => (false, wall_clock(since)),
+            BrokerState::Connecting { since, .. } => (false, wall_clock(since)),
             BrokerState::Closed => (false, Timestamp::now()),
         };
         ReadinessReport::new().required("postgresql", store_up, store_since).optional(

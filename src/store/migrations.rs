@@ -12,12 +12,32 @@ mod embedded {
 /// Any number will do as long as every version uses the same: "restaurant" in hexadecimal letters.
 const MIGRATION_LOCK: i64 = 0x0072_6573_7461_7572;
 
+/// The original system's tables have the names of ours and fewer columns and rules. Where they are and no migration
+/// was ever applied, they are put aside as they are; the last migration takes over what they hold.
+const PUT_ORIGINAL_ASIDE: &str = "
+do $$
+declare
+    original constant text[] := array['orders', 'order_items', 'order_status_log', 'workers'];
+    name text;
+begin
+    if to_regclass('refinery_schema_history') is not null
+       or exists (select from unnest(original) as t (name) where to_regclass(t.name) is null) then
+        return;
+    end if;
+    create schema original_system;
+    foreach name in array original loop
+        execute format('alter table %I set schema original_system', name);
+    end loop;
+end $$";
+
 const APPLIED: &str = "select version, checksum from refinery_schema_history";
 
 impl Store {
     /// Applies what is missing of the embedded migrations, and says how many that were. Refinery takes no lock of its
     /// own, and every role may start first: a session lock on the same connection lets one of them through at a time.
     /// A process that dies in here leaves whole migrations behind (each is one transaction) and no lock.
+    ///
+    /// The tables of the original system are taken over with what they hold (`V3__original_tables.sql`).
     ///
     /// Where nothing is missing nothing is written, so a role may log in as somebody who may not change the schema,
     /// and a schema that a later version has brought further is left to this one as it is.
@@ -30,6 +50,7 @@ impl Store {
             return Ok(0);
         }
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        client.batch_execute(PUT_ORIGINAL_ASIDE).await?;
         // The lock ends with the connection, which is dropped here whatever happens.
         let report = embedded::migrations::runner().run_async(&mut *client).await;
         match report {

@@ -16,6 +16,7 @@ mod migrations;
 mod orders;
 mod outbox;
 mod pool;
+mod reconcile;
 mod workers;
 
 pub use error::StoreError;
@@ -25,4 +26,5 @@ pub use kitchen::{Claim, ClaimedOrder, Finish, Refusal};
 pub use orders::{HistoryEntry, OrderDetails, OrderFilter, OrderStatus, OrderSummary, StaffOutcome};
 pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
 pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
+pub use reconcile::LateOrders;
 pub use workers::{Heartbeat, WorkerRecord, WorkerRegistration};

@@ -35,7 +35,8 @@ fn the_example_configuration_has_every_default() {
     let (example, built_in) =
         (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
     let shown = |config: &Config| {
-        format!("{:?} {:?} {:?} {:?}", config.database, config.rabbitmq, config.kitchen, config.staff)
+        let Config { database, rabbitmq, kitchen, outbox, staff, .. } = config;
+        format!("{database:?} {rabbitmq:?} {kitchen:?} {outbox:?} {staff:?}")
     };
     assert_eq!(shown(&example), shown(&built_in));
 }
@@ -55,6 +56,9 @@ fn the_example_configuration_names_every_key() {
         "pool_size",
         "connect_timeout_seconds",
         "statement_timeout_seconds",
+        "max_rows",
+        "announce_again_seconds",
+        "repeat_updates_seconds",
         "vhost",
         "queue_type",
         "confirm_timeout_seconds",

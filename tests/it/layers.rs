@@ -5,12 +5,26 @@ use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may use. `main` may use `cli`, and `cli` may use all.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("cli", &["services", "dev", "client", "http", "store", "broker", "config", "runtime", "domain"]),
+    (
+        "cli",
+        &[
+            "services",
+            "reconciler",
+            "dev",
+            "client",
+            "http",
+            "store",
+            "broker",
+            "config",
+            "runtime",
+            "domain",
+        ],
+    ),
     ("services", &["relay", "reconciler", "http", "store", "broker", "config", "runtime", "domain"]),
     ("dev", &["config", "runtime", "domain"]),
     ("client", &["runtime", "domain"]),
     ("relay", &["store", "broker", "runtime", "domain"]),
-    ("reconciler", &["store", "broker", "runtime", "domain"]),
+    ("reconciler", &["relay", "store", "broker", "runtime", "domain"]),
     ("http", &["config", "runtime", "domain"]),
     ("store", &["config", "runtime", "domain"]),
     ("broker", &["config", "runtime", "domain"]),

@@ -9,11 +9,15 @@ mod cli;
 mod customers;
 mod dev_command;
 mod documents;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod kitchen;
 mod layers;
 mod logs;
 mod openapi;
 mod orders;
+mod original;
+mod reconciler;
 mod schema;
 mod servers;
 mod startup;

@@ -19,6 +19,7 @@ use self::inbox::Inbox;
 use self::task::{Command, ConsumerTask};
 use super::error::BrokerError;
 use super::options::BrokerOptions;
+use super::publisher::Publisher;
 use super::supervisor::Links;
 
 /// What to consume, and how.
@@ -101,13 +102,14 @@ impl Consumer {
     pub(super) async fn start(
         broker: &BrokerOptions,
         links: Links,
+        publisher: Publisher,
         source: Source,
     ) -> Result<Self, BrokerError> {
         let inbox = Arc::new(Inbox::default());
         let (commands, requests) = mpsc::channel(4);
         let (established, first) = oneshot::channel();
         let queue = source.first_queue();
-        let task = ConsumerTask::new(broker, links, source, inbox.clone(), requests);
+        let task = ConsumerTask::new(broker, links, publisher, source, inbox.clone(), requests);
         tokio::spawn(task.run(established));
         first.await.unwrap_or(Err(BrokerError::Closed))?;
         Ok(Self { inbox, commands, queue })

@@ -10,14 +10,27 @@ use amqprs::channel::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::channel::BrokerChannel;
+use super::super::confirms::PublishOutcome;
 use super::super::error::BrokerError;
 use super::super::link::Link;
 use super::super::options::{BrokerOptions, QueueType};
+use super::super::properties::Outgoing;
+use super::super::publisher::Publisher;
 use super::super::supervisor::Links;
 use super::super::topology::{Topology, bind_queue, declare_queue};
+use super::super::unreadable;
 use super::delivery::Lane;
 use super::inbox::Inbox;
 use super::{ConsumeOptions, ConsumerEvent, Delivery};
+
+/// A connection that is cut so soon after consuming began may have been cut by a message.
+const EARLY: Duration = Duration::from_secs(2);
+/// So many in a row are looked into.
+const SUSPICIOUS_CUTS: u32 = 3;
+/// How long a connection's end may be noticed after its channel's.
+const DEATH_NOTICE: Duration = Duration::from_millis(500);
+/// Between attempts to publish what was taken out.
+const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the messages come from.
 #[derive(Debug, Clone)]
@@ -87,20 +100,24 @@ enum Ended {
 pub(super) struct ConsumerTask {
     options: BrokerOptions,
     links: Links,
+    publisher: Publisher,
     source: Source,
     inbox: Arc<Inbox>,
     commands: mpsc::Receiver<Command>,
+    /// How many connections in a row were cut soon after consuming began.
+    cut_early: u32,
 }
 
 impl ConsumerTask {
     pub(super) fn new(
         options: &BrokerOptions,
         links: Links,
+        publisher: Publisher,
         source: Source,
         inbox: Arc<Inbox>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
-        Self { options: options.clone(), links, source, inbox, commands }
+        Self { options: options.clone(), links, publisher, source, inbox, commands, cut_early: 0 }
     }
 
     /// Keeps the consumer until its reader or the broker is gone.
@@ -123,11 +140,19 @@ impl ConsumerTask {
                     }
                     self.inbox.interrupt();
                     lane.channel.close().await;
+                    if !self.remove_unreadable(&link, established_at.elapsed()).await {
+                        break;
+                    }
                     if established_at.elapsed() > self.options.backoff_max {
                         backoff.reset();
                     }
                 }
-                Err(error) if error.is_connection_gone() => {}
+                // Messages come before the server's word that they will.
+                Err(error) if error.is_connection_gone() => {
+                    if !self.remove_unreadable(&link, Duration::ZERO).await {
+                        break;
+                    }
+                }
                 Err(error) => {
                     let since = *in_use_since.get_or_insert_with(Instant::now);
                     if self.gives_up(&error, since, first.is_some()) {
@@ -145,6 +170,39 @@ impl ConsumerTask {
             }
         }
         self.inbox.end();
+    }
+
+    /// Where connections are cut again and again as soon as messages come, one of these may be what the client library
+    /// cannot read: takes it out. `false`: the reader has gone.
+    async fn remove_unreadable(&mut self, link: &Link, lived: Duration) -> bool {
+        // The channel's end is noticed first.
+        let _ = tokio::time::timeout(DEATH_NOTICE, link.dead()).await;
+        let is_early = link.was_cut() && lived < EARLY;
+        self.cut_early = if is_early { self.cut_early + 1 } else { 0 };
+        let Source::Queues(ConsumeOptions { queues, .. }) = &self.source else { return true };
+        if self.cut_early < SUSPICIOUS_CUTS {
+            return true;
+        }
+        self.cut_early = 0;
+        let (options, queues) = (self.options.clone(), queues.clone());
+        let (mut links, publisher) = (self.links.clone(), self.publisher.clone());
+        // A task of its own: what it has taken out it must not forget because the reader goes.
+        let removing = tokio::spawn(async move {
+            for queue in queues {
+                match unreadable::remove(&options, &queue).await {
+                    Ok(None) => {}
+                    Ok(Some(message)) => publish_surely(&mut links, &publisher, message).await,
+                    Err(error) => tracing::debug!(
+                        action = "rabbitmq_search_failed", details = %error, "a queue could not be looked through"
+                    ),
+                }
+            }
+        });
+        tokio::select! {
+            biased;
+            () = until_asked_to_end(&mut self.commands) => false,
+            _ = removing => true,
+        }
     }
 
     /// A failure that is no lost connection: whether to wait longer. At the start everything but a queue in use is
@@ -313,6 +371,17 @@ impl ConsumerTask {
             command = self.commands.recv().await;
         }
         Ended::Done
+    }
+}
+
+/// Publishes this message, however long it takes.
+async fn publish_surely(links: &mut Links, publisher: &Publisher, message: Outgoing) {
+    while links.live().await.is_some() {
+        let outcome = publisher.publish(vec![message.clone()]).await.pop();
+        if matches!(outcome, Some(PublishOutcome::Routed | PublishOutcome::Invalid(_))) {
+            return;
+        }
+        tokio::time::sleep(PUBLISH_PAUSE).await;
     }
 }
 

@@ -31,11 +31,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for what is still to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A value is cut to this, so that one does not take the room of the others.
-const MAX_VALUE_BYTES: usize = 24 * 1024;
-
-/// One datagram stays below the default socket buffer (212,992 bytes) with room to spare, so that none needs to be
-/// passed as a file.
+/// One datagram stays below the default socket buffer (212,992 bytes) with room to spare. `fields` cuts each value long
+/// before, so none has to be passed as a file.
 const MAX_DATAGRAM_BYTES: usize = 128 * 1024;
 
 /// Whether standard output or standard error is connected to the journal: `JOURNAL_STREAM` names its socket as
@@ -157,7 +154,7 @@ fn write(record: &Record<'_>, out: &mut Vec<u8>) {
 }
 
 /// `NAME`, line feed, the length as 64 bits little endian, the value, line feed: any value is safe in this form.
-/// A long value is cut and ends with `…`; a field for which the datagram has no room left is left out.
+/// A field for which the datagram has no room left is left out.
 fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
     let start = out.len();
     out.extend_from_slice(name.as_bytes());
@@ -165,25 +162,12 @@ fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
     let value_start = out.len();
     // Writing to memory does not fail.
     let _ = write!(out, "{value}");
-    cut(out, value_start + MAX_VALUE_BYTES);
     let length = (out.len() - value_start) as u64;
     out[value_start - 8..value_start].copy_from_slice(&length.to_le_bytes());
     out.push(b'\n');
     if out.len() > MAX_DATAGRAM_BYTES {
         out.truncate(start);
     }
-}
-
-/// Cuts UTF-8 text to at most so many bytes, between two characters.
-fn cut(text: &mut Vec<u8>, max_bytes: usize) {
-    const MARK: &str = "…";
-    if text.len() <= max_bytes {
-        return;
-    }
-    let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
-    let end = (0..=max_bytes.saturating_sub(MARK.len())).rev().find(|at| !is_inside(at)).unwrap_or(0);
-    text.truncate(end);
-    text.extend_from_slice(MARK.as_bytes());
 }
 
 /// A name as the journal takes it: upper case letters, digits and underscores, a letter first, at most 64. A name that

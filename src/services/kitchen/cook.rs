@@ -241,6 +241,13 @@ async fn claim_batch(
                 claimed.into_iter().map(|order| (order.number.clone(), order)).collect();
             numbers.iter().map(|number| Ok(claimed.remove(number))).collect()
         }
+        Err(error) if is_one_at_fault(&error, &numbers) => {
+            let mut results = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                results.extend(Box::pin(claim_batch(store.clone(), claim.clone(), vec![number])).await);
+            }
+            results
+        }
         Err(error) => vec![Err(failed("claiming", &error)); numbers.len()],
     }
 }
@@ -252,8 +259,21 @@ async fn finish_batch(
 ) -> Vec<Result<bool, WriteFailed>> {
     match store.finish_orders(&worker, &batch).await {
         Ok(finished) => batch.iter().map(|held| Ok(finished.contains(&held.number))).collect(),
+        Err(error) if is_one_at_fault(&error, &batch) => {
+            let mut results = Vec::with_capacity(batch.len());
+            for held in batch {
+                results.extend(Box::pin(finish_batch(store.clone(), worker.clone(), vec![held])).await);
+            }
+            results
+        }
         Err(error) => vec![Err(failed("finishing", &error)); batch.len()],
     }
+}
+
+/// Whether a batch is to be tried again, each order alone: PostgreSQL refused it for one of them, and the others are
+/// innocent.
+fn is_one_at_fault<T>(error: &StoreError, batch: &[T]) -> bool {
+    batch.len() > 1 && !error.is_unavailable()
 }
 
 /// The store has logged its outage; everything else is logged here, once for the batch.

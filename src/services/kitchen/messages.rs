@@ -11,7 +11,7 @@ use crate::broker::messages::OrderMessage;
 use crate::broker::{Broker, Delivery};
 use crate::domain::OrderNumber;
 use crate::runtime::telemetry::order_span;
-use crate::services::dead_letters::bury;
+use crate::services::dead_letters::{bury, unreadable};
 use crate::store::Refusal;
 
 /// What is to be done with a delivery.
@@ -110,6 +110,6 @@ async fn refused(kitchen: &Kitchen, number: &OrderNumber) -> Verdict {
 
 fn order_number(body: &[u8]) -> Result<OrderNumber, String> {
     let message: OrderMessage =
-        serde_json::from_slice(body).map_err(|e| format!("the message is no order: {e}"))?;
+        serde_json::from_slice(body).map_err(|e| unreadable("the message is no order", &e))?;
     OrderNumber::parse(&message.order_number).map_err(|e| format!("the message's order_number: {e}"))
 }

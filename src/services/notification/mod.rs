@@ -11,7 +11,7 @@ use crate::broker::{
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::runtime::telemetry::{order_span, stdout_line};
-use crate::services::dead_letters::bury;
+use crate::services::dead_letters::{bury, unreadable};
 use crate::services::servers::Servers;
 
 /// Updates that may be on their way to this subscriber at once.
@@ -112,7 +112,7 @@ async fn tell(broker: &Broker, delivery: Delivery) -> Result<(), io::Error> {
     let update: StatusUpdate = match serde_json::from_slice(&delivery.body) {
         Ok(update) => update,
         Err(error) => {
-            bury(broker, delivery, &format!("the message is no status update: {error}")).await;
+            bury(broker, delivery, &unreadable("the message is no status update", &error)).await;
             return Ok(());
         }
     };

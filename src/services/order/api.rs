@@ -1,6 +1,7 @@
 //! The order service's API (contract, section 3).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::param::{Header, Path};
@@ -20,12 +21,15 @@ use crate::http::reply::JsonReply;
 use crate::http::request_id::RequestContext;
 use crate::http::schemas::UtcTime;
 use crate::http::{Fail, Problem, may};
+use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
 
 /// Who changes orders through this API.
 const CHANGED_BY_STAFF: &str = "staff";
+/// What a client is told to wait while the outbox is full: it drains fast once RabbitMQ is back.
+const OUTBOX_RETRY_AFTER: Duration = Duration::from_secs(30);
 const MAX_KEY_BYTES: usize = 255;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// So many broken rules of one order are named in the log.
@@ -51,6 +55,7 @@ pub struct OrderApi(Arc<State>);
 struct State {
     store: Store,
     intake: Intake,
+    outbox_full: OutboxFull,
     staff: StaffAuth,
     relay: RelayWaker,
 }
@@ -158,6 +163,13 @@ impl OrderApi {
         let idempotency = idempotency(headers, &body.bytes)?;
         let order = parse_order(&body.bytes).inspect_err(log_invalid)?;
         let total_amount = order.total_amount();
+        if self.0.outbox_full.get() {
+            return Err(Problem::unavailable(
+                OUTBOX_RETRY_AFTER,
+                "too many orders wait to be announced, because the message broker is away",
+            )
+            .into());
+        }
         let placed = self
             .0
             .intake
@@ -220,8 +232,14 @@ impl OrderApi {
 }
 
 impl OrderApi {
-    pub(super) fn new(store: Store, intake: Intake, staff: StaffAuth, relay: RelayWaker) -> Self {
-        Self(Arc::new(State { store, intake, staff, relay }))
+    pub(super) fn new(
+        store: Store,
+        intake: Intake,
+        outbox_full: OutboxFull,
+        staff: StaffAuth,
+        relay: RelayWaker,
+    ) -> Self {
+        Self(Arc::new(State { store, intake, outbox_full, staff, relay }))
     }
 
     fn moved(

@@ -11,9 +11,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use api::{OrderApi, info};
+pub use reading::parse_order;
 pub use run::run;
 
 use crate::http::server::ServerError;
+use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
 
 /// How the order service works.
@@ -27,6 +29,8 @@ pub struct OrderServiceOptions {
     pub max_concurrent: usize,
     /// How long an order waits for its turn.
     pub queue_timeout: Duration,
+    /// The outbox's limit, and what is announced again.
+    pub reconciler: ReconcilerOptions,
     /// What staff show; without it what is for staff is off.
     pub staff_token: Option<SecretString>,
 }

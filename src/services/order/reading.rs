@@ -15,7 +15,7 @@ const MAX_ELEMENTS: usize = 100;
 ///
 /// # Errors
 /// 400 for malformed JSON or unknown fields, 422 with every violation of a rule.
-pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
+pub fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
     let members = Members::read(body)?;
     let mut unknown = members.unknown("", &ORDER_FIELDS);
     let draft = OrderDraft {

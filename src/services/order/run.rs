@@ -11,6 +11,7 @@ use super::{OrderServiceError, OrderServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
 use crate::http::auth::StaffAuth;
+use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
@@ -49,6 +50,14 @@ pub async fn run(
         stop_background.clone(),
         &background,
     );
+    let outbox_full = reconciler::start(
+        store.clone(),
+        broker.clone(),
+        options.reconciler,
+        relay.clone(),
+        stop_background.clone(),
+        &background,
+    );
     background.spawn(keep_house(store.clone(), stop_background.clone()));
     let intake = Intake::start(
         store.clone(),
@@ -57,7 +66,13 @@ pub async fn run(
         options.queue_timeout,
         &background,
     );
-    let api = OrderApi::new(store.clone(), intake, StaffAuth::new(options.staff_token.as_ref()), relay);
+    let api = OrderApi::new(
+        store.clone(),
+        intake,
+        outbox_full,
+        StaffAuth::new(options.staff_token.as_ref()),
+        relay,
+    );
     let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker));
 
     let served = serve_prepared(listening, endpoint, &store, &shutdown.stopping(), manager).await;

@@ -4,7 +4,7 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 13] = [
     "openapi",
     "completions",
     "man",
+    "dead-letters",
     "dev",
     "place",
     "track",
@@ -103,6 +104,12 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (vec!["notification-subscriber", "--name", ""], "--name"),
         (vec!["openapi"], "SERVICE"),
         (vec!["openapi", "kitchen"], "kitchen"),
+        (vec!["dead-letters"], "list"),
+        (vec!["dead-letters", "show"], "ID"),
+        (vec!["dead-letters", "requeue"], "--all"),
+        (vec!["dead-letters", "discard", "a", "--all"], "--all"),
+        (vec!["dead-letters", "discard", "--all"], "--yes"),
+        (vec!["dead-letters", "list", "--limit", "0"], "--limit"),
         (vec!["--mode=cook"], "cook"),
         (vec!["--mode"], "--mode"),
         (vec!["--mode="], "--mode"),

@@ -192,6 +192,13 @@ impl Kit {
         }
     }
 
+    /// [`Kit::wait_queues_empty`] for all but one.
+    pub async fn wait_queues_empty_but(&self, other: &str) {
+        for queue in QUEUES.into_iter().filter(|queue| *queue != other) {
+            self.env.rabbit.wait_for_depth(queue, 0).await;
+        }
+    }
+
     /// Throws away the kitchen's messages, as a broker does that lost its disk.
     pub async fn lose_messages(&self) {
         self.wait_announced().await;

@@ -2,7 +2,9 @@
 
 mod contract;
 mod cooking;
-mod kit;
+mod dead_letters;
+mod disk_full;
+pub(crate) mod kit;
 mod outages;
 mod poison;
 mod rail;

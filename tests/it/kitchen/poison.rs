@@ -1,7 +1,11 @@
 //! Messages that no worker can process: to the dead letters with the reason, and nothing innocent with them.
 
 use super::kit::{Kit, MESSAGES_ONLY};
+use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_1() {
@@ -9,13 +13,25 @@ async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_1() {
 }
 
 #[tokio::test]
-async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_10() {
-    poison_among_good_messages("10").await;
+async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_4() {
+    poison_among_good_messages("4").await;
 }
+
+#[tokio::test]
+async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_64() {
+    poison_among_good_messages("64").await;
+}
+
+/// Bytes that are no text, and an order in Latin-1.
+const NO_TEXT: [&str; 2] =
+    ["//4AAQ==", "eyJvcmRlcl9udW1iZXIiOiAiT1JEXzIwMjAwMTAxXzAwMSIsICJjdXN0b21lcl9uYW1lIjogIlpv6yJ9"];
+/// Bytes in a body that is none of ours, and larger than any order.
+const HUGE_BYTES: usize = 2 * 1024 * 1024;
 
 async fn poison_among_good_messages(prefetch: &str) {
     let kit = Kit::with(MESSAGES_ONLY).await;
     let mut good = kit.place_many("takeout", 3).await;
+    let other_type = kit.place("dine_in").await;
     kit.wait_announced().await;
     let sample = kit.env.rabbit.get_messages("kitchen_takeout_queue", 1).await.remove(0).json();
     let with = |name: &str, value: Value| {
@@ -27,40 +43,90 @@ async fn poison_among_good_messages(prefetch: &str) {
         "not JSON".to_owned(),
         String::new(),
         "[]".to_owned(),
+        "null".to_owned(),
+        "[".repeat(10_000),
+        "x".repeat(HUGE_BYTES),
         json!({"order_number": 7}).to_string(),
         with("order_number", json!("ORD_20200101_999")),
+        with("order_number", json!(other_type)),
         with("order_number", json!("'; drop table orders; --")),
+        with("order_number", json!("ord_20200101_001")),
+        with("order_type", json!("drive_in")),
+        with("total_amount", json!("24.98")),
+        with("priority", json!(2.5)),
         with("items", json!("none")),
     ];
+    let (exchange, key) = ("orders_topic", "kitchen.takeout.10");
+    let properties = json!({"delivery_mode": 2, "correlation_id": "poisoner", "priority": 10});
     for message in &poison {
-        let properties = json!({"delivery_mode": 2, "correlation_id": "poisoner", "priority": 10});
-        assert!(kit.env.rabbit.publish("orders_topic", "kitchen.takeout.10", &properties, message).await);
+        assert!(kit.env.rabbit.publish(exchange, key, &properties, message).await);
+    }
+    for message in NO_TEXT {
+        assert!(kit.env.rabbit.publish_base64(exchange, key, &properties, message).await);
     }
     good.extend(kit.place_many("takeout", 3).await);
     let chef = kit.worker("chef_anna", &["--prefetch", prefetch, "--order-types", "takeout"]);
 
     kit.wait_ready(&good).await;
-    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", poison.len() as u64).await;
-    kit.wait_queues_empty().await;
+    let mut sent: Vec<&str> = poison.iter().map(String::as_str).chain(NO_TEXT).collect();
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", sent.len() as u64).await;
+    kit.wait_queues_empty_but("kitchen_dine_in_queue").await;
     let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 100).await;
     let mut bodies: Vec<&str> = dead.iter().map(|message| message.payload.as_str()).collect();
-    let mut sent: Vec<&str> = poison.iter().map(String::as_str).collect();
     bodies.sort_unstable();
     sent.sort_unstable();
-    assert_eq!(bodies, sent);
+    assert!(bodies == sent, "{} of {}", bodies.len(), sent.len());
     for message in &dead {
         let headers = &message.properties["headers"];
-        assert!(!headers["x-death-reason"].as_str().unwrap().is_empty(), "{message:?}");
+        assert!(!headers["x-death-reason"].as_str().unwrap().is_empty(), "{headers}");
+        assert!(headers["x-death-time"].as_str().unwrap().ends_with('Z'), "{headers}");
         assert_eq!(headers["x-original-queue"], "kitchen_takeout_queue");
+        assert_eq!(headers["x-original-exchange"], exchange);
+        assert_eq!(headers["x-original-routing-key"], key);
         assert_eq!(message.properties["correlation_id"], "poisoner");
         assert_eq!(message.properties["delivery_mode"], 2);
     }
     let errors = chef.logs_of("message_processing_failed");
-    assert_eq!(errors.len(), poison.len());
+    assert_eq!(errors.len(), sent.len());
     assert!(errors.iter().all(|log| log["level"] == "ERROR" && log["error"]["msg"] != ""), "{errors:?}");
     for number in &good {
         assert_eq!(kit.statuses(number).await, ["received", "cooking", "ready"]);
     }
+    assert_eq!(kit.status(&other_type).await, "received");
+}
+
+#[tokio::test]
+async fn orders_claimed_in_one_batch_with_one_that_postgresql_refuses_are_cooked() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let first = kit.place("takeout").await;
+    let refused = kit.place("takeout").await;
+    let good = kit.place_many("takeout", 20).await;
+    kit.wait_announced().await;
+    // The first claim takes so long that all others are in one batch behind it.
+    let trigger = format!(
+        "create function refuse_one() returns trigger language plpgsql as $$ begin
+            if new.number = '{first}' then perform pg_sleep(1); end if;
+            if new.number = '{refused}' then raise check_violation using message = 'not this one'; end if;
+            return new;
+         end $$;
+         create trigger refuse_one before update on orders for each row when (new.status = 'cooking')
+            execute function refuse_one()"
+    );
+    kit.db.batch_execute(&trigger).await.unwrap();
+    let chef = kit.worker("chef_anna", &["--prefetch", "64"]);
+    kit.wait_ready(&good).await;
+    kit.wait_status(&first, "ready").await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 1).await;
+    kit.wait_queues_empty().await;
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 10).await;
+    let numbers: Vec<Value> = dead.iter().map(|message| message.json()["order_number"].clone()).collect();
+    assert_eq!(numbers, [json!(refused)]);
+    assert_eq!(kit.statuses(&refused).await, ["received"]);
+    let said = chef.logs_of("message_processing_failed");
+    assert!(
+        said.iter().any(|log| log["error"]["msg"].as_str().unwrap().contains("not this one")),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
@@ -109,4 +175,67 @@ async fn the_message_of_a_cancelled_order_is_acknowledged_and_nothing_is_cooked(
     kit.wait_queues_empty().await;
     assert_eq!(kit.statuses(&number).await, ["received", "cancelled"]);
     assert_eq!(kit.env.rabbit.queue_depth("kitchen_dead_letters").await, 0);
+}
+
+/// A wire to the broker that replaces some bytes by as many others on their way to it.
+async fn falsifying_wire(port: u16, from: &'static [u8], to: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            tokio::spawn(async move {
+                let mut buffer = [0_u8; 64 * 1024];
+                // A message is written at once, so that what is looked for is not torn apart.
+                while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+                    let bytes = &mut buffer[..count];
+                    if let Some(at) = bytes.windows(from.len()).position(|part| part == from) {
+                        bytes[at..at + from.len()].copy_from_slice(to);
+                    }
+                    to_server.write_all(bytes).await.unwrap();
+                }
+            });
+        }
+    });
+    here
+}
+
+#[tokio::test]
+async fn a_message_that_the_client_library_cannot_read_is_removed_and_those_around_it_are_cooked() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let mut good = kit.place_many("takeout", 2).await;
+    kit.wait_announced().await;
+    let port = falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), b"no UTF-8", b"no\xffUTF-8").await;
+    let options = BrokerOptions {
+        hosts: vec![("127.0.0.1".to_owned(), port)],
+        vhost: kit.env.vhost.clone(),
+        ..BrokerOptions::default()
+    };
+    let broker = Broker::start(options, CancellationToken::new());
+    assert!(broker.wait_connected().await);
+    let poison = Outgoing {
+        exchange: "orders_topic".into(),
+        routing_key: "kitchen.takeout.1".to_owned(),
+        body: "{}".into(),
+        properties: Properties { app_id: Some("no UTF-8".to_owned()), ..Properties::default() },
+    };
+    assert_eq!(broker.publish_one(poison).await, PublishOutcome::Routed);
+    broker.close().await;
+    good.extend(kit.place_many("takeout", 2).await);
+    let chef = kit.worker("chef_anna", &["--prefetch", "4"]);
+    kit.wait_ready(&good).await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 1).await;
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 10).await.remove(0);
+    assert_eq!(dead.properties["headers"]["x-original-queue"], "kitchen_takeout_queue");
+    let log = chef.wait_for_action("message_processing_failed").await;
+    assert_eq!((&log["level"], &log["details"]), (&json!("ERROR"), &json!("kitchen_takeout_queue")));
+    good.extend(kit.place_many("takeout", 2).await);
+    kit.wait_ready(&good).await;
+    kit.wait_queues_empty().await;
+    for number in &good {
+        assert_eq!(kit.statuses(number).await, ["received", "cooking", "ready"]);
+    }
 }

@@ -143,8 +143,29 @@ impl Management {
         properties: &Value,
         payload: &str,
     ) -> bool {
+        self.publish_encoded(exchange, routing_key, properties, (payload, "string")).await
+    }
+
+    /// [`Self::publish`] for a payload that is no text, written in Base64; [`Message`] has it the same.
+    pub async fn publish_base64(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: &Value,
+        payload: &str,
+    ) -> bool {
+        self.publish_encoded(exchange, routing_key, properties, (payload, "base64")).await
+    }
+
+    async fn publish_encoded(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: &Value,
+        (payload, encoding): (&str, &str),
+    ) -> bool {
         let body = json!({"properties": properties, "routing_key": routing_key, "payload": payload,
-            "payload_encoding": "string"});
+            "payload_encoding": encoding});
         let path = format!("exchanges/{}/{exchange}/publish", self.encoded_vhost());
         let answer =
             self.call(Method::POST, &path, &body).await.unwrap_or_else(|| panic!("no exchange {exchange}"));

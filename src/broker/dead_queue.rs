@@ -1,0 +1,130 @@
+//! Looking at the dead letters, one by one, from the oldest on.
+
+use std::sync::Arc;
+
+use amqprs::BasicProperties;
+use amqprs::channel::{BasicAckArguments, BasicGetArguments};
+use bytes::Bytes;
+
+use super::channel::BrokerChannel;
+use super::dead_letter::{
+    BURIAL_HEADERS, DEATH_REASON_HEADER, DEATH_TIME_HEADER, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
+    ORIGINAL_ROUTING_KEY_HEADER,
+};
+use super::error::BrokerError;
+use super::link::Link;
+use super::properties::{Outgoing, Properties};
+use super::topology::DEAD_LETTER_QUEUE;
+
+/// A message among the dead letters.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The routing key it came to the dead letters with.
+    pub routing_key: String,
+    /// Somebody has looked at it before.
+    pub redelivered: bool,
+    /// The content, as it is.
+    pub body: Bytes,
+    /// What goes with it, our headers about its death among it.
+    pub properties: Properties,
+    /// How many letters wait behind it that nobody is looking at.
+    pub behind: u32,
+    tag: u64,
+}
+
+impl DeadLetter {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.properties.headers.get(name).map(String::as_str)
+    }
+
+    /// Why it is dead.
+    pub fn reason(&self) -> Option<&str> {
+        self.header(DEATH_REASON_HEADER)
+    }
+
+    /// When it died, RFC 3339 in UTC.
+    pub fn died_at(&self) -> Option<&str> {
+        self.header(DEATH_TIME_HEADER)
+    }
+
+    /// The queue it came from.
+    pub fn queue(&self) -> Option<&str> {
+        self.header(ORIGINAL_QUEUE_HEADER)
+    }
+
+    /// The exchange and the routing key that it was first published with.
+    pub fn origin(&self) -> Option<(&str, &str)> {
+        Some((
+            self.header(ORIGINAL_EXCHANGE_HEADER)?,
+            self.header(ORIGINAL_ROUTING_KEY_HEADER).unwrap_or(&self.routing_key),
+        ))
+    }
+
+    /// The message as it was before it died; `None` where it does not say where it was published.
+    pub fn original(&self) -> Option<Outgoing> {
+        let (exchange, routing_key) = self.origin()?;
+        let mut properties = self.properties.clone();
+        properties.headers.retain(|name, _| !BURIAL_HEADERS.contains(&name.as_str()));
+        Some(Outgoing {
+            exchange: exchange.to_owned().into(),
+            routing_key: routing_key.to_owned(),
+            body: self.body.clone(),
+            properties,
+        })
+    }
+}
+
+/// The dead letters, in hand: what has been looked at is seen by nobody else until this is closed or dropped, or this
+/// process ends. Then all of it is back where it was, but what was removed.
+pub struct DeadLetters {
+    channel: BrokerChannel,
+}
+
+impl DeadLetters {
+    pub(super) async fn open(link: &Arc<Link>) -> Result<Self, BrokerError> {
+        Ok(Self { channel: BrokerChannel::open(link).await? })
+    }
+
+    /// The next letter; `None` after the last.
+    ///
+    /// # Errors
+    /// The connection's loss, or the server's refusal.
+    pub async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError> {
+        let arguments = BasicGetArguments::new(DEAD_LETTER_QUEUE);
+        let got = self
+            .channel
+            .call(&format!("queue '{DEAD_LETTER_QUEUE}'"), |channel| async move {
+                channel.basic_get(arguments).await
+            })
+            .await?;
+        Ok(got.map(|(got, properties, body): (_, BasicProperties, _)| DeadLetter {
+            routing_key: got.routing_key().clone(),
+            redelivered: got.redelivered(),
+            body: Bytes::from(body),
+            properties: Properties::from_amqp(&properties),
+            behind: got.message_count(),
+            tag: got.delivery_tag(),
+        }))
+    }
+
+    /// Removes a letter for ever. It is sure only when [`Self::close`] says so.
+    ///
+    /// # Errors
+    /// The connection's loss: the letter stays.
+    pub async fn remove(&mut self, letter: &DeadLetter) -> Result<(), BrokerError> {
+        let arguments = BasicAckArguments::new(letter.tag, false);
+        let sent = self
+            .channel
+            .send("an acknowledgement", |channel| async move { channel.basic_ack(arguments).await })
+            .await;
+        if sent { Ok(()) } else { Err(self.channel.failure(&format!("queue '{DEAD_LETTER_QUEUE}'"))) }
+    }
+
+    /// Puts everything back that was not removed.
+    ///
+    /// # Errors
+    /// The connection's loss: what was removed last may be there still.
+    pub async fn close(self) -> Result<(), BrokerError> {
+        self.channel.close_surely().await
+    }
+}

@@ -1,0 +1,224 @@
+//! `restaurant-system dead-letters`: what no worker could process, for the person who decides what becomes of it.
+//!
+//! `work` looks, publishes again and removes; `name` is what a letter is called; `view` is what is printed of it.
+
+mod name;
+mod view;
+mod work;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use super::CliError;
+use super::common::{GOODBYE, broker_options};
+use crate::broker::{Broker, BrokerError, DEAD_LETTER_QUEUE};
+use crate::config::{Config, ConfigSources};
+use work::{Done, Picked};
+
+/// How long RabbitMQ may take to let us in, whatever the configuration says about one host.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+/// The most letters that one command looks at. Those beyond it come up once some of these are gone.
+const MAX_LOOKED_AT: u32 = 10_000;
+
+/// What to do about the dead letters.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  restaurant-system dead-letters list
+  restaurant-system dead-letters show 01a20404-9b59-78f4-81f6-68de62886c7c
+  restaurant-system dead-letters requeue 01a20404-9b59-78f4-81f6-68de62886c7c
+  restaurant-system dead-letters discard --all --yes --json
+
+Exit codes: 0 done, 1 an unknown letter, one that could not be published, or no RabbitMQ, 2 wrong usage, 78 unusable
+configuration.")]
+pub(super) struct DeadLettersArgs {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
+    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List them, the oldest first
+    #[command(after_help = "\
+Example:
+  restaurant-system dead-letters list --limit 20 --json
+
+They stay where they are, in their order; RabbitMQ marks those that were looked at as redelivered.")]
+    List {
+        /// How many to show
+        #[arg(long, value_name = "N", default_value_t = 100,
+              value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LOOKED_AT)))]
+        limit: u32,
+    },
+    /// Show the whole of one: properties, headers, reason and body
+    #[command(after_help = "\
+Example:
+  restaurant-system dead-letters show 01a20404-9b59-78f4-81f6-68de62886c7c
+
+The body has the customer's name and address.")]
+    Show {
+        /// Its id, as `list` has it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Publish them again as they were first published, for workers that can process them by now
+    #[command(
+        override_usage = "restaurant-system dead-letters requeue [OPTIONS] <ID>...|--all",
+        after_help = "\
+Examples:
+  restaurant-system dead-letters requeue 01a20404-9b59-78f4-81f6-68de62886c7c
+  restaurant-system dead-letters requeue --all
+
+Each is removed from the dead letters only after RabbitMQ has confirmed that it is in a queue. Killed in between, it is
+in both: a repeated order message changes nothing."
+    )]
+    Requeue {
+        #[command(flatten)]
+        chosen: Chosen,
+    },
+    /// Remove them for ever
+    #[command(
+        override_usage = "restaurant-system dead-letters discard [OPTIONS] <ID>...|--all",
+        after_help = "\
+Examples:
+  restaurant-system dead-letters discard 01a20404-9b59-78f4-81f6-68de62886c7c
+  restaurant-system dead-letters discard --all --yes"
+    )]
+    Discard {
+        #[command(flatten)]
+        chosen: Chosen,
+
+        /// Do not ask before all are removed
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Chosen {
+    /// Their ids, as `list` has them
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<String>,
+
+    /// All that are there when the command starts
+    #[arg(long)]
+    all: bool,
+}
+
+/// Why it was not done, or not wholly.
+#[derive(Debug, thiserror::Error)]
+enum DeadLettersError {
+    /// RabbitMQ is away, or went away.
+    #[error("the dead letters cannot be used: {0}")]
+    Broker(#[from] BrokerError),
+    /// RabbitMQ let us wait.
+    #[error("the dead letters cannot be used: RabbitMQ did not let us in within {} s", CONNECT_PATIENCE.as_secs())]
+    TimedOut,
+    /// No letter is called so.
+    #[error(
+        "there is no dead letter {id} among the {looked_at} that were looked at; `restaurant-system dead-letters list` shows them"
+    )]
+    Unknown { id: String, looked_at: usize },
+    /// Different letters are called so.
+    #[error("{id} names several dead letters; name one of {}", .names.join(", "))]
+    Ambiguous { id: String, names: Vec<String> },
+    /// Some stay where they were.
+    #[error("{failed} of {tried} could not be published again and stay among the dead letters")]
+    NotAll { failed: usize, tried: usize },
+    /// The operator said no.
+    #[error("nothing was discarded")]
+    Declined,
+    /// Standard output could not be written.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
+    if let Command::Discard { chosen: Chosen { all: true, .. }, yes: false } = &args.command
+        && !(io::stdin().is_terminal() && io::stderr().is_terminal())
+    {
+        return Err(CliError::Usage("discarding all wants --yes where nobody can be asked".to_owned()));
+    }
+    let config = Config::load(&ConfigSources::from_process(args.config))?;
+    // No log: standard output is for the answer, and what goes wrong is the answer's own error.
+    let broker = Broker::start(broker_options(&config.rabbitmq, "dead-letters"), CancellationToken::new());
+    let done = execute(&broker, args.command, args.json).await;
+    // What matters has been confirmed by now.
+    let _ = tokio::time::timeout(GOODBYE, broker.close()).await;
+    done.map_err(CliError::failed)
+}
+
+async fn execute(broker: &Broker, command: Command, json: bool) -> Result<(), DeadLettersError> {
+    tokio::time::timeout(CONNECT_PATIENCE, broker.connected_at_once())
+        .await
+        .map_err(|_| DeadLettersError::TimedOut)??;
+    let mut letters = broker.dead_letters().await?;
+    let mut out = io::stdout();
+    match command {
+        Command::List { limit } => {
+            let list = work::list(&mut letters, limit).await?;
+            letters.close().await?;
+            if json { view::json(&mut out, &list) } else { view::list(&mut out, &list) }?;
+        }
+        Command::Show { id } => {
+            let picked = work::pick(&mut letters, std::slice::from_ref(&id)).await?;
+            for letter in &picked.letters {
+                let whole = view::Whole::of(letter);
+                if json { view::json(&mut out, &whole) } else { view::whole(&mut out, &whole) }?;
+            }
+        }
+        Command::Requeue { chosen } => {
+            let done = if chosen.all {
+                work::requeue_all(broker, letters).await?
+            } else {
+                let Picked { letters: picked, total } = work::pick(&mut letters, &chosen.ids).await?;
+                work::requeue(broker, letters, picked, total).await
+            };
+            report(&mut out, done, json)?;
+        }
+        Command::Discard { chosen, yes } => {
+            let done = if chosen.all {
+                work::discard_all(letters, |total| yes || is_confirmed(total)).await?
+            } else {
+                let Picked { letters: picked, total } = work::pick(&mut letters, &chosen.ids).await?;
+                work::discard(letters, picked, total).await
+            };
+            report(&mut out, done, json)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says what was done, also where not all of it was.
+fn report(out: &mut impl Write, done: Done, json: bool) -> Result<(), DeadLettersError> {
+    if json { view::json(out, &done.summary) } else { view::summary(out, &done.summary) }?;
+    let failed = done.summary.failed.len();
+    match done.interrupted {
+        Some(error) => Err(error.into()),
+        None if failed > 0 => {
+            Err(DeadLettersError::NotAll { failed, tried: failed + done.summary.succeeded() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Asks at the terminal. The letters wait meanwhile.
+fn is_confirmed(total: u32) -> bool {
+    let question = format!("Remove all {total} messages of {DEAD_LETTER_QUEUE} for ever? [y/N] ");
+    let mut answer = String::new();
+    write!(io::stderr(), "{question}").is_ok()
+        && tokio::task::block_in_place(|| io::stdin().read_line(&mut answer)).is_ok()
+        && matches!(answer.trim(), "y" | "Y" | "yes")
+}

@@ -1,0 +1,141 @@
+//! Announcing again what was announced and may be lost: the broker is not the truth.
+
+use std::time::Duration;
+
+use tokio_postgres::types::ToSql;
+
+use super::convert::{get, millis};
+use super::{Store, StoreError};
+
+/// After so many repetitions the pause doubles no more: 64 times the first one.
+const MAX_DOUBLINGS: i32 = 6;
+
+/// One page of waiting orders, the oldest first, that were looked at by [`Store::announce_late_orders`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LateOrders {
+    /// The `orders.id` to go on after; 0 when the end was reached.
+    pub next: i64,
+    /// How many were entered in the outbox again.
+    pub announced: i64,
+}
+
+/// The claim of a worker, a cancellation and another service doing the same are in nobody's way: a locked order is
+/// passed over, and what is not `received` any more is left alone.
+const ANNOUNCE_LATE: &str = "
+with page as materialized (
+    select id from orders where status = 'received' and id > $1 order by id limit $2
+), late as materialized (
+    select o.id, l.id as log_id
+    from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
+    where o.id in (select id from page) and o.status = 'received'
+      and coalesce(o.announced_again_at, o.updated_at)
+          < now() - make_interval(secs => $3::bigint / 1000.0) * (1 << least(o.announced_again::int, $4::int))
+    for update of o skip locked
+), marked as (
+    update orders o
+    set announced_again = least(announced_again::int + 1, 32767), announced_again_at = now()
+    from late where o.id = late.id
+), announced as (
+    insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from late
+    on conflict do nothing returning 1
+)
+select coalesce(max(id), 0) as last, count(*) as seen, (select count(*) from announced) as announced from page";
+
+/// All orders that wait, past an `orders.id`.
+const ANNOUNCE_WAITING: &str = "
+with page as materialized (
+    select o.id, l.id as log_id
+    from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
+    where o.status = 'received' and o.id > $1 order by o.id limit $2
+), announced as (
+    insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from page
+    on conflict do nothing returning 1
+)
+select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page";
+
+/// The changes that are younger than `$3`, past one of them: an order's earlier change comes on an earlier page.
+const ANNOUNCE_CHANGES: &str = "
+with page as materialized (
+    select id, order_id, changed_at from order_status_log
+    where status <> 'received' and changed_at > now() - make_interval(secs => $3::bigint / 1000.0)
+      and (changed_at, id) > (select coalesce(max(changed_at), '-infinity'), $1::bigint from order_status_log where id = $1)
+    order by changed_at, id limit $2
+), announced as (
+    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from page order by id
+    on conflict do nothing returning 1
+)
+select (select id from page order by changed_at desc, id desc limit 1) as last, count(*) as seen,
+       (select count(*) from announced) as announced
+from page";
+
+impl Store {
+    /// Looks at up to `limit` waiting orders past `after` (an `orders.id`) and enters those in the outbox again whose
+    /// last announcement is `first_pause` old, doubled with each repetition. Several services may do it at once.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing has happened or all of it, and it is safe to repeat.
+    pub async fn announce_late_orders(
+        &self,
+        after: i64,
+        limit: i64,
+        first_pause: Duration,
+    ) -> Result<LateOrders, StoreError> {
+        self.run("announcing orders again", async |client| {
+            let statement = client.prepare_cached(ANNOUNCE_LATE).await?;
+            let row =
+                client.query_one(&statement, &[&after, &limit, &millis(first_pause), &MAX_DOUBLINGS]).await?;
+            let (last, seen): (i64, i64) = (get(&row, "last")?, get(&row, "seen")?);
+            Ok(LateOrders { next: if seen < limit { 0 } else { last }, announced: get(&row, "announced")? })
+        })
+        .await
+    }
+
+    /// Enters in the outbox, page by page, all orders that wait and all changes of the last `window`: what a broker
+    /// without memory has to be told. Says how many rows are new there. What was entered before a failure stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; it is safe to repeat.
+    pub async fn announce_everything(&self, window: Duration, page: i64) -> Result<i64, StoreError> {
+        let orders = self.announce_pages(ANNOUNCE_WAITING, page, &[]).await?;
+        Ok(orders + self.announce_pages(ANNOUNCE_CHANGES, page, &[&millis(window)]).await?)
+    }
+
+    async fn announce_pages(
+        &self,
+        sql: &str,
+        page: i64,
+        more: &[&(dyn ToSql + Sync)],
+    ) -> Result<i64, StoreError> {
+        let (mut after, mut announced) = (0_i64, 0_i64);
+        loop {
+            let (last, seen, new) = self
+                .run("announcing everything again", async |client| {
+                    let statement = client.prepare_cached(sql).await?;
+                    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &page];
+                    parameters.extend(more);
+                    let row = client.query_one(&statement, &parameters).await?;
+                    let (last, seen): (Option<i64>, i64) = (get(&row, "last")?, get(&row, "seen")?);
+                    Ok((last, seen, get::<i64>(&row, "announced")?))
+                })
+                .await?;
+            announced += new;
+            match last {
+                Some(last) if seen == page => after = last,
+                _ => return Ok(announced),
+            }
+        }
+    }
+
+    /// How many announcements wait; counting ends at `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn outbox_rows(&self, limit: i64) -> Result<i64, StoreError> {
+        const SQL: &str = "select count(*) as rows from (select from outbox limit $1) as counted";
+        self.run("counting the outbox", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            get(&client.query_one(&statement, &[&limit]).await?, "rows")
+        })
+        .await
+    }
+}
