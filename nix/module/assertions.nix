@@ -13,7 +13,7 @@ let
     "[::1]"
   ];
 
-  servers = map (server: [
+  forServer = server: [
     {
       assertion = cfg.${server}.createLocally -> lib.elem cfg.${server}.host loopback;
       message = "${option "${server}.createLocally"} makes a server on this machine, but ${option "${server}.host"} names another one.";
@@ -23,49 +23,48 @@ let
       message = "${option "${server}.passwordFile"} has to be set, or ${option "${server}.createLocally"}.";
     }
     {
-      assertion =
-        !(cfg.settings.${server} ? password) && !(cfg.settings.${server} ? password_file);
+      assertion = !(cfg.settings.${server} ? password || cfg.settings.${server} ? password_file);
       message = "${option "settings.${server}.password"} would be in the store, where everybody can read it. Use ${option "${server}.passwordFile"}.";
     }
-  ]) [ "database" "rabbitmq" ];
+  ];
 
-  httpServices = map
-    (service: {
-      assertion = cfg.${service}.openFirewall -> !lib.elem cfg.${service}.address loopback;
-      message = "${option "${service}.openFirewall"} is of no use while ${option "${service}.address"} is a loopback address.";
-    })
-    [ "orderService" "trackingService" ];
+  forHttpService = service: {
+    assertion = cfg.${service}.openFirewall -> !lib.elem cfg.${service}.address loopback;
+    message = "${option "${service}.openFirewall"} is of no use while ${option "${service}.address"} is a loopback address.";
+  };
 
-  names = kind: lib.mapAttrsToList (name: _: {
-    # A dash would have to be escaped in the name of the unit.
+  # A dash would have to be escaped in the name of the unit.
+  forName = kind: name: {
     assertion = lib.match "[a-zA-Z0-9_.:]{1,64}" name != null;
     message = "${option "${kind}.${name}"}: a name has 1 to 64 letters, digits, underscores, full stops and colons.";
-  }) cfg.${kind};
+  };
 
-  bothEnabled = cfg.orderService.enable && cfg.trackingService.enable;
+  bothHttpServices = cfg.orderService.enable && cfg.trackingService.enable;
 in
 {
   config.assertions = lib.mkIf cfg.enable (
-    lib.flatten servers
-    ++ httpServices
-    ++ names "kitchenWorkers"
-    ++ names "notificationSubscribers"
+    forServer "database"
+    ++ forServer "rabbitmq"
+    ++ map (forName "kitchenWorkers") (lib.attrNames cfg.kitchenWorkers)
+    ++ map (forName "notificationSubscribers") (lib.attrNames cfg.notificationSubscribers)
     ++ [
+      (forHttpService "orderService")
+      (forHttpService "trackingService")
       {
         assertion = cfg.database.createLocally -> cfg.database.name == cfg.database.user;
         message = "With ${option "database.createLocally"} the role owns the database of its name: ${option "database.name"} and ${option "database.user"} have to be the same.";
       }
       {
-        assertion = !(cfg.settings.staff or { } ? token_file);
+        assertion = !((cfg.settings.staff or { }) ? token_file);
         message = "${option "settings.staff.token_file"} could not be read by the services. Use ${option "staffTokenFile"}.";
       }
       {
-        assertion = bothEnabled -> cfg.orderService.port != cfg.trackingService.port;
+        assertion = bothHttpServices -> cfg.orderService.port != cfg.trackingService.port;
         message = "${option "orderService.port"} and ${option "trackingService.port"} are the same.";
       }
       {
         assertion =
-          bothEnabled && cfg.orderService.virtualHost != null
+          bothHttpServices && cfg.orderService.virtualHost != null
           -> cfg.orderService.virtualHost != cfg.trackingService.virtualHost;
         message = "${option "orderService.virtualHost"} and ${option "trackingService.virtualHost"} are the same, but their paths overlap.";
       }

@@ -13,7 +13,6 @@ let
     mkIf
     nameValuePair
     optional
-    optionalAttrs
     ;
 
   cfg = config.services.restaurant-system;
@@ -48,13 +47,16 @@ let
       lib.generators.toINI { listsAsDuplicateKeys = true; } sections
     );
 
-  # What each of these units gets. `X-StopIfChanged`: a service that changes is restarted, with its socket open all the
-  # while. If it were stopped and started, as is usual, the socket would be closed as well.
+  # What each of these units gets, and what a deployment does to it. `X-StopIfChanged=false`: a service that changes is
+  # restarted, with its socket open all the while. If it were stopped and started, as is usual, the socket would be closed
+  # as well.
   common =
     {
       secrets,
       environment ? [ ],
-      restart ? true,
+      whenChanged ? {
+        X-StopIfChanged = false;
+      },
     }:
     {
       Unit = {
@@ -66,7 +68,7 @@ let
         LoadCredential = map (name: "${name}:${credentials.${name}}") secrets;
         Environment = environment;
       }
-      // optionalAttrs restart { X-StopIfChanged = false; };
+      // whenChanged;
     };
 
   bothPasswords = [
@@ -91,11 +93,11 @@ let
     }))
   ];
 
-  # Stopped and started: so it is down already, and is started before the first role is stopped for its restart.
-  # A restart would first wait for all cooks to finish their orders.
+  # Left alone by a deployment, because systemd would start it only after every cook had finished its orders, and the
+  # order service after it. The first role that is restarted migrates as well.
   migrate = dropIn "restaurant-system-migrate" 10 (common {
     secrets = [ "database-password" ];
-    restart = false;
+    whenChanged.X-RestartIfChanged = false;
   });
 
   cooks = mapAttrsToList (

@@ -55,7 +55,7 @@
     machine.wait_until_succeeds("journalctl ACTION=order_received --output=cat | grep .", timeout=30)
 
     machine.succeed(NEXT)
-    assert "upgraded" in machine.succeed(TABLES), "the migration did not run"
+    machine.wait_until_succeeds(f"{TABLES} | grep upgraded", timeout=60)
     machine.wait_for_unit("order-service.service")
     after = machine.succeed("systemctl show --value --property=MainPID order-service kitchen-worker@chef_luigi")
     t.assertEqual(set(before.split()) & set(after.split()), set(), "something was not restarted")
