@@ -4,6 +4,8 @@
 //! waits too long is announced again, with growing pauses; a broker that lost its disk is told everything again; and
 //! when the outbox grows past its limit because RabbitMQ stays away, the service is told to take no more orders.
 
+mod ports;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,9 +14,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{Broker, BrokerState};
+pub use ports::{ReconcilerBroker, ReconcilerStore};
+
+use crate::broker::BrokerState;
 use crate::relay::RelayWaker;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
@@ -49,9 +53,9 @@ impl OutboxFull {
 }
 
 /// Starts it on `tasks`; it ends with `stop`.
-pub fn start(
-    store: Store,
-    broker: Broker,
+pub fn start<S: ReconcilerStore, B: ReconcilerBroker>(
+    store: S,
+    broker: B,
     options: ReconcilerOptions,
     relay: RelayWaker,
     stop: CancellationToken,
@@ -78,9 +82,9 @@ pub fn start(
     full
 }
 
-struct Reconciler {
-    store: Store,
-    broker: Broker,
+struct Reconciler<S, B> {
+    store: S,
+    broker: B,
     options: ReconcilerOptions,
     relay: RelayWaker,
     full: OutboxFull,
@@ -92,7 +96,7 @@ struct Reconciler {
     unknown_since: Option<Instant>,
 }
 
-impl Reconciler {
+impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
     /// Every step may be cut off at any point: each is one statement, and none relies on the one before it.
     async fn run(mut self) {
         loop {
@@ -149,7 +153,7 @@ impl Reconciler {
     /// Meets the broker of a new connection, and tells it everything if it knows nothing. The mark comes last: a death
     /// before it has the next one do it all again.
     async fn greet(&mut self, connection: u64) -> Result<(), StoreError> {
-        match self.broker.has_mark().await {
+        match self.broker.has_mark(connection).await {
             Ok(true) => self.known = Some(connection),
             Ok(false) => {
                 let unknown_since = *self.unknown_since.get_or_insert_with(Instant::now);
@@ -166,7 +170,7 @@ impl Reconciler {
                     );
                     self.relay.wake();
                 }
-                if self.broker.leave_mark().await.is_ok() {
+                if self.broker.leave_mark(connection).await.is_ok() {
                     self.known = Some(connection);
                 }
             }

@@ -4,6 +4,8 @@
 //! Every process that writes outbox rows runs one. It is woken after each commit of its own and sweeps for what others
 //! left behind; several at once share the rows. Killed at any point, it repeats at most what it had not yet deleted.
 
+mod ports;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +14,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use ports::{LockedRows, RelayBroker, RelayStore};
+
 use crate::broker::messages::{ItemMessage, ORDER_KIND, OrderMessage, STATUS_KIND, StatusUpdate};
 use crate::broker::{
-    Broker, BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome,
+    BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome,
     order_routing_key,
 };
 use crate::runtime::retry::Backoff;
-use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, Store, StoreError};
+use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreError};
 
 /// Rows that are published before one deletion is committed.
 const BATCH_ROWS: i64 = 256;
@@ -69,9 +73,9 @@ impl RelayOwner {
 }
 
 /// Starts the relay on `tasks`. When `stop` is cancelled it announces what is left, within a few seconds, and ends.
-pub fn start(
-    store: Store,
-    broker: Broker,
+pub fn start<S: RelayStore, B: RelayBroker>(
+    store: S,
+    broker: B,
     owner: RelayOwner,
     stop: CancellationToken,
     tasks: &TaskTracker,
@@ -82,9 +86,9 @@ pub fn start(
     RelayWaker(wake)
 }
 
-struct Relay {
-    store: Store,
-    broker: Broker,
+struct Relay<S, B> {
+    store: S,
+    broker: B,
     owner: RelayOwner,
     wake: Arc<Notify>,
 }
@@ -99,7 +103,7 @@ enum Round {
     Failed,
 }
 
-impl Relay {
+impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
     async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut broker = self.broker.state();
@@ -113,6 +117,7 @@ impl Relay {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => {}
                 _ = broker.changed() => {}

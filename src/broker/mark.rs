@@ -14,24 +14,30 @@ use super::link::Link;
 const MARK: &str = "orders_announced_mark";
 
 impl Broker {
-    /// Whether this broker has the mark, which it keeps as long as it keeps its queues.
+    /// Whether the broker of this connection (a generation of `BrokerState`) has the mark, which it keeps as long as it
+    /// keeps its queues.
     ///
     /// # Errors
-    /// `NotConnected`, the connection's loss, or the server's refusal.
-    pub async fn has_mark(&self) -> Result<bool, BrokerError> {
-        match declare(&self.link()?, true).await {
+    /// `NotConnected` where this is not the present connection, its loss, or the server's refusal.
+    pub async fn has_mark(&self, connection: u64) -> Result<bool, BrokerError> {
+        match declare(&self.connection(connection)?, true).await {
             Ok(()) => Ok(true),
             Err(BrokerError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Leaves the mark.
+    /// Leaves the mark, on the broker of this connection only: the next one's may have lost its disk in the meantime.
     ///
     /// # Errors
     /// As [`Broker::has_mark`].
-    pub async fn leave_mark(&self) -> Result<(), BrokerError> {
-        declare(&self.link()?, false).await
+    pub async fn leave_mark(&self, connection: u64) -> Result<(), BrokerError> {
+        declare(&self.connection(connection)?, false).await
+    }
+
+    fn connection(&self, generation: u64) -> Result<Arc<Link>, BrokerError> {
+        let link = self.link()?;
+        if link.generation() == generation { Ok(link) } else { Err(BrokerError::NotConnected) }
     }
 }
 

@@ -30,8 +30,11 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    pub(super) fn of(store: Option<&Store>, broker: &Broker) -> Self {
-        Self { store: store.map(Store::state), broker: broker.state() }
+    pub(super) fn of(
+        store: Option<watch::Receiver<StoreState>>,
+        broker: watch::Receiver<BrokerState>,
+    ) -> Self {
+        Self { store, broker }
     }
 
     /// A role that does this, and waits for those servers that are away.

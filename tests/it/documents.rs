@@ -84,3 +84,23 @@ fn the_documents_link_to_files_that_exist() {
         }
     }
 }
+
+/// `kitchen::rail::a_test` → the source of its module, which is below `tests/`.
+fn module_of(path: &str) -> Option<(PathBuf, &str)> {
+    let (module, test) = path.rsplit_once("::")?;
+    let file = module.replace("::", "/");
+    let below = ["tests/it/", "tests/"].map(|folder| repository().join(folder).join(&file));
+    let candidates = below.iter().flat_map(|base| [base.with_extension("rs"), base.join("mod.rs")]);
+    candidates.into_iter().find(|file| file.exists()).map(|file| (file, test))
+}
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let text = read(&repository().join("docs/GUARANTEES.md"));
+    let names: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let (file, test) = module_of(name).unwrap_or_else(|| panic!("{name}: no such module"));
+        assert!(read(&file).contains(&format!("fn {test}(")), "{name} is not in {}", file.display());
+    }
+}

@@ -6,6 +6,8 @@
 mod advisories;
 mod broker;
 mod cli;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod customers;
 mod dev_command;
 mod documents;
@@ -20,6 +22,8 @@ mod original;
 mod reconciler;
 mod schema;
 mod servers;
+#[path = "../sim/mod.rs"]
+mod sim;
 mod startup;
 mod support;
 mod systemd;

@@ -73,9 +73,9 @@ impl ConsumeOptions {
 /// What a consumer meets.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "nearly all events are deliveries")]
-pub enum ConsumerEvent {
+pub enum ConsumerEvent<D = Delivery> {
     /// A message to be processed, then acknowledged, given back or dead-lettered.
-    Delivery(Delivery),
+    Delivery(D),
     /// The connection, the channel or the queue went away. Everything delivered and not acknowledged is void: it
     /// comes again, here or elsewhere. Acknowledging it is harmless and does nothing.
     Interrupted,

@@ -9,12 +9,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::KitchenOptions;
+use super::{KitchenOptions, KitchenStore};
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::runtime::retry::Backoff;
-use crate::store::{Claim, ClaimedOrder, Finish, Store, StoreError};
+use crate::store::{Claim, ClaimedOrder, Finish, StoreError};
 
 /// Claims and finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1 };
@@ -22,10 +22,10 @@ const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1 
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// What a worker's tasks share.
-pub(super) struct Kitchen {
+pub(super) struct Kitchen<S> {
     pub(super) options: KitchenOptions,
     pub(super) claim: Claim,
-    pub(super) store: Store,
+    pub(super) store: S,
     relay: RelayWaker,
     claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
     finishes: Batcher<Finish, Result<bool, WriteFailed>>,
@@ -61,8 +61,8 @@ pub(super) enum Cooked {
     GivenBack,
 }
 
-impl Kitchen {
-    pub(super) fn new(options: KitchenOptions, store: Store, relay: RelayWaker, tasks: &TaskTracker) -> Self {
+impl<S: KitchenStore> Kitchen<S> {
+    pub(super) fn new(options: KitchenOptions, store: S, relay: RelayWaker, tasks: &TaskTracker) -> Self {
         let claim = Claim {
             worker: options.name.clone(),
             order_types: options.order_types.clone(),
@@ -123,11 +123,6 @@ impl Kitchen {
     /// How many orders were made ready so far.
     pub(super) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
-    }
-
-    /// The pauses between attempts while PostgreSQL is away.
-    pub(super) fn backoff() -> Backoff {
-        Backoff::new(RETRY.0, RETRY.1)
     }
 
     /// Waits for PostgreSQL, and in any case for a moment: it may be there and refuse (its disk is full, say).
@@ -191,7 +186,7 @@ impl Kitchen {
     /// Finishes until it is known how that went. While PostgreSQL is away it waits, unless everything is to be given
     /// back: then the order is left, and taken over when this worker's heartbeat is missed.
     async fn finish(&self, held: &Finish) -> Cooked {
-        let mut backoff = Self::backoff();
+        let mut backoff = backoff();
         let mut unsure = false;
         loop {
             match self.finishes.submit(held.clone()).await.unwrap_or(Err(WriteFailed::Refused)) {
@@ -206,8 +201,9 @@ impl Kitchen {
                 Err(WriteFailed::Away | WriteFailed::Refused) => unsure = true,
             }
             tokio::select! {
-                () = tokio::time::sleep(backoff.next_delay()) => {}
+                biased;
                 () = self.give_back.cancelled() => return Cooked::GivenBack,
+                () = tokio::time::sleep(backoff.next_delay()) => {}
             }
         }
     }
@@ -229,8 +225,13 @@ impl Kitchen {
     }
 }
 
-async fn claim_batch(
-    store: Store,
+/// The pauses between attempts while PostgreSQL is away.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(RETRY.0, RETRY.1)
+}
+
+async fn claim_batch<S: KitchenStore>(
+    store: S,
     claim: Claim,
     numbers: Vec<OrderNumber>,
 ) -> Vec<Result<Option<ClaimedOrder>, WriteFailed>> {
@@ -252,8 +253,8 @@ async fn claim_batch(
     }
 }
 
-async fn finish_batch(
-    store: Store,
+async fn finish_batch<S: KitchenStore>(
+    store: S,
     worker: crate::domain::WorkerName,
     batch: Vec<Finish>,
 ) -> Vec<Result<bool, WriteFailed>> {

@@ -5,20 +5,26 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::cook::Kitchen;
+use super::KitchenStore;
+use super::cook::{Kitchen, backoff};
 use crate::domain::WorkerState;
 use crate::store::{Heartbeat, StoreError};
 
 /// Beats until `stop`, or until another start of this name has taken over: then it says so by returning `true`.
-pub(super) async fn beat(kitchen: Arc<Kitchen>, session: Uuid, stop: CancellationToken) -> bool {
+pub(super) async fn beat<S: KitchenStore>(
+    kitchen: Arc<Kitchen<S>>,
+    session: Uuid,
+    stop: CancellationToken,
+) -> bool {
     let mut interval = tokio::time::interval(kitchen.options.heartbeat_interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The registration was the first beat.
     interval.reset();
-    let mut backoff = Kitchen::backoff();
+    let mut backoff = backoff();
     let mut missed = false;
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return false,
             _ = interval.tick() => {}
             () = kitchen.state_changed.notified() => {}
@@ -51,8 +57,8 @@ pub(super) async fn beat(kitchen: Arc<Kitchen>, session: Uuid, stop: Cancellatio
 }
 
 /// One beat.
-pub(super) async fn say(
-    kitchen: &Kitchen,
+pub(super) async fn say<S: KitchenStore>(
+    kitchen: &Kitchen<S>,
     session: Uuid,
     state: WorkerState,
 ) -> Result<Heartbeat, StoreError> {

@@ -6,12 +6,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::cook::{Cooked, Kitchen, WriteFailed};
+use super::cook::{Cooked, Kitchen, WriteFailed, backoff};
+use super::{KitchenBroker, KitchenDelivery, KitchenStore};
 use crate::broker::messages::OrderMessage;
-use crate::broker::{Broker, Delivery};
 use crate::domain::OrderNumber;
 use crate::runtime::telemetry::order_span;
-use crate::services::dead_letters::{bury, unreadable};
+use crate::services::dead_letters::unreadable;
 use crate::store::Refusal;
 
 /// What is to be done with a delivery.
@@ -25,19 +25,19 @@ enum Verdict {
 }
 
 /// Handles one delivery to its end, in one of the worker's `slots`.
-pub(super) async fn handle(
-    kitchen: Arc<Kitchen>,
-    broker: Broker,
+pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
+    kitchen: Arc<Kitchen<S>>,
+    broker: B,
     slots: Arc<Semaphore>,
     stopping: CancellationToken,
-    delivery: Delivery,
+    delivery: B::Delivery,
 ) {
     kitchen.note_delivery();
-    let number = match order_number(&delivery.body) {
+    let number = match order_number(delivery.body()) {
         Ok(number) => number,
-        Err(reason) => return bury(&broker, delivery, &reason).await,
+        Err(reason) => return broker.bury(delivery, &reason).await,
     };
-    let request_id = delivery.properties.correlation_id.clone().unwrap_or_default();
+    let request_id = delivery.properties().correlation_id.clone().unwrap_or_default();
     let span = order_span(&request_id, number.as_str());
     let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
     async {
@@ -45,26 +45,27 @@ pub(super) async fn handle(
             // A channel that is gone cannot be told; the message comes again and finds its order done.
             Verdict::Acknowledge => drop(delivery.ack().await),
             Verdict::GiveBack => drop(delivery.give_back().await),
-            Verdict::DeadLetter(reason) => bury(&broker, delivery, &reason).await,
+            Verdict::DeadLetter(reason) => broker.bury(delivery, &reason).await,
         }
     }
     .instrument(span)
     .await;
 }
 
-async fn process(
-    kitchen: &Kitchen,
+async fn process<S: KitchenStore>(
+    kitchen: &Kitchen<S>,
     slots: &Semaphore,
     stopping: &CancellationToken,
     number: OrderNumber,
 ) -> Verdict {
     let slot = tokio::select! {
-        slot = slots.acquire() => slot,
+        biased;
         () = stopping.cancelled() => return Verdict::GiveBack,
+        slot = slots.acquire() => slot,
     };
     // The slots are never closed.
     let Ok(_slot) = slot else { return Verdict::GiveBack };
-    let mut backoff = Kitchen::backoff();
+    let mut backoff = backoff();
     let claimed = loop {
         if stopping.is_cancelled() {
             return Verdict::GiveBack;
@@ -72,8 +73,9 @@ async fn process(
         match kitchen.claim(number.clone()).await {
             Ok(claimed) => break claimed,
             Err(WriteFailed::Away) => tokio::select! {
-                () = kitchen.database_back(&mut backoff) => {}
+                biased;
                 () = stopping.cancelled() => {}
+                () = kitchen.database_back(&mut backoff) => {}
             },
             Err(WriteFailed::Refused) => {
                 return Verdict::DeadLetter(
@@ -92,7 +94,7 @@ async fn process(
 }
 
 /// What to do with the message of an order that was not there to be claimed.
-async fn refused(kitchen: &Kitchen, number: &OrderNumber) -> Verdict {
+async fn refused<S: KitchenStore>(kitchen: &Kitchen<S>, number: &OrderNumber) -> Verdict {
     match kitchen.store.refusal(&kitchen.claim, number).await {
         Ok(Refusal::NotWaiting { status, processed_by }) => {
             let holder = processed_by.unwrap_or_default();

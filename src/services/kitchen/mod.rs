@@ -6,11 +6,13 @@
 mod cook;
 mod heartbeat;
 mod messages;
+mod ports;
 mod rail;
 mod run;
 
 use std::time::Duration;
 
+pub use ports::{KitchenBroker, KitchenConsumer, KitchenDelivery, KitchenStore, WorkerNameHold};
 pub use run::run;
 
 use crate::broker::{BrokerError, NameError};

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::KitchenStore;
 use super::cook::Kitchen;
 use crate::runtime::telemetry::order_span;
 
@@ -21,8 +22,8 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_s
 /// It takes its turn for a slot like a message does: on a day when the messages never end, an order without one is
 /// cooked all the same. Where there are no messages at all (RabbitMQ is away, or has lost them) it goes on as fast as
 /// slots become free.
-pub(super) async fn watch(
-    kitchen: Arc<Kitchen>,
+pub(super) async fn watch<S: KitchenStore>(
+    kitchen: Arc<Kitchen<S>>,
     slots: Arc<Semaphore>,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -35,6 +36,7 @@ pub(super) async fn watch(
             // Spread, so that many workers do not look in step.
             let pause = look.mul_f64(0.75 + fastrand::f64() / 2.0);
             tokio::select! {
+                biased;
                 () = stopping.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -56,8 +58,8 @@ pub(super) async fn watch(
 }
 
 /// Claims as many orders as there are slots `taken`, where so many wait. Says whether there were any.
-async fn claim_overdue(
-    kitchen: &Arc<Kitchen>,
+async fn claim_overdue<S: KitchenStore>(
+    kitchen: &Arc<Kitchen<S>>,
     mut taken: tokio::sync::OwnedSemaphorePermit,
     tasks: &TaskTracker,
 ) -> bool {

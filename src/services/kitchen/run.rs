@@ -10,16 +10,17 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::cook::Kitchen;
-use super::{KitchenError, KitchenOptions, heartbeat, messages, rail};
-use crate::broker::{
-    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, HeldName, kitchen_queue,
+use super::{
+    KitchenBroker, KitchenConsumer, KitchenError, KitchenOptions, KitchenStore, WorkerNameHold, heartbeat,
+    messages, rail,
 };
+use crate::broker::{BrokerError, ConsumeOptions, ConsumerEvent, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
 use crate::services::servers::{Servers, settle};
-use crate::store::{Store, WorkerRegistration};
+use crate::store::WorkerRegistration;
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
@@ -28,17 +29,17 @@ const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When its name is taken, or a server refuses for good what it needs. A server that is away is waited for.
-pub async fn run(
+pub async fn run<S: KitchenStore, B: KitchenBroker>(
     options: KitchenOptions,
-    store: Store,
-    broker: Broker,
+    store: S,
+    broker: B,
     shutdown: Shutdown,
     manager: &ServiceManager,
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
     let session = Uuid::now_v7();
     tracing::info!(action = "service_started", details = %described(&options), "the kitchen worker starts");
-    let servers = Servers::of(Some(&store), &broker);
+    let servers = Servers::of(Some(store.state()), broker.state());
     let reports = {
         let servers = servers.clone();
         manager.follow(&shutdown, move || servers.condition(""))
@@ -87,12 +88,12 @@ pub async fn run(
 }
 
 /// Waits for the servers, takes the name, and registers.
-async fn enter(
+async fn enter<S: KitchenStore, B: KitchenBroker>(
     options: &KitchenOptions,
-    store: &Store,
-    broker: &Broker,
+    store: &S,
+    broker: &B,
     session: Uuid,
-) -> Result<HeldName, KitchenError> {
+) -> Result<B::Name, KitchenError> {
     let (prepared, _) = tokio::join!(store.prepare(), broker.wait_connected());
     prepared?;
     let held = broker
@@ -131,7 +132,7 @@ fn described(options: &KitchenOptions) -> String {
 }
 
 /// What the worker does, for its service manager.
-fn condition(kitchen: &Kitchen, servers: &Servers, is_stopping: bool) -> Condition {
+fn condition<S: KitchenStore>(kitchen: &Kitchen<S>, servers: &Servers, is_stopping: bool) -> Condition {
     let (count, done) = (kitchen.in_hand().len(), kitchen.done());
     let orders = if count == 1 { "order" } else { "orders" };
     let doing = match (count, is_stopping) {
@@ -144,10 +145,10 @@ fn condition(kitchen: &Kitchen, servers: &Servers, is_stopping: bool) -> Conditi
 }
 
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
-async fn work(
-    kitchen: &Arc<Kitchen>,
-    broker: &Broker,
-    held: &HeldName,
+async fn work<S: KitchenStore, B: KitchenBroker>(
+    kitchen: &Arc<Kitchen<S>>,
+    broker: &B,
+    held: &B::Name,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
     pulse: Pulse,
@@ -185,7 +186,7 @@ async fn work(
 /// Ends when the worker has to: it was asked to, or its name is another's now.
 async fn end(
     options: &KitchenOptions,
-    held: &HeldName,
+    held: &impl WorkerNameHold,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
 ) -> Result<(), KitchenError> {
@@ -199,12 +200,12 @@ async fn end(
 }
 
 /// Hands every delivery to `handle`; `consumer` is there to be stopped once it is established. Ends only by failing.
-async fn consume(
+async fn consume<B: KitchenBroker>(
     options: &KitchenOptions,
-    broker: &Broker,
-    consumer: &mut Option<Consumer>,
+    broker: &B,
+    consumer: &mut Option<B::Consumer>,
     mut pulse: Pulse,
-    handle: impl Fn(Delivery),
+    handle: impl Fn(B::Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
     let consume = ConsumeOptions::new(queues, options.prefetch).tagged(options.name.as_str());
@@ -228,9 +229,14 @@ async fn consume(
 }
 
 /// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back.
-async fn finish_or_give_back(kitchen: &Kitchen, cooks: &TaskTracker, shutdown: &Shutdown) {
+async fn finish_or_give_back<S: KitchenStore>(
+    kitchen: &Kitchen<S>,
+    cooks: &TaskTracker,
+    shutdown: &Shutdown,
+) {
     let hurry = shutdown.hurry();
     tokio::select! {
+        biased;
         () = cooks.wait() => return,
         () = kitchen.give_back.cancelled() => {}
         () = hurry.cancelled() => {}

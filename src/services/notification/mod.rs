@@ -53,7 +53,7 @@ pub async fn run(
         details = options.name.as_deref().unwrap_or("the first free queue"),
         "the notification subscriber starts"
     );
-    let servers = Servers::of(None, &broker);
+    let servers = Servers::of(None, broker.state());
     let told = Arc::new(AtomicU64::new(0));
     let _reports = {
         let told = Arc::clone(&told);

@@ -21,8 +21,23 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
 const PROGRESS_WAIT: Duration = Duration::from_secs(2);
 
+/// Where orders are committed. `Store` is the real place; `tests/sim` drives the intake over a model of it.
+pub trait IntakeStore: Clone + Send + Sync + 'static {
+    /// See [`Store::place_orders`].
+    fn place_orders(
+        &self,
+        batch: &[IntakeRequest],
+    ) -> impl Future<Output = Result<Vec<Placed>, StoreError>> + Send;
+}
+
+impl IntakeStore for Store {
+    async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
+        Self::place_orders(self, batch).await
+    }
+}
+
 /// Takes orders.
-pub(super) struct Intake {
+pub struct Intake {
     batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
     turns: Semaphore,
     queue_timeout: Duration,
@@ -39,8 +54,10 @@ enum NotPlaced {
 }
 
 impl Intake {
-    pub(super) fn start(
-        store: Store,
+    /// Starts it on `tasks`: up to `max_concurrent` orders are being taken at once, and more wait for
+    /// `queue_timeout` before they are refused.
+    pub fn start<S: IntakeStore>(
+        store: S,
         relay: RelayWaker,
         max_concurrent: usize,
         queue_timeout: Duration,
@@ -60,7 +77,7 @@ impl Intake {
     ///
     /// # Errors
     /// 503 when the service is full or PostgreSQL away; 409 and 422 as `Idempotency-Key` has it.
-    pub(super) async fn place(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
+    pub async fn place(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
         let Some(key) = request.idempotency.clone() else { return self.place_new(request).await };
         match self.in_progress.enter(&key).await? {
             Entered::Answered(order) => Ok(order),
@@ -100,7 +117,11 @@ fn other_body() -> Problem {
 }
 
 /// Takes a batch; where PostgreSQL refuses it, each order alone, so that one cannot spoil the others.
-async fn take(store: Store, relay: RelayWaker, batch: Vec<IntakeRequest>) -> Vec<Result<Placed, NotPlaced>> {
+async fn take<S: IntakeStore>(
+    store: S,
+    relay: RelayWaker,
+    batch: Vec<IntakeRequest>,
+) -> Vec<Result<Placed, NotPlaced>> {
     let started = Instant::now();
     let results = match store.place_orders(&batch).await {
         Ok(placed) => placed.into_iter().map(Ok).collect(),
@@ -132,7 +153,7 @@ async fn take(store: Store, relay: RelayWaker, batch: Vec<IntakeRequest>) -> Vec
     results
 }
 
-async fn take_one(store: &Store, request: &IntakeRequest) -> Result<Placed, NotPlaced> {
+async fn take_one<S: IntakeStore>(store: &S, request: &IntakeRequest) -> Result<Placed, NotPlaced> {
     match store.place_orders(std::slice::from_ref(request)).await {
         Ok(placed) => placed.into_iter().next().ok_or(NotPlaced::Refused),
         Err(error) => Err(not_placed(&error)),

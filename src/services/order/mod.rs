@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use api::{OrderApi, info};
+pub use intake::{Intake, IntakeStore};
 pub use reading::parse_order;
 pub use run::run;
 

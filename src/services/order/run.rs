@@ -36,7 +36,7 @@ pub async fn run(
 ) -> Result<(), OrderServiceError> {
     let listening = listen(&options.host, options.port, manager).await?;
     let address = listening.0.local_addr();
-    let servers = Servers::of(Some(&store), &broker);
+    let servers = Servers::of(Some(store.state()), broker.state());
     let _reports =
         manager.follow(&shutdown, move || servers.condition(format!("taking orders at {address}")));
     tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");

@@ -180,6 +180,12 @@ impl Management {
         self.call(Method::POST, &path, &json!({"routing_key": routing_key})).await;
     }
 
+    /// Declares a durable fanout exchange.
+    pub async fn declare_exchange(&self, exchange: &str) {
+        let path = format!("exchanges/{}/{exchange}", self.encoded_vhost());
+        self.call(Method::PUT, &path, &json!({"type": "fanout", "durable": true})).await;
+    }
+
     /// Deletes a queue, whoever uses it.
     pub async fn delete_queue(&self, queue: &str) {
         self.call(Method::DELETE, &format!("queues/{}/{queue}", self.encoded_vhost()), &Value::Null).await;

@@ -1,0 +1,147 @@
+//! What is left when everything has healed: the database, the queues, and what clients and subscribers were told.
+
+use super::house::{ANNOUNCED_MARK, House, SUBSCRIBER};
+use super::listener::Heard;
+use super::load::Answers;
+use crate::support::TestEnv;
+use std::collections::BTreeSet;
+
+/// The queues that must be empty in the end, the dead letters among them.
+pub const QUEUES: [&str; 6] = [
+    "kitchen_dine_in_queue",
+    "kitchen_takeout_queue",
+    "kitchen_delivery_queue",
+    "notifications_queue",
+    "notifications_queue.audit",
+    "kitchen_dead_letters",
+];
+
+/// An order as the database has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub number: String,
+    pub status: String,
+    pub processed_by: Option<String>,
+    /// How often it was claimed.
+    pub attempt: i32,
+    /// From its commit to its being ready.
+    pub seconds: Option<f64>,
+    /// The statuses of its history, oldest first.
+    pub history: Vec<String>,
+    /// When each of them was entered, in seconds since 1970.
+    pub changed_at: Vec<f64>,
+    /// The idempotency keys that name it.
+    pub keys: Vec<String>,
+}
+
+/// Everything that the audit looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    pub orders: Vec<Order>,
+    /// Each worker with its `orders_processed`.
+    pub workers: Vec<(String, i64)>,
+    /// Each day (`YYYYMMDD`) with its last number.
+    pub counters: Vec<(String, i64)>,
+    /// Rows in the outbox.
+    pub outbox: i64,
+    /// Each queue of [`QUEUES`] with the messages in it; `None` where there is no such queue.
+    pub queues: Vec<(String, Option<u64>)>,
+    /// What the clients know.
+    pub answers: Answers,
+    /// Customers who never got an answer.
+    pub unanswered: usize,
+    /// What the independent subscriber heard.
+    pub heard: Vec<Heard>,
+    /// The order number and new status of every event of the tracking service's stream.
+    pub streamed: Vec<(String, String)>,
+    /// The order number and new status of every line that the program's own subscriber printed.
+    pub printed: BTreeSet<(String, String)>,
+    /// When the broker lost its disk, and the subscribers' queues with what was in them, in seconds since 1970.
+    pub lost_disks: Vec<f64>,
+    /// What roles did that they should not do.
+    pub misbehaved: Vec<String>,
+}
+
+const ORDERS: &str = "
+select o.number, o.status, o.processed_by, o.attempt,
+       extract(epoch from o.completed_at - o.created_at)::float8 as seconds,
+       (select coalesce(array_agg(l.status order by l.id), '{}') from order_status_log l where l.order_id = o.id) as history,
+       (select coalesce(array_agg(extract(epoch from l.changed_at)::float8 order by l.id), '{}') from order_status_log l
+        where l.order_id = o.id) as changed_at,
+       (select coalesce(array_agg(k.key), '{}') from idempotency_keys k where k.order_id = o.id) as keys
+from orders o order by o.id";
+
+/// Whether nothing is on its way any more, `streamed` being the events that the stream's client has; otherwise what is.
+pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
+    const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
+        (select count(*) from outbox), (select count(*) from order_status_log)";
+    let env = &house.env;
+    // A broker that lost its disk is told everything again: what says that this was done comes last of all.
+    if !house.lost_disks().is_empty()
+        && env.rabbit.get(&format!("exchanges/{{vhost}}/{ANNOUNCED_MARK}")).await.is_none()
+    {
+        return Err("the broker has not been told everything".to_owned());
+    }
+    let row = db.query_one(SQL, &[]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
+    let (orders, outbox, changes): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    if orders > 0 || outbox > 0 {
+        return Err(format!("{orders} orders to be cooked, {outbox} rows in the outbox"));
+    }
+    if (streamed as i64) < changes {
+        return Err(format!("{streamed} of {changes} events in the stream"));
+    }
+    // The dead letters are for a person: they are the audit's business.
+    for (queue, messages) in queues(env).await {
+        if messages != Some(0) && queue != "kitchen_dead_letters" {
+            return Err(format!("{messages:?} messages in {queue}"));
+        }
+    }
+    Ok(())
+}
+
+async fn queues(env: &TestEnv) -> Vec<(String, Option<u64>)> {
+    let mut found = Vec::new();
+    for name in QUEUES {
+        let queue = env.rabbit.queue(name).await;
+        // A queue whose statistics are not there yet has no figure.
+        found.push((name.to_owned(), queue.and_then(|queue| queue["messages"].as_u64())));
+    }
+    found
+}
+
+/// Adds what the servers and roles know to `told`, in which clients and subscribers have entered what they do.
+pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) -> Evidence {
+    let orders = db.query(ORDERS, &[]).await.unwrap();
+    let orders = orders.iter().map(|row| Order {
+        number: row.get("number"),
+        status: row.get("status"),
+        processed_by: row.get("processed_by"),
+        attempt: row.get("attempt"),
+        seconds: row.get("seconds"),
+        history: row.get("history"),
+        changed_at: row.get("changed_at"),
+        keys: row.get("keys"),
+    });
+    let workers = db.query("select name, orders_processed::bigint from workers", &[]).await.unwrap();
+    let counters = "select to_char(day, 'YYYYMMDD'), last_sequence from order_counters";
+    let counters = db.query(counters, &[]).await.unwrap();
+    let printed = house.lines(SUBSCRIBER).await;
+    Evidence {
+        orders: orders.collect(),
+        workers: workers.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        counters: counters.iter().map(|row| (row.get(0), row.get(1))).collect(),
+        outbox: db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0),
+        queues: queues(&house.env).await,
+        printed: printed.iter().filter_map(|line| printed_change(line)).collect(),
+        lost_disks: house.lost_disks(),
+        misbehaved: house.misbehaved(),
+        ..told
+    }
+}
+
+/// `Notification for order N: Status changed from 'received' to 'cooking' by chef_mario.`
+fn printed_change(line: &str) -> Option<(String, String)> {
+    let (number, change) = line.strip_prefix("Notification for order ")?.split_once(": ")?;
+    let (_, to) = change.split_once(" to '")?;
+    Some((number.to_owned(), to.split_once('\'')?.0.to_owned()))
+}

@@ -1,0 +1,232 @@
+//! One run: faults under load, time to heal, the audit; in rounds, so that a long run stops soon after its first
+//! failure and healing is measured more than once.
+
+use super::audit::{Findings, KINDS, audit};
+use super::evidence::{Evidence, gather, unfinished};
+use super::house::{House, ROLES};
+use super::listener::{Notes, listen};
+use super::load::Load;
+use super::plan::{Step, Weights, plan};
+use super::watcher::{Seen, watch};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Faults between two audits.
+const ROUND_FAULTS: usize = 100;
+/// Faults that may be going on at once.
+const MAX_OVERLAPPING: usize = 4;
+/// How long a fault may take with all that it waits for: others on the same target, the start of a server.
+const FAULT_DEADLINE: Duration = Duration::from_secs(240);
+/// How long everything may take to heal after the last fault of a round.
+const HEAL_DEADLINE: Duration = Duration::from_secs(240);
+/// How long one look at both servers may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(40);
+/// How often it is looked whether everything has healed.
+const HEAL_POLL: Duration = Duration::from_millis(250);
+/// So many findings are printed.
+const MAX_SHOWN: usize = 40;
+
+/// What came of a run.
+pub struct Report {
+    /// What is wrong; nothing, if the promise holds.
+    pub findings: Findings,
+    /// For people.
+    pub table: String,
+    /// Where the roles' output is, and what was found of orders and heard of changes.
+    pub kept: PathBuf,
+}
+
+/// The figures of a run that the evidence does not have.
+#[derive(Default)]
+struct Figures {
+    faults: BTreeMap<&'static str, usize>,
+    heals: Vec<Duration>,
+    customers: u64,
+    retries: u64,
+    /// Finishes of workers that were thought lost.
+    late_finishes: usize,
+}
+
+/// Runs so many faults of this seed.
+pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
+    let began = Instant::now();
+    let steps = plan(seed, faults, weights);
+    print_plan(&steps);
+    let house = Arc::new(House::open().await);
+    let notes = Notes::default();
+    let tending = tokio::spawn({
+        let house = Arc::clone(&house);
+        async move { house.tend().await }
+    });
+    let listening = tokio::spawn(listen(house.env.servers.rabbitmq.amqp_port(), Arc::clone(&notes)));
+    let seen = Seen::default();
+    let watching = tokio::spawn(watch(Arc::clone(&house), Arc::clone(&seen)));
+    let load = Arc::new(Load::new(Arc::clone(&house), seed));
+    let mut figures = Figures::default();
+    let mut evidence = Evidence::default();
+    let mut findings = Findings::new();
+    for round in steps.chunks(ROUND_FAULTS) {
+        let stop = CancellationToken::new();
+        let customers = tokio::spawn(Arc::clone(&load).run(stop.clone()));
+        strike(&house, round, began, &mut figures).await;
+        stop.cancel();
+        customers.await.unwrap();
+        figures.heals.push(heal(&house, &load, &seen, began).await);
+        let db = house.env.connect().await;
+        let told = Evidence {
+            answers: load.answers(),
+            unanswered: load.waiting(),
+            heard: notes.lock().unwrap().clone(),
+            streamed: seen.lock().unwrap().clone(),
+            ..Evidence::default()
+        };
+        evidence = gather(&house, &db, told).await;
+        findings = audit(&evidence);
+        if !findings.is_empty() {
+            break;
+        }
+    }
+    tending.abort();
+    listening.abort();
+    watching.abort();
+    (figures.customers, figures.retries) = (load.customers(), load.retries());
+    for role in 0..ROLES.len() {
+        let lines = house.lines(role).await;
+        figures.late_finishes += lines.iter().filter(|line| line.contains("\"order_lost\"")).count();
+    }
+    let kept = keep(&house, &evidence, seed).await;
+    let head = format!("seed {seed}, {faults} faults planned, {:.0} s", began.elapsed().as_secs_f64());
+    Report { table: table(&head, &figures, &evidence, &findings), findings, kept }
+}
+
+#[allow(clippy::print_stdout)]
+fn print_plan(steps: &[Step]) {
+    println!("the plan:");
+    for (number, Step { gap_ms, fault }) in steps.iter().enumerate() {
+        println!("{number:5}  after {gap_ms:4} ms  {fault}");
+    }
+}
+
+/// Lets the faults strike, each after its pause; returns when all are over.
+async fn strike(house: &Arc<House>, steps: &[Step], began: Instant, figures: &mut Figures) {
+    let turns = Arc::new(Semaphore::new(MAX_OVERLAPPING));
+    let mut going_on = JoinSet::new();
+    for step in steps {
+        tokio::time::sleep(Duration::from_millis(step.gap_ms)).await;
+        let turn = Arc::clone(&turns).acquire_owned().await.unwrap();
+        let (house, fault) = (Arc::clone(house), step.fault);
+        *figures.faults.entry(fault.kind()).or_default() += 1;
+        going_on.spawn(async move {
+            let asked = Instant::now();
+            if tokio::time::timeout(FAULT_DEADLINE, house.suffer(fault)).await.is_err() {
+                house.note(format!("{fault}: not over within {FAULT_DEADLINE:?}"));
+            }
+            tell(began, &format!("{fault}; over after {} ms", asked.elapsed().as_millis()));
+            drop(turn);
+        });
+    }
+    while let Some(ended) = going_on.join_next().await {
+        ended.unwrap();
+    }
+}
+
+/// Waits until every customer was served and nothing is on its way; gives up after [`HEAL_DEADLINE`]: the audit finds
+/// what is left.
+async fn heal(house: &House, load: &Load, seen: &Seen, began: Instant) -> Duration {
+    let healing = Instant::now();
+    let db = house.env.connect().await;
+    let mut told = String::new();
+    while healing.elapsed() < HEAL_DEADLINE {
+        let streamed = seen.lock().unwrap().len();
+        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(house, &db, streamed)).await;
+        let left = match (load.waiting(), looked.unwrap_or_else(|_| Err("no answer of a server".to_owned())))
+        {
+            (0, Ok(())) => break,
+            (0, Err(left)) => left,
+            (customers, _) => format!("{customers} customers"),
+        };
+        // What is left changes all the time: only its kind is worth a line.
+        let kind: String = left.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if kind != told {
+            tell(began, &format!("healing: {left}"));
+            told = kind;
+        }
+        tokio::time::sleep(HEAL_POLL).await;
+    }
+    tell(began, &format!("healed, or given up, after {} ms", healing.elapsed().as_millis()));
+    healing.elapsed()
+}
+
+/// A line about the course of the run.
+#[allow(clippy::print_stdout)]
+fn tell(began: Instant, what: &str) {
+    println!("{:8.2} s  {what}", began.elapsed().as_secs_f64());
+}
+
+/// Keeps what helps to understand a failure, or what was slow.
+async fn keep(house: &House, evidence: &Evidence, seed: u64) -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{seed}"));
+    house.keep_output(&dir).await;
+    let lines = |things: Vec<String>| things.join("\n");
+    let orders = lines(evidence.orders.iter().map(|order| format!("{order:?}")).collect());
+    std::fs::write(dir.join("orders.txt"), orders).unwrap();
+    let heard = lines(evidence.heard.iter().map(|heard| format!("{heard:?}")).collect());
+    std::fs::write(dir.join("heard.txt"), heard).unwrap();
+    let streamed = lines(evidence.streamed.iter().map(|event| format!("{event:?}")).collect());
+    std::fs::write(dir.join("streamed.txt"), streamed).unwrap();
+    dir
+}
+
+fn table(head: &str, figures: &Figures, evidence: &Evidence, findings: &Findings) -> String {
+    let slowest = evidence.orders.iter().filter_map(|order| order.seconds).fold(0.0, f64::max);
+    let longest = figures.heals.iter().max().copied().unwrap_or_default();
+    let taken_over = evidence.orders.iter().filter(|order| order.attempt > 1).count();
+    let mut rows: Vec<(&str, String)> =
+        figures.faults.iter().map(|(kind, count)| (*kind, count.to_string())).collect();
+    rows.extend([
+        ("customers", figures.customers.to_string()),
+        ("orders placed", evidence.orders.len().to_string()),
+        ("orders refused", evidence.answers.refused.len().to_string()),
+        ("requests repeated", figures.retries.to_string()),
+        ("orders cooked more than once", taken_over.to_string()),
+        ("late finishes refused", figures.late_finishes.to_string()),
+        ("changes heard, with repetitions", evidence.heard.len().to_string()),
+    ]);
+    for (kind, name) in KINDS {
+        let found = findings.iter().filter(|(found, _)| *found == kind).count();
+        rows.push((name, found.to_string()));
+    }
+    rows.push(("longest time to heal", format!("{:.1} s", longest.as_secs_f64())));
+    rows.push(("slowest order", format!("{slowest:.1} s")));
+    let mut table = format!("{head}\n");
+    for (name, value) in rows {
+        let _ = writeln!(table, "  {name:<34}{value:>10}");
+    }
+    table
+}
+
+impl Report {
+    /// Prints the table, and fails where something is wrong, with the command that repeats the run.
+    ///
+    /// # Panics
+    /// If there are findings.
+    #[allow(clippy::print_stdout)]
+    pub fn conclude(self, replay: &str) {
+        println!("\n{}", self.table);
+        let shown: Vec<String> =
+            self.findings.iter().take(MAX_SHOWN).map(|(kind, what)| format!("{kind:?}: {what}")).collect();
+        assert!(
+            self.findings.is_empty(),
+            "{} findings:\n{}\nthe roles' output is in {}\nto repeat it: {replay}",
+            self.findings.len(),
+            shown.join("\n"),
+            self.kept.display()
+        );
+    }
+}

@@ -1,0 +1,331 @@
+//! One seed: customers order, processes work, and everything happens to them for a while. Then it stops, and all that
+//! was promised must come true.
+
+use super::audit::{self, Answer};
+use super::broker::SimBroker;
+use super::faults;
+use super::orders::form;
+use super::store::SimStore;
+use super::tables::Without;
+use super::world::{Actor, World, sleep_ms};
+use fastrand::Rng;
+use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
+use restaurant_system::reconciler::{self, ReconcilerOptions};
+use restaurant_system::relay::{self, RelayOwner};
+use restaurant_system::runtime::shutdown::Shutdown;
+use restaurant_system::runtime::systemd::ServiceManager;
+use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions};
+use restaurant_system::services::order::Intake;
+use restaurant_system::store::{IdempotencyKey, IntakeRequest, PlacedOrder};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long after the last fault everything must have come true.
+const PATIENCE_MS: i64 = 300_000;
+/// How long a customer waits for an answer.
+const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(8);
+const WORKERS: [(&str, &[OrderType]); 3] = [
+    ("chef_anna", &OrderType::ALL),
+    ("chef_mario", &[OrderType::DineIn, OrderType::Takeout]),
+    ("chef_li", &OrderType::ALL),
+];
+
+/// What a seed came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub trace: u64,
+    pub violations: Vec<String>,
+    pub orders: usize,
+    /// How many orders were taken over at least once.
+    pub taken_over: usize,
+    /// How many finishes came too late.
+    pub stale_finishes: usize,
+    pub processes: usize,
+}
+
+impl Outcome {
+    /// Adds the figures of another seed.
+    pub fn add(&mut self, other: &Self) {
+        self.orders += other.orders;
+        self.taken_over += other.taken_over;
+        self.stale_finishes += other.stale_finishes;
+        self.processes += other.processes;
+    }
+}
+
+/// The parts of one run.
+#[derive(Clone)]
+pub struct Scenario {
+    pub world: World,
+    pub workers: usize,
+    pub kitchen: KitchenOptions,
+    /// In some seeds only: what is promised for orders holds without it.
+    reconciler: Option<ReconcilerOptions>,
+    /// What is to be stopped, by the worker's or service's place.
+    pub shutdowns: Arc<Mutex<Vec<Shutdown>>>,
+    services: Arc<Mutex<Vec<Option<Service>>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
+}
+
+/// An order service that runs.
+#[derive(Clone)]
+struct Service {
+    actor: Actor,
+    intake: Arc<Intake>,
+}
+
+/// Runs one seed to its end.
+pub fn run_seed(seed: u64, without: Without, verbose: bool) -> Outcome {
+    // Jitter comes from the thread's own generator.
+    fastrand::seed(seed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(simulate(seed, without, verbose))
+}
+
+async fn simulate(seed: u64, without: Without, verbose: bool) -> Outcome {
+    let world = World::new(seed, without, verbose);
+    let mut rng = Rng::with_seed(seed ^ 0x5eed);
+    let scenario = Scenario::new(world.clone(), &mut rng);
+    let services = rng.usize(1..3);
+    for at in 0..services {
+        tokio::spawn(scenario.clone().keep_service(at));
+    }
+    for at in 0..scenario.workers {
+        tokio::spawn(scenario.clone().keep_worker(at));
+    }
+    // A broker that lost its disk is told everything after 12 s: it may lose it again just then.
+    let calm_ms = rng.i64(3_000..if scenario.reconciler.is_some() { 24_000 } else { 15_000 });
+    let customers = TaskTracker::new();
+    for n in 0..rng.usize(2..9) {
+        customers.spawn(scenario.clone().customer(n, calm_ms * 3 / 4, rng.fork()));
+    }
+    customers.close();
+    faults::rage(&scenario, calm_ms, &mut rng).await;
+    let reconciled = scenario.reconciler.is_some();
+    let quiet = until_quiet(&world, &customers, reconciled).await;
+    let mut state = world.lock();
+    if !quiet {
+        let waiting = format!("{:?}", state.broker.waiting());
+        let open: Vec<i64> = state.tables.outbox.keys().copied().collect();
+        state.violate(format!(
+            "not quiet: messages {waiting}, outbox {open:?}, customers {}",
+            customers.len()
+        ));
+    }
+    audit::audit(&mut state, &scenario.answers.lock().unwrap(), reconciled);
+    Outcome {
+        trace: state.trace_hash(),
+        violations: state.violations.iter().chain(&state.tables.violations).cloned().collect(),
+        orders: state.tables.orders.len(),
+        taken_over: state.tables.orders.values().filter(|order| order.attempt > 1).count(),
+        stale_finishes: state.tables.stale_finishes,
+        processes: state.processes.len(),
+    }
+}
+
+/// Waits until nothing is left to be done, or until it should long have been.
+async fn until_quiet(world: &World, customers: &TaskTracker, reconciled: bool) -> bool {
+    let since = world.lock().now();
+    loop {
+        {
+            let state = world.lock();
+            let finished = |status| matches!(status, Status::Ready | Status::Cancelled | Status::Completed);
+            let done = customers.is_empty()
+                && state.tables.outbox.is_empty()
+                && state.broker.is_quiet()
+                && (state.broker.marked || !reconciled)
+                && state.tables.orders.values().all(|order| finished(order.status));
+            if done || !state.violations.is_empty() || !state.tables.violations.is_empty() {
+                return true;
+            }
+            if state.now() - since > PATIENCE_MS {
+                return false;
+            }
+        }
+        sleep_ms(500).await;
+    }
+}
+
+impl Scenario {
+    fn new(world: World, rng: &mut Rng) -> Self {
+        let mut kitchen = KitchenOptions {
+            name: "nobody".parse().unwrap(),
+            order_types: Vec::new(),
+            heartbeat_interval: Duration::from_millis(rng.u64(1_000..4_000)),
+            prefetch: rng.u16(1..4),
+            cook_times: CookTimes::uniform(Duration::from_millis(rng.u64(0..5_000))),
+            stop_timeout: Duration::from_millis(rng.u64(0..4_000)),
+            grace: Duration::from_millis(rng.u64(500..6_000)),
+        };
+        let reconciler = (rng.u8(0..3) == 0).then(|| ReconcilerOptions {
+            max_rows: 1_000,
+            announce_again: Duration::from_millis(rng.u64(1_000..6_000)),
+            repeat_updates: Duration::from_secs(3_600),
+        });
+        // Then, at times, only a message brings a new order to a worker.
+        if reconciler.is_some() && rng.bool() {
+            kitchen.grace = Duration::from_secs(3_600);
+        }
+        Self {
+            world,
+            reconciler,
+            workers: rng.usize(1..4),
+            kitchen,
+            shutdowns: Arc::default(),
+            services: Arc::default(),
+            answers: Arc::default(),
+        }
+    }
+
+    /// A worker's process, from its start to its end: it stops, gives up, or is killed.
+    pub async fn worker(self, at: usize) {
+        let (name, order_types) = WORKERS[at % WORKERS.len()];
+        let options = KitchenOptions {
+            name: name.parse().unwrap(),
+            order_types: order_types.to_vec(),
+            ..self.kitchen.clone()
+        };
+        let actor = self.world.start_process(name);
+        let shutdown = Shutdown::new();
+        self.shutdowns.lock().unwrap().push(shutdown.clone());
+        let (store, broker) = (SimStore(actor.clone()), SimBroker(actor.clone()));
+        let running = tokio::spawn(async move {
+            kitchen::run(options, store, broker, shutdown, &ServiceManager::default()).await
+        });
+        let died = actor.died();
+        let ended = tokio::select! {
+            biased;
+            () = died.cancelled() => None,
+            ended = running => Some(ended),
+        };
+        match ended {
+            None => {}
+            Some(Ok(Ok(()) | Err(KitchenError::Name { .. } | KitchenError::Replaced(_)))) => {
+                self.world.kill(actor.process);
+            }
+            Some(wrong) => self.world.lock().violate(format!("{name} ends: {wrong:?}")),
+        }
+    }
+
+    async fn keep_worker(self, at: usize) {
+        loop {
+            self.clone().worker(at).await;
+            self.rest().await;
+        }
+    }
+
+    /// How long it takes until somebody starts a process again.
+    async fn rest(&self) {
+        let pause = self.world.lock().rng.i64(50..6_000);
+        sleep_ms(pause).await;
+    }
+
+    /// An order service without its HTTP, started again whenever it has died.
+    async fn keep_service(self, at: usize) {
+        self.services.lock().unwrap().push(None);
+        loop {
+            let actor = self.world.start_process("order-service");
+            let (store, broker) = (SimStore(actor.clone()), SimBroker(actor.clone()));
+            let tasks = TaskTracker::new();
+            let stop = CancellationToken::new();
+            let relay =
+                relay::start(store.clone(), broker.clone(), RelayOwner::OrderService, stop.clone(), &tasks);
+            if let Some(options) = self.reconciler {
+                let relay = relay.clone();
+                reconciler::start(store.clone(), broker, options, relay, stop.clone(), &tasks);
+            }
+            let intake = Arc::new(Intake::start(store, relay, 4, Duration::from_secs(2), &tasks));
+            let shutdown = Shutdown::new();
+            self.shutdowns.lock().unwrap().push(shutdown.clone());
+            self.services.lock().unwrap()[at] = Some(Service { actor: actor.clone(), intake });
+            let (died, stopping) = (actor.died(), shutdown.stopping());
+            tokio::select! {
+                biased;
+                () = died.cancelled() => {}
+                () = stopping.cancelled() => {
+                    self.services.lock().unwrap()[at] = None;
+                    stop.cancel();
+                    tasks.close();
+                    let _ = tokio::time::timeout(Duration::from_secs(10), tasks.wait()).await;
+                    self.world.kill(actor.process);
+                }
+            }
+            self.services.lock().unwrap()[at] = None;
+            self.rest().await;
+        }
+    }
+
+    fn some_service(&self, rng: &mut Rng) -> Option<Service> {
+        let services: Vec<Service> = self.services.lock().unwrap().iter().flatten().cloned().collect();
+        rng.choice(services)
+    }
+
+    /// One request; `None` when it is refused, or the answer does not come.
+    async fn ask(&self, request: IntakeRequest, rng: &mut Rng) -> Option<PlacedOrder> {
+        let service = self.some_service(rng)?;
+        let died = service.actor.died();
+        let answered = tokio::select! {
+            biased;
+            () = died.cancelled() => None,
+            answered = tokio::time::timeout(CUSTOMER_TIMEOUT, service.intake.place(request.clone())) => {
+                answered.ok().and_then(Result::ok)
+            }
+        }?;
+        // The answer's own way: a process that has died or is frozen sends none.
+        let sent = tokio::time::timeout(CUSTOMER_TIMEOUT, service.actor.hop()).await;
+        sent.ok()?;
+        let answer = Answer {
+            number: answered.number.clone(),
+            key: request.idempotency.map(|idempotency| idempotency.key),
+        };
+        audit::answered(&mut self.world.lock(), &answer);
+        self.answers.lock().unwrap().push(answer);
+        Some(answered)
+    }
+
+    /// Somebody who orders, and may ask again: under a key until there is an answer, else as often as patience lasts.
+    async fn customer(self, n: usize, within_ms: i64, mut rng: Rng) {
+        sleep_ms(rng.i64(0..within_ms)).await;
+        let keyed = rng.u8(0..3) > 0;
+        let idempotency = keyed.then(|| IdempotencyKey { key: format!("key {n}"), body_sha256: [7; 32] });
+        let request = IntakeRequest {
+            order: form(&mut rng),
+            request_id: format!("request {n}"),
+            traceparent: None,
+            idempotency,
+        };
+        if keyed && rng.u8(0..4) == 0 {
+            // The same at once, from another window.
+            let (scenario, request, mut rng) = (self.clone(), request.clone(), rng.fork());
+            tokio::spawn(async move { scenario.ask(request, &mut rng).await });
+        }
+        let mut tries = 0;
+        let order = loop {
+            tries += 1;
+            match self.ask(request.clone(), &mut rng).await {
+                Some(order) => break order,
+                None if !keyed && tries > 2 => return,
+                None => sleep_ms(rng.i64(100..2_000)).await,
+            }
+        };
+        if keyed && rng.u8(0..4) == 0 {
+            sleep_ms(rng.i64(0..3_000)).await;
+            self.ask(request, &mut rng).await;
+        }
+        if rng.u8(0..6) == 0 {
+            self.cancel(order.number, rng.i64(0..4_000)).await;
+        }
+    }
+
+    /// Staff cancels an order, perhaps too late.
+    async fn cancel(&self, number: OrderNumber, after_ms: i64) {
+        sleep_ms(after_ms).await;
+        let mut state = self.world.lock();
+        let now = state.now();
+        state.note(None, "staff cancels", &number);
+        state.tables.move_order(now, &number, Status::Cancelled, "staff");
+    }
+}

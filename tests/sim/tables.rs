@@ -1,0 +1,461 @@
+//! A model of PostgreSQL's tables and of the statements on them, each of them one step. `differential` holds it against
+//! the real ones. Times are milliseconds of any clock that never goes back.
+
+mod outbox;
+
+pub use outbox::LockedBatch;
+
+use restaurant_system::domain::{
+    NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
+};
+use restaurant_system::store::{
+    Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, Placed, PlacedOrder, Refusal, StaffOutcome,
+    WorkerRegistration,
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// How long after a start of PostgreSQL nobody counts as lost (`store/kitchen.rs`).
+const SERVER_START_GRACE_MS: i64 = 5_000;
+
+/// A mechanism that is taken away, to see whether anything notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Without {
+    #[default]
+    Nothing,
+    /// The claim's compare-and-set: whatever is asked for is taken.
+    StatusCheck,
+    /// The fence: a finish counts whoever holds the order in whichever attempt.
+    Attempt,
+    /// The outbox row in the transaction of the finish.
+    Outbox,
+    /// The relay's wait for the broker's word: a message that was sent counts as routed.
+    ConfirmWait,
+    /// Acknowledging after the commit: a message counts as acknowledged when it is delivered.
+    AckAfterCommit,
+    /// Acknowledging after the finish: it is acknowledged as soon as the order is claimed.
+    AckAfterFinish,
+    /// The looks at the rail.
+    Rail,
+    /// The row of the idempotency key in the order's transaction.
+    KeyRow,
+    /// Announcing again what waits for long, and what a broker without memory has to be told.
+    Reconciler,
+}
+
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub number: OrderNumber,
+    pub form: NewOrder,
+    pub request_id: String,
+    pub traceparent: Option<String>,
+    pub status: Status,
+    pub processed_by: Option<String>,
+    pub attempt: i32,
+    pub claimed_at: Option<i64>,
+    pub updated_at: i64,
+    pub completed: bool,
+    pub estimated_completion: Option<i64>,
+    /// How often it was announced again, and when last.
+    pub announced_again: u32,
+    pub announced_again_at: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogRow {
+    pub id: i64,
+    pub order_id: i64,
+    pub status: Status,
+    pub changed_by: String,
+    pub changed_at: i64,
+    pub notes: Option<String>,
+    pub estimated_completion: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Worker {
+    pub order_types: Vec<OrderType>,
+    pub state: WorkerState,
+    pub last_seen: i64,
+    pub orders_processed: i32,
+    pub session: Uuid,
+    pub heartbeat_interval_ms: i64,
+    pub capacity: u16,
+}
+
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    pub order_id: i64,
+    pub is_order: bool,
+    pub created_at: i64,
+    /// The batch that has it locked.
+    pub locked_by: Option<u64>,
+}
+
+/// Everything that is committed.
+#[derive(Debug, Default)]
+pub struct Tables {
+    pub orders: BTreeMap<i64, Order>,
+    pub log: Vec<LogRow>,
+    pub workers: BTreeMap<String, Worker>,
+    pub outbox: BTreeMap<i64, OutboxRow>,
+    pub keys: BTreeMap<String, ([u8; 32], i64)>,
+    /// Today, `YYYYMMDD`.
+    pub day: String,
+    pub last_sequence: i64,
+    /// When PostgreSQL was started.
+    pub server_started_at: i64,
+    /// How long after a claim its answer is not on its way any more: twice the store's operation timeout.
+    pub settled_ms: i64,
+    pub without: Without,
+    /// How many finishes came from somebody who did not hold the order any more.
+    pub stale_finishes: usize,
+    /// What no statement may do and one did.
+    pub violations: Vec<String>,
+    next_order_id: i64,
+    next_log_id: i64,
+    next_lock: u64,
+}
+
+impl Tables {
+    /// Empty ones, on a server that has run for long.
+    pub fn new(settled_ms: i64, without: Without) -> Self {
+        Self {
+            server_started_at: -1_000_000,
+            settled_ms,
+            without,
+            day: "20261122".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub fn by_number(&self, number: &OrderNumber) -> Option<(i64, &Order)> {
+        self.orders.iter().find(|(_, order)| order.number == *number).map(|(id, order)| (*id, order))
+    }
+
+    fn log(&mut self, now: i64, row: LogRow) {
+        self.next_log_id += 1;
+        let (id, is_order) = (self.next_log_id, row.status == Status::Received);
+        if self.log.iter().any(|other| other.order_id == row.order_id && other.status == row.status) {
+            self.violations
+                .push(format!("{} enters {} twice", self.orders[&row.order_id].number, row.status));
+        }
+        let order_id = row.order_id;
+        let announced = self.without != Without::Outbox || row.status != Status::Ready;
+        self.log.push(LogRow { id, changed_at: now, ..row });
+        if announced {
+            self.outbox.insert(id, OutboxRow { order_id, is_order, created_at: now, locked_by: None });
+        }
+    }
+
+    /// `orders_refuse_illegal_transition`
+    fn set_status(&mut self, id: i64, status: Status) {
+        let Some(order) = self.orders.get_mut(&id) else { return };
+        if order.status != status && !order.status.may_become(status) {
+            self.violations.push(format!("{} goes from {} to {status}", order.number, order.status));
+        }
+        order.status = status;
+    }
+
+    /// `Store::place_orders`
+    pub fn place(&mut self, now: i64, batch: &[IntakeRequest]) -> Vec<Placed> {
+        let mut placed = Vec::with_capacity(batch.len());
+        for request in batch {
+            self.next_order_id += 1;
+            let id = self.next_order_id;
+            if let Some(key) = &request.idempotency {
+                match self.keys.get(&key.key) {
+                    Some((body_sha256, _)) if *body_sha256 != key.body_sha256 => {
+                        placed.push(Placed::OtherBody);
+                        continue;
+                    }
+                    Some((_, earlier)) => {
+                        let number = self.orders[earlier].number.clone();
+                        placed.push(Placed::Before(PlacedOrder { number }));
+                        continue;
+                    }
+                    None if self.without == Without::KeyRow => {}
+                    None => drop(self.keys.insert(key.key.clone(), (key.body_sha256, id))),
+                }
+            }
+            placed.push(Placed::New(PlacedOrder { number: self.insert(now, id, request) }));
+        }
+        placed
+    }
+
+    fn insert(&mut self, now: i64, id: i64, request: &IntakeRequest) -> OrderNumber {
+        self.last_sequence += 1;
+        let number = OrderNumber::parse(&format!("ORD_{}_{:03}", self.day, self.last_sequence)).unwrap();
+        let order = Order {
+            number: number.clone(),
+            form: request.order.clone(),
+            request_id: request.request_id.clone(),
+            traceparent: request.traceparent.clone(),
+            status: Status::Received,
+            processed_by: None,
+            attempt: 0,
+            claimed_at: None,
+            updated_at: now,
+            completed: false,
+            estimated_completion: None,
+            announced_again: 0,
+            announced_again_at: None,
+        };
+        self.orders.insert(id, order);
+        self.log(now, log_row(id, Status::Received, "order-service"));
+        number
+    }
+
+    /// `CLAIMABLE`
+    fn is_claimable(&self, now: i64, order: &Order, worker: &WorkerName) -> bool {
+        match order.status {
+            Status::Received => true,
+            Status::Cooking => {
+                order.claimed_at.is_none()
+                    || order.processed_by.as_deref() != Some(worker.as_str())
+                        && !order.processed_by.as_ref().is_some_and(|holder| self.is_alive(now, holder))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_alive(&self, now: i64, name: &str) -> bool {
+        self.workers.get(name).is_some_and(|worker| {
+            let heard_at = worker.last_seen.max(self.server_started_at + SERVER_START_GRACE_MS);
+            worker.state != WorkerState::Offline
+                && heard_at > now - worker.heartbeat_interval_ms * i64::from(OFFLINE_AFTER_INTERVALS)
+        })
+    }
+
+    /// `Store::claim_orders`
+    pub fn claim_orders(&mut self, now: i64, claim: &Claim, numbers: &[OrderNumber]) -> Vec<ClaimedOrder> {
+        let unchecked = self.without == Without::StatusCheck;
+        let wanted = |order: &Order| {
+            numbers.contains(&order.number)
+                && claim.order_types.contains(&order.form.order_type())
+                && (unchecked || self.is_claimable(now, order, &claim.worker))
+        };
+        let picked: Vec<i64> =
+            self.orders.iter().filter(|(_, order)| wanted(order)).map(|(id, _)| *id).collect();
+        self.take(now, claim, &picked)
+    }
+
+    /// `Store::claim_overdue`
+    pub fn claim_overdue(
+        &mut self,
+        now: i64,
+        claim: &Claim,
+        grace_ms: i64,
+        limit: usize,
+    ) -> Vec<ClaimedOrder> {
+        if self.without == Without::Rail {
+            return Vec::new();
+        }
+        let mut waiting: Vec<_> = self
+            .orders
+            .iter()
+            .filter(|(_, order)| {
+                claim.order_types.contains(&order.form.order_type())
+                    && self.is_claimable(now, order, &claim.worker)
+                    && (order.status == Status::Cooking || order.updated_at < now - grace_ms)
+            })
+            .map(|(id, order)| (std::cmp::Reverse(order.form.priority()), *id))
+            .collect();
+        waiting.sort_unstable();
+        let picked: Vec<i64> = waiting.into_iter().take(limit).map(|(_, id)| id).collect();
+        self.take(now, claim, &picked)
+    }
+
+    /// `CLAIM_TAIL`
+    fn take(&mut self, now: i64, claim: &Claim, picked: &[i64]) -> Vec<ClaimedOrder> {
+        let mut claimed = Vec::with_capacity(picked.len());
+        for id in picked {
+            let taken_over = self.orders[id].status == Status::Cooking;
+            self.set_status(*id, Status::Cooking);
+            let Some(order) = self.orders.get_mut(id) else { continue };
+            let cook_ms = claim.cook_times.of(order.form.order_type()).as_millis();
+            order.processed_by = Some(claim.worker.as_str().to_owned());
+            order.attempt += 1;
+            order.claimed_at = Some(now);
+            order.updated_at = now;
+            order.estimated_completion = Some(now + i64::try_from(cook_ms).unwrap());
+            claimed.push(ClaimedOrder {
+                number: order.number.clone(),
+                order_type: order.form.order_type(),
+                attempt: order.attempt,
+                taken_over,
+                request_id: order.request_id.clone(),
+            });
+            if !taken_over {
+                let estimated_completion = order.estimated_completion;
+                let row = log_row(*id, Status::Cooking, claim.worker.as_str());
+                self.log(now, LogRow { estimated_completion, ..row });
+            }
+        }
+        claimed
+    }
+
+    /// `Store::refusal`
+    pub fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Refusal {
+        match self.by_number(number) {
+            None => Refusal::Unknown,
+            Some((_, order)) if !claim.order_types.contains(&order.form.order_type()) => {
+                Refusal::OtherType(order.form.order_type())
+            }
+            Some((_, order)) => {
+                Refusal::NotWaiting { status: order.status, processed_by: order.processed_by.clone() }
+            }
+        }
+    }
+
+    /// `Store::finish_orders`
+    pub fn finish(&mut self, now: i64, worker: &WorkerName, finished: &[Finish]) -> Vec<OrderNumber> {
+        let mut numbers = Vec::new();
+        for held in finished {
+            let Some((id, order)) = self.by_number(&held.number) else { continue };
+            let fenced = order.attempt == held.attempt
+                && order.claimed_at.is_some()
+                && order.processed_by.as_deref() == Some(worker.as_str());
+            let attempt = order.attempt;
+            self.stale_finishes += usize::from(!fenced);
+            let Some(order) = self.orders.get(&id) else { continue };
+            if order.status != Status::Cooking || !(fenced || self.without == Without::Attempt) {
+                continue;
+            }
+            if !fenced {
+                self.violations.push(format!(
+                    "{worker} finishes {} in attempt {}, which is in attempt {attempt} with {:?}",
+                    held.number, held.attempt, self.orders[&id].processed_by
+                ));
+            }
+            self.set_status(id, Status::Ready);
+            if let Some(order) = self.orders.get_mut(&id) {
+                order.completed = true;
+                order.updated_at = now;
+                order.estimated_completion = None;
+            }
+            let notes = (attempt > 1).then(|| format!("taken over; attempt {attempt}"));
+            self.log(now, LogRow { notes, ..log_row(id, Status::Ready, worker.as_str()) });
+            numbers.push(held.number.clone());
+        }
+        if let Some(worker) = self.workers.get_mut(worker.as_str()) {
+            worker.orders_processed += i32::try_from(numbers.len()).unwrap();
+        }
+        numbers
+    }
+
+    /// `Store::give_back_orders`
+    pub fn give_back(&mut self, now: i64, worker: &WorkerName, orders: &[Finish]) -> u64 {
+        self.release(now, worker.as_str(), |order| {
+            orders.iter().any(|held| held.number == order.number && held.attempt == order.attempt)
+        })
+    }
+
+    /// Puts those of a worker's orders that `wanted` names back on the rail.
+    fn release(&mut self, now: i64, worker: &str, wanted: impl Fn(&Order) -> bool) -> u64 {
+        let mut released = 0;
+        for order in self.orders.values_mut() {
+            let held = order.status == Status::Cooking && order.processed_by.as_deref() == Some(worker);
+            if held && wanted(order) {
+                order.claimed_at = None;
+                order.updated_at = now;
+                order.estimated_completion = None;
+                released += 1;
+            }
+        }
+        released
+    }
+
+    /// `Store::is_finished_by`
+    pub fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> bool {
+        self.by_number(&finish.number).is_some_and(|(_, order)| {
+            order.attempt == finish.attempt
+                && order.processed_by.as_deref() == Some(worker.as_str())
+                && matches!(order.status, Status::Ready | Status::Completed)
+        })
+    }
+
+    /// `Store::cancel_order` and `Store::complete_order`
+    pub fn move_order(&mut self, now: i64, number: &OrderNumber, to: Status, by: &str) -> StaffOutcome {
+        let Some((id, order)) = self.by_number(number) else { return StaffOutcome::NotFound };
+        if Some(order.status) != to.previous() {
+            return StaffOutcome::Conflict(order.status);
+        }
+        self.set_status(id, to);
+        if let Some(order) = self.orders.get_mut(&id) {
+            order.updated_at = now;
+            order.estimated_completion = None;
+        }
+        self.log(now, log_row(id, to, by));
+        StaffOutcome::Done
+    }
+
+    /// `Store::register_worker`
+    pub fn register(&mut self, now: i64, registration: &WorkerRegistration) -> u64 {
+        let name = registration.name.as_str();
+        let interval_ms = i64::try_from(registration.heartbeat_interval.as_millis()).unwrap().max(1);
+        let orders_processed = self.workers.get(name).map_or(0, |worker| worker.orders_processed);
+        let worker = Worker {
+            order_types: registration.order_types.clone(),
+            state: WorkerState::Online,
+            last_seen: now,
+            orders_processed,
+            session: registration.session,
+            heartbeat_interval_ms: interval_ms,
+            capacity: registration.capacity,
+        };
+        self.workers.insert(name.to_owned(), worker);
+        self.release(now, name, |order| order.claimed_at.is_some())
+    }
+
+    /// `Store::heartbeat`
+    pub fn heartbeat(
+        &mut self,
+        now: i64,
+        name: &WorkerName,
+        session: Uuid,
+        state: WorkerState,
+        in_hand: &[OrderNumber],
+    ) -> Heartbeat {
+        match self.workers.get_mut(name.as_str()).filter(|worker| worker.session == session) {
+            None => return Heartbeat::Replaced,
+            Some(worker) => {
+                worker.last_seen = now;
+                worker.state = state;
+            }
+        }
+        let settled = now - self.settled_ms;
+        let unknown = |order: &Order| {
+            order.claimed_at.is_some_and(|at| at < settled) && !in_hand.contains(&order.number)
+        };
+        let released = self.release(now, name.as_str(), unknown);
+        Heartbeat::Alive { released: i64::try_from(released).unwrap() }
+    }
+
+    /// Renames log rows as the real database has numbered them: a statement that writes several does so in any order.
+    pub fn renumber_log(&mut self, id_of: impl Fn(&OrderNumber, Status) -> i64) {
+        let orders = &self.orders;
+        let mut renamed = BTreeMap::new();
+        for row in &mut self.log {
+            let id = id_of(&orders[&row.order_id].number, row.status);
+            renamed.insert(row.id, id);
+            row.id = id;
+        }
+        self.log.sort_unstable_by_key(|row| row.id);
+        let outbox = std::mem::take(&mut self.outbox);
+        self.outbox = outbox.into_iter().map(|(id, row)| (renamed[&id], row)).collect();
+        self.next_log_id = self.log.last().map_or(0, |row| row.id);
+    }
+}
+
+fn log_row(order_id: i64, status: Status, changed_by: &str) -> LogRow {
+    LogRow {
+        id: 0,
+        order_id,
+        status,
+        changed_by: changed_by.to_owned(),
+        changed_at: 0,
+        notes: None,
+        estimated_completion: None,
+    }
+}
