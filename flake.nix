@@ -15,6 +15,8 @@
           "aarch64-linux"
         ] (system: f nixpkgs.legacyPackages.${system});
 
+      packagesFor = pkgs: self.packages.${pkgs.stdenv.hostPlatform.system};
+
       # The private servers of `restaurant-system dev` and of the tests. PostgreSQL's major version is named because
       # kept data (`.dev/`) is of no use to another one.
       serversOf = pkgs: [
@@ -38,20 +40,45 @@
         }
       );
 
+      overlays.default = final: _: {
+        restaurant-system = final.callPackage ./nix/package.nix { };
+      };
+
+      nixosModules = {
+        default = self.nixosModules.restaurant-system;
+        # With the package as it was tested here, not built from the machine's nixpkgs.
+        restaurant-system =
+          { pkgs, ... }:
+          {
+            imports = [ ./nix/module ];
+            services.restaurant-system.package = lib.mkDefault (packagesFor pkgs).default;
+          };
+      };
+
       # `nix run` is `restaurant-system dev`; `nix run .#restaurant-system -- ARGUMENTS` is any other command.
       apps = forEachSystem (
         pkgs:
         let
-          packages = self.packages.${pkgs.stdenv.hostPlatform.system};
-          app = package: {
+          packages = packagesFor pkgs;
+          app = package: program: {
             type = "app";
-            program = lib.getExe package;
+            inherit program;
             meta = { inherit (package.meta) description; };
           };
         in
         {
-          default = app packages.dev;
-          restaurant-system = app packages.restaurant-system;
+          default = app packages.dev (lib.getExe packages.dev);
+          restaurant-system = app packages.restaurant-system (lib.getExe packages.restaurant-system);
+          simulate = app packages.dev (lib.getExe' packages.dev "restaurant-system-simulate");
+        }
+      );
+
+      checks = forEachSystem (
+        pkgs:
+        import ./nix/checks.nix {
+          inherit lib pkgs;
+          inherit (packagesFor pkgs) restaurant-system;
+          module = self.nixosModules.default;
         }
       );
 

@@ -1,4 +1,4 @@
-# `restaurant-system dev`, with the servers that it runs on its PATH.
+# `restaurant-system dev`, with the servers that it runs on its PATH, and `restaurant-system simulate`, its customers.
 {
   lib,
   runCommand,
@@ -21,4 +21,7 @@ runCommand "restaurant-system-dev"
       --argv0 ${restaurant-system.meta.mainProgram} \
       --add-flags dev \
       --prefix PATH : ${lib.makeBinPath servers}
+    makeWrapper ${lib.getExe restaurant-system} $out/bin/restaurant-system-simulate \
+      --argv0 ${restaurant-system.meta.mainProgram} \
+      --add-flags simulate
   ''

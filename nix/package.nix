@@ -1,7 +1,10 @@
-# The program, from the crates that Cargo.lock names.
+# The program from the crates that Cargo.lock names, its systemd units, completions and manual pages.
 {
   lib,
+  stdenv,
   rustPlatform,
+  coreutils,
+  installShellFiles,
 }:
 
 let
@@ -11,7 +14,7 @@ rustPlatform.buildRustPackage {
   pname = manifest.name;
   inherit (manifest) version;
 
-  # Only what the build reads, so that a change of the tests or the documents builds nothing anew.
+  # Only what the build reads, so that a change of the tests or of other documents builds nothing anew.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
@@ -20,18 +23,39 @@ rustPlatform.buildRustPackage {
       ../LICENSE
       ../build.rs
       ../config.example.yaml
+      ../docs/OPERATIONS.md
       ../migrations
       ../src
+      ../systemd
     ];
   };
 
   cargoLock.lockFile = ../Cargo.lock;
 
+  nativeBuildInputs = [ installShellFiles ];
+
   # The tests start PostgreSQL and RabbitMQ servers and take minutes: `scripts/test` runs them, in `nix develop`.
   doCheck = false;
 
+  # The units are those of every other installation, with this package's paths.
   postInstall = ''
-    install -D --mode=644 --target-directory=$out/share/doc/${manifest.name} LICENSE config.example.yaml
+    install -D --mode=644 --target-directory=$out/share/doc/${manifest.name} LICENSE config.example.yaml docs/OPERATIONS.md
+    install -D --mode=644 --target-directory=$out/lib/systemd/system systemd/*
+    for unit in $out/lib/systemd/system/*; do
+      substituteInPlace "$unit" --replace-quiet /usr/share/doc/ $out/share/doc/
+    done
+    for unit in $out/lib/systemd/system/*.service; do
+      substituteInPlace "$unit" --replace-fail ExecStart=/usr/bin/ ExecStart=$out/bin/
+      substituteInPlace "$unit" --replace-quiet ExecReload=kill ExecReload=${lib.getExe' coreutils "kill"}
+    done
+  ''
+  + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    $out/bin/${manifest.name} man man-pages
+    installManPage man-pages/*
+    for shell in bash fish zsh; do
+      $out/bin/${manifest.name} completions $shell > completions
+      installShellCompletion --cmd ${manifest.name} --$shell completions
+    done
   '';
 
   meta = {

@@ -1,0 +1,86 @@
+# What `nix flake check` builds.
+{
+  lib,
+  pkgs,
+  restaurant-system,
+  module,
+}:
+
+let
+  # All of the Rust code: the package leaves out the tests.
+  rustSource = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../build.rs
+      ../config.example.yaml
+      ../docs
+      ../migrations
+      ../rustfmt.toml
+      ../src
+      ../systemd
+      ../tests
+    ];
+  };
+
+  nixSource = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.fileFilter (file: file.hasExt "nix") ../.;
+  };
+
+  vmTest =
+    test:
+    pkgs.testers.runNixOSTest {
+      imports = [ test ];
+      defaults = {
+        imports = [ module ];
+        services.restaurant-system.package = restaurant-system;
+      };
+    };
+in
+{
+  package = restaurant-system;
+
+  clippy = restaurant-system.overrideAttrs (previous: {
+    pname = "${previous.pname}-clippy";
+    src = rustSource;
+    nativeBuildInputs = previous.nativeBuildInputs ++ [ pkgs.clippy ];
+    buildPhase = ''
+      runHook preBuild
+      cargo clippy --offline --locked --all-targets -- --deny warnings
+      runHook postBuild
+    '';
+    installPhase = "touch $out";
+    dontFixup = true;
+  });
+
+  fmt =
+    pkgs.runCommand "restaurant-system-fmt"
+      {
+        nativeBuildInputs = [
+          pkgs.cargo
+          pkgs.nixfmt
+          pkgs.rustfmt
+        ];
+      }
+      ''
+        cargo fmt --manifest-path ${rustSource}/Cargo.toml --check
+        find ${nixSource} -name '*.nix' -exec nixfmt --check {} +
+        touch $out
+      '';
+
+  module = import ./tests/module.nix {
+    inherit
+      lib
+      pkgs
+      restaurant-system
+      module
+      ;
+  };
+
+  vm-whole-path = vmTest ./tests/whole-path.nix;
+  vm-crash = vmTest ./tests/crash.nix;
+  vm-upgrade = vmTest ./tests/upgrade.nix;
+  vm-two-machines = vmTest ./tests/two-machines.nix;
+}

@@ -1,0 +1,73 @@
+# What cannot be meant so.
+{ config, lib, ... }:
+
+let
+  cfg = config.services.restaurant-system;
+
+  option = name: "services.restaurant-system.${name}";
+
+  loopback = [
+    "127.0.0.1"
+    "localhost"
+    "::1"
+    "[::1]"
+  ];
+
+  forServer = server: [
+    {
+      assertion = cfg.${server}.createLocally -> lib.elem cfg.${server}.host loopback;
+      message = "${option "${server}.createLocally"} makes a server on this machine, but ${option "${server}.host"} names another one.";
+    }
+    {
+      assertion = cfg.${server}.createLocally || cfg.${server}.passwordFile != null;
+      message = "${option "${server}.passwordFile"} has to be set, or ${option "${server}.createLocally"}.";
+    }
+    {
+      assertion = !(cfg.settings.${server} ? password || cfg.settings.${server} ? password_file);
+      message = "${option "settings.${server}.password"} would be in the store, where everybody can read it. Use ${option "${server}.passwordFile"}.";
+    }
+  ];
+
+  forHttpService = service: {
+    assertion = cfg.${service}.openFirewall -> !lib.elem cfg.${service}.address loopback;
+    message = "${option "${service}.openFirewall"} is of no use while ${option "${service}.address"} is a loopback address.";
+  };
+
+  # What the name of a unit may hold as it is.
+  forName = kind: name: {
+    assertion = lib.match "[a-zA-Z0-9_.:-]{1,64}" name != null;
+    message = "${option "${kind}.${name}"}: a name has 1 to 64 letters, digits, underscores, dashes, full stops and colons.";
+  };
+
+  bothHttpServices = cfg.orderService.enable && cfg.trackingService.enable;
+in
+{
+  config.assertions = lib.mkIf cfg.enable (
+    forServer "database"
+    ++ forServer "rabbitmq"
+    ++ map (forName "kitchenWorkers") (lib.attrNames cfg.kitchenWorkers)
+    ++ map (forName "notificationSubscribers") (lib.attrNames cfg.notificationSubscribers)
+    ++ [
+      (forHttpService "orderService")
+      (forHttpService "trackingService")
+      {
+        assertion = cfg.database.createLocally -> cfg.database.name == cfg.database.user;
+        message = "With ${option "database.createLocally"} the role owns the database of its name: ${option "database.name"} and ${option "database.user"} have to be the same.";
+      }
+      {
+        assertion = !((cfg.settings.staff or { }) ? token_file);
+        message = "${option "settings.staff.token_file"} could not be read by the services. Use ${option "staffTokenFile"}.";
+      }
+      {
+        assertion = bothHttpServices -> cfg.orderService.port != cfg.trackingService.port;
+        message = "${option "orderService.port"} and ${option "trackingService.port"} are the same.";
+      }
+      {
+        assertion =
+          bothHttpServices && cfg.orderService.virtualHost != null
+          -> cfg.orderService.virtualHost != cfg.trackingService.virtualHost;
+        message = "${option "orderService.virtualHost"} and ${option "trackingService.virtualHost"} are the same, but their paths overlap.";
+      }
+    ]
+  );
+}

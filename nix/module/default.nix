@@ -1,0 +1,9 @@
+# services.restaurant-system: the roles, their servers, and what is secret.
+{
+  imports = [
+    ./options.nix
+    ./services.nix
+    ./servers.nix
+    ./assertions.nix
+  ];
+}

@@ -1,0 +1,226 @@
+# What can be set.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib) mkEnableOption mkOption types;
+
+  cfg = config.services.restaurant-system;
+
+  format = pkgs.formats.yaml { };
+
+  httpService =
+    { what, port }:
+    {
+      enable = mkEnableOption "the service that ${what}" // {
+        default = true;
+      };
+
+      address = mkOption {
+        type = types.str;
+        default = "127.0.0.1";
+        example = "[::]";
+        description = "Address on which it listens; an IPv6 address stands in brackets.";
+      };
+
+      port = mkOption {
+        type = types.port;
+        default = port;
+        description = "Port on which it listens.";
+      };
+
+      openFirewall = mkEnableOption "the port in the firewall";
+
+      virtualHost = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "orders.example.org";
+        description = ''
+          Name of the nginx virtual host that forwards to it, or null for none. TLS is set up there:
+          {option}`services.nginx.virtualHosts.<name>.enableACME` and `forceSSL`.
+        '';
+      };
+    };
+
+  passwordFile =
+    server:
+    mkOption {
+      type = types.nullOr types.externalPath;
+      default = null;
+      example = "/run/secrets/restaurant-${server}";
+      description = ''
+        File with the password, readable by root; the services get it as a systemd credential. With
+        {option}`services.restaurant-system.${server}.createLocally` it may be null: then a random password is made and
+        kept in {file}`/var/lib/restaurant-system`.
+      '';
+    };
+
+  host = mkOption {
+    type = types.either types.str (types.nonEmptyListOf types.str);
+    default = "localhost";
+    example = [
+      "server1"
+      "server2:1234"
+    ];
+    description = "Host of the server, or several that are tried in turn.";
+  };
+
+  positiveSeconds = types.addCheck (types.either types.int types.float) (seconds: seconds > 0);
+
+  kitchenWorker.options = {
+    orderTypes = mkOption {
+      type = types.nullOr (
+        types.nonEmptyListOf (
+          types.enum [
+            "dine_in"
+            "takeout"
+            "delivery"
+          ]
+        )
+      );
+      default = null;
+      example = [ "dine_in" ];
+      description = "What this cook cooks, or null for everything.";
+    };
+
+    prefetch = mkOption {
+      type = types.ints.between 1 65535;
+      default = 1;
+      description = "Orders that it cooks at once.";
+    };
+
+    heartbeatInterval = mkOption {
+      type = positiveSeconds;
+      default = 30;
+      description = "Seconds between two signs of life. After two without one its orders are taken over.";
+    };
+  };
+in
+{
+  options.services.restaurant-system = {
+    enable = mkEnableOption "the restaurant order management system";
+
+    package = lib.mkPackageOption pkgs "restaurant-system" { };
+
+    settings = mkOption {
+      type = types.submodule { freeformType = format.type; };
+      default = { };
+      example = {
+        kitchen.cook_seconds.delivery = 20;
+        log.level = "debug";
+      };
+      description = ''
+        The configuration, {file}`/etc/restaurant-system/config.yaml`; {file}`config.example.yaml` of the package has every
+        key. It is checked when the system is built. Everybody can read it: passwords have options of their own.
+      '';
+    };
+
+    staffTokenFile = mkOption {
+      type = types.nullOr types.externalPath;
+      default = null;
+      example = "/run/secrets/restaurant-staff-token";
+      description = ''
+        File with the token for the calls that are for staff (cancelling, handing over), readable by root. Without one
+        those calls are off.
+      '';
+    };
+
+    orderService =
+      httpService {
+        what = "takes orders";
+        port = 3000;
+      }
+      // {
+        maxConcurrent = mkOption {
+          type = types.ints.between 1 65535;
+          default = 50;
+          description = "Orders being taken at once; more wait briefly and are then answered with 503.";
+        };
+      };
+
+    trackingService = httpService {
+      what = "says where orders are";
+      port = 3002;
+    };
+
+    kitchenWorkers = mkOption {
+      type = types.attrsOf (types.submodule kitchenWorker);
+      default = { };
+      example = {
+        chef_anna = { };
+        chef_mario.orderTypes = [ "dine_in" ];
+      };
+      description = ''
+        The cooks that belong to this machine, by name. Others can be started beside them at any time:
+        {command}`systemctl start kitchen-worker@chef_luigi`.
+      '';
+    };
+
+    notificationSubscribers = mkOption {
+      type = types.attrsOf (types.submodule { });
+      default = { };
+      example = {
+        counter = { };
+      };
+      description = "Those who write every change of an order to the journal, by name; each has a queue of that name.";
+    };
+
+    database = {
+      createLocally = mkEnableOption "a PostgreSQL server on this machine, with the role and the database";
+
+      inherit host;
+
+      port = mkOption {
+        type = types.port;
+        default = if cfg.database.createLocally then config.services.postgresql.settings.port else 5432;
+        defaultText = lib.literalMD "that of the local server, else 5432";
+        description = "Port of hosts that do not name one.";
+      };
+
+      name = mkOption {
+        type = types.str;
+        default = "restaurant";
+        description = "The database.";
+      };
+
+      user = mkOption {
+        type = types.str;
+        default = "restaurant";
+        description = "The role that owns it.";
+      };
+
+      passwordFile = passwordFile "database";
+    };
+
+    rabbitmq = {
+      createLocally = mkEnableOption "a RabbitMQ server on this machine, with the user and the virtual host";
+
+      inherit host;
+
+      port = mkOption {
+        type = types.port;
+        default = if cfg.rabbitmq.createLocally then config.services.rabbitmq.port else 5672;
+        defaultText = lib.literalMD "that of the local server, else 5672";
+        description = "Port of hosts that do not name one.";
+      };
+
+      user = mkOption {
+        type = types.str;
+        default = "restaurant";
+        description = "The user.";
+      };
+
+      vhost = mkOption {
+        type = types.str;
+        default = "/";
+        description = "The virtual host, in RabbitMQ's sense.";
+      };
+
+      passwordFile = passwordFile "rabbitmq";
+    };
+  };
+}

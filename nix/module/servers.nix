@@ -1,0 +1,170 @@
+# The servers on this machine, the accounts on them, and the passwords.
+{
+  config,
+  lib,
+  ...
+}:
+
+let
+  inherit (lib)
+    mkIf
+    mkMerge
+    mkOption
+    optional
+    types
+    ;
+
+  cfg = config.services.restaurant-system;
+
+  stateDir = "/var/lib/restaurant-system";
+
+  # Servers whose password nobody gave.
+  withRandomPassword = lib.filter (
+    server: cfg.${server}.createLocally && cfg.${server}.passwordFile == null
+  ) servers;
+
+  servers = [
+    "database"
+    "rabbitmq"
+  ];
+
+  credential =
+    server:
+    let
+      file = cfg.${server}.passwordFile;
+    in
+    # `toString`, because a path that is not a string would be copied to the store.
+    lib.nameValuePair "${server}-password" (
+      if file == null then "${stateDir}/${server}-password" else toString file
+    );
+
+  oneshot = {
+    Type = "oneshot";
+    RemainAfterExit = true;
+  };
+
+  passwords = "restaurant-system-passwords.service";
+in
+{
+  options.services.restaurant-system = {
+    credentials = mkOption {
+      type = types.attrsOf types.str;
+      internal = true;
+      readOnly = true;
+      description = "The file of each secret, by the name of its credential.";
+    };
+
+    setupUnits = mkOption {
+      type = types.listOf types.str;
+      internal = true;
+      readOnly = true;
+      description = "What is to be done on this machine before a role can work.";
+    };
+  };
+
+  config = mkMerge [
+    {
+      services.restaurant-system = {
+        credentials =
+          lib.listToAttrs (map credential servers)
+          // lib.optionalAttrs (cfg.staffTokenFile != null) { staff-token = toString cfg.staffTokenFile; };
+
+        setupUnits =
+          optional (withRandomPassword != [ ]) passwords
+          ++ optional cfg.database.createLocally "restaurant-system-database.service"
+          ++ optional cfg.rabbitmq.createLocally "restaurant-system-rabbitmq.service";
+      };
+    }
+
+    (mkIf (cfg.enable && withRandomPassword != [ ]) {
+      systemd.services.restaurant-system-passwords = {
+        description = "Restaurant: makes the passwords of the servers on this machine";
+        serviceConfig = oneshot // {
+          StateDirectory = baseNameOf stateDir;
+          StateDirectoryMode = "0700";
+          UMask = "0077";
+        };
+        # In two steps, so that there is never half a password.
+        script = ''
+          for server in ${toString withRandomPassword}; do
+            file=$STATE_DIRECTORY/$server-password
+            if [ ! -s "$file" ]; then
+              head --bytes=32 /dev/urandom | base64 > "$file.new"
+              mv "$file.new" "$file"
+            fi
+          done
+        '';
+      };
+    })
+
+    (mkIf (cfg.enable && cfg.database.createLocally) {
+      services.postgresql = {
+        enable = true;
+        ensureDatabases = [ cfg.database.name ];
+        ensureUsers = [
+          {
+            name = cfg.database.user;
+            ensureDBOwnership = true;
+          }
+        ];
+      };
+
+      systemd.services.restaurant-system-database = {
+        description = "Restaurant: gives its PostgreSQL role the password";
+        requires = [ "postgresql.target" ];
+        wants = optional (lib.elem "database" withRandomPassword) passwords;
+        after = [
+          "postgresql.target"
+          passwords
+        ];
+        path = [ config.services.postgresql.finalPackage ];
+        environment.PGPORT = toString config.services.postgresql.settings.port;
+        serviceConfig = oneshot // {
+          User = "postgres";
+          LoadCredential = "password:${cfg.credentials.database-password}";
+        };
+        # psql reads the file and does the quoting: a command line can be seen by everybody.
+        script = ''
+          psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=role=${lib.escapeShellArg cfg.database.user} <<'EOF'
+          \set password `cat "$CREDENTIALS_DIRECTORY/password"`
+          alter role :"role" password :'password';
+          EOF
+        '';
+      };
+    })
+
+    (mkIf (cfg.enable && cfg.rabbitmq.createLocally) {
+      services.rabbitmq.enable = true;
+
+      systemd.services.restaurant-system-rabbitmq = {
+        description = "Restaurant: makes its RabbitMQ user and virtual host";
+        requires = [ "rabbitmq.service" ];
+        wants = optional (lib.elem "rabbitmq" withRandomPassword) passwords;
+        after = [
+          "rabbitmq.service"
+          passwords
+        ];
+        path = [ config.services.rabbitmq.package ];
+        # Where the cookie is by which it is let in.
+        environment.HOME = config.services.rabbitmq.dataDir;
+        serviceConfig = oneshot // {
+          User = "rabbitmq";
+          LoadCredential = "password:${cfg.credentials.rabbitmq-password}";
+        };
+        script = ''
+          user=${lib.escapeShellArg cfg.rabbitmq.user}
+          vhost=${lib.escapeShellArg cfg.rabbitmq.vhost}
+          password=$CREDENTIALS_DIRECTORY/password
+
+          if rabbitmqctl --quiet list_users --no-table-headers | cut --fields=1 | grep --quiet --line-regexp --fixed-strings -- "$user"; then
+            rabbitmqctl --quiet change_password "$user" < "$password"
+          else
+            rabbitmqctl --quiet add_user "$user" < "$password"
+          fi
+          rabbitmqctl --quiet add_vhost "$vhost"
+          rabbitmqctl --quiet set_permissions --vhost "$vhost" "$user" '.*' '.*' '.*'
+        '';
+      };
+    })
+  ];
+}

@@ -1,0 +1,205 @@
+# The roles: the package's own units, with what this configuration adds to them.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  inherit (lib)
+    mapAttrs'
+    mapAttrsToList
+    mkIf
+    nameValuePair
+    optional
+    ;
+
+  cfg = config.services.restaurant-system;
+
+  target = "restaurant-system.target";
+
+  httpServices = lib.filterAttrs (_: service: service.enable) {
+    order-service = cfg.orderService;
+    tracking-service = cfg.trackingService;
+  };
+
+  inherit (cfg) credentials;
+
+  configFile =
+    let
+      file = (pkgs.formats.yaml { }).generate "config.yaml" cfg.settings;
+    in
+    if pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
+      pkgs.runCommand "restaurant-system-config.yaml" { } ''
+        ${lib.getExe cfg.package} check-config --without-files --config ${file}
+        cp ${file} $out
+      ''
+    else
+      file;
+
+  # A file of a name of its own beside the unit, for two reasons. One for a template is for the cooks of the moment
+  # as well. And what `systemd.services` makes is always called overrides.conf: that of an instance would hide that of
+  # its template, because systemd reads only the nearest of several files with one name.
+  dropIn =
+    unit: priority: sections:
+    pkgs.writeTextDir "lib/systemd/system/${unit}.service.d/${toString priority}-nixos.conf" (
+      lib.generators.toINI { listsAsDuplicateKeys = true; } sections
+    );
+
+  # What each of these units gets, and what a deployment does to it. `X-StopIfChanged=false`: a service that changes is
+  # restarted, with its socket open all the while. If it were stopped and started, as is usual, the socket would be closed
+  # as well.
+  common =
+    {
+      secrets,
+      environment ? [ ],
+      whenChanged ? {
+        X-StopIfChanged = false;
+      },
+    }:
+    {
+      Unit = {
+        Wants = cfg.setupUnits;
+        After = cfg.setupUnits;
+        X-Restart-Triggers = [ configFile ];
+      };
+      Service = {
+        LoadCredential = map (name: "${name}:${credentials.${name}}") secrets;
+        Environment = environment;
+      }
+      // whenChanged;
+    };
+
+  bothPasswords = [
+    "database-password"
+    "rabbitmq-password"
+  ];
+
+  forHttp =
+    environment:
+    common {
+      secrets = bothPasswords ++ optional (credentials ? staff-token) "staff-token";
+      environment =
+        environment ++ optional (credentials ? staff-token) "RESTAURANT_STAFF_TOKEN_FILE=%d/staff-token";
+    };
+
+  templates = [
+    (dropIn "kitchen-worker@" 10 (common {
+      secrets = bothPasswords;
+    }))
+    (dropIn "notification-subscriber@" 10 (common {
+      secrets = [ "rabbitmq-password" ];
+    }))
+  ];
+
+  # Left alone by a deployment, because systemd would start it only after every cook had finished its orders, and the
+  # order service after it. The first role that is restarted migrates as well.
+  migrate = dropIn "restaurant-system-migrate" 10 (common {
+    secrets = [ "database-password" ];
+    whenChanged.X-RestartIfChanged = false;
+  });
+
+  cooks = mapAttrsToList (
+    name: cook:
+    dropIn "kitchen-worker@${name}" 20 {
+      Service.Environment = [
+        "RESTAURANT_PREFETCH=${toString cook.prefetch}"
+        "RESTAURANT_HEARTBEAT_INTERVAL=${toString cook.heartbeatInterval}"
+      ]
+      ++ optional (
+        cook.orderTypes != null
+      ) "RESTAURANT_ORDER_TYPES=${lib.concatStringsSep "," cook.orderTypes}";
+    }
+  ) cfg.kitchenWorkers;
+in
+{
+  config = mkIf cfg.enable {
+    services.restaurant-system.settings = {
+      database = {
+        inherit (cfg.database) host port user;
+        database = cfg.database.name;
+      };
+      rabbitmq = {
+        inherit (cfg.rabbitmq)
+          host
+          port
+          user
+          vhost
+          ;
+      };
+    };
+
+    environment = {
+      systemPackages = [ cfg.package ];
+      etc."restaurant-system/config.yaml".source = configFile;
+    };
+
+    systemd = {
+      packages = [
+        cfg.package
+        migrate
+        (dropIn "order-service" 10 (forHttp [
+          "RESTAURANT_MAX_CONCURRENT=${toString cfg.orderService.maxConcurrent}"
+        ]))
+        (dropIn "tracking-service" 10 (forHttp [ ]))
+      ]
+      ++ templates
+      ++ cooks;
+
+      # What a package says under [Install] counts for nothing here.
+      targets.restaurant-system = {
+        wantedBy = [ "multi-user.target" ];
+        wants = [
+          "restaurant-system-migrate.service"
+        ]
+        ++ map (name: "${name}.service") (lib.attrNames httpServices)
+        ++ map (name: "kitchen-worker@${name}.service") (lib.attrNames cfg.kitchenWorkers)
+        ++ map (name: "notification-subscriber@${name}.service") (
+          lib.attrNames cfg.notificationSubscribers
+        );
+      };
+
+      sockets = lib.mapAttrs (_: service: {
+        wantedBy = [ target ];
+        # The empty one clears the list of the package's unit.
+        listenStreams = [
+          ""
+          "${service.address}:${toString service.port}"
+        ];
+        # It may be an address that is not there yet when the machine starts.
+        socketConfig.FreeBind = true;
+      }) httpServices;
+    };
+
+    networking.firewall.allowedTCPPorts = mapAttrsToList (_: service: service.port) (
+      lib.filterAttrs (_: service: service.openFirewall) httpServices
+    );
+
+    services.nginx =
+      let
+        proxied = lib.filterAttrs (_: service: service.virtualHost != null) httpServices;
+      in
+      mkIf (proxied != { }) {
+        enable = true;
+        virtualHosts = mapAttrs' (
+          _: service:
+          nameValuePair service.virtualHost {
+            locations."/" = {
+              proxyPass = "http://${service.address}:${toString service.port}";
+              recommendedProxySettings = true;
+              # Live events are passed on as they come, for as long as somebody listens.
+              extraConfig = ''
+                proxy_http_version 1.1;
+                proxy_set_header Connection "";
+                proxy_buffering off;
+                proxy_read_timeout 1h;
+              '';
+            };
+            # For the operator only.
+            locations."= /metrics".return = "404";
+          }
+        ) proxied;
+      };
+  };
+}

@@ -1,0 +1,189 @@
+# What the module makes of configurations, without a machine: the units are read by systemd, and contradictions are
+# refused with the right words.
+{
+  lib,
+  pkgs,
+  restaurant-system,
+  module,
+}:
+
+let
+  evaluate =
+    settings:
+    lib.nixosSystem {
+      modules = [
+        module
+        {
+          nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
+          system.stateVersion = lib.trivial.release;
+          boot.loader.grub.enable = false;
+          fileSystems."/" = {
+            device = "none";
+            fsType = "tmpfs";
+          };
+          services.restaurant-system = settings // {
+            enable = true;
+            package = restaurant-system;
+          };
+        }
+      ];
+    };
+
+  # As in docs/NIXOS.md.
+  oneMachine = {
+    database.createLocally = true;
+    rabbitmq.createLocally = true;
+    kitchenWorkers.chef_anna = { };
+    kitchenWorkers.chef_mario.orderTypes = [
+      "dine_in"
+      "takeout"
+    ];
+    notificationSubscribers.counter = { };
+  };
+
+  elsewhere = {
+    database = {
+      host = [
+        "db1"
+        "db2:5433"
+      ];
+      passwordFile = "/run/secrets/database";
+    };
+    rabbitmq = {
+      host = "broker";
+      passwordFile = "/run/secrets/rabbitmq";
+    };
+  };
+
+  accepted = {
+    inherit oneMachine;
+    kitchenOnly = elsewhere // {
+      orderService.enable = false;
+      trackingService.enable = false;
+      kitchenWorkers.chef_luigi = {
+        prefetch = 4;
+        heartbeatInterval = 2.5;
+      };
+    };
+    frontOnly = elsewhere // {
+      staffTokenFile = "/run/secrets/staff";
+      settings.kitchen.cook_seconds.delivery = 20;
+      orderService = {
+        address = "0.0.0.0";
+        port = 8080;
+        openFirewall = true;
+      };
+      trackingService.virtualHost = "track.example.org";
+    };
+  };
+
+  # Each with a part of every message that it gets.
+  refused = {
+    nothingSaid = {
+      settings = { };
+      messages = [
+        "database.passwordFile has to be set"
+        "rabbitmq.passwordFile has to be set"
+      ];
+    };
+    contradictions = {
+      settings = {
+        database = {
+          createLocally = true;
+          host = "db1";
+          name = "kitchen";
+        };
+        rabbitmq.createLocally = true;
+        settings = {
+          rabbitmq.password = "secret";
+          staff.token_file = "/etc/token";
+        };
+        orderService = {
+          port = 3002;
+          openFirewall = true;
+          virtualHost = "example.org";
+        };
+        trackingService.virtualHost = "example.org";
+        kitchenWorkers."chef luigi" = { };
+      };
+      messages = [
+        "database.host names another one"
+        "database.name and services.restaurant-system.database.user have to be the same"
+        "Offender: restaurant has not been found among databases"
+        "settings.rabbitmq.password would be in the store"
+        "settings.staff.token_file could not be read by the services"
+        "orderService.openFirewall is of no use"
+        "trackingService.port are the same"
+        "trackingService.virtualHost are the same"
+        "kitchenWorkers.chef luigi: a name has"
+      ];
+    };
+  };
+
+  # Not even evaluated: the type says no.
+  impossible = {
+    inStore = lib.recursiveUpdate elsewhere { database.passwordFile = pkgs.writeText "password" "secret"; };
+    orderType = oneMachine // {
+      kitchenWorkers.chef_anna.orderTypes = [ "dinein" ];
+    };
+  };
+
+  failures =
+    settings:
+    map (failed: failed.message) (
+      lib.filter (assertion: !assertion.assertion) (evaluate settings).config.assertions
+    );
+
+  acceptedBadly = lib.filterAttrs (_: settings: failures settings != [ ]) accepted;
+
+  refusedBadly = lib.filterAttrs (
+    _: case:
+    let
+      got = failures case.settings;
+      said = message: lib.any (lib.hasInfix message) got;
+    in
+    !lib.all said case.messages || lib.length got != lib.length case.messages
+  ) refused;
+
+  impossibleAccepted = lib.filterAttrs (
+    _: settings: (builtins.tryEval (unitsOf settings).drvPath).success
+  ) impossible;
+
+  noneIn = what: set: lib.assertMsg (set == { }) "${what}: ${toString (lib.attrNames set)}";
+
+  unitsOf = settings: (evaluate settings).config.environment.etc."systemd/system".source;
+in
+assert noneIn "accepted configurations are refused" acceptedBadly;
+assert noneIn "configurations are not refused with these words" refusedBadly;
+assert noneIn "impossible configurations are accepted" impossibleAccepted;
+pkgs.runCommand "restaurant-system-module"
+  (
+    {
+      nativeBuildInputs = [ pkgs.systemd ];
+    }
+    // lib.mapAttrs (_: unitsOf) accepted
+  )
+  ''
+    has() { # folder file line: a drop-in of that configuration has this line
+      grep --quiet --line-regexp --fixed-strings -- "$3" "$1/$2" || { echo "$2 has no line $3"; exit 1; }
+    }
+    has $oneMachine kitchen-worker@chef_mario.service.d/20-nixos.conf Environment=RESTAURANT_ORDER_TYPES=dine_in,takeout
+    has $oneMachine kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/database-password
+    has $oneMachine order-service.service.d/10-nixos.conf X-StopIfChanged=false
+    has $oneMachine restaurant-system-migrate.service.d/10-nixos.conf X-RestartIfChanged=false
+    has $kitchenOnly kitchen-worker@chef_luigi.service.d/20-nixos.conf Environment=RESTAURANT_HEARTBEAT_INTERVAL=2.5
+    has $kitchenOnly kitchen-worker@.service.d/10-nixos.conf LoadCredential=rabbitmq-password:/run/secrets/rabbitmq
+    has $frontOnly order-service.socket.d/overrides.conf ListenStream=0.0.0.0:8080
+    has $frontOnly tracking-service.service.d/10-nixos.conf LoadCredential=staff-token:/run/secrets/staff
+
+    # systemd says what it does not understand, and ends with 0 all the same.
+    for units in $oneMachine $kitchenOnly $frontOnly; do
+      SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-migrate.service \
+        {order,tracking}-service.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
+        notification-subscriber@counter.service 2>&1
+    done | tee complaints
+    if grep --extended-regexp 'restaurant-system|(order|tracking)-service|kitchen-worker|notification-subscriber' complaints; then
+      exit 1
+    fi
+    touch $out
+  ''
