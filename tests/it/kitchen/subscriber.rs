@@ -1,7 +1,7 @@
 //! The notification subscriber (contract, section 7).
 
 use super::kit::Kit;
-use crate::support::{Role, Signal, TestEnv, eventually};
+use crate::support::{Role, Signal, TestEnv, eventually, eventually_ok};
 use restaurant_system::dev::watch;
 use serde_json::json;
 use std::io::Read;
@@ -106,9 +106,11 @@ async fn an_update_that_could_not_be_printed_is_not_acknowledged() {
     drop(mute.stdout.take());
     let number = kit.place("takeout").await;
     kit.staff(&number, "cancel").await;
-    let pid = mute.id();
-    let status = crate::support::blocking(move || mute.wait().unwrap()).await;
-    watch::release(&[pid]).unwrap();
+    let status = eventually_ok("the end of the subscriber", || {
+        std::future::ready(mute.try_wait().unwrap().ok_or("it goes on"))
+    })
+    .await;
+    watch::release(&[mute.id()]).unwrap();
     assert_eq!(status.code(), Some(1));
     let next = kit.subscriber(&[]).await;
     next.wait_for_line("about the order", |line| line.contains(&number) && line.contains("'cancelled'"))
