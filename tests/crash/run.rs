@@ -194,7 +194,7 @@ fn table(head: &str, figures: &Figures, evidence: &Evidence, findings: &Findings
         ("orders placed", evidence.orders.len().to_string()),
         ("orders refused", evidence.answers.refused.len().to_string()),
         ("requests repeated", figures.retries.to_string()),
-        ("orders cooked more than once", taken_over.to_string()),
+        ("orders begun again by another", taken_over.to_string()),
         ("late finishes refused", figures.late_finishes.to_string()),
         ("changes heard, with repetitions", evidence.heard.len().to_string()),
     ]);
