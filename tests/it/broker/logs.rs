@@ -1,11 +1,11 @@
 //! What the layer logs, collected on this thread.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// Lines as `LEVEL field=value …`, debug lines left out.
@@ -15,6 +15,10 @@ pub struct Logs(Arc<Mutex<Vec<String>>>);
 impl Logs {
     /// Collects until the guard is dropped. For tests on one thread.
     pub fn collect() -> (Self, DefaultGuard) {
+        // While there is one dispatcher only, tracing asks the thread that reaches a place in the code first whether
+        // anybody listens, and remembers its no for all. With others it asks every dispatcher.
+        static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        OTHERS.get_or_init(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
         let logs = Self::default();
         let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(logs.clone()));
         (logs, guard)
