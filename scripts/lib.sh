@@ -17,11 +17,15 @@ any_exists() {
     return 1
 }
 
+# What a script needs beside it; to be defined again by those that do.
+extra_packages() { :; }
+
 # The Debian packages that are needed and not there.
 missing_packages() {
     have cc || echo gcc libc6-dev
     have initdb || any_exists /usr/lib/postgresql/*/bin/initdb || echo postgresql
     have rabbitmq-server || any_exists /usr/sbin/rabbitmq-server || echo rabbitmq-server
+    extra_packages
 }
 
 # Installs what is missing. RUNLEVEL=1 keeps the packages from starting servers of their own: ours are private ones.

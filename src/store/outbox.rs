@@ -88,7 +88,9 @@ select b.log_id, b.announces, l.status, l.changed_by, l.changed_at, l.estimated_
        o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
        o.delivery_address, (o.total_amount * 100)::bigint as total_cents,
        i.names, i.quantities, i.cents,
-       (select min(e.log_id) from outbox e where e.order_id = b.order_id and e.announces = 'status') as first_open
+       case when b.announces = 'status' then
+           (select min(e.log_id) from outbox e where e.order_id = b.order_id and e.announces = 'status')
+       end as first_open
 from locked b
 join order_status_log l on l.id = b.log_id
 join orders o on o.id = b.order_id

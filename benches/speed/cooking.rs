@@ -1,0 +1,108 @@
+//! The way through the kitchen: relay, claim, finish.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::bare;
+use crate::house::{House, Section, until};
+use crate::report::{Line, Report, number, say};
+use crate::taking::{post, rate};
+
+/// Orders a second at which nobody waits for anybody.
+const LIGHT_PER_SECOND: f64 = 20.0;
+
+/// From an order's commit to that of its claim by an idle worker.
+pub async fn claim_latency(house: &House, report: &mut Report, seconds: u64) -> Result<()> {
+    say("from the order to the cook");
+    let section = house.section("light").await?;
+    let (_service, url) = section.order_service().await?;
+    let _worker = section.worker(1).await?;
+    post(&url, 1, Some(LIGHT_PER_SECOND), seconds).await?;
+    let quantile = |q: f64| {
+        format!(
+            "select percentile_cont({q}) within group (order by extract(epoch from c.changed_at - r.changed_at) * 1000) \
+             from order_status_log r join order_status_log c using (order_id) \
+             where r.status = 'received' and c.status = 'cooking'"
+        )
+    };
+    report.figure("order to claim, p99", section.number(&quantile(0.99)).await?, "ms");
+    report.line(Line {
+        path: "order to claim by an idle worker, p50",
+        measured: section.number(&quantile(0.5)).await?,
+        unit: "ms",
+        beside: "20 orders a second".to_owned(),
+        must: 15.0,
+        aim: Some(5.0),
+        more_is_better: false,
+    });
+    Ok(())
+}
+
+/// One worker that cooks in no time, with a long rail before it: orders to `ready` a second.
+pub async fn kitchen_rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
+    const BEGUN: &str = "select count(*) from orders where status = 'ready'";
+    let _worker = section.worker(256).await?;
+    // Not the first second, in which the messages begin to flow.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (began, before) = (Instant::now(), section.number(BEGUN).await?);
+    let enough = Duration::from_secs(seconds);
+    until("the kitchen to work for a while", async || {
+        let waiting = section.number("select count(*) from orders where status = 'received'").await?;
+        Ok(began.elapsed() >= enough || waiting == 0.0)
+    })
+    .await?;
+    Ok((section.number(BEGUN).await? - before) / began.elapsed().as_secs_f64())
+}
+
+pub async fn kitchen(house: &House, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
+    say("the kitchen");
+    let section = house.section("kitchen").await?;
+    // Twice as long: the kitchen is to have enough to do.
+    let measured = rate(&section, seconds * 2).await?;
+    let intake = if intake > 0.0 { intake } else { measured };
+    report.line(Line {
+        path: "kitchen, one worker, no cooking time",
+        measured: kitchen_rate(&section, seconds).await?,
+        unit: "/s",
+        beside: format!("intake {} /s", number(intake)),
+        must: 0.5 * intake,
+        aim: Some(intake),
+        more_is_better: true,
+    });
+    Ok(())
+}
+
+/// What gathered while RabbitMQ was away, announced when it is back.
+pub async fn relay(house: &House, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
+    say("the relay");
+    let section = house.section("relay").await?;
+    let bare = bare::broker(&section, 50_000).await?;
+    report.figure("bare confirmed publisher", bare.published_per_second, "/s");
+    report.figure("bare consumer", bare.consumed_per_second, "/s");
+    let (_service, url) = section.order_service().await?;
+    tokio::task::block_in_place(|| house.servers.rabbitmq.stop());
+    let alone = post(&url, 128, None, seconds).await?.good_per_second;
+    report.figure("POST /orders while RabbitMQ is away", alone, "/s");
+    let intake = if intake > 0.0 { intake } else { alone };
+    tokio::task::block_in_place(|| house.servers.rabbitmq.restart())?;
+    let rows = async || section.number("select count(*) from outbox").await;
+    let waiting = rows().await?;
+    until("the relay to begin", async || Ok(rows().await? < waiting)).await?;
+    let (began, before) = (Instant::now(), rows().await?);
+    section.settle().await?;
+    report.line(Line {
+        path: "relay, announced orders",
+        measured: before / began.elapsed().as_secs_f64(),
+        unit: "/s",
+        beside: format!(
+            "intake {} /s, bare publisher {} /s",
+            number(intake),
+            number(bare.published_per_second)
+        ),
+        must: intake,
+        aim: Some(0.6 * bare.published_per_second),
+        more_is_better: true,
+    });
+    Ok(())
+}

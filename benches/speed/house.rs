@@ -1,0 +1,206 @@
+//! The house that is measured: durable private servers, and roles of the release build.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use restaurant_system::dev::{Servers, ServersOptions, watch};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything here may take to come up or to happen.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// The migrated database that each section's is a copy of.
+const TEMPLATE: &str = "speed_template";
+
+/// The two servers, as `dev` runs them: what is committed is flushed.
+pub struct House {
+    pub servers: Servers,
+    http: reqwest::Client,
+    _state: TempDir,
+}
+
+impl House {
+    pub fn open() -> Result<Self> {
+        let state = tempfile::Builder::new().prefix("restaurant-speed-").tempdir()?;
+        // The servers of root run as other users.
+        std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+        let servers = Servers::start(state.path(), ServersOptions::default())?;
+        servers.postgres.create_database(TEMPLATE)?;
+        let house = Self { servers, http: reqwest::Client::new(), _state: state };
+        let dir = tempfile::tempdir()?;
+        let config = dir.path().join("config.yaml");
+        std::fs::write(&config, house.config_text(TEMPLATE, "/"))?;
+        let status = program().args(["migrate", "--config"]).arg(&config).stdout(Stdio::null()).status()?;
+        ensure!(status.success(), "the migrations failed: {status}");
+        Ok(house)
+    }
+
+    /// A database and a virtual host for one section.
+    pub async fn section(&self, name: &str) -> Result<Section<'_>> {
+        self.servers.postgres.create_database_from(name, TEMPLATE)?;
+        let rights = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        self.broker_api(&format!("vhosts/{name}"), &json!({})).await?;
+        self.broker_api(&format!("permissions/{name}/guest"), &rights).await?;
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join("config.yaml"), self.config_text(name, name))?;
+        Ok(Section { house: self, name: name.to_owned(), dir })
+    }
+
+    async fn broker_api(&self, path: &str, body: &Value) -> Result<()> {
+        let port = self.servers.rabbitmq.management_port().context("RabbitMQ runs without management")?;
+        let request = self.http.put(format!("http://127.0.0.1:{port}/api/{path}"));
+        request.basic_auth("guest", Some("guest")).json(body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    fn config_text(&self, database: &str, vhost: &str) -> String {
+        let (postgres, rabbitmq) = (self.servers.postgres.port(), self.servers.rabbitmq.amqp_port());
+        format!(
+            "database: {{host: 127.0.0.1, port: {postgres}, user: restaurant_user, password: restaurant_pass, \
+             database: {database}}}\nrabbitmq: {{host: 127.0.0.1, port: {rabbitmq}, user: guest, password: guest, \
+             vhost: {vhost:?}}}\n"
+        )
+    }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_restaurant-system"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A database and a virtual host of their own, and the roles that work on them.
+pub struct Section<'a> {
+    pub house: &'a House,
+    pub name: String,
+    dir: TempDir,
+}
+
+impl Section<'_> {
+    /// Starts a role; its log goes to a file. HTTP roles listen on a port of their own choice.
+    pub fn start(&self, args: &[&str]) -> Result<Role> {
+        let log = self.dir.path().join(format!("{}.log", args.join("_").replace(['-', '.'], "_")));
+        let mut command = program();
+        command.args(args).arg("--config").arg(self.dir.path().join("config.yaml"));
+        command.args(["--log-format", "json"]).stdout(File::create(&log)?).stderr(Stdio::inherit());
+        let child = command.spawn()?;
+        watch::guard(&[child.id()])?;
+        Ok(Role { child, log })
+    }
+
+    pub async fn order_service(&self) -> Result<(Role, String)> {
+        self.http_role(&["order-service", "--port", "0"]).await
+    }
+
+    pub async fn tracking_service(&self) -> Result<(Role, String)> {
+        self.http_role(&["tracking-service", "--port", "0"]).await
+    }
+
+    async fn http_role(&self, args: &[&str]) -> Result<(Role, String)> {
+        let role = self.start(args)?;
+        let started = role.logged("service_started", |line| line["address"].is_string()).await?;
+        let url = format!("http://{}", started["address"].as_str().unwrap_or_default());
+        let http = reqwest::Client::new();
+        until("a role to be ready", async || {
+            Ok(http.get(format!("{url}/readyz")).send().await?.status().is_success())
+        })
+        .await?;
+        Ok((role, url))
+    }
+
+    /// A worker that takes no time to cook, registered.
+    pub async fn worker(&self, prefetch: u16) -> Result<Role> {
+        let prefetch = prefetch.to_string();
+        let args =
+            ["kitchen-worker", "--worker-name", "chef", "--cook-seconds", "0", "--prefetch", &prefetch];
+        let role = self.start(&args)?;
+        role.logged("worker_registered", |_| true).await?;
+        Ok(role)
+    }
+
+    pub async fn connect(&self) -> Result<tokio_postgres::Client> {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.house.servers.postgres.port()).dbname(&self.name);
+        let (client, connection) =
+            config.user("restaurant_user").password("restaurant_pass").connect(tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// The one number that a query yields.
+    pub async fn number(&self, sql: &str) -> Result<f64> {
+        let row = self.connect().await?.query_one(&format!("select ({sql})::float8"), &[]).await?;
+        Ok(row.try_get::<_, Option<f64>>(0)?.unwrap_or_default())
+    }
+
+    /// Waits until everything is announced, and PostgreSQL has written out what the section before has left.
+    pub async fn settle(&self) -> Result<()> {
+        until("the outbox to be empty", async || Ok(self.number("select count(*) from outbox").await? == 0.0))
+            .await
+    }
+}
+
+/// A running role; killed when dropped.
+pub struct Role {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Role {
+    /// Waits for a line of its log.
+    async fn logged(&self, action: &str, matches: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut found = None;
+        until(&format!("the log line {action} in {}", self.log.display()), async || {
+            let text = std::fs::read_to_string(&self.log)?;
+            let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            found = lines.find(|line| line["action"] == action && matches(line));
+            Ok(found.is_some())
+        })
+        .await?;
+        found.context("no such line")
+    }
+
+    /// What of its memory is resident, in MiB.
+    pub fn resident_mib(&self) -> Result<f64> {
+        let path = Path::new("/proc").join(self.child.id().to_string()).join("status");
+        let status = std::fs::read_to_string(path)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+
+    /// Processor time that it has used, in seconds.
+    pub fn processor_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = |i: usize| fields.get(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or_default();
+        // proc(5): utime and stime, in hundredths of a second.
+        Ok((ticks(11) + ticks(12)) / 100.0)
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = watch::release(&[self.child.id()]);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for a condition.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        let outcome = condition().await;
+        if matches!(outcome, Ok(true)) {
+            return Ok(());
+        }
+        if began.elapsed() > DEADLINE {
+            outcome?;
+            bail!("waited in vain for {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,87 @@
+//! How fast the system is, as ratios to what limits it on the same machine at the same time.
+//!
+//! `scripts/bench` starts it. Sections, each on a database and a virtual host of its own:
+//!
+//! - [`taking`]: `POST /orders` beside PostgreSQL's own transactions; overload;
+//! - [`cooking`]: from the order to the cook, the kitchen's and the relay's throughput;
+//! - [`reading`]: `GET …/status` beside PostgreSQL's selects and an empty handler;
+//! - [`standing`]: resident memory, and a house with a long history.
+//!
+//! [`house`] has servers and roles, [`tools`] the load generators, [`bare`] what is measured without the system around.
+#![allow(
+    unreachable_pub,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+mod bare;
+mod cooking;
+mod house;
+mod reading;
+mod report;
+mod standing;
+mod taking;
+mod tools;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use report::{Report, say};
+
+/// Measures the system beside what limits it.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Seconds that each load lasts
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Only these sections: taking, overload, cooking, relay, reading, memory, history
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Orders in the tables of the long history
+    #[arg(long, default_value_t = 1_000_000)]
+    history: u32,
+    /// Where the JSON and the chart go; nowhere without
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main(worker_threads = 2)]
+#[allow(clippy::print_stdout)]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let wanted = |section: &str| args.only.is_empty() || args.only.iter().any(|only| only == section);
+    say("starting the servers");
+    let house = house::House::open()?;
+    let mut report = Report::default();
+    let intake =
+        if wanted("taking") { taking::measure(&house, &mut report, args.seconds).await? } else { 0.0 };
+    if wanted("overload") {
+        taking::overload(&house, &mut report, args.seconds, intake).await?;
+    }
+    if wanted("cooking") {
+        cooking::claim_latency(&house, &mut report, args.seconds).await?;
+        cooking::kitchen(&house, &mut report, args.seconds, intake).await?;
+    }
+    if wanted("relay") {
+        cooking::relay(&house, &mut report, args.seconds, intake).await?;
+    }
+    if wanted("reading") {
+        reading::measure(&house, &mut report, args.seconds).await?;
+    }
+    if wanted("memory") {
+        standing::memory(&house, &mut report).await?;
+    }
+    if wanted("history") {
+        standing::history(&house, &mut report, args.seconds, args.history).await?;
+    }
+    println!("{}", report.table());
+    if let Some(out) = &args.out {
+        report.save(out, args.seconds)?;
+        say(&format!("kept in {}", out.display()));
+    }
+    Ok(())
+}

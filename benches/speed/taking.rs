@@ -1,0 +1,177 @@
+//! Taking orders, beside what PostgreSQL alone can do on the same tables.
+
+use anyhow::Result;
+
+use crate::house::{House, Section};
+use crate::report::{Line, Report, number, say};
+use crate::tools::{Answers, Load, Transactions, h2load, pgbench};
+
+/// An order of two items, as all figures here have it.
+pub const ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"name":"Margherita","quantity":1,"price":12.5},{"name":"Tiramisu","quantity":2,"price":4.25}]}"#;
+const CONNECTIONS: usize = 128;
+
+/// Numbers for the orders that pgbench makes.
+const PREPARE: &str = "create sequence bench_number; create table bench_flush (n bigint)";
+/// One order as a program writes it that talks to the database line by line: seven round trips.
+const NAIVE: &str = "\
+begin;
+select to_char(nextval('bench_number'), 'FM0000000000') as n \\gset
+insert into orders (number, customer_name, type, total_amount, priority, request_id) values ('ORD_20260101_' || :n, 'Ada Lovelace', 'takeout', 21.00, 1, 'x') returning id \\gset
+insert into order_items (order_id, name, quantity, price) values (:id, 'Margherita', 1, 12.50);
+insert into order_items (order_id, name, quantity, price) values (:id, 'Tiramisu', 2, 4.25);
+insert into order_status_log (order_id, status, changed_by) values (:id, 'received', 'bench');
+commit;
+";
+const FLUSH: &str = "insert into bench_flush values (1);\n";
+const BATCH: usize = 64;
+
+/// The same rows for so many orders in one statement.
+fn in_one_statement(orders: usize) -> String {
+    format!(
+        "with n as materialized (select to_char(nextval('bench_number'), 'FM0000000000') as n, \
+         nextval(pg_get_serial_sequence('orders', 'id')) as id from generate_series(1, {orders})), \
+         o as (insert into orders (id, number, customer_name, type, total_amount, priority, request_id) \
+         select id, 'ORD_20260101_' || n, 'Ada Lovelace', 'takeout', 21.00, 1, 'x' from n), \
+         i as (insert into order_items (order_id, name, quantity, price) select id, name, quantity, price from n, \
+         (values ('Margherita', 1, 12.50), ('Tiramisu', 2, 4.25)) as v (name, quantity, price)) \
+         insert into order_status_log (order_id, status, changed_by) select id, 'received', 'bench' from n;\n"
+    )
+}
+
+/// What PostgreSQL alone can do.
+struct Ceilings {
+    naive: Transactions,
+    single: Transactions,
+    batch_per_second: f64,
+    flush_ms: f64,
+}
+
+async fn ceilings(house: &House, report: &mut Report, seconds: u64) -> Result<Ceilings> {
+    let section = house.section("ceilings").await?;
+    section.connect().await?.batch_execute(PREPARE).await?;
+    let flush = pgbench(&section, FLUSH, &[1], seconds.min(4)).await?;
+    report.figure("a flush (a transaction of one short row)", flush.latency_ms, "ms");
+    let single = pgbench(&section, &in_one_statement(1), &[1], seconds.min(4)).await?;
+    report.figure("one order in one statement, one client", single.latency_ms, "ms");
+    let naive = pgbench(&section, NAIVE, &[8, 16, 32], seconds).await?;
+    report.figure(format!("naive transaction, {} clients", naive.clients), naive.per_second, "/s");
+    let batch = pgbench(&section, &in_one_statement(BATCH), &[1, 2, 4], seconds).await?;
+    let batch_per_second = batch.per_second * BATCH as f64;
+    report.figure(
+        format!("{BATCH} orders in one statement, {} clients", batch.clients),
+        batch_per_second,
+        "/s",
+    );
+    Ok(Ceilings { naive, single, batch_per_second, flush_ms: flush.latency_ms })
+}
+
+/// Posts orders as fast as they are answered, or at a rate.
+pub async fn post(url: &str, connections: usize, per_second: Option<f64>, seconds: u64) -> Result<Answers> {
+    let paths = vec!["/orders".to_owned()];
+    h2load(&Load { url, paths, body: Some(ORDER), headers: Vec::new(), connections, per_second, seconds })
+        .await
+}
+
+/// Orders a second over many connections, on a section of its own.
+pub async fn rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
+    let (_role, url) = section.order_service().await?;
+    let rate = post(&url, CONNECTIONS, None, seconds).await?.good_per_second;
+    section.settle().await?;
+    Ok(rate)
+}
+
+/// `POST /orders`: many at once, at half that load, and one at a time. Yields the first.
+pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result<f64> {
+    say("taking orders");
+    let ceilings = ceilings(house, report, seconds).await?;
+    let section = house.section("taking").await?;
+    let (role, url) = section.order_service().await?;
+    let lone = post(&url, 1, None, seconds.min(4)).await?;
+    let used = role.processor_seconds()?;
+    let full = post(&url, CONNECTIONS, None, seconds).await?;
+    report.figure(
+        "the service's processor time for an order",
+        (role.processor_seconds()? - used) * 1e6 / (full.good_per_second * (seconds + 1) as f64),
+        "µs",
+    );
+    report.figure("orders not taken", full.refused_per_second * seconds as f64 + full.failed as f64, "");
+    section.settle().await?;
+    let half = post(&url, CONNECTIONS, Some(full.good_per_second / 2.0), seconds).await?;
+    report.figure("at half load: orders", half.good_per_second, "/s");
+    report.figure("at half load: p50", half.p50_ms, "ms");
+    section.settle().await?;
+    let Ceilings { naive, single, batch_per_second, flush_ms } = ceilings;
+    report.line(Line {
+        path: "POST /orders, 128 connections",
+        measured: full.good_per_second,
+        unit: "/s",
+        beside: format!(
+            "naive {} /s, {BATCH} in one statement {} /s",
+            number(naive.per_second),
+            number(batch_per_second)
+        ),
+        must: 3.0 * naive.per_second,
+        aim: Some(0.5 * batch_per_second),
+        more_is_better: true,
+    });
+    report.line(Line {
+        path: "POST /orders at half that load, p99",
+        measured: half.p99_ms,
+        unit: "ms",
+        beside: format!("a flush {} ms", number(flush_ms)),
+        must: 2.0 * flush_ms + 10.0,
+        aim: Some(2.0 * flush_ms + 5.0),
+        more_is_better: false,
+    });
+    report.line(Line {
+        path: "a lone order, mean",
+        measured: lone.mean_ms,
+        unit: "ms",
+        beside: format!("one statement {} ms", number(single.latency_ms)),
+        must: single.latency_ms + 1.0,
+        aim: None,
+        more_is_better: false,
+    });
+    Ok(full.good_per_second)
+}
+
+/// Twice as many orders as can be taken, over connections enough that none waits for another.
+pub async fn overload(house: &House, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
+    const MANY: usize = 1_000;
+    say("overload");
+    let section = house.section("overload").await?;
+    let intake = if intake > 0.0 { intake } else { rate(&section, seconds).await? };
+    let (role, url) = section.order_service().await?;
+    post(&url, CONNECTIONS, None, 2).await?;
+    let before_mib = role.resident_mib()?;
+    let first = post(&url, MANY, Some(2.0 * intake), seconds).await?;
+    let between_mib = role.resident_mib()?;
+    let found = post(&url, MANY, Some(2.0 * intake), seconds).await?;
+    let after_mib = role.resident_mib()?;
+    report.figure("overload: orders refused with 503", found.refused_per_second, "/s");
+    report.figure("overload: p99 of the taken", found.p99_ms, "ms");
+    report.figure("overload: p99 of the refused", found.refused_p99_ms, "ms");
+    report.figure("overload: other answers or none", (first.failed + found.failed) as f64, "");
+    report.figure("overload: resident before", before_mib, "MiB");
+    report.figure("overload: resident after the first round", between_mib, "MiB");
+    report.figure("overload: resident after the second", after_mib, "MiB");
+    report.line(Line {
+        path: "overload ×2: orders still taken",
+        measured: found.good_per_second,
+        unit: "/s",
+        beside: format!("{} /s without", number(intake)),
+        must: 0.9 * intake,
+        aim: None,
+        more_is_better: true,
+    });
+    report.line(Line {
+        path: "overload ×2: memory after more of it",
+        measured: after_mib,
+        unit: "MiB",
+        beside: format!("{} MiB after the first round", number(between_mib)),
+        must: between_mib * 1.1 + 1.0,
+        aim: None,
+        more_is_better: false,
+    });
+    section.settle().await
+}
