@@ -8,8 +8,8 @@ use tracing::field::{Field, Visit};
 
 use super::failure;
 
-/// No value is logged longer than this; the rest is cut off.
-const MAX_VALUE_BYTES: usize = 16 * 1024;
+/// No value is longer than this in a line; the rest is cut off.
+pub(super) const MAX_LINE_VALUE_BYTES: usize = 16 * 1024;
 
 /// A value; texts are ranges of the buffer's text.
 #[derive(Debug, Clone)]
@@ -46,12 +46,15 @@ pub(super) struct ErrorText<'a> {
 pub(super) struct Fields {
     text: String,
     fields: Vec<(&'static str, Stored)>,
+    max_value_bytes: usize,
 }
 
 impl Fields {
-    pub(super) fn clear(&mut self) {
+    /// Begins anew, with values of at most so many bytes: the rest of a longer one is cut off.
+    pub(super) fn begin(&mut self, max_value_bytes: usize) {
         self.text.clear();
         self.fields.clear();
+        self.max_value_bytes = max_value_bytes;
     }
 
     /// Bytes that are kept allocated for the next use.
@@ -120,7 +123,7 @@ impl Fields {
     fn write(&mut self, write: impl FnOnce(&mut Limited<'_>) -> fmt::Result) -> Range<usize> {
         let start = self.text.len();
         // Fails only to stop the writing at the limit, or where a value's own Display fails: what came so far stays.
-        let _ = write(&mut Limited { text: &mut self.text, left: MAX_VALUE_BYTES });
+        let _ = write(&mut Limited { text: &mut self.text, left: self.max_value_bytes });
         start..self.text.len()
     }
 

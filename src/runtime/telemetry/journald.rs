@@ -6,14 +6,21 @@
 //! sends on the thread that logs, which blocks it while the journal is not read.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr};
 use tracing::Level;
 
 use super::fields::Value;
@@ -22,18 +29,23 @@ use super::record::Record;
 /// Where journald listens.
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
 
+/// No value goes to the journal longer than this; the rest is cut off.
+pub(super) const MAX_VALUE_BYTES: usize = 256 * 1024;
+
+/// No entry goes to the journal longer than this; what does not fit is left out, a field at a time.
+const MAX_ENTRY_BYTES: usize = 2 * 1024 * 1024;
+
 /// Events that may wait for the journal; beyond that they are dropped and counted.
 const MAX_WAITING: usize = 4096;
+
+/// The same in bytes.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long the journal may leave one event unread.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the end of the process waits for what is still to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// One datagram stays below the default socket buffer (212,992 bytes) with room to spare. `fields` cuts each value long
-/// before, so none has to be passed as a file.
-const MAX_DATAGRAM_BYTES: usize = 128 * 1024;
 
 /// Whether standard output or standard error is connected to the journal: `JOURNAL_STREAM` names its socket as
 /// `device:inode`, and is inherited by children whose output goes elsewhere.
@@ -49,8 +61,18 @@ fn matches(named: &str, mut ours: impl Iterator<Item = (u64, u64)>) -> bool {
     named.is_some_and(|named: (u64, u64)| ours.any(|ours| ours == named))
 }
 
+/// What those that log and the thread that sends tell each other.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Bytes of the events that wait.
+    waiting_bytes: AtomicUsize,
+    /// Events that did not get to the journal, and of which no other event has said so.
+    dropped: AtomicU64,
+}
+
 enum Message {
-    Event(Vec<u8>),
+    /// An entry, and how many lost ones it tells of: they are to be told again if it is lost as well.
+    Event(Vec<u8>, u64),
     /// Answer when everything before this has been sent.
     Flush(SyncSender<()>),
 }
@@ -59,7 +81,7 @@ enum Message {
 #[derive(Debug)]
 pub(super) struct Journal {
     queue: SyncSender<Message>,
-    dropped: AtomicU64,
+    counts: Arc<Counts>,
 }
 
 impl Journal {
@@ -74,24 +96,32 @@ impl Journal {
         datagrams.send_to(&[], socket)?;
         let (queue, waiting) = sync_channel(MAX_WAITING);
         let socket = socket.to_owned();
+        let counts = Arc::new(Counts::default());
+        let theirs = Arc::clone(&counts);
         std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || send_all(&datagrams, &socket, &waiting))?;
-        Ok(Self { queue, dropped: AtomicU64::new(0) })
+            .spawn(move || send_all(&datagrams, &socket, &waiting, &theirs))?;
+        Ok(Self { queue, counts })
     }
 
     /// Queues an event; when the queue is full it is dropped, and the next that finds room says how many were.
     pub(super) fn send(&self, record: &Record<'_>) {
-        let mut datagram = Vec::with_capacity(512);
-        write(record, &mut datagram);
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            field(&mut datagram, "LOG_DROPPED", dropped);
+        let mut entry = Vec::with_capacity(512);
+        write(record, &mut entry);
+        let told = self.counts.dropped.swap(0, Ordering::Relaxed);
+        if told > 0 {
+            field(&mut entry, "LOG_DROPPED", told);
         }
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.queue.try_send(Message::Event(datagram))
-        {
-            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
+        self.queue(entry, told);
+    }
+
+    fn queue(&self, entry: Vec<u8>, told: u64) {
+        let Counts { waiting_bytes, dropped } = &*self.counts;
+        let bytes = entry.len();
+        let has_room = waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_WAITING_BYTES;
+        if !has_room || self.queue.try_send(Message::Event(entry, told)).is_err() {
+            waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            dropped.fetch_add(told + 1, Ordering::Relaxed);
         }
     }
 
@@ -105,15 +135,46 @@ impl Journal {
     }
 }
 
-fn send_all(datagrams: &UnixDatagram, socket: &Path, waiting: &Receiver<Message>) {
+fn send_all(datagrams: &UnixDatagram, socket: &Path, waiting: &Receiver<Message>, counts: &Counts) {
     for message in waiting {
         match message {
-            // A journal that is away for a moment, or does not read for a second, loses this event: there is
-            // nowhere left to say so.
-            Message::Event(datagram) => drop(datagrams.send_to(&datagram, socket)),
+            Message::Event(entry, told) => {
+                // A journal that is away for a moment, or does not read for a second, loses this event.
+                if send_entry(datagrams, socket, &entry).is_err() {
+                    counts.dropped.fetch_add(told + 1, Ordering::Relaxed);
+                }
+                counts.waiting_bytes.fetch_sub(entry.len(), Ordering::Relaxed);
+            }
             Message::Flush(done) => drop(done.try_send(())),
         }
     }
+}
+
+/// Sends an entry as a datagram, or as a file where the system takes no datagram of that size (212,992 bytes and what it
+/// needs for itself, where nobody changed `net.core.wmem_default`).
+fn send_entry(datagrams: &UnixDatagram, socket: &Path, entry: &[u8]) -> io::Result<()> {
+    let is_too_large = |error: &io::Error| {
+        [Errno::MSGSIZE, Errno::NOBUFS].iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+    };
+    match datagrams.send_to(entry, socket) {
+        Err(error) if is_too_large(&error) => send_as_file(datagrams, socket, entry),
+        sent => sent.map(drop),
+    }
+}
+
+/// Sends an entry in a file that is in memory only; the datagram, empty, carries its descriptor. The journal reads no file
+/// that somebody could still change, so it is sealed.
+fn send_as_file(datagrams: &UnixDatagram, socket: &Path, entry: &[u8]) -> io::Result<()> {
+    let mut file =
+        File::from(memfd_create("journal-entry", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.write_all(entry)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    let descriptors = [file.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg_addr(datagrams, &SocketAddrUnix::new(socket)?, &[], &mut control, SendFlags::empty())?;
+    Ok(())
 }
 
 /// Appends the event in the native protocol.
@@ -154,7 +215,7 @@ fn write(record: &Record<'_>, out: &mut Vec<u8>) {
 }
 
 /// `NAME`, line feed, the length as 64 bits little endian, the value, line feed: any value is safe in this form.
-/// A field for which the datagram has no room left is left out.
+/// A field for which the entry has no room left is left out.
 fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
     let start = out.len();
     out.extend_from_slice(name.as_bytes());
@@ -165,7 +226,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
     let length = (out.len() - value_start) as u64;
     out[value_start - 8..value_start].copy_from_slice(&length.to_le_bytes());
     out.push(b'\n');
-    if out.len() > MAX_DATAGRAM_BYTES {
+    if out.len() > MAX_ENTRY_BYTES {
         out.truncate(start);
     }
 }
@@ -196,6 +257,17 @@ mod tests {
         let this = std::fs::metadata("/proc/self/fd/1").unwrap();
         assert!(is_connected(Some(&format!("{}:{}", this.dev(), this.ino()))));
         assert!(!is_connected(None));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_the_rest_is_counted() {
+        let (queue, waiting) = sync_channel(MAX_WAITING);
+        let journal = Journal { queue, counts: Arc::default() };
+        for _ in 0..70 {
+            journal.queue(vec![0; 1024 * 1024], 0);
+        }
+        assert_eq!(waiting.try_iter().count(), 64);
+        assert_eq!(journal.counts.dropped.load(Ordering::Relaxed), 6);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::Fields;
-use super::journald::Journal;
+use super::fields::{Fields, MAX_LINE_VALUE_BYTES};
+use super::journald::{self, Journal};
 use super::record::{Process, Record};
 use super::{LogLevel, json, pretty};
 
@@ -33,6 +33,15 @@ pub(super) enum Output<W> {
     Pretty(W, bool),
     /// Fields of the journal.
     Journal(Arc<Journal>),
+}
+
+impl<W> Output<W> {
+    fn max_value_bytes(&self) -> usize {
+        match self {
+            Self::Json(_) | Self::Pretty(..) => MAX_LINE_VALUE_BYTES,
+            Self::Journal(_) => journald::MAX_VALUE_BYTES,
+        }
+    }
 }
 
 /// The level from which on events are logged; can be changed while the process runs.
@@ -96,7 +105,7 @@ impl<W: for<'w> MakeWriter<'w>> LogLayer<W> {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let Scratch { fields, line } = scratch;
-        fields.clear();
+        fields.begin(self.output.max_value_bytes());
         line.clear();
         event.record(fields);
         for span in ctx.event_scope(event).into_iter().flatten() {
@@ -106,19 +115,18 @@ impl<W: for<'w> MakeWriter<'w>> LogLayer<W> {
         }
         let record =
             Record { process: &self.process, time: Timestamp::now(), metadata: event.metadata(), fields };
-        let writer = match &self.output {
+        // A log that nobody reads any more (a closed pipe) must not end the work.
+        match &self.output {
             Output::Json(writer) => {
                 json::write(&record, line);
-                writer
+                let _ = writer.make_writer().write_all(line);
             }
             Output::Pretty(writer, colour) => {
                 pretty::write(&record, *colour, line);
-                writer
+                let _ = writer.make_writer().write_all(line);
             }
-            Output::Journal(journal) => return journal.send(&record),
-        };
-        // A log that nobody reads any more (a closed pipe) must not end the work.
-        let _ = writer.make_writer().write_all(line);
+            Output::Journal(journal) => journal.send(&record),
+        }
         if fields.capacity().max(line.capacity()) > MAX_KEPT_BYTES {
             *scratch = Scratch::default();
         }
@@ -146,6 +154,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
         if let Some(span) = ctx.span(id) {
             let mut fields = Fields::default();
+            fields.begin(self.output.max_value_bytes());
             attributes.record(&mut fields);
             span.extensions_mut().replace(fields);
         }

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::{Read, Seek};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Mutex;
 
+use rustix::fs::{SealFlags, fcntl_get_seals};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use tracing::{debug, error, info, info_span, trace, warn};
 
@@ -381,31 +384,78 @@ fn the_journal_gets_every_field_once_with_the_right_priority() {
     assert!(next().contains(&("PRIORITY".into(), "6".into())), "info is informational, not notice");
 }
 
+/// The next entry as the journal would get it: whether it came as a file, and its content.
+fn next_entry(socket: &UnixDatagram) -> (bool, Vec<u8>) {
+    let mut datagram = vec![0; 1_000_000];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let buffers = &mut [io::IoSliceMut::new(&mut datagram)];
+    let length = recvmsg(socket, buffers, &mut control, RecvFlags::empty()).unwrap().bytes;
+    datagram.truncate(length);
+    let Some(RecvAncillaryMessage::ScmRights(mut files)) = control.drain().next() else {
+        return (false, datagram);
+    };
+    assert_eq!(datagram, b"", "the journal wants nothing beside a file");
+    let mut file = std::fs::File::from(files.next().unwrap());
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    assert_eq!(fcntl_get_seals(&file).unwrap(), seals, "the journal wants exactly these");
+    file.rewind().unwrap();
+    let mut entry = Vec::new();
+    file.read_to_end(&mut entry).unwrap();
+    (true, entry)
+}
+
 #[test]
-fn a_long_value_takes_no_other_fields_room_in_the_journal() {
+fn an_entry_of_any_size_reaches_the_journal_with_all_its_fields() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("socket");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
     let journal = Arc::new(Journal::connect(&path).unwrap());
-    let long = "é".repeat(500_000);
-    captured(
-        LogLevel::Info,
-        |_| Output::Journal(Arc::clone(&journal)),
-        |_| info!(action = "x", details = %long, order_number = "ORD_1", "{long}"),
-    );
-    journal.flush();
-    let mut datagram = vec![0; 1_000_000];
-    assert_eq!(socket.recv(&mut datagram).unwrap(), 0);
-    let length = socket.recv(&mut datagram).unwrap();
-    let fields = journal_fields(&datagram[..length]);
-    let value = |name: &str| &*fields.iter().find(|(other, _)| other == name).unwrap().1;
-    assert_eq!((value("ORDER_NUMBER"), value("ACTION")), ("ORD_1", "x"));
-    for name in ["MESSAGE", "DETAILS"] {
-        let value = value(name);
-        assert!(value.starts_with("éé"), "{name}");
-        assert!((10_000..=20_000).contains(&value.len()), "{name}: {}", value.len());
+    assert_eq!(next_entry(&socket), (false, Vec::new()));
+    // As a datagram, as a file, and as much as there may be of a value.
+    for (size, is_file, logged) in
+        [(10_000, false, 20_000), (100_000, true, 200_000), (500_000, true, 256 * 1024 + "…".len())]
+    {
+        let long = "é".repeat(size);
+        captured(
+            LogLevel::Info,
+            |_| Output::Journal(Arc::clone(&journal)),
+            |_| info!(action = "x", details = %long, order_number = "ORD_1", "{long}"),
+        );
+        let (came_as_file, entry) = next_entry(&socket);
+        assert_eq!(came_as_file, is_file, "{size}");
+        let fields = journal_fields(&entry);
+        let value = |name: &str| &*fields.iter().find(|(other, _)| other == name).unwrap().1;
+        assert_eq!((value("ORDER_NUMBER"), value("ACTION")), ("ORD_1", "x"));
+        for name in ["MESSAGE", "DETAILS"] {
+            assert!(value(name).starts_with("éé") && value(name).len() == logged, "{name} of {size}");
+        }
+        assert!(fields.iter().all(|(name, _)| name != "LOG_DROPPED"));
     }
+}
+
+#[test]
+fn what_the_journal_did_not_get_is_counted() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("socket");
+    let first = UnixDatagram::bind(&path).unwrap();
+    let journal = Arc::new(Journal::connect(&path).unwrap());
+    let log = |action| {
+        captured(LogLevel::Info, |_| Output::Journal(Arc::clone(&journal)), |_| info!(action, "m"));
+        journal.flush();
+    };
+    drop(first);
+    std::fs::remove_file(&path).unwrap();
+    log("while_it_is_away");
+    log("still");
+    let second = UnixDatagram::bind(&path).unwrap();
+    second.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    log("it_is_back");
+    let (_, entry) = next_entry(&second);
+    let fields = journal_fields(&entry);
+    assert!(fields.contains(&("ACTION".into(), "it_is_back".into())), "{fields:?}");
+    assert!(fields.contains(&("LOG_DROPPED".into(), "2".into())), "{fields:?}");
 }
 
 #[test]
