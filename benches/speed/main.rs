@@ -7,7 +7,7 @@
 //! - [`reading`]: `GET …/status` beside PostgreSQL's selects and an empty handler;
 //! - [`standing`]: resident memory, and a house with a long history.
 //!
-//! [`house`] has servers and roles, [`tools`] the load generators, [`bare`] what is measured without the system around.
+//! [`house`] has servers and roles, [`tools`] and [`paced`] the load generators, [`bare`] what is measured without the system around.
 #![allow(
     unreachable_pub,
     clippy::cast_precision_loss,
@@ -18,6 +18,7 @@
 mod bare;
 mod cooking;
 mod house;
+mod paced;
 mod reading;
 mod report;
 mod standing;

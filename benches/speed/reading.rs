@@ -15,7 +15,7 @@ const NUMBERS: usize = 1_000;
 /// As the tracking service reads it, with nothing around.
 const SELECT: &str = "\\set n random(1, 1000)
 select number, status, updated_at, estimated_completion, processed_by from orders \
-where number = 'ORD_' || to_char(now() at time zone 'UTC', 'YYYYMMDD') || '_' || to_char(:n, 'FM9000');
+where number = 'ORD_' || to_char(now() at time zone 'UTC', 'YYYYMMDD') || '_' || to_char(:n::int, 'FM9000');
 ";
 
 /// Requests for orders in turn, a second.
@@ -25,15 +25,7 @@ pub async fn status_rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
     let sql = format!("select number from orders order by id desc limit {NUMBERS}");
     let rows = numbers.query(&sql, &[]).await?;
     let paths = rows.iter().map(|row| format!("/orders/{}/status", row.get::<_, String>(0))).collect();
-    let load = Load {
-        url: &url,
-        paths,
-        body: None,
-        headers: Vec::new(),
-        connections: CONNECTIONS,
-        per_second: None,
-        seconds,
-    };
+    let load = Load { url: &url, paths, body: None, headers: Vec::new(), connections: CONNECTIONS, seconds };
     Ok(h2load(&load).await?.good_per_second)
 }
 
@@ -53,15 +45,7 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
     let get = |url: &str, path: &str, headers: Vec<String>| {
         let (url, paths) = (url.to_owned(), vec![path.to_owned()]);
         async move {
-            let load = Load {
-                url: &url,
-                paths,
-                body: None,
-                headers,
-                connections: CONNECTIONS,
-                per_second: None,
-                seconds,
-            };
+            let load = Load { url: &url, paths, body: None, headers, connections: CONNECTIONS, seconds };
             h2load(&load).await
         }
     };

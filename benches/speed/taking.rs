@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::house::{House, Section};
+use crate::paced;
 use crate::report::{Line, Report, number, say};
 use crate::tools::{Answers, Load, Transactions, h2load, pgbench};
 
@@ -67,9 +68,11 @@ async fn ceilings(house: &House, report: &mut Report, seconds: u64) -> Result<Ce
 
 /// Posts orders as fast as they are answered, or at a rate.
 pub async fn post(url: &str, connections: usize, per_second: Option<f64>, seconds: u64) -> Result<Answers> {
+    if let Some(per_second) = per_second {
+        return paced::post(url, "/orders", ORDER, connections, per_second, seconds).await;
+    }
     let paths = vec!["/orders".to_owned()];
-    h2load(&Load { url, paths, body: Some(ORDER), headers: Vec::new(), connections, per_second, seconds })
-        .await
+    h2load(&Load { url, paths, body: Some(ORDER), headers: Vec::new(), connections, seconds }).await
 }
 
 /// Orders a second over many connections, on a section of its own.

@@ -64,8 +64,6 @@ pub struct Load<'a> {
     pub body: Option<&'a str>,
     pub headers: Vec<String>,
     pub connections: usize,
-    /// All connections together; as fast as they are answered without.
-    pub per_second: Option<f64>,
     pub seconds: u64,
 }
 
@@ -96,9 +94,6 @@ pub async fn h2load(load: &Load<'_>) -> Result<Answers> {
     for header in &load.headers {
         command.args(["-H", header]);
     }
-    if let Some(per_second) = load.per_second {
-        command.args(["--rps", &format!("{:.3}", per_second / load.connections as f64)]);
-    }
     if let Some(body) = load.body {
         command.args(["-H", "content-type: application/json", "-d"]).arg(file(&dir, "body", body)?);
     }
@@ -114,39 +109,41 @@ fn file(dir: &TempDir, name: &str, text: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
-/// Each line: microseconds of the start, status, microseconds that it took.
+/// Each line: microseconds of the start, status, microseconds that it took. What belongs to the warm-up is not there.
 fn answers(log: &str, seconds: u64) -> Result<Answers> {
     let (mut good_us, mut refused_us, mut failed) = (Vec::new(), Vec::new(), 0);
-    let mut first = None;
     for line in log.lines() {
         let fields: Vec<i64> = line.split('\t').filter_map(|field| field.parse().ok()).collect();
-        let [start, status, took, ..] = fields[..] else { continue };
-        let begin = *first.get_or_insert(start) + i64::try_from(WARM_UP_SECONDS)? * 1_000_000;
-        if start < begin {
-            continue;
-        }
+        let [_, status, took, ..] = fields[..] else { continue };
         match status {
             200..400 => good_us.push(took),
             503 => refused_us.push(took),
             _ => failed += 1,
         }
     }
-    ensure!(!good_us.is_empty(), "h2load got no good answer");
-    good_us.sort_unstable();
-    refused_us.sort_unstable();
-    let quantile_ms = |sorted: &[i64], q: f64| match sorted.len() {
-        0 => 0.0,
-        n => sorted[((n as f64 * q) as usize).min(n - 1)] as f64 / 1e3,
-    };
-    Ok(Answers {
-        good_per_second: good_us.len() as f64 / seconds as f64,
-        mean_ms: good_us.iter().sum::<i64>() as f64 / 1e3 / good_us.len() as f64,
-        p50_ms: quantile_ms(&good_us, 0.5),
-        p99_ms: quantile_ms(&good_us, 0.99),
-        refused_per_second: refused_us.len() as f64 / seconds as f64,
-        refused_p99_ms: quantile_ms(&refused_us, 0.99),
-        failed,
-    })
+    Answers::of(good_us, refused_us, failed, seconds)
+}
+
+impl Answers {
+    /// From what each answer took, in microseconds.
+    pub fn of(mut good_us: Vec<i64>, mut refused_us: Vec<i64>, failed: usize, seconds: u64) -> Result<Self> {
+        ensure!(!good_us.is_empty(), "there was no good answer, and {failed} others");
+        good_us.sort_unstable();
+        refused_us.sort_unstable();
+        let quantile_ms = |sorted: &[i64], q: f64| match sorted.len() {
+            0 => 0.0,
+            n => sorted[((n as f64 * q) as usize).min(n - 1)] as f64 / 1e3,
+        };
+        Ok(Self {
+            good_per_second: good_us.len() as f64 / seconds as f64,
+            mean_ms: good_us.iter().sum::<i64>() as f64 / 1e3 / good_us.len() as f64,
+            p50_ms: quantile_ms(&good_us, 0.5),
+            p99_ms: quantile_ms(&good_us, 0.99),
+            refused_per_second: refused_us.len() as f64 / seconds as f64,
+            refused_p99_ms: quantile_ms(&refused_us, 0.99),
+            failed,
+        })
+    }
 }
 
 /// Runs a tool beside this runtime, and yields what it prints.

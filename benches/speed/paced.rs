@@ -1,0 +1,105 @@
+//! Requests at a rate, at random times as customers make them, whatever the answers take. `h2load` paces all its
+//! connections in step, which measures bursts.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+use crate::tools::Answers;
+
+/// Requests that may wait for a connection; more are not sent, and count as failed.
+const MAX_WAITING: usize = 10_000;
+
+/// What came of one request: its status, and microseconds since it was due.
+type Outcome = (u16, i64);
+
+/// Posts JSON so often a second over at most so many connections. The first second is not measured.
+pub async fn post(
+    url: &str,
+    path: &str,
+    body: &str,
+    connections: usize,
+    per_second: f64,
+    seconds: u64,
+) -> Result<Answers> {
+    let address = url.trim_start_matches("http://").to_owned();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (due, times) = mpsc::channel::<Instant>(MAX_WAITING);
+    let times = std::sync::Arc::new(Mutex::new(times));
+    let measured_from = Instant::now() + Duration::from_secs(1);
+    let mut clients = JoinSet::new();
+    for _ in 0..connections {
+        let (address, request, times) = (address.clone(), request.clone(), times.clone());
+        clients.spawn(async move {
+            let mut connection = Connection::open(&address).await?;
+            let mut outcomes: Vec<Outcome> = Vec::new();
+            loop {
+                let Some(due) = times.lock().await.recv().await else { return anyhow::Ok(outcomes) };
+                let status = match connection.ask(&request).await {
+                    Ok(status) => status,
+                    Err(_) => {
+                        connection = Connection::open(&address).await?;
+                        0
+                    }
+                };
+                if due >= measured_from {
+                    outcomes.push((status, i64::try_from(due.elapsed().as_micros())?));
+                }
+            }
+        });
+    }
+    let (end, mut next, mut unsent) = (measured_from + Duration::from_secs(seconds), Instant::now(), 0);
+    while next < end {
+        tokio::time::sleep_until(next.into()).await;
+        unsent += usize::from(due.try_send(next).is_err());
+        // The pauses between independent customers: exponentially distributed.
+        next += Duration::from_secs_f64(-fastrand::f64().max(1e-12).ln() / per_second);
+    }
+    drop(due);
+    let mut outcomes = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        outcomes.extend(client??);
+    }
+    let took = |wanted: fn(u16) -> bool| {
+        outcomes.iter().filter(move |(s, _)| wanted(*s)).map(|(_, us)| *us).collect()
+    };
+    let failed = outcomes.iter().filter(|(status, _)| !matches!(status, 200..400 | 503)).count() + unsent;
+    Answers::of(took(|s| (200..400).contains(&s)), took(|s| s == 503), failed, seconds)
+}
+
+/// One connection, with one request at a time.
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(1_024) })
+    }
+
+    /// Sends a request and reads the whole answer; its status.
+    async fn ask(&mut self, request: &str) -> Result<u16> {
+        self.stream.write_all(request.as_bytes()).await?;
+        self.buffer.clear();
+        loop {
+            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "the connection was closed");
+            let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+            let head = std::str::from_utf8(&self.buffer[..end])?.to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+            let whole = end + 4 + length.context("no content-length")?.parse::<usize>()?;
+            if self.buffer.len() >= whole {
+                return Ok(head.get(9..12).context("no status")?.parse()?);
+            }
+        }
+    }
+}
