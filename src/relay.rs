@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +28,9 @@ use crate::runtime::retry::Backoff;
 use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreError};
 
 /// Rows that are published before one deletion is committed.
-const BATCH_ROWS: i64 = 256;
+const BATCH_ROWS: usize = 256;
+/// Batches on their way at once: one is being read while others wait for their confirmations. Each has a connection.
+const PIPELINED_BATCHES: usize = 3;
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a row waits that could not be published: from, to.
@@ -93,12 +98,21 @@ struct Relay<S, B> {
     wake: Arc<Notify>,
 }
 
+/// A batch's way through the relay: read, then announced.
+enum Step<B> {
+    Read(Result<B, StoreError>),
+    Announced(Result<Round, StoreError>),
+}
+
 /// How a round of publishing ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Round {
     /// Nothing was there for this relay.
     Empty,
     /// Everything taken was published; there may be more.
     Published,
+    /// Rows before some of it are in another batch's hands. Whether `some` was published.
+    HeldBack { some: bool },
     /// Something could not be published: it is tried again after a pause.
     Failed,
 }
@@ -110,7 +124,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
         while !stop.is_cancelled() {
             let pause = match self.drain(&stop).await {
                 Round::Failed => backoff.next_delay(),
-                Round::Empty | Round::Published => {
+                Round::Empty | Round::Published | Round::HeldBack { .. } => {
                     backoff.reset();
                     // Spread, so that many processes do not sweep in step.
                     SWEEP.mul_f64(0.75 + fastrand::f64() / 2.0)
@@ -127,35 +141,72 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
         let _ = tokio::time::timeout(LAST_DRAIN, self.drain(&CancellationToken::new())).await;
     }
 
-    /// Publishes until nothing is left, something fails, or `stop`.
+    /// Publishes until nothing is left, something fails, or `stop`. While a batch waits for its confirmations the next
+    /// one is read and published behind it, so that neither server waits for the other.
     async fn drain(&self, stop: &CancellationToken) -> Round {
+        let mut going_on: FuturesUnordered<BoxFuture<'_, Step<S::Batch>>> = FuturesUnordered::new();
+        let (mut is_wanted, mut is_reading, mut holds_back) = (true, false, false);
+        let mut outcome = Round::Empty;
         loop {
-            if !matches!(*self.broker.state().borrow(), BrokerState::Connected { .. }) {
-                // The outbox keeps everything; the reconnection wakes this relay.
-                return Round::Empty;
+            // While RabbitMQ is away the outbox keeps everything; the reconnection wakes this relay.
+            let connected = matches!(*self.broker.state().borrow(), BrokerState::Connected { .. });
+            let may_go_on = connected && !stop.is_cancelled() && outcome != Round::Failed;
+            if may_go_on && is_wanted && !is_reading && going_on.len() < PIPELINED_BATCHES {
+                (is_wanted, is_reading) = (false, true);
+                going_on.push(self.read().boxed());
             }
-            match self.round().await {
-                Ok(Round::Published) if !stop.is_cancelled() => {}
-                Ok(round) => return round,
-                Err(error) if error.is_unavailable() => return Round::Failed,
-                Err(error) => {
-                    tracing::error!(
-                        action = "relay_failed",
-                        error = &error as &dyn std::error::Error,
-                        "announcing failed; trying again"
-                    );
-                    return Round::Failed;
+            if going_on.is_empty() {
+                return outcome;
+            }
+            let step = tokio::select! {
+                // In this order a batch is on its way to RabbitMQ before the one behind it is even read.
+                biased;
+                Some(step) = going_on.next() => step,
+                () = self.wake.notified(), if may_go_on && !is_wanted => {
+                    is_wanted = true;
+                    continue;
                 }
+            };
+            let round = match step {
+                Step::Read(read) => {
+                    is_reading = false;
+                    match read {
+                        Ok(batch) => {
+                            is_wanted |= batch.locked() >= BATCH_ROWS;
+                            if batch.locked() > 0 {
+                                going_on.push(self.announce(batch).boxed());
+                            }
+                            continue;
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+                Step::Announced(round) => round,
+            };
+            is_wanted |= std::mem::take(&mut holds_back);
+            match round {
+                // What was held back is looked at again: at once after progress, else when a batch of this relay, which
+                // may have the rows before it, is done. Without one they are in another process's hands.
+                Ok(Round::HeldBack { some: true }) => (is_wanted, outcome) = (true, Round::Published),
+                Ok(Round::HeldBack { some: false }) if !going_on.is_empty() => holds_back = true,
+                Ok(Round::HeldBack { some: false } | Round::Failed) => outcome = Round::Failed,
+                Ok(Round::Published) if outcome == Round::Empty => outcome = Round::Published,
+                Ok(Round::Empty | Round::Published) => {}
+                Err(error) => outcome = failed(&error),
             }
         }
     }
 
-    async fn round(&self) -> Result<Round, StoreError> {
-        let batch = self.store.lock_outbox(BATCH_ROWS, self.owner.orders_after()).await?;
-        if batch.announcements().is_empty() {
-            // Rows that another relay's rows must precede are looked at again when that one is done.
-            return Ok(if batch.is_empty() { Round::Empty } else { Round::Failed });
-        }
+    async fn read(&self) -> Step<S::Batch> {
+        Step::Read(self.store.lock_outbox(BATCH_ROWS as i64, self.owner.orders_after()).await)
+    }
+
+    async fn announce(&self, batch: S::Batch) -> Step<S::Batch> {
+        Step::Announced(self.publish(batch).await)
+    }
+
+    async fn publish(&self, batch: S::Batch) -> Result<Round, StoreError> {
+        let held_back = batch.locked() - batch.announcements().len();
         let messages: Vec<Outgoing> = batch.announcements().iter().map(|a| self.message(a)).collect();
         let outcomes = self.broker.publish(messages).await;
         let mut published = Vec::with_capacity(outcomes.len());
@@ -169,12 +220,13 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
                 other => refused = Some((announcement.number.clone(), other)),
             }
         }
-        let complete = published.len() == batch.announcements().len();
+        let some = !published.is_empty();
         self.store.confirm_outbox(batch, &published).await?;
         if let Some((number, outcome)) = refused {
             self.mend(&number, &outcome).await;
+            return Ok(Round::Failed);
         }
-        Ok(if complete { Round::Published } else { Round::Failed })
+        Ok(if held_back > 0 { Round::HeldBack { some } } else { Round::Published })
     }
 
     /// What can be done about a message that was not routed. Its row stays, whatever happens here.
@@ -230,6 +282,15 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
             },
         }
     }
+}
+
+/// The outage is logged by the store; everything else here.
+fn failed(error: &StoreError) -> Round {
+    if !error.is_unavailable() {
+        let error: &dyn std::error::Error = error;
+        tracing::error!(action = "relay_failed", error, "announcing failed; trying again");
+    }
+    Round::Failed
 }
 
 fn order_message(announcement: &Announcement, order: &OrderAnnouncement) -> OrderMessage {

@@ -33,8 +33,8 @@ pub trait LockedRows: Send {
     /// See [`OutboxBatch::announcements`].
     fn announcements(&self) -> &[Announcement];
 
-    /// See [`OutboxBatch::is_empty`].
-    fn is_empty(&self) -> bool;
+    /// See [`OutboxBatch::locked`].
+    fn locked(&self) -> usize;
 }
 
 /// Confirmed publishing. Its functions are those of [`Broker`].
@@ -66,8 +66,8 @@ impl LockedRows for OutboxBatch {
         Self::announcements(self)
     }
 
-    fn is_empty(&self) -> bool {
-        Self::is_empty(self)
+    fn locked(&self) -> usize {
+        Self::locked(self)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -18,8 +20,14 @@ pub struct BatchLimits {
     pub writers: usize,
 }
 
-/// An item with the place where its answer is awaited.
-type Pending<T, R> = (T, oneshot::Sender<R>);
+/// An item that waits for its batch.
+struct Pending<T, R> {
+    item: T,
+    /// Where the answer is awaited.
+    answer: oneshot::Sender<R>,
+    /// Set by the one who decides: by the writer that takes it into a batch, or by who does not wait any longer.
+    decided: Arc<AtomicBool>,
+}
 
 /// Takes items one by one, has them handled in batches, and answers each.
 pub struct Batcher<T, R> {
@@ -38,6 +46,9 @@ pub enum BatchError {
     /// The queue is full.
     #[error("too many wait already")]
     Full,
+    /// It waited too long for its batch, and will not be handled.
+    #[error("no batch took it in time")]
+    TimedOut,
     /// The handler ended without an answer (it panicked, or the process is ending). Whether the item was handled is
     /// unknown.
     #[error("the batch was given up")]
@@ -65,9 +76,30 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// # Errors
     /// See [`BatchError`].
     pub async fn submit(&self, item: T) -> Result<R, BatchError> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send((item, answer)).map_err(|_| BatchError::Full)?;
+        let (_, answered) = self.enqueue(item)?;
         answered.await.map_err(|_| BatchError::GivenUp)
+    }
+
+    /// The same for an item that is not to be handled any more when it has waited so long for its batch to begin. Once
+    /// it has begun, the answer is waited for.
+    ///
+    /// # Errors
+    /// See [`BatchError`].
+    pub async fn submit_within(&self, item: T, patience: Duration) -> Result<R, BatchError> {
+        let (decided, mut answered) = self.enqueue(item)?;
+        match tokio::time::timeout(patience, &mut answered).await {
+            Err(_) if !decided.swap(true, Ordering::AcqRel) => Err(BatchError::TimedOut),
+            Err(_) => answered.await.map_err(|_| BatchError::GivenUp),
+            Ok(answer) => answer.map_err(|_| BatchError::GivenUp),
+        }
+    }
+
+    fn enqueue(&self, item: T) -> Result<(Arc<AtomicBool>, oneshot::Receiver<R>), BatchError> {
+        let (answer, answered) = oneshot::channel();
+        let decided = Arc::new(AtomicBool::new(false));
+        let pending = Pending { item, answer, decided: Arc::clone(&decided) };
+        self.queue.try_send(pending).map_err(|_| BatchError::Full)?;
+        Ok((decided, answered))
     }
 }
 
@@ -84,7 +116,14 @@ where
         if count == 0 {
             return;
         }
-        let (items, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = gathered.drain(..).unzip();
+        let (items, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = gathered
+            .drain(..)
+            .filter(|pending| !pending.decided.swap(true, Ordering::AcqRel))
+            .map(|pending| (pending.item, pending.answer))
+            .unzip();
+        if items.is_empty() {
+            continue;
+        }
         // In a task of its own: a handler that panics gives up its batch, not this writer.
         let Ok(results) = tokio::spawn(handle(items)).await else { continue };
         for (result, answer) in results.into_iter().zip(answers) {
@@ -163,6 +202,34 @@ mod tests {
         gate.add_permits(2);
         assert_eq!(first.await.unwrap(), Ok(()));
         assert_eq!(second.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_too_long_for_its_batch_is_never_handled() {
+        let gate = Arc::new(Semaphore::new(0));
+        let handled = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (held, seen) = (Arc::clone(&gate), Arc::clone(&handled));
+        let batcher = Batcher::start(LIMITS, &TaskTracker::new(), move |items: Vec<u8>| {
+            let (held, seen) = (Arc::clone(&held), Arc::clone(&seen));
+            async move {
+                seen.lock().unwrap().extend(items.clone());
+                held.acquire().await.unwrap().forget();
+                items
+            }
+        });
+        let patience = Duration::from_millis(500);
+        let begun = tokio::spawn({
+            let b = batcher.clone();
+            async move { b.submit_within(1, patience).await }
+        });
+        while handled.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(batcher.submit_within(2, patience).await, Err(BatchError::TimedOut));
+        gate.add_permits(9);
+        assert_eq!(begun.await.unwrap(), Ok(1), "what has begun is waited for");
+        assert_eq!(batcher.submit_within(3, patience).await, Ok(3));
+        assert_eq!(*handled.lock().unwrap(), [1, 3]);
     }
 
     #[tokio::test]

@@ -167,9 +167,9 @@ impl OutboxBatch {
         &self.announcements
     }
 
-    /// Whether the outbox had nothing that this relay could take.
-    pub fn is_empty(&self) -> bool {
-        self.locked == 0
+    /// How many rows there were that this relay could take, those that must wait for an earlier one included.
+    pub fn locked(&self) -> usize {
+        self.locked
     }
 }
 

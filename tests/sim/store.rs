@@ -150,8 +150,8 @@ impl LockedRows for SimBatch {
         &self.batch.announcements
     }
 
-    fn is_empty(&self) -> bool {
-        self.batch.locked == 0
+    fn locked(&self) -> usize {
+        self.batch.locked
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::http::Problem;
@@ -12,10 +12,13 @@ use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchError, BatchLimits, Batcher};
 use crate::store::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder, Store, StoreError};
 
-/// Two writers: while one waits for its flush, the other's batch gathers. More of them only share the flushes.
-const WRITERS: usize = 2;
+/// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
+/// half of each batch away.
+const WRITERS: usize = 1;
 /// Orders in one transaction: beyond this a batch takes longer without being cheaper.
 const BATCH_ORDERS: usize = 256;
+/// Orders that wait for their batch; more are refused at once. The HTTP server's cap of connections is met before.
+const QUEUE_ORDERS: usize = 4_096;
 /// What a client is told to wait when the service is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
@@ -39,7 +42,6 @@ impl IntakeStore for Store {
 /// Takes orders.
 pub struct Intake {
     batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
-    turns: Semaphore,
     queue_timeout: Duration,
     in_progress: InProgress,
 }
@@ -63,14 +65,10 @@ impl Intake {
         queue_timeout: Duration,
         tasks: &TaskTracker,
     ) -> Self {
-        let limits = BatchLimits { queue: max_concurrent.max(1), batch: BATCH_ORDERS, writers: WRITERS };
+        let batch = BATCH_ORDERS.min(max_concurrent.max(1));
+        let limits = BatchLimits { queue: QUEUE_ORDERS, batch, writers: WRITERS };
         let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
-        Self {
-            batcher,
-            turns: Semaphore::new(max_concurrent),
-            queue_timeout,
-            in_progress: InProgress::default(),
-        }
+        Self { batcher, queue_timeout, in_progress: InProgress::default() }
     }
 
     /// Takes one order. Once it is in a batch it is taken even if the caller goes away.
@@ -90,16 +88,12 @@ impl Intake {
     }
 
     async fn place_new(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
-        let turn = tokio::time::timeout(self.queue_timeout, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            return Err(full());
-        };
-        match self.batcher.submit(request).await {
+        match self.batcher.submit_within(request, self.queue_timeout).await {
             Ok(Ok(Placed::New(order) | Placed::Before(order))) => Ok(order),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
             Ok(Err(NotPlaced::Unavailable)) => Err(StoreError::Unavailable { reason: String::new() }.into()),
             Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
-            Err(BatchError::Full) => Err(full()),
+            Err(BatchError::Full | BatchError::TimedOut) => Err(full()),
             Err(BatchError::GivenUp) => Err(Problem::internal("the batch was given up")),
         }
     }
