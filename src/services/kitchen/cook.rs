@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::rail::look;
 use super::{KitchenOptions, KitchenStore};
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::runtime::retry::Backoff;
-use crate::store::{Claim, ClaimedOrder, Finish, StoreError};
+use crate::store::{Claim, ClaimedOrder, Crew, Finish, StoreError};
 
 /// Claims and finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1 };
@@ -35,6 +36,10 @@ pub(super) struct Kitchen<S> {
     deliveries: AtomicU64,
     /// How many orders it has made ready.
     done: AtomicU64,
+    /// How many workers share the looks at the rail: see [`Crew::waiting`].
+    pub(super) sharing: watch::Sender<u32>,
+    /// Told at each regular heartbeat: PostgreSQL answers, over a connection that is open.
+    pub(super) rounds: Notify,
     /// Told when the first order comes to hand, and when the last one leaves it.
     pub(super) state_changed: Notify,
     /// Cancelled when the orders in hand are to be given back.
@@ -86,6 +91,8 @@ impl<S: KitchenStore> Kitchen<S> {
             in_hand: Mutex::default(),
             deliveries: AtomicU64::new(0),
             done: AtomicU64::new(0),
+            sharing: watch::Sender::new(1),
+            rounds: Notify::new(),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
         }
@@ -108,6 +115,20 @@ impl<S: KitchenStore> Kitchen<S> {
 
     fn lock(&self) -> MutexGuard<'_, HashSet<OrderNumber>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shares what is to be looked after with these colleagues. When they are so many that a connection would mostly be
+    /// idle, none is kept.
+    pub(super) fn note_crew(&self, crew: Crew) {
+        self.sharing.send_if_modified(|sharing| std::mem::replace(sharing, crew.waiting) != crew.waiting);
+        self.relay.sweep_as_one_of(crew.waiting);
+        self.store.expect_idle(look(&self.options).saturating_mul(crew.living));
+    }
+
+    /// Looks at the rail and sweeps the outbox now.
+    pub(super) fn make_rounds(&self) {
+        self.rounds.notify_waiters();
+        self.relay.wake();
     }
 
     /// A message came.

@@ -4,18 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::KitchenStore;
 use super::cook::Kitchen;
+use super::{KitchenOptions, KitchenStore};
 use crate::runtime::telemetry::order_span;
 
-/// How often a worker looks: as often as the grace says, but not so often that it costs something, and often enough to
+/// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// How often a worker looks that is the only one.
+pub(super) fn look(options: &KitchenOptions) -> Duration {
+    options.grace.clamp(LOOK.0, LOOK.1)
+}
 
 /// Looks at the rail until `stopping`; what it claims is cooked on `tasks`.
 ///
@@ -28,17 +34,16 @@ pub(super) async fn watch<S: KitchenStore>(
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let look = kitchen.options.grace.clamp(LOOK.0, LOOK.1);
+    let mut sharing = kitchen.sharing.subscribe();
     let mut found = false;
     let mut deliveries = kitchen.deliveries();
     loop {
         if !found || kitchen.deliveries() != deliveries {
-            // Spread, so that many workers do not look in step.
-            let pause = look.mul_f64(0.75 + fastrand::f64() / 2.0);
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = kitchen.rounds.notified() => {}
+                () = turn_comes(look(&kitchen.options), &mut sharing) => {}
             }
         }
         let turn = tokio::select! {
@@ -54,6 +59,27 @@ pub(super) async fn watch<S: KitchenStore>(
         }
         deliveries = kitchen.deliveries();
         found = claim_overdue(&kitchen, taken, &tasks).await;
+    }
+}
+
+/// Waits until it is this worker's turn to look.
+///
+/// Those who are free look in turn: each pauses as many times longer as there are of them, so that all of them together
+/// look about as often as one alone would. Who is free is known from the last heartbeat. It may have changed since: the
+/// others died, are frozen or became busy. Then nobody looks in their place before this worker's next heartbeat, with
+/// which it looks in any case and counts anew, or before its own turn. The dead count until two of their intervals are
+/// over, but before that there is nothing to take over from them either.
+async fn turn_comes(look: Duration, sharing: &mut watch::Receiver<u32>) {
+    let since = Instant::now();
+    // Spread, so that many workers do not look in step.
+    let spread = 0.75 + fastrand::f64() / 2.0;
+    loop {
+        let pause = look.saturating_mul(*sharing.borrow_and_update()).mul_f64(spread);
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(since + pause) => return,
+            changed = sharing.changed() => if changed.is_err() { return },
+        }
     }
 }
 
