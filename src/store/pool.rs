@@ -151,11 +151,10 @@ impl Store {
         }
     }
 
-    /// Says after how long this process will need PostgreSQL again, as long as nothing happens. When that is later than
-    /// the idle timeout it is one of many, and all of them together may be more than PostgreSQL has connections: from then
-    /// on it gives up what it does not use at once, and while PostgreSQL has none left it uses one at a time.
-    pub fn expect_idle(&self, pause: Duration) {
-        self.inner.sharing.expect_idle(pause);
+    /// Says whether this process is one of many, and all of them together may be more than PostgreSQL has connections.
+    /// Then it gives up soon what it does not use, and while PostgreSQL has none left it uses one at a time.
+    pub fn spare_connections(&self, spare: bool) {
+        self.inner.sharing.spare(spare);
     }
 
     /// Asks PostgreSQL for nothing. That it has no connection left is an answer, too.
@@ -166,7 +165,7 @@ impl Store {
         let pinged = match self.inner.probe.get().await {
             Ok(client) => answer(client).await,
             Err(error) if is_full(&error) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.inner.sharing.judged(error)),
         };
         match &pinged {
             Ok(()) => self.note_up(),
@@ -215,10 +214,11 @@ impl Store {
         match self.connection().await {
             Ok(client) => Ok(client),
             Err(error) => {
-                if !is_full(&error) {
+                let (full, error) = (is_full(&error), self.inner.sharing.judged(error));
+                if !full {
                     self.decide_state().await;
                 }
-                Err(error.into())
+                Err(error)
             }
         }
     }

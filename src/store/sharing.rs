@@ -9,15 +9,17 @@ use deadpool_postgres::{Metrics, Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::error::SqlState;
 
+use super::StoreError;
 use super::error::chain;
 use crate::runtime::retry::Backoff;
 
 /// How long one of many processes keeps a connection that it does not use: long enough for statements that follow each
 /// other. When others wait for one, it is as long as it takes to open another, but at least the first of these.
-const LINGER: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(500));
+const LINGER: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(250));
 /// One of many processes closes a connection that is so old as soon as it is unused for a moment, however often it is
-/// used: others may be waiting for their turn, and have heartbeats to send.
-const TURN: Duration = Duration::from_secs(2);
+/// used: others may be waiting for their turn, and have heartbeats to send. Not sooner: to open one costs more than most of
+/// what is done with it.
+const TURN: Duration = Duration::from_secs(5);
 /// For so long after the last refusal the server counts as full.
 const FULL: Duration = Duration::from_secs(30);
 /// The pauses before a full server is asked again: from, to.
@@ -100,9 +102,20 @@ impl Sharing {
         })
     }
 
-    /// See [`super::Store::expect_idle`].
-    pub(super) fn expect_idle(&self, pause: Duration) {
-        self.sparing.store(pause > self.idle_timeout, Ordering::Relaxed);
+    /// See [`super::Store::spare_connections`].
+    pub(super) fn spare(&self, spare: bool) {
+        self.sparing.store(spare, Ordering::Relaxed);
+    }
+
+    /// What it means that a connection could not be had. A server that was full a moment ago and takes its time now has
+    /// more to do than it can: it is not away.
+    pub(super) fn judged(&self, error: PoolError) -> StoreError {
+        match error {
+            PoolError::Timeout(TimeoutType::Create) if self.is_full() => {
+                StoreError::Busy { reason: chain(&error) }
+            }
+            error => error.into(),
+        }
     }
 
     fn is_sparing(&self) -> bool {

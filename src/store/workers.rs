@@ -24,15 +24,14 @@ pub struct WorkerRegistration {
     pub capacity: u16,
 }
 
-/// Who else is at work: not offline, and seen within two of their heartbeat intervals. At least 1 each, since the worker
-/// itself counts, whatever it does.
+/// Who is at work: not offline, and seen within two of their heartbeat intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crew {
-    /// How many workers live.
-    pub living: u32,
-    /// How many of them wait for orders like this worker does: of those types that it cooks, the one that the fewest
-    /// wait for.
+    /// How many wait for orders like this worker does: of those types that it cooks, the one that the fewest wait for.
+    /// At least 1: the worker itself counts, whatever it does.
     pub waiting: u32,
+    /// Whether they are so many that PostgreSQL's connections must be spared.
+    pub crowded: bool,
 }
 
 /// What a registration found.
@@ -103,6 +102,9 @@ with me as (
 
 /// What both statements end with; no row when the worker is not this start's any more. A worker that cooks is not
 /// counted as waiting, since it may have no hand free; nor is one whose types are none of this one's.
+///
+/// They are too many for PostgreSQL when it has less than four connections for each: a worker that cooks one order at a
+/// time uses one or two, and up to three at once, and there are other roles.
 const CREW_TAIL: &str = "
 , others as (
     select type, count(*) as living, count(*) filter (where status = 'online') as waiting
@@ -112,7 +114,7 @@ const CREW_TAIL: &str = "
     group by type
 )
 select (select count(*) from released) as released,
-       (select 1 + coalesce(sum(living), 0)::bigint from others) as living,
+       (select 1 + coalesce(sum(living), 0) from others) * 4 > current_setting('max_connections')::int as crowded,
        (select 1 + min(of_type.waiting)::bigint from (
            select coalesce(sum(others.waiting), 0) as waiting
            from unnest(string_to_array(me.type, ',')) as own (type)
@@ -191,8 +193,8 @@ fn offline_after() -> i32 {
 }
 
 fn crew(row: &tokio_postgres::Row) -> Result<Crew, StoreError> {
-    let count = |column| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(1).max(1));
-    Ok(Crew { living: count("living")?, waiting: count("waiting")? })
+    let waiting = get::<i64>(row, "waiting")?;
+    Ok(Crew { waiting: u32::try_from(waiting).unwrap_or(1).max(1), crowded: get(row, "crowded")? })
 }
 
 fn worker_record(row: &tokio_postgres::Row) -> Result<WorkerRecord, StoreError> {

@@ -311,7 +311,7 @@ impl KitchenStore for SimStore {
     }
 
     /// There are always connections here.
-    fn expect_idle(&self, _: Duration) {}
+    fn spare_connections(&self, _: bool) {}
 
     async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
         let worker = worker.clone();

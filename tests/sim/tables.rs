@@ -18,6 +18,9 @@ use uuid::Uuid;
 /// How long after a start of PostgreSQL nobody counts as lost (`store/kitchen.rs`).
 const SERVER_START_GRACE_MS: i64 = 5_000;
 
+/// PostgreSQL's limit: more than the simulated house needs.
+const MAX_CONNECTIONS: usize = 400;
+
 /// A mechanism that is taken away, to see whether anything notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Without {
@@ -431,7 +434,8 @@ impl Tables {
             others.iter().filter(waits).count()
         };
         let fewest = self.workers[name].order_types.iter().map(waiting).min().unwrap();
-        Crew { living: u32::try_from(1 + others.len()).unwrap(), waiting: u32::try_from(1 + fewest).unwrap() }
+        let crowded = (1 + others.len()) * 4 > MAX_CONNECTIONS;
+        Crew { waiting: u32::try_from(1 + fewest).unwrap(), crowded }
     }
 
     /// `Store::heartbeat`

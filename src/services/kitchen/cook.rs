@@ -9,7 +9,6 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::rail::look;
 use super::{KitchenOptions, KitchenStore};
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
@@ -27,7 +26,7 @@ pub(super) struct Kitchen<S> {
     pub(super) options: KitchenOptions,
     pub(super) claim: Claim,
     pub(super) store: S,
-    relay: RelayWaker,
+    pub(super) relay: RelayWaker,
     claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
     finishes: Batcher<Finish, Result<bool, WriteFailed>>,
     /// What is being cooked.
@@ -117,18 +116,11 @@ impl<S: KitchenStore> Kitchen<S> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shares what is to be looked after with these colleagues. When they are so many that a connection would mostly be
-    /// idle, none is kept.
+    /// Shares what is to be looked after, and PostgreSQL's connections, with these colleagues.
     pub(super) fn note_crew(&self, crew: Crew) {
         self.sharing.send_if_modified(|sharing| std::mem::replace(sharing, crew.waiting) != crew.waiting);
         self.relay.sweep_as_one_of(crew.waiting);
-        self.store.expect_idle(look(&self.options).saturating_mul(crew.living));
-    }
-
-    /// Looks at the rail and sweeps the outbox now.
-    pub(super) fn make_rounds(&self) {
-        self.rounds.notify_waiters();
-        self.relay.wake();
+        self.store.spare_connections(crew.crowded);
     }
 
     /// A message came.

@@ -40,7 +40,7 @@ pub(super) async fn beat<S: KitchenStore>(
                 backoff.reset();
                 kitchen.note_crew(crew);
                 if regular {
-                    kitchen.make_rounds();
+                    kitchen.rounds.notify_waiters();
                 }
                 tracing::debug!(action = "heartbeat_sent", details = state.as_str(), "heartbeat");
                 if released > 0 {

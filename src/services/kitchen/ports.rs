@@ -28,8 +28,8 @@ pub trait KitchenStore: RelayStore {
     /// See [`Store::wait_up`].
     fn wait_up(&self) -> impl Future<Output = ()> + Send;
 
-    /// See [`Store::expect_idle`].
-    fn expect_idle(&self, pause: Duration);
+    /// See [`Store::spare_connections`].
+    fn spare_connections(&self, spare: bool);
 
     /// See [`Store::register_worker`].
     fn register_worker(
@@ -158,8 +158,8 @@ impl KitchenStore for Store {
         Self::wait_up(self).await;
     }
 
-    fn expect_idle(&self, pause: Duration) {
-        Self::expect_idle(self, pause);
+    fn spare_connections(&self, spare: bool) {
+        Self::spare_connections(self, spare);
     }
 
     async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {

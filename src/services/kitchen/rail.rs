@@ -10,18 +10,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::KitchenStore;
 use super::cook::Kitchen;
-use super::{KitchenOptions, KitchenStore};
 use crate::runtime::telemetry::order_span;
 
 /// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-
-/// How often a worker looks that is the only one.
-pub(super) fn look(options: &KitchenOptions) -> Duration {
-    options.grace.clamp(LOOK.0, LOOK.1)
-}
 
 /// Looks at the rail until `stopping`; what it claims is cooked on `tasks`.
 ///
@@ -34,16 +29,18 @@ pub(super) async fn watch<S: KitchenStore>(
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
+    let look = kitchen.options.grace.clamp(LOOK.0, LOOK.1);
     let mut sharing = kitchen.sharing.subscribe();
     let mut found = false;
     let mut deliveries = kitchen.deliveries();
     loop {
+        let mut is_round = false;
         if !found || kitchen.deliveries() != deliveries {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = kitchen.rounds.notified() => {}
-                () = turn_comes(look(&kitchen.options), &mut sharing) => {}
+                () = kitchen.rounds.notified() => is_round = true,
+                () = turn_comes(look, &mut sharing) => {}
             }
         }
         let turn = tokio::select! {
@@ -59,6 +56,10 @@ pub(super) async fn watch<S: KitchenStore>(
         }
         deliveries = kitchen.deliveries();
         found = claim_overdue(&kitchen, taken, &tasks).await;
+        if is_round {
+            // One after the other, over the same connection.
+            kitchen.relay.wake();
+        }
     }
 }
 
@@ -114,4 +115,34 @@ async fn claim_overdue<S: KitchenStore>(
         );
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_as_many_times_more_seldom_as_workers_share_them() {
+        for workers in [1, 10, 200] {
+            let (_sender, mut sharing) = watch::channel(workers);
+            let since = Instant::now();
+            turn_comes(LOOK, &mut sharing).await;
+            let turns = since.elapsed().as_secs_f64() / (LOOK * workers).as_secs_f64();
+            assert!((0.74..=1.26).contains(&turns), "{workers} workers: {turns}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_learns_to_be_the_only_one_left_looks_at_once() {
+        let (sender, mut sharing) = watch::channel(200);
+        let since = Instant::now();
+        let learn = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            sender.send_replace(1);
+        };
+        tokio::join!(turn_comes(LOOK, &mut sharing), learn);
+        assert!(since.elapsed() < Duration::from_secs(31), "{:?}", since.elapsed());
+    }
 }

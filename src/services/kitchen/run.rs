@@ -95,7 +95,7 @@ async fn enter<S: KitchenStore, B: KitchenBroker>(
     broker: &B,
     session: Uuid,
 ) -> Result<(B::Name, Crew), KitchenError> {
-    store.expect_idle(Duration::MAX);
+    store.spare_connections(true);
     let (prepared, _) = tokio::join!(store.prepare(), broker.wait_connected());
     prepared?;
     let held = broker
