@@ -1,5 +1,6 @@
 //! Sharing PostgreSQL's connections with many processes: they are given up soon, and waited for when none is left.
 
+use std::error::Error as _;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,12 +111,18 @@ impl Sharing {
     /// What it means that a connection could not be had. A server that was full a moment ago and takes its time now has
     /// more to do than it can: it is not away.
     pub(super) fn judged(&self, error: PoolError) -> StoreError {
-        match error {
-            PoolError::Timeout(TimeoutType::Create) if self.is_full() => {
-                StoreError::Busy { reason: chain(&error) }
-            }
-            error => error.into(),
+        let took_too_long = match &error {
+            PoolError::Timeout(TimeoutType::Create) => true,
+            PoolError::Backend(error) => error
+                .source()
+                .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+                .is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut),
+            _ => false,
+        };
+        if took_too_long && self.is_full() {
+            return StoreError::Busy { reason: chain(&error) };
         }
+        error.into()
     }
 
     fn is_sparing(&self) -> bool {

@@ -24,11 +24,13 @@ pub struct WorkerRegistration {
     pub capacity: u16,
 }
 
-/// Who is at work: not offline, and seen within two of their heartbeat intervals.
+/// Who is at work: not offline, and seen within two of their heartbeat intervals. Of the types that the worker cooks, the
+/// one with the fewest counts. At least 1 each: the worker itself counts, whatever it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crew {
-    /// How many wait for orders like this worker does: of those types that it cooks, the one that the fewest wait for.
-    /// At least 1: the worker itself counts, whatever it does.
+    /// How many cook.
+    pub living: u32,
+    /// How many of them have nothing in hand.
     pub waiting: u32,
     /// Whether they are so many that PostgreSQL's connections must be spared.
     pub crowded: bool,
@@ -100,8 +102,7 @@ with me as (
     returning o.id
 )";
 
-/// What both statements end with; no row when the worker is not this start's any more. A worker that cooks is not
-/// counted as waiting, since it may have no hand free; nor is one whose types are none of this one's.
+/// What both statements end with; no row when the worker is not this start's any more.
 ///
 /// They are too many for PostgreSQL when it has less than four connections for each: a worker that cooks one order at a
 /// time uses one or two, and up to three at once, and there are other roles.
@@ -115,12 +116,16 @@ const CREW_TAIL: &str = "
 )
 select (select count(*) from released) as released,
        (select 1 + coalesce(sum(living), 0) from others) * 4 > current_setting('max_connections')::int as crowded,
-       (select 1 + min(of_type.waiting)::bigint from (
-           select coalesce(sum(others.waiting), 0) as waiting
-           from unnest(string_to_array(me.type, ',')) as own (type)
-           left join others on own.type = any(string_to_array(others.type, ','))
-           group by own.type) as of_type) as waiting
-from me";
+       crew.living, crew.waiting
+from me, lateral (
+    select 1 + min(living)::bigint as living, 1 + min(waiting)::bigint as waiting
+    from (
+        select coalesce(sum(others.living), 0) as living, coalesce(sum(others.waiting), 0) as waiting
+        from unnest(string_to_array(me.type, ',')) as own (type)
+        left join others on own.type = any(string_to_array(others.type, ','))
+        group by own.type
+    ) as of_type
+) as crew";
 
 const LIST: &str = "
 select name, type, orders_processed, last_seen,
@@ -193,8 +198,8 @@ fn offline_after() -> i32 {
 }
 
 fn crew(row: &tokio_postgres::Row) -> Result<Crew, StoreError> {
-    let waiting = get::<i64>(row, "waiting")?;
-    Ok(Crew { waiting: u32::try_from(waiting).unwrap_or(1).max(1), crowded: get(row, "crowded")? })
+    let count = |column| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(1).max(1));
+    Ok(Crew { living: count("living")?, waiting: count("waiting")?, crowded: get(row, "crowded")? })
 }
 
 fn worker_record(row: &tokio_postgres::Row) -> Result<WorkerRecord, StoreError> {

@@ -427,15 +427,19 @@ impl Tables {
             })
             .map(|(_, worker)| worker)
             .collect();
-        let waiting = |order_type: &OrderType| {
-            let waits = |worker: &&&Worker| {
-                worker.state == WorkerState::Online && worker.order_types.contains(order_type)
+        let fewest = |counts: fn(&Worker) -> bool| {
+            let of_type = |order_type: &OrderType| {
+                others.iter().filter(|w| w.order_types.contains(order_type) && counts(w)).count()
             };
-            others.iter().filter(waits).count()
+            let fewest = self.workers[name].order_types.iter().map(of_type).min().unwrap();
+            u32::try_from(1 + fewest).unwrap()
         };
-        let fewest = self.workers[name].order_types.iter().map(waiting).min().unwrap();
         let crowded = (1 + others.len()) * 4 > MAX_CONNECTIONS;
-        Crew { waiting: u32::try_from(1 + fewest).unwrap(), crowded }
+        Crew {
+            living: fewest(|_| true),
+            waiting: fewest(|worker| worker.state == WorkerState::Online),
+            crowded,
+        }
     }
 
     /// `Store::heartbeat`

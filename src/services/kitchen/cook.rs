@@ -35,8 +35,8 @@ pub(super) struct Kitchen<S> {
     deliveries: AtomicU64,
     /// How many orders it has made ready.
     done: AtomicU64,
-    /// How many workers share the looks at the rail: see [`Crew::waiting`].
-    pub(super) sharing: watch::Sender<u32>,
+    /// With whom this worker shares the looks at the rail, as of the last heartbeat.
+    pub(super) crew: watch::Sender<Crew>,
     /// Told at each regular heartbeat: PostgreSQL answers, over a connection that is open.
     pub(super) rounds: Notify,
     /// Told when the first order comes to hand, and when the last one leaves it.
@@ -66,7 +66,13 @@ pub(super) enum Cooked {
 }
 
 impl<S: KitchenStore> Kitchen<S> {
-    pub(super) fn new(options: KitchenOptions, store: S, relay: RelayWaker, tasks: &TaskTracker) -> Self {
+    pub(super) fn new(
+        options: KitchenOptions,
+        crew: Crew,
+        store: S,
+        relay: RelayWaker,
+        tasks: &TaskTracker,
+    ) -> Self {
         let claim = Claim {
             worker: options.name.clone(),
             order_types: options.order_types.clone(),
@@ -90,7 +96,7 @@ impl<S: KitchenStore> Kitchen<S> {
             in_hand: Mutex::default(),
             deliveries: AtomicU64::new(0),
             done: AtomicU64::new(0),
-            sharing: watch::Sender::new(1),
+            crew: watch::Sender::new(crew),
             rounds: Notify::new(),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
@@ -118,8 +124,8 @@ impl<S: KitchenStore> Kitchen<S> {
 
     /// Shares what is to be looked after, and PostgreSQL's connections, with these colleagues.
     pub(super) fn note_crew(&self, crew: Crew) {
-        self.sharing.send_if_modified(|sharing| std::mem::replace(sharing, crew.waiting) != crew.waiting);
-        self.relay.sweep_as_one_of(crew.waiting);
+        self.crew.send_if_modified(|known| std::mem::replace(known, crew) != crew);
+        self.relay.sweep_as_one_of(crew.living);
         self.store.spare_connections(crew.crowded);
     }
 

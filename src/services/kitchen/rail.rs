@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::KitchenStore;
 use super::cook::Kitchen;
 use crate::runtime::telemetry::order_span;
+use crate::store::Crew;
 
 /// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.
@@ -30,17 +31,18 @@ pub(super) async fn watch<S: KitchenStore>(
     tasks: TaskTracker,
 ) {
     let look = kitchen.options.grace.clamp(LOOK.0, LOOK.1);
-    let mut sharing = kitchen.sharing.subscribe();
+    let mut crew = kitchen.crew.subscribe();
     let mut found = false;
     let mut deliveries = kitchen.deliveries();
     loop {
         let mut is_round = false;
-        if !found || kitchen.deliveries() != deliveries {
+        let fed = kitchen.deliveries() != deliveries;
+        if !found || fed {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
                 () = kitchen.rounds.notified() => is_round = true,
-                () = turn_comes(look, &mut sharing) => {}
+                () = turn_comes(look, fed, &mut crew) => {}
             }
         }
         let turn = tokio::select! {
@@ -65,21 +67,23 @@ pub(super) async fn watch<S: KitchenStore>(
 
 /// Waits until it is this worker's turn to look.
 ///
-/// Those who are free look in turn: each pauses as many times longer as there are of them, so that all of them together
-/// look about as often as one alone would. Who is free is known from the last heartbeat. It may have changed since: the
-/// others died, are frozen or became busy. Then nobody looks in their place before this worker's next heartbeat, with
-/// which it looks in any case and counts anew, or before its own turn. The dead count until two of their intervals are
-/// over, but before that there is nothing to take over from them either.
-async fn turn_comes(look: Duration, sharing: &mut watch::Receiver<u32>) {
+/// Workers look in turn: each pauses as many times longer as there are of them, so that all of them together look about as
+/// often as one alone would. One that is `fed` by messages shares with all that live: all of them look now and then, as
+/// they have a hand free. One that waits shares with those who wait, since the others may be busy for long. Who does what
+/// is known from the last heartbeat. When others have died, frozen or become busy since, nobody looks in their place until
+/// this worker's next heartbeat, with which it looks in any case and counts anew, or its own turn. The dead count until two
+/// of their intervals are over, but before that there is nothing to take over from them either.
+async fn turn_comes(look: Duration, fed: bool, crew: &mut watch::Receiver<Crew>) {
     let since = Instant::now();
     // Spread, so that many workers do not look in step.
     let spread = 0.75 + fastrand::f64() / 2.0;
     loop {
-        let pause = look.saturating_mul(*sharing.borrow_and_update()).mul_f64(spread);
+        let Crew { living, waiting, .. } = *crew.borrow_and_update();
+        let pause = look.saturating_mul(if fed { living } else { waiting }).mul_f64(spread);
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(since + pause) => return,
-            changed = sharing.changed() => if changed.is_err() { return },
+            changed = crew.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -123,26 +127,32 @@ mod tests {
 
     const LOOK: Duration = Duration::from_secs(2);
 
+    async fn turns(fed: bool, living: u32, waiting: u32) -> f64 {
+        let (_sender, mut crew) = watch::channel(Crew { living, waiting, crowded: false });
+        let since = Instant::now();
+        turn_comes(LOOK, fed, &mut crew).await;
+        since.elapsed().as_secs_f64() / LOOK.as_secs_f64()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn turns_come_as_many_times_more_seldom_as_workers_share_them() {
-        for workers in [1, 10, 200] {
-            let (_sender, mut sharing) = watch::channel(workers);
-            let since = Instant::now();
-            turn_comes(LOOK, &mut sharing).await;
-            let turns = since.elapsed().as_secs_f64() / (LOOK * workers).as_secs_f64();
-            assert!((0.74..=1.26).contains(&turns), "{workers} workers: {turns}");
+        for (fed, living, waiting, shared) in
+            [(false, 1, 1, 1.0), (false, 200, 200, 200.0), (false, 200, 1, 1.0), (true, 200, 1, 200.0)]
+        {
+            let turns = turns(fed, living, waiting).await / shared;
+            assert!((0.74..=1.26).contains(&turns), "fed {fed}, {waiting} of {living} wait: {turns}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_learns_to_be_the_only_one_left_looks_at_once() {
-        let (sender, mut sharing) = watch::channel(200);
+        let (sender, mut crew) = watch::channel(Crew { living: 200, waiting: 200, crowded: true });
         let since = Instant::now();
         let learn = async {
             tokio::time::sleep(Duration::from_secs(30)).await;
-            sender.send_replace(1);
+            sender.send_replace(Crew { living: 1, waiting: 1, crowded: false });
         };
-        tokio::join!(turn_comes(LOOK, &mut sharing), learn);
+        tokio::join!(turn_comes(LOOK, false, &mut crew), learn);
         assert!(since.elapsed() < Duration::from_secs(31), "{:?}", since.elapsed());
     }
 }

@@ -60,7 +60,7 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
         relay_stop.clone(),
         &background,
     );
-    let kitchen = Arc::new(Kitchen::new(options, store, relay, &background));
+    let kitchen = Arc::new(Kitchen::new(options, crew, store, relay, &background));
     kitchen.note_crew(crew);
     let heartbeat_stop = CancellationToken::new();
     let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
