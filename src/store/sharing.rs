@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Metrics, Object, Pool, PoolError, TimeoutType};
@@ -23,6 +23,9 @@ const LINGER: (Duration, Duration) = (Duration::from_millis(30), Duration::from_
 const TURN: Duration = Duration::from_secs(5);
 /// For so long after the last refusal the server counts as full.
 const FULL: Duration = Duration::from_secs(30);
+/// For so long after its last answer a server that is slow to connect to counts as overloaded, by one of many processes.
+/// Longer than it takes an idle worker to ask again.
+const HEARD: Duration = Duration::from_secs(60);
 /// The pauses before a full server is asked again: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -35,6 +38,8 @@ pub(super) struct Sharing {
     sparing: AtomicBool,
     /// When the server last said that it has no connection left.
     full_at: Mutex<Option<Instant>>,
+    /// When the server last gave a connection, or said that.
+    heard_at: Mutex<Option<Instant>>,
     /// That has been logged.
     told: AtomicBool,
     /// Then one of many processes uses one connection at a time.
@@ -95,6 +100,7 @@ impl Sharing {
             idle_timeout,
             sparing: AtomicBool::new(false),
             full_at: Mutex::new(None),
+            heard_at: Mutex::new(None),
             told: AtomicBool::new(false),
             one_at_a_time: Arc::new(Semaphore::new(1)),
             returned: Notify::new(),
@@ -108,8 +114,8 @@ impl Sharing {
         self.sparing.store(spare, Ordering::Relaxed);
     }
 
-    /// What it means that a connection could not be had. A server that was full a moment ago and takes its time now has
-    /// more to do than it can: it is not away.
+    /// What it means that a connection could not be had. A server that many use, that was there a moment ago and takes its
+    /// time now, has more to do than it can: it is not away.
     pub(super) fn judged(&self, error: PoolError) -> StoreError {
         let took_too_long = match &error {
             PoolError::Timeout(TimeoutType::Create) => true,
@@ -119,7 +125,7 @@ impl Sharing {
                 .is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut),
             _ => false,
         };
-        if took_too_long && self.is_full() {
+        if took_too_long && self.is_sparing() && is_within(HEARD, &self.heard_at) {
             return StoreError::Busy { reason: chain(&error) };
         }
         error.into()
@@ -129,12 +135,8 @@ impl Sharing {
         self.sparing.load(Ordering::Relaxed)
     }
 
-    fn full_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.full_at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_full(&self) -> bool {
-        self.full_at().is_some_and(|at| at.elapsed() < FULL)
+        is_within(FULL, &self.full_at)
     }
 
     fn linger(&self) -> Duration {
@@ -174,6 +176,7 @@ impl Sharing {
                     if !refused {
                         self.told.store(false, Ordering::Relaxed);
                     }
+                    note(&self.heard_at);
                     if Object::metrics(&client).recycled.is_none() {
                         self.note_opening(asked.elapsed());
                     }
@@ -186,7 +189,8 @@ impl Sharing {
                 Err(error) => return Err(error),
             };
             refused = true;
-            *self.full_at() = Some(Instant::now());
+            note(&self.full_at);
+            note(&self.heard_at);
             let pause = backoff.next_delay();
             if begun.elapsed() + pause > patience {
                 self.tell(&error);
@@ -234,6 +238,14 @@ impl Sharing {
             );
         }
     }
+}
+
+fn note(at: &Mutex<Option<Instant>>) {
+    *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+fn is_within(time: Duration, at: &Mutex<Option<Instant>>) -> bool {
+    at.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < time)
 }
 
 /// Whether the server has answered, and that it takes no more connections, of this role or at all.
