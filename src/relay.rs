@@ -7,6 +7,7 @@
 mod ports;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,12 +41,24 @@ const LAST_DRAIN: Duration = Duration::from_secs(5);
 
 /// Wakes the relay of this process.
 #[derive(Debug, Clone)]
-pub struct RelayWaker(Arc<Notify>);
+pub struct RelayWaker(Arc<Signals>);
+
+#[derive(Debug)]
+struct Signals {
+    wake: Notify,
+    /// How many relays share the sweeps.
+    sharing: AtomicU32,
+}
 
 impl RelayWaker {
     /// Something was committed. Cheap; many calls are one wake-up.
     pub fn wake(&self) {
-        self.0.notify_one();
+        self.0.wake.notify_one();
+    }
+
+    /// From the next pause on, so many relays sweep in turn: this one as many times more seldom.
+    pub fn sweep_as_one_of(&self, relays: u32) {
+        self.0.sharing.store(relays.max(1), Ordering::Relaxed);
     }
 }
 
@@ -85,17 +98,17 @@ pub fn start<S: RelayStore, B: RelayBroker>(
     stop: CancellationToken,
     tasks: &TaskTracker,
 ) -> RelayWaker {
-    let wake = Arc::new(Notify::new());
-    let relay = Relay { store, broker, owner, wake: Arc::clone(&wake) };
+    let signals = Arc::new(Signals { wake: Notify::new(), sharing: AtomicU32::new(1) });
+    let relay = Relay { store, broker, owner, signals: Arc::clone(&signals) };
     tasks.spawn(relay.run(stop));
-    RelayWaker(wake)
+    RelayWaker(signals)
 }
 
 struct Relay<S, B> {
     store: S,
     broker: B,
     owner: RelayOwner,
-    wake: Arc<Notify>,
+    signals: Arc<Signals>,
 }
 
 /// A batch's way through the relay: read, then announced.
@@ -127,13 +140,14 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
                 Round::Empty | Round::Published | Round::HeldBack { .. } => {
                     backoff.reset();
                     // Spread, so that many processes do not sweep in step.
-                    SWEEP.mul_f64(0.75 + fastrand::f64() / 2.0)
+                    let sweep = SWEEP.saturating_mul(self.signals.sharing.load(Ordering::Relaxed));
+                    sweep.mul_f64(0.75 + fastrand::f64() / 2.0)
                 }
             };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = self.wake.notified() => {}
+                () = self.signals.wake.notified() => {}
                 _ = broker.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }

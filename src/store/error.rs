@@ -5,17 +5,19 @@ use std::time::Duration;
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
+use super::sharing::{is_full, says_full};
+
 /// A failure of the store. Its text is for logs, never for the outside.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// PostgreSQL cannot be reached, does not answer in time, or has no room (connections, disk): try again later.
+    /// PostgreSQL cannot be reached, does not answer in time, or has no room on its disk: try again later.
     /// Whether the effect happened is unknown; every effect is safe to try again.
     #[error("PostgreSQL is not available: {reason}")]
     Unavailable {
         /// The whole chain of causes in one line.
         reason: String,
     },
-    /// All connections of this process stayed in use: try again later. Nothing happened.
+    /// All connections, of this process or of the server, stayed in use: try again later. Nothing happened.
     #[error("no connection to PostgreSQL became free in time: {reason}")]
     Busy {
         /// What was waited for.
@@ -51,6 +53,7 @@ impl From<tokio_postgres::Error> for StoreError {
         let reason = chain(&error);
         match error.code() {
             Some(code) if !is_passing(code) => Self::Refused { reason },
+            Some(_) if says_full(&error) => Self::Busy { reason },
             Some(_) => Self::Unavailable { reason },
             // Without an SQLSTATE it is the connection, or a value that does not convert; a closed connection must
             // never be taken for a refusal, and a conversion fails in tests already.
@@ -64,6 +67,7 @@ impl From<PoolError> for StoreError {
         let reason = chain(&error);
         match error {
             PoolError::Timeout(TimeoutType::Wait) => Self::Busy { reason },
+            error if is_full(&error) => Self::Busy { reason },
             _ => Self::Unavailable { reason },
         }
     }

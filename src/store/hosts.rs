@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error, Socket};
 
+use super::sharing::says_full;
+
 /// Connects to the first host that answers as it should, beginning with the one that did so last.
 ///
 /// tokio-postgres does the same with a list of hosts, but its time limit ends with the TCP connection: a server that
@@ -45,12 +47,16 @@ where
         Box::pin(async move {
             let count = self.hosts.len().max(1);
             let first = self.last.load(Ordering::Relaxed);
+            let mut full = None;
             for at in (0..count.saturating_sub(1)).map(|n| (first + n) % count) {
-                if let Ok(Ok(connected)) = tokio::time::timeout(self.timeout, self.connect_to(at)).await {
-                    return Ok(connected);
+                match tokio::time::timeout(self.timeout, self.connect_to(at)).await {
+                    Ok(Ok(connected)) => return Ok(connected),
+                    Ok(Err(error)) if says_full(&error) => full = Some(error),
+                    Ok(Err(_)) | Err(_) => {}
                 }
             }
-            self.connect_to((first + count - 1) % count).await
+            // That the primary has no connection left says more than that a standby is none.
+            self.connect_to((first + count - 1) % count).await.map_err(|error| full.unwrap_or(error))
         })
     }
 }

@@ -45,10 +45,16 @@ impl Store {
     /// # Errors
     /// When PostgreSQL is away, or when a migration is refused or was changed after it had been applied.
     pub async fn migrate(&self) -> Result<usize, StoreError> {
-        let mut client = self.dedicated_client().await?;
-        if !is_missing_some(&client).await? {
-            return Ok(0);
+        let client = self.connection().await?;
+        match is_missing_some(&client).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(0),
+            Err(error) => {
+                client.close();
+                return Err(error);
+            }
         }
+        let mut client = client.detach();
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         client.batch_execute(PUT_ORIGINAL_ASIDE).await?;
         // The lock ends with the connection, which is dropped here whatever happens.

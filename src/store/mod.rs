@@ -17,6 +17,7 @@ mod orders;
 mod outbox;
 mod pool;
 mod reconcile;
+mod sharing;
 mod workers;
 
 pub use error::StoreError;
@@ -27,4 +28,4 @@ pub use orders::{HistoryEntry, OrderDetails, OrderFilter, OrderStatus, OrderSumm
 pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
 pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
 pub use reconcile::LateOrders;
-pub use workers::{Heartbeat, WorkerRecord, WorkerRegistration};
+pub use workers::{Crew, Heartbeat, Registered, WorkerRecord, WorkerRegistration};

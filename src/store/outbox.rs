@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
+use super::sharing::Connection;
 use super::{Store, StoreError};
 use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
 
@@ -70,7 +70,7 @@ pub struct StatusAnnouncement {
 /// them untouched for the next relay.
 #[must_use]
 pub struct OutboxBatch {
-    client: Option<Object>,
+    client: Option<Connection>,
     announcements: Vec<Announcement>,
     /// How many rows were locked: those among them that must wait for an earlier one are not in `announcements`.
     locked: usize,
@@ -103,8 +103,8 @@ order by b.log_id";
 
 impl Store {
     /// Locks up to `limit` of the oldest rows and reads what they announce; new orders only when they have waited for
-    /// `orders_after`. The transaction stays open until the batch is confirmed or dropped; PostgreSQL ends it when this
-    /// process hangs for longer than its idle limit.
+    /// `orders_after`. The transaction stays open until the batch is confirmed or dropped, unless there is nothing to
+    /// announce; PostgreSQL ends it when this process hangs for longer than its idle limit.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -134,6 +134,16 @@ impl Store {
                 batch.announcements.push(announcement);
             }
         }
+        if batch.announcements.is_empty()
+            && let Some(client) = &mut batch.client
+        {
+            // Most looks find nothing: they need not cost a connection, as a batch does that is dropped.
+            self.on(client, "leaving the outbox", async |client| {
+                Ok(client.batch_execute("rollback").await?)
+            })
+            .await?;
+            batch.client = None;
+        }
         Ok(batch)
     }
 
@@ -155,7 +165,7 @@ impl Store {
             })
             .await;
         if done.is_err() {
-            drop(Object::take(client));
+            client.close();
         }
         done
     }
@@ -177,7 +187,7 @@ impl Drop for OutboxBatch {
     fn drop(&mut self) {
         // Its transaction is still open: with the connection it ends.
         if let Some(client) = self.client.take() {
-            drop(Object::take(client));
+            client.close();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::StoreError;
 use super::error::chain;
 use super::hosts::EachHost;
+use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
 
 /// Where PostgreSQL is and how much of it is used.
@@ -85,6 +86,7 @@ struct Inner {
     state: watch::Sender<StoreState>,
     /// The migrations are applied: only then is an answering server one that can be used.
     prepared: AtomicBool,
+    sharing: Arc<Sharing>,
 }
 
 /// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
@@ -107,7 +109,8 @@ impl Store {
         let pool = pool_of(&options, options.pool_size)?;
         let probe = pool_of(&options, 1)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
-        let inner = Inner { pool, probe, options, state, prepared: AtomicBool::new(false) };
+        let sharing = Sharing::new(options.idle_timeout);
+        let inner = Inner { pool, probe, options, state, prepared: AtomicBool::new(false), sharing };
         let store = Self { inner: Arc::new(inner) };
         tokio::spawn(store.clone().tend(shutdown));
         Ok(store)
@@ -148,12 +151,22 @@ impl Store {
         }
     }
 
-    /// Asks PostgreSQL for nothing.
+    /// Says whether this process is one of many, and all of them together may be more than PostgreSQL has connections.
+    /// Then it gives up soon what it does not use, and while PostgreSQL has none left it uses one at a time.
+    pub fn spare_connections(&self, spare: bool) {
+        self.inner.sharing.spare(spare);
+    }
+
+    /// Asks PostgreSQL for nothing. That it has no connection left is an answer, too.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let pinged = self.pinged().await;
+        let pinged = match self.inner.probe.get().await {
+            Ok(client) => answer(client).await,
+            Err(error) if is_full(&error) => Ok(()),
+            Err(error) => Err(self.inner.sharing.judged(error)),
+        };
         match &pinged {
             Ok(()) => self.note_up(),
             Err(error) => self.note_down(error),
@@ -164,16 +177,7 @@ impl Store {
     /// Asks without drawing conclusions, on a connection that is for this alone: that all others are in use says
     /// nothing about the server.
     pub(super) async fn pinged(&self) -> Result<(), StoreError> {
-        let client = self.inner.probe.get().await?;
-        let answer = tokio::time::timeout(PING_TIMEOUT, client.batch_execute("")).await;
-        let result = match answer {
-            Ok(answer) => answer.map_err(StoreError::from),
-            Err(_) => Err(StoreError::deadline("ping", PING_TIMEOUT)),
-        };
-        if result.is_err() {
-            drop(Object::take(client));
-        }
-        result
+        answer(self.inner.probe.get().await?).await
     }
 
     /// How long one operation may take.
@@ -185,20 +189,20 @@ impl Store {
     pub(super) async fn run<T>(
         &self,
         name: &'static str,
-        operation: impl AsyncFnOnce(&mut Object) -> Result<T, StoreError>,
+        operation: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut client = self.checked_out().await?;
         let result = self.on(&mut client, name, operation).await;
         if matches!(&result, Err(error) if error.is_unavailable()) {
             // The statement may still be running: its connection must not be used for another one.
-            drop(Object::take(client));
+            client.close();
         }
         result
     }
 
     /// A connection of the pool. While PostgreSQL is known to be away it is refused at once: nobody queues up in front
     /// of a closed door.
-    pub(super) async fn checked_out(&self) -> Result<Object, StoreError> {
+    pub(super) async fn checked_out(&self) -> Result<Connection, StoreError> {
         let reason = match *self.inner.state.borrow() {
             StoreState::Up => None,
             StoreState::Starting { .. } => Some("it has not been reached yet".to_owned()),
@@ -207,20 +211,25 @@ impl Store {
         if let Some(reason) = reason {
             return Err(StoreError::Unavailable { reason });
         }
-        let client = self.inner.pool.get().await.map_err(StoreError::from);
-        if client.is_err() {
-            self.decide_state().await;
+        match self.connection().await {
+            Ok(client) => Ok(client),
+            Err(error) => {
+                let (full, error) = (is_full(&error), self.inner.sharing.judged(error));
+                if !full {
+                    self.decide_state().await;
+                }
+                Err(error)
+            }
         }
-        client
     }
 
     /// Runs `operation` on a connection that the caller has, within the deadline. After an error that
     /// [`StoreError::is_unavailable`] the connection must be thrown away.
     pub(super) async fn on<T>(
         &self,
-        client: &mut Object,
+        client: &mut Connection,
         name: &'static str,
-        operation: impl AsyncFnOnce(&mut Object) -> Result<T, StoreError>,
+        operation: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let result = self.timed(client, name, operation).await;
         if matches!(&result, Err(error) if error.is_unavailable()) {
@@ -236,9 +245,9 @@ impl Store {
 
     async fn timed<T>(
         &self,
-        client: &mut Object,
+        client: &mut Connection,
         name: &'static str,
-        operation: impl AsyncFnOnce(&mut Object) -> Result<T, StoreError>,
+        operation: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let limit = self.inner.options.operation_timeout;
         match tokio::time::timeout(limit, operation(client)).await {
@@ -247,9 +256,9 @@ impl Store {
         }
     }
 
-    /// A connection that is closed when it is dropped, for what holds on to its session.
-    pub(super) async fn dedicated_client(&self) -> Result<deadpool_postgres::ClientWrapper, StoreError> {
-        Ok(Object::take(self.inner.pool.get().await?))
+    /// A connection of the pool, whatever is known of PostgreSQL's state.
+    pub(super) async fn connection(&self) -> Result<Connection, PoolError> {
+        self.inner.sharing.connection(&self.inner.pool, self.inner.options.connect_timeout).await
     }
 
     fn note_up(&self) {
@@ -304,6 +313,7 @@ impl Store {
     /// Closes idle connections; notices that PostgreSQL went away and that it came back.
     async fn tend(self, shutdown: CancellationToken) {
         let StoreOptions { idle_timeout, probe_interval, .. } = self.inner.options;
+        let sharing = &self.inner.sharing;
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut state = self.state();
         loop {
@@ -320,10 +330,22 @@ impl Store {
             if prepared && (down || probe_interval.is_some()) && self.ping().await.is_ok() {
                 backoff.reset();
             }
-            self.inner.pool.retain(|_, metrics| metrics.last_used() < idle_timeout);
-            self.inner.probe.retain(|_, metrics| metrics.last_used() < idle_timeout);
+            self.inner.pool.retain(|_, metrics| sharing.is_kept(metrics));
+            self.inner.probe.retain(|_, metrics| sharing.is_kept(metrics));
         }
     }
+}
+
+/// Whether the server answers on this connection, which is closed if it does not.
+async fn answer(client: Object) -> Result<(), StoreError> {
+    let result = match tokio::time::timeout(PING_TIMEOUT, client.batch_execute("")).await {
+        Ok(answer) => answer.map_err(StoreError::from),
+        Err(_) => Err(StoreError::deadline("ping", PING_TIMEOUT)),
+    };
+    if result.is_err() {
+        drop(Object::take(client));
+    }
+    result
 }
 
 fn pool_of(options: &StoreOptions, max_size: usize) -> Result<Pool, StoreError> {

@@ -24,6 +24,27 @@ pub struct WorkerRegistration {
     pub capacity: u16,
 }
 
+/// Who is at work: not offline, and seen within two of their heartbeat intervals. Of the types that the worker cooks, the
+/// one with the fewest counts. At least 1 each: the worker itself counts, whatever it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crew {
+    /// How many cook.
+    pub living: u32,
+    /// How many of them have nothing in hand.
+    pub waiting: u32,
+    /// Whether they are so many that PostgreSQL's connections must be spared.
+    pub crowded: bool,
+}
+
+/// What a registration found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registered {
+    /// Orders that an earlier start of the worker had in hand, which are back on the rail now.
+    pub released: i64,
+    /// With whom it shares the work.
+    pub crew: Crew,
+}
+
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
@@ -31,6 +52,8 @@ pub enum Heartbeat {
     Alive {
         /// Orders that the worker held without knowing of it, which are back on the rail now.
         released: i64,
+        /// With whom it shares the work.
+        crew: Crew,
     },
     /// A later start of the same name has taken over.
     Replaced,
@@ -53,29 +76,56 @@ pub struct WorkerRecord {
 
 /// What an earlier start of the same name had in hand is back on the rail with the registration.
 const REGISTER: &str = "
-with registered as (
+with me as (
     insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity)
     values ($1, $2, 'online', now(), $3, $4, $5)
     on conflict (name) do update
     set type = excluded.type, status = 'online', last_seen = now(), session = excluded.session,
         heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity
-)
-update orders set claimed_at = null, updated_at = now(), estimated_completion = null
-where processed_by = $1 and status = 'cooking' and claimed_at is not null";
+    returning type
+), released as (
+    update orders set claimed_at = null, updated_at = now(), estimated_completion = null
+    where processed_by = $1 and status = 'cooking' and claimed_at is not null
+    returning id
+)";
 
 /// What the worker is said to hold and does not know of is released: it was claimed, but the answer was lost. So long
 /// ($5) after the claim its answer is not on its way any more.
 const HEARTBEAT: &str = "
-with beat as (
-    update workers set last_seen = now(), status = $3 where name = $1 and session = $2 returning name
+with me as (
+    update workers set last_seen = now(), status = $3 where name = $1 and session = $2 returning name, type
 ), released as (
     update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
-    from beat
-    where o.processed_by = beat.name and o.status = 'cooking'
+    from me
+    where o.processed_by = me.name and o.status = 'cooking'
       and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
     returning o.id
+)";
+
+/// What both statements end with; no row when the worker is not this start's any more.
+///
+/// They are too many for PostgreSQL when it has less than four connections for each: a worker that cooks one order at a
+/// time uses one or two, and up to three at once, and there are other roles.
+const CREW_TAIL: &str = "
+, others as (
+    select type, count(*) as living, count(*) filter (where status = 'online') as waiting
+    from workers
+    where name <> $1 and status <> 'offline'
+      and last_seen > now() - make_interval(secs => heartbeat_interval_ms * $6::int / 1000.0)
+    group by type
 )
-select exists (select from beat) as alive, (select count(*) from released) as released";
+select (select count(*) from released) as released,
+       (select 1 + coalesce(sum(living), 0) from others) * 4 > current_setting('max_connections')::int as crowded,
+       crew.living, crew.waiting
+from me, lateral (
+    select 1 + min(living)::bigint as living, 1 + min(waiting)::bigint as waiting
+    from (
+        select coalesce(sum(others.living), 0) as living, coalesce(sum(others.waiting), 0) as waiting
+        from unnest(string_to_array(me.type, ',')) as own (type)
+        left join others on own.type = any(string_to_array(others.type, ','))
+        group by own.type
+    ) as of_type
+) as crew";
 
 const LIST: &str = "
 select name, type, orders_processed, last_seen,
@@ -84,19 +134,23 @@ select name, type, orders_processed, last_seen,
 from workers order by name";
 
 impl Store {
-    /// Enters a worker that has just started, and releases what an earlier start of it left in hand. Says how many
-    /// orders that were.
+    /// Enters a worker that has just started, and releases what an earlier start of it left in hand.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn register_worker(&self, worker: &WorkerRegistration) -> Result<u64, StoreError> {
+    pub async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
         let types = type_names(&worker.order_types).join(",");
         let interval_ms = i32::try_from(millis(worker.heartbeat_interval).max(1)).unwrap_or(i32::MAX);
         self.run("registering the worker", async |client| {
-            let statement = client.prepare_cached(REGISTER).await?;
-            let name = worker.name.as_str();
-            let capacity = i32::from(worker.capacity);
-            Ok(client.execute(&statement, &[&name, &types, &worker.session, &interval_ms, &capacity]).await?)
+            let statement = client.prepare_cached(&format!("{REGISTER}{CREW_TAIL}")).await?;
+            let (name, capacity) = (worker.name.as_str(), i32::from(worker.capacity));
+            let row = client
+                .query_one(
+                    &statement,
+                    &[&name, &types, &worker.session, &interval_ms, &capacity, &offline_after()],
+                )
+                .await?;
+            Ok(Registered { released: get(&row, "released")?, crew: crew(&row)? })
         })
         .await
     }
@@ -115,11 +169,13 @@ impl Store {
         let in_hand: Vec<&str> = in_hand.iter().map(OrderNumber::as_str).collect();
         let settled_ms = millis(self.operation_timeout() * 2);
         self.run("the heartbeat", async |client| {
-            let statement = client.prepare_cached(HEARTBEAT).await?;
+            let statement = client.prepare_cached(&format!("{HEARTBEAT}{CREW_TAIL}")).await?;
             let (name, state) = (name.as_str(), state.as_str());
-            let row = client.query_one(&statement, &[&name, &session, &state, &in_hand, &settled_ms]).await?;
-            let released = get(&row, "released")?;
-            Ok(if get(&row, "alive")? { Heartbeat::Alive { released } } else { Heartbeat::Replaced })
+            let row = client
+                .query_opt(&statement, &[&name, &session, &state, &in_hand, &settled_ms, &offline_after()])
+                .await?;
+            let Some(row) = row else { return Ok(Heartbeat::Replaced) };
+            Ok(Heartbeat::Alive { released: get(&row, "released")?, crew: crew(&row)? })
         })
         .await
     }
@@ -129,13 +185,21 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
-        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
         self.run("listing the workers", async |client| {
             let statement = client.prepare_cached(LIST).await?;
-            client.query(&statement, &[&intervals]).await?.iter().map(worker_record).collect()
+            client.query(&statement, &[&offline_after()]).await?.iter().map(worker_record).collect()
         })
         .await
     }
+}
+
+fn offline_after() -> i32 {
+    i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX)
+}
+
+fn crew(row: &tokio_postgres::Row) -> Result<Crew, StoreError> {
+    let count = |column| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(1).max(1));
+    Ok(Crew { living: count("living")?, waiting: count("waiting")?, crowded: get(row, "crowded")? })
 }
 
 fn worker_record(row: &tokio_postgres::Row) -> Result<WorkerRecord, StoreError> {

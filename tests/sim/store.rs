@@ -9,7 +9,7 @@ use restaurant_system::services::kitchen::KitchenStore;
 use restaurant_system::services::order::IntakeStore;
 use restaurant_system::store::{
     Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders, Placed, Refusal,
-    StoreError, StoreState, WorkerRegistration,
+    Registered, StoreError, StoreState, WorkerRegistration,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -310,7 +310,10 @@ impl KitchenStore for SimStore {
         }
     }
 
-    async fn register_worker(&self, worker: &WorkerRegistration) -> Result<u64, StoreError> {
+    /// There are always connections here.
+    fn spare_connections(&self, _: bool) {}
+
+    async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
         let worker = worker.clone();
         self.call("registers", move |state, now| state.tables.register(now, &worker)).await
     }

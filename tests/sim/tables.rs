@@ -9,14 +9,17 @@ use restaurant_system::domain::{
     NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
 };
 use restaurant_system::store::{
-    Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, Placed, PlacedOrder, Refusal, StaffOutcome,
-    WorkerRegistration,
+    Claim, ClaimedOrder, Crew, Finish, Heartbeat, IntakeRequest, Placed, PlacedOrder, Refusal, Registered,
+    StaffOutcome, WorkerRegistration,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// How long after a start of PostgreSQL nobody counts as lost (`store/kitchen.rs`).
 const SERVER_START_GRACE_MS: i64 = 5_000;
+
+/// PostgreSQL's limit: more than the simulated house needs.
+const MAX_CONNECTIONS: usize = 400;
 
 /// A mechanism that is taken away, to see whether anything notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -395,7 +398,7 @@ impl Tables {
     }
 
     /// `Store::register_worker`
-    pub fn register(&mut self, now: i64, registration: &WorkerRegistration) -> u64 {
+    pub fn register(&mut self, now: i64, registration: &WorkerRegistration) -> Registered {
         let name = registration.name.as_str();
         let interval_ms = i64::try_from(registration.heartbeat_interval.as_millis()).unwrap().max(1);
         let orders_processed = self.workers.get(name).map_or(0, |worker| worker.orders_processed);
@@ -409,7 +412,34 @@ impl Tables {
             capacity: registration.capacity,
         };
         self.workers.insert(name.to_owned(), worker);
-        self.release(now, name, |order| order.claimed_at.is_some())
+        let released = self.release(now, name, |order| order.claimed_at.is_some());
+        Registered { released: i64::try_from(released).unwrap(), crew: self.crew(now, name) }
+    }
+
+    /// `CREW_TAIL`
+    fn crew(&self, now: i64, name: &str) -> Crew {
+        let others: Vec<&Worker> = self
+            .workers
+            .iter()
+            .filter(|(other, worker)| {
+                let silence = worker.heartbeat_interval_ms * i64::from(OFFLINE_AFTER_INTERVALS);
+                *other != name && worker.state != WorkerState::Offline && worker.last_seen > now - silence
+            })
+            .map(|(_, worker)| worker)
+            .collect();
+        let fewest = |counts: fn(&Worker) -> bool| {
+            let of_type = |order_type: &OrderType| {
+                others.iter().filter(|w| w.order_types.contains(order_type) && counts(w)).count()
+            };
+            let fewest = self.workers[name].order_types.iter().map(of_type).min().unwrap();
+            u32::try_from(1 + fewest).unwrap()
+        };
+        let crowded = (1 + others.len()) * 4 > MAX_CONNECTIONS;
+        Crew {
+            living: fewest(|_| true),
+            waiting: fewest(|worker| worker.state == WorkerState::Online),
+            crowded,
+        }
     }
 
     /// `Store::heartbeat`
@@ -433,7 +463,8 @@ impl Tables {
             order.claimed_at.is_some_and(|at| at < settled) && !in_hand.contains(&order.number)
         };
         let released = self.release(now, name.as_str(), unknown);
-        Heartbeat::Alive { released: i64::try_from(released).unwrap() }
+        let crew = self.crew(now, name.as_str());
+        Heartbeat::Alive { released: i64::try_from(released).unwrap(), crew }
     }
 
     /// Renames log rows as the real database has numbered them: a statement that writes several does so in any order.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,7 +14,7 @@ use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::runtime::retry::Backoff;
-use crate::store::{Claim, ClaimedOrder, Finish, StoreError};
+use crate::store::{Claim, ClaimedOrder, Crew, Finish, StoreError};
 
 /// Claims and finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1 };
@@ -26,7 +26,7 @@ pub(super) struct Kitchen<S> {
     pub(super) options: KitchenOptions,
     pub(super) claim: Claim,
     pub(super) store: S,
-    relay: RelayWaker,
+    pub(super) relay: RelayWaker,
     claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
     finishes: Batcher<Finish, Result<bool, WriteFailed>>,
     /// What is being cooked.
@@ -35,6 +35,10 @@ pub(super) struct Kitchen<S> {
     deliveries: AtomicU64,
     /// How many orders it has made ready.
     done: AtomicU64,
+    /// With whom this worker shares the looks at the rail, as of the last heartbeat.
+    pub(super) crew: watch::Sender<Crew>,
+    /// Told at each regular heartbeat: PostgreSQL answers, over a connection that is open.
+    pub(super) rounds: Notify,
     /// Told when the first order comes to hand, and when the last one leaves it.
     pub(super) state_changed: Notify,
     /// Cancelled when the orders in hand are to be given back.
@@ -62,7 +66,13 @@ pub(super) enum Cooked {
 }
 
 impl<S: KitchenStore> Kitchen<S> {
-    pub(super) fn new(options: KitchenOptions, store: S, relay: RelayWaker, tasks: &TaskTracker) -> Self {
+    pub(super) fn new(
+        options: KitchenOptions,
+        crew: Crew,
+        store: S,
+        relay: RelayWaker,
+        tasks: &TaskTracker,
+    ) -> Self {
         let claim = Claim {
             worker: options.name.clone(),
             order_types: options.order_types.clone(),
@@ -86,6 +96,8 @@ impl<S: KitchenStore> Kitchen<S> {
             in_hand: Mutex::default(),
             deliveries: AtomicU64::new(0),
             done: AtomicU64::new(0),
+            crew: watch::Sender::new(crew),
+            rounds: Notify::new(),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
         }
@@ -108,6 +120,13 @@ impl<S: KitchenStore> Kitchen<S> {
 
     fn lock(&self) -> MutexGuard<'_, HashSet<OrderNumber>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shares what is to be looked after, and PostgreSQL's connections, with these colleagues.
+    pub(super) fn note_crew(&self, crew: Crew) {
+        self.crew.send_if_modified(|known| std::mem::replace(known, crew) != crew);
+        self.relay.sweep_as_one_of(crew.living);
+        self.store.spare_connections(crew.crowded);
     }
 
     /// A message came.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -16,26 +17,31 @@ pub(super) async fn beat<S: KitchenStore>(
     session: Uuid,
     stop: CancellationToken,
 ) -> bool {
-    let mut interval = tokio::time::interval(kitchen.options.heartbeat_interval);
+    // The registration was the first beat; the second comes at any time within the interval, so that workers that were
+    // started together do not beat, and look, in step for ever.
+    let every = kitchen.options.heartbeat_interval;
+    let mut interval = tokio::time::interval_at(Instant::now() + every.mul_f64(fastrand::f64()), every);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The registration was the first beat.
-    interval.reset();
     let mut backoff = backoff();
     let mut missed = false;
     loop {
-        tokio::select! {
+        let regular = tokio::select! {
             biased;
             () = stop.cancelled() => return false,
-            _ = interval.tick() => {}
-            () = kitchen.state_changed.notified() => {}
+            _ = interval.tick() => true,
+            () = kitchen.state_changed.notified() => false,
             // A beat that was missed is made up for: two in a row, and this worker counts as lost.
-            () = kitchen.database_back(&mut backoff), if missed => {}
-        }
+            () = kitchen.database_back(&mut backoff), if missed => true,
+        };
         let state = if kitchen.is_cooking() { WorkerState::Processing } else { WorkerState::Online };
         match say(&kitchen, session, state).await {
-            Ok(Heartbeat::Alive { released }) => {
+            Ok(Heartbeat::Alive { released, crew }) => {
                 missed = false;
                 backoff.reset();
+                kitchen.note_crew(crew);
+                if regular {
+                    kitchen.rounds.notify_waiters();
+                }
                 tracing::debug!(action = "heartbeat_sent", details = state.as_str(), "heartbeat");
                 if released > 0 {
                     tracing::warn!(

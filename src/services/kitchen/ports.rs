@@ -13,7 +13,8 @@ use crate::domain::{OrderNumber, WorkerName, WorkerState};
 use crate::relay::{RelayBroker, RelayStore};
 use crate::services::dead_letters;
 use crate::store::{
-    Claim, ClaimedOrder, Finish, Heartbeat, Refusal, Store, StoreError, StoreState, WorkerRegistration,
+    Claim, ClaimedOrder, Finish, Heartbeat, Refusal, Registered, Store, StoreError, StoreState,
+    WorkerRegistration,
 };
 
 /// The kitchen's compare-and-set and the table of workers. Its functions are those of [`Store`].
@@ -27,11 +28,14 @@ pub trait KitchenStore: RelayStore {
     /// See [`Store::wait_up`].
     fn wait_up(&self) -> impl Future<Output = ()> + Send;
 
+    /// See [`Store::spare_connections`].
+    fn spare_connections(&self, spare: bool);
+
     /// See [`Store::register_worker`].
     fn register_worker(
         &self,
         worker: &WorkerRegistration,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Registered, StoreError>> + Send;
 
     /// See [`Store::heartbeat`].
     fn heartbeat(
@@ -154,7 +158,11 @@ impl KitchenStore for Store {
         Self::wait_up(self).await;
     }
 
-    async fn register_worker(&self, worker: &WorkerRegistration) -> Result<u64, StoreError> {
+    fn spare_connections(&self, spare: bool) {
+        Self::spare_connections(self, spare);
+    }
+
+    async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
         Self::register_worker(self, worker).await
     }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -12,8 +13,9 @@ use tracing::Instrument;
 use super::KitchenStore;
 use super::cook::Kitchen;
 use crate::runtime::telemetry::order_span;
+use crate::store::Crew;
 
-/// How often a worker looks: as often as the grace says, but not so often that it costs something, and often enough to
+/// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.
 const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
@@ -29,16 +31,18 @@ pub(super) async fn watch<S: KitchenStore>(
     tasks: TaskTracker,
 ) {
     let look = kitchen.options.grace.clamp(LOOK.0, LOOK.1);
+    let mut crew = kitchen.crew.subscribe();
     let mut found = false;
     let mut deliveries = kitchen.deliveries();
     loop {
-        if !found || kitchen.deliveries() != deliveries {
-            // Spread, so that many workers do not look in step.
-            let pause = look.mul_f64(0.75 + fastrand::f64() / 2.0);
+        let mut is_round = false;
+        let fed = kitchen.deliveries() != deliveries;
+        if !found || fed {
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = kitchen.rounds.notified() => is_round = true,
+                () = turn_comes(look, fed, &mut crew) => {}
             }
         }
         let turn = tokio::select! {
@@ -54,6 +58,33 @@ pub(super) async fn watch<S: KitchenStore>(
         }
         deliveries = kitchen.deliveries();
         found = claim_overdue(&kitchen, taken, &tasks).await;
+        if is_round {
+            // One after the other, over the same connection.
+            kitchen.relay.wake();
+        }
+    }
+}
+
+/// Waits until it is this worker's turn to look.
+///
+/// Workers look in turn: each pauses as many times longer as there are of them, so that all of them together look about as
+/// often as one alone would. One that is `fed` by messages shares with all that live: all of them look now and then, as
+/// they have a hand free. One that waits shares with those who wait, since the others may be busy for long. Who does what
+/// is known from the last heartbeat. When others have died, frozen or become busy since, nobody looks in their place until
+/// this worker's next heartbeat, with which it looks in any case and counts anew, or its own turn. The dead count until two
+/// of their intervals are over, but before that there is nothing to take over from them either.
+async fn turn_comes(look: Duration, fed: bool, crew: &mut watch::Receiver<Crew>) {
+    let since = Instant::now();
+    // Spread, so that many workers do not look in step.
+    let spread = 0.75 + fastrand::f64() / 2.0;
+    loop {
+        let Crew { living, waiting, .. } = *crew.borrow_and_update();
+        let pause = look.saturating_mul(if fed { living } else { waiting }).mul_f64(spread);
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(since + pause) => return,
+            changed = crew.changed() => if changed.is_err() { return },
+        }
     }
 }
 
@@ -88,4 +119,40 @@ async fn claim_overdue<S: KitchenStore>(
         );
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Duration = Duration::from_secs(2);
+
+    async fn turns(fed: bool, living: u32, waiting: u32) -> f64 {
+        let (_sender, mut crew) = watch::channel(Crew { living, waiting, crowded: false });
+        let since = Instant::now();
+        turn_comes(LOOK, fed, &mut crew).await;
+        since.elapsed().as_secs_f64() / LOOK.as_secs_f64()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_as_many_times_more_seldom_as_workers_share_them() {
+        for (fed, living, waiting, shared) in
+            [(false, 1, 1, 1.0), (false, 200, 200, 200.0), (false, 200, 1, 1.0), (true, 200, 1, 200.0)]
+        {
+            let turns = turns(fed, living, waiting).await / shared;
+            assert!((0.74..=1.26).contains(&turns), "fed {fed}, {waiting} of {living} wait: {turns}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_learns_to_be_the_only_one_left_looks_at_once() {
+        let (sender, mut crew) = watch::channel(Crew { living: 200, waiting: 200, crowded: true });
+        let since = Instant::now();
+        let learn = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            sender.send_replace(Crew { living: 1, waiting: 1, crowded: false });
+        };
+        tokio::join!(turn_comes(LOOK, false, &mut crew), learn);
+        assert!(since.elapsed() < Duration::from_secs(31), "{:?}", since.elapsed());
+    }
 }

@@ -20,7 +20,7 @@ use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
 use crate::services::servers::{Servers, settle};
-use crate::store::WorkerRegistration;
+use crate::store::{Crew, Registered, WorkerRegistration};
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
@@ -44,10 +44,10 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
         let servers = servers.clone();
         manager.follow(&shutdown, move || servers.condition(""))
     };
-    let held = tokio::select! {
+    let (held, crew) = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
-        held = enter(&options, &store, &broker, session) => held?,
+        entered = enter(&options, &store, &broker, session) => entered?,
     };
     drop(reports);
 
@@ -60,7 +60,8 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
         relay_stop.clone(),
         &background,
     );
-    let kitchen = Arc::new(Kitchen::new(options, store, relay, &background));
+    let kitchen = Arc::new(Kitchen::new(options, crew, store, relay, &background));
+    kitchen.note_crew(crew);
     let heartbeat_stop = CancellationToken::new();
     let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
 
@@ -87,13 +88,14 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
     outcome
 }
 
-/// Waits for the servers, takes the name, and registers.
+/// Waits for the servers, takes the name, and registers. Until it knows the others it takes itself for one of many.
 async fn enter<S: KitchenStore, B: KitchenBroker>(
     options: &KitchenOptions,
     store: &S,
     broker: &B,
     session: Uuid,
-) -> Result<B::Name, KitchenError> {
+) -> Result<(B::Name, Crew), KitchenError> {
+    store.spare_connections(true);
     let (prepared, _) = tokio::join!(store.prepare(), broker.wait_connected());
     prepared?;
     let held = broker
@@ -107,9 +109,9 @@ async fn enter<S: KitchenStore, B: KitchenBroker>(
         heartbeat_interval: options.heartbeat_interval,
         capacity: options.prefetch,
     };
-    let released = loop {
+    let Registered { released, crew } = loop {
         match store.register_worker(&registration).await {
-            Ok(released) => break released,
+            Ok(registered) => break registered,
             Err(error) if error.is_unavailable() => {
                 // Not only while it is known to be away: a busy server is asked again, but not at once.
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -123,7 +125,7 @@ async fn enter<S: KitchenStore, B: KitchenBroker>(
         details = %format_args!("{}; {released} orders of an earlier start released", described(options)),
         "the worker is registered"
     );
-    Ok(held)
+    Ok((held, crew))
 }
 
 fn described(options: &KitchenOptions) -> String {

@@ -5,6 +5,7 @@ mod cooking;
 mod dead_letters;
 mod disk_full;
 pub(crate) mod kit;
+mod many;
 mod outages;
 mod poison;
 mod rail;

@@ -63,10 +63,15 @@ impl TestEnv {
     /// An environment with servers of its own, for tests that stop, kill, freeze, restart or wipe them. It takes some
     /// 10 s to make: put what one pair of servers can show into one test.
     pub async fn with_own_servers() -> Self {
+        Self::with_own_servers_of(ServersOptions::for_tests()).await
+    }
+
+    /// [`Self::with_own_servers`], with other options.
+    pub async fn with_own_servers_of(options: ServersOptions) -> Self {
         let state = new_state_dir();
         let path = state.path().to_path_buf();
         let servers = blocking(move || {
-            let servers = Servers::start(&path, ServersOptions::for_tests()).expect("own servers start");
+            let servers = Servers::start(&path, options).expect("own servers start");
             create_template(&servers);
             servers.postgres.create_database_from("test", TEMPLATE).expect("the test's database is created");
             Arc::new(servers)

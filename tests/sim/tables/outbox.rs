@@ -43,7 +43,8 @@ impl Tables {
                 announcements.push(self.announcement(*id, row));
             }
         }
-        for id in &ids {
+        // What holds nothing to announce is let go at once.
+        for id in ids.iter().filter(|_| !announcements.is_empty()) {
             if let Some(row) = self.outbox.get_mut(id) {
                 row.locked_by = Some(lock);
             }
