@@ -176,7 +176,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
                 // In this order a batch is on its way to RabbitMQ before the one behind it is even read.
                 biased;
                 Some(step) = going_on.next() => step,
-                () = self.wake.notified(), if may_go_on && !is_wanted => {
+                () = self.signals.wake.notified(), if may_go_on && !is_wanted => {
                     is_wanted = true;
                     continue;
                 }

@@ -51,7 +51,7 @@ pub struct PlacedOrder {
 /// A key that exists, or that another transaction is just writing (then this waits for it), creates no order.
 const PLACE: &str = "
 with input as materialized (
-    select t.*, nextval(pg_get_serial_sequence('orders', 'id')) as id
+    select t.*, nextval((select pg_get_serial_sequence('orders', 'id')::regclass)) as id
     from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::int[], $7::text[], $8::text[],
                 $9::text[], $10::bytea[]) with ordinality
         as t (customer_name, type, table_number, delivery_address, cents, priority, request_id, traceparent,

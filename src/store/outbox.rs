@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
 use super::sharing::Connection;
@@ -77,7 +78,8 @@ pub struct OutboxBatch {
 }
 
 /// The oldest rows that no other relay works on. An order's status changes go out in their order: one whose
-/// predecessor another relay has in hand waits (its `first_open` lies outside this batch).
+/// predecessor another relay has in hand waits (its `first_open` lies outside this batch). `offset 0` has each row
+/// looked up by its key: left to itself the planner joins whole tables, whose size it underestimates.
 const LOCK: &str = "
 with locked as materialized (
     select log_id, order_id, announces from outbox
@@ -92,8 +94,8 @@ select b.log_id, b.announces, l.status, l.changed_by, l.changed_at, l.estimated_
            (select min(e.log_id) from outbox e where e.order_id = b.order_id and e.announces = 'status')
        end as first_open
 from locked b
-join order_status_log l on l.id = b.log_id
-join orders o on o.id = b.order_id
+cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
+cross join lateral (select * from orders where id = b.order_id offset 0) o
 left join lateral (
     select array_agg(name order by id) as names, array_agg(quantity order by id) as quantities,
            array_agg((price * 100)::bigint order by id) as cents
@@ -113,8 +115,11 @@ impl Store {
         let rows = self
             .on(&mut client, "reading the outbox", async |client| {
                 let statement = client.prepare_cached(LOCK).await?;
-                client.batch_execute("begin").await?;
-                Ok(client.query(&statement, &[&limit, &millis(orders_after)]).await?)
+                // Sent together: one round trip.
+                let orders_after_ms = millis(orders_after);
+                let parameters: [&(dyn ToSql + Sync); 2] = [&limit, &orders_after_ms];
+                let begin = client.batch_execute("begin");
+                Ok(tokio::try_join!(begin, client.query(&statement, &parameters))?.1)
             })
             .await;
         let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };
@@ -160,8 +165,11 @@ impl Store {
                     return Ok(client.batch_execute("rollback").await?);
                 }
                 let statement = client.prepare_cached("delete from outbox where log_id = any($1)").await?;
-                client.execute(&statement, &[&published]).await?;
-                Ok(client.batch_execute("commit").await?)
+                let parameters: [&(dyn ToSql + Sync); 1] = [&published];
+                // Sent together: after a refused deletion the commit is a rollback.
+                let delete = client.execute(&statement, &parameters);
+                tokio::try_join!(delete, client.batch_execute("commit"))?;
+                Ok(())
             })
             .await;
         if done.is_err() {

@@ -95,7 +95,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Every statement here reaches its rows by an index. The planner does not know that: its statistics lag behind tables
 /// that grow by thousands of rows a second, so it reads whole tables, and compiles the plan first because that is dear.
-const PLANNER: &str = "-c enable_seqscan=off -c enable_mergejoin=off -c random_page_cost=1.1 -c jit=off";
+const PLANNER: &str = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_mergejoin=off -c random_page_cost=1.1 -c jit=off";
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
