@@ -1,6 +1,7 @@
 //! How a role lives with its servers.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -168,7 +169,14 @@ pub(super) async fn settle(tasks: &TaskTracker) {
 /// The store's failures as the outside sees them: nothing of their texts, which are for the log.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
+        Arc::new(error).into()
+    }
+}
+
+/// A failure that several requests share.
+impl From<Arc<StoreError>> for Problem {
+    fn from(error: Arc<StoreError>) -> Self {
+        match &*error {
             StoreError::Unavailable { .. } | StoreError::Busy { .. } => {
                 Self::unavailable(RETRY_AFTER, "the database is not available at the moment")
             }

@@ -24,6 +24,7 @@ pub use error::StoreError;
 pub use events::{Event, EventCursor};
 pub use intake::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder};
 pub use kitchen::{Claim, ClaimedOrder, Finish, Refusal};
+pub use load::KitchenPicture;
 pub use orders::{HistoryEntry, OrderDetails, OrderFilter, OrderStatus, OrderSummary, StaffOutcome};
 pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
 pub use pool::{Store, StoreOptions, StoreState, TlsOptions};

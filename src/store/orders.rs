@@ -1,5 +1,7 @@
 //! Reading orders, and what staff does to them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -189,29 +191,36 @@ impl Store {
         .await
     }
 
-    /// Where one order is.
+    /// Where each of these orders is, in their order; `None` for a number that no order has. A number may be there
+    /// more than once.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn order_status(&self, number: &OrderNumber) -> Result<Option<OrderStatus>, StoreError> {
+    pub async fn order_statuses(
+        &self,
+        numbers: &[OrderNumber],
+    ) -> Result<Vec<Option<OrderStatus>>, StoreError> {
         const SQL: &str = "select id, number, type, priority, status, updated_at, processed_by,
-            estimated_completion from orders where number = $1";
-        self.run("reading an order", async |client| {
+            estimated_completion from orders where number = any($1)";
+        let texts: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
+        self.run("reading orders", async |client| {
             let statement = client.prepare_cached(SQL).await?;
-            let row = client.query_opt(&statement, &[&number.as_str()]).await?;
-            row.map(|row| {
-                Ok(OrderStatus {
-                    id: get(&row, "id")?,
-                    number: order_number(&row, "number")?,
-                    order_type: order_type(&row, "type")?,
-                    priority: priority(&row, "priority")?,
-                    status: status(&row, "status")?,
-                    updated_at: get(&row, "updated_at")?,
-                    estimated_completion: get(&row, "estimated_completion")?,
-                    processed_by: get(&row, "processed_by")?,
-                })
-            })
-            .transpose()
+            let rows = client.query(&statement, &[&texts]).await?;
+            let mut found = HashMap::with_capacity(rows.len());
+            for row in &rows {
+                let order = OrderStatus {
+                    id: get(row, "id")?,
+                    number: order_number(row, "number")?,
+                    order_type: order_type(row, "type")?,
+                    priority: priority(row, "priority")?,
+                    status: status(row, "status")?,
+                    updated_at: get(row, "updated_at")?,
+                    estimated_completion: get(row, "estimated_completion")?,
+                    processed_by: get(row, "processed_by")?,
+                };
+                found.insert(order.number.clone(), order);
+            }
+            Ok(numbers.iter().map(|number| found.get(number).cloned()).collect())
         })
         .await
     }

@@ -9,6 +9,8 @@ use poem_openapi::{OpenApi, Tags};
 
 use super::cursors::{LastEventId, PageCursor};
 use super::feed::Feed;
+use super::load::Kitchens;
+use super::statuses::Statuses;
 use super::stream::{Scope, events};
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
 use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
@@ -46,6 +48,8 @@ pub struct TrackingApi(Arc<State>);
 
 struct State {
     store: Store,
+    statuses: Statuses,
+    kitchens: Kitchens,
     feed: Feed,
     cook_times: CookTimes,
     streams: EventStreams,
@@ -81,8 +85,7 @@ impl TrackingApi {
         if_none_match: Header<Option<String>>,
     ) -> Result<Conditional<StatusView>, OneFail> {
         let number = order_number_in_path(&order_number)?;
-        let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
-        let order = order.ok_or_else(|| no_such_order(&number))?;
+        let order = self.0.statuses.of(&number).await?;
         let estimated_completion = self.estimate(&order).await?;
         let view = StatusView {
             order_number: order.number.as_str().to_owned(),
@@ -161,8 +164,7 @@ impl TrackingApi {
         let number = order_number_in_path(&order_number)?;
         let seen = last_event_id.0.and_then(|id| id.0);
         let cursor = seen.unwrap_or_default();
-        let order = self.0.store.order_status(&number).await.map_err(Problem::from)?;
-        let order = order.ok_or_else(|| no_such_order(&number))?;
+        let order = self.0.statuses.of(&number).await?;
         if order.status.is_final() && seen.is_some() {
             let rest = self.0.store.order_events_after(&number, cursor).await.map_err(Problem::from)?;
             if rest.is_empty() {
@@ -189,8 +191,15 @@ impl TrackingApi {
 }
 
 impl TrackingApi {
-    pub(super) fn new(store: Store, feed: Feed, cook_times: CookTimes, streams: EventStreams) -> Self {
-        Self(Arc::new(State { store, feed, cook_times, streams }))
+    pub(super) fn new(
+        store: Store,
+        statuses: Statuses,
+        feed: Feed,
+        cook_times: CookTimes,
+        streams: EventStreams,
+    ) -> Self {
+        let kitchens = Kitchens::new(store.clone());
+        Self(Arc::new(State { store, statuses, kitchens, feed, cook_times, streams }))
     }
 
     fn stream(&self, scope: Scope, cursor: EventCursor) -> Result<SseReply, Problem> {
@@ -205,7 +214,7 @@ impl TrackingApi {
             Status::Cooking if order.estimated_completion.is_some() => return Ok(order.estimated_completion),
             Status::Received | Status::Cooking => {}
         }
-        let (load, measured) = self.0.store.kitchen_load(order).await?;
+        let (load, measured) = self.0.kitchens.load_ahead_of(order).await?;
         let cook_time = measured.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
         Ok(estimate_waiting(load, cook_time).and_then(|wait| rounded_up(Timestamp::now(), wait)))
     }

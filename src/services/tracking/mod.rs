@@ -3,7 +3,9 @@
 mod api;
 mod cursors;
 mod feed;
+mod load;
 mod run;
+mod statuses;
 mod stream;
 mod views;
 

@@ -4,6 +4,7 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{TrackingApi, info};
 use super::feed::Feed;
+use super::statuses::Statuses;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
@@ -39,7 +40,8 @@ pub async fn run(
     background.spawn(feed.clone().follow(broker.clone(), stopping.clone()));
     let metrics = Metrics::new();
     let streams = EventStreams::new(MAX_EVENT_STREAMS, stopping.clone(), &metrics);
-    let api = TrackingApi::new(store.clone(), feed, options.cook_times, streams);
+    let statuses = Statuses::start(store.clone(), &background);
+    let api = TrackingApi::new(store.clone(), statuses, feed, options.cook_times, streams);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
     let served = serve_prepared(listening, endpoint, &store, &stopping, manager).await;
     settle(&background).await;

@@ -1,7 +1,9 @@
 //! `GET /orders/{n}/status` and `/history`.
 
 use super::{Order, Tracking, advance, keys, utc};
+use crate::support::{TestEnv, blocking, eventually};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const N: &str = "ORD_20261122_001";
 
@@ -82,6 +84,26 @@ async fn what_names_no_order_is_not_found_on_every_route() {
     assert_eq!(t.role.logs_of("request_failed"), [] as [Value; 0]);
 }
 
+/// Requests that come at once are answered by one reading: each gets its own order, or its own 404.
+#[tokio::test]
+async fn many_who_ask_at_once_each_get_their_own_order() {
+    let t = Tracking::start().await;
+    for n in 1..=9 {
+        Order::new(&format!("ORD_20261122_00{n}")).insert(&t.db).await;
+    }
+    let asked = (0..300).map(async |n| {
+        let number = format!("ORD_20261122_0{:02}", n % 12 + 1);
+        let path = format!("/orders/{number}/status");
+        if n % 12 < 9 {
+            assert_eq!(t.get(&path).await["order_number"], number.as_str());
+        } else {
+            let detail = t.problem(&path, 404).await["detail"].clone();
+            assert_eq!(detail, format!("there is no order {number}"));
+        }
+    });
+    futures_util::future::join_all(asked).await;
+}
+
 #[tokio::test]
 async fn an_unchanged_status_is_answered_with_304_and_a_changed_one_is_not() {
     let t = Tracking::start().await;
@@ -128,4 +150,24 @@ async fn it_only_reads() {
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
         }
     }
+}
+
+#[tokio::test]
+async fn postgresql_away_is_a_503_for_all_who_ask_until_it_is_back() {
+    let t = Tracking::in_env(TestEnv::with_own_servers().await).await;
+    Order::new(N).insert(&t.db).await;
+    let path = format!("/orders/{N}/status");
+    t.get(&path).await;
+    let servers = Arc::clone(&t.env.servers);
+    blocking(move || servers.postgres.kill()).await;
+    let away = async || {
+        let response = t.request(&path).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "2");
+    };
+    futures_util::future::join_all((0..20).map(|_| away())).await;
+    let servers = Arc::clone(&t.env.servers);
+    blocking(move || servers.postgres.restart()).await.unwrap();
+    eventually("the status to be told again", async || t.request(&path).await.status() == 200).await;
+    assert_eq!(t.role.logs_of("request_failed"), [] as [Value; 0]);
 }

@@ -1,0 +1,199 @@
+//! What estimates are made from, read once for many requests.
+//!
+//! Reading the kitchen costs the more the longer its queue is. Therefore requests share a picture of each type's kitchen,
+//! and the readings have a budget: a share of the time, of which some is saved up. While it lasts each request sees the
+//! kitchen as it is when it asks. In a rush, a picture is used until its reading is paid for: milliseconds for a short
+//! queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::domain::{KitchenLoad, OrderType};
+use crate::store::{KitchenPicture, OrderStatus, Store, StoreError};
+
+/// A reading is paid for with so many times the time that it took: reading takes 1/20 of the time.
+const PRICE: u32 = 20;
+/// No picture is used for longer, whatever it cost.
+const MAX_AGE: Duration = Duration::from_millis(500);
+/// How far readings may be ahead of what is paid: a quiet time saves this up, 200 ms of reading.
+const CREDIT: Duration = Duration::from_secs(4);
+
+/// The kitchens of all types.
+pub(super) struct Kitchens {
+    store: Store,
+    dine_in: Mutex<Kitchen>,
+    takeout: Mutex<Kitchen>,
+    delivery: Mutex<Kitchen>,
+}
+
+/// A type's kitchen as it was last read.
+#[derive(Default)]
+struct Kitchen(Option<Reading>);
+
+struct Reading {
+    /// A failure is for those alone who asked before it was known.
+    outcome: Result<KitchenPicture, Arc<StoreError>>,
+    started: Instant,
+    ended: Instant,
+    /// When all readings so far are paid for.
+    paid: Instant,
+}
+
+impl Kitchens {
+    pub(super) fn new(store: Store) -> Self {
+        let (dine_in, takeout, delivery) = Default::default();
+        Self { store, dine_in, takeout, delivery }
+    }
+
+    /// What stands between an order and a free cook, and how long its type took to cook lately (`None` if it was never
+    /// cooked).
+    pub(super) async fn load_ahead_of(
+        &self,
+        order: &OrderStatus,
+    ) -> Result<(KitchenLoad, Option<Duration>), Arc<StoreError>> {
+        let asked = Instant::now();
+        let kitchen = match order.order_type {
+            OrderType::DineIn => &self.dine_in,
+            OrderType::Takeout => &self.takeout,
+            OrderType::Delivery => &self.delivery,
+        };
+        // Held during the reading: those who come meanwhile wait for it, or for the one after it.
+        let mut kitchen = kitchen.lock().await;
+        let picture = kitchen.look(asked, || self.store.kitchen_picture(order.order_type)).await?;
+        Ok((picture.load_ahead_of(order.priority, order.id), picture.cook_time))
+    }
+}
+
+impl Kitchen {
+    /// The picture for somebody who asked then; `read` makes a new one if need be.
+    async fn look<F>(
+        &mut self,
+        asked: Instant,
+        read: impl FnOnce() -> F,
+    ) -> Result<&KitchenPicture, Arc<StoreError>>
+    where
+        F: Future<Output = Result<KitchenPicture, StoreError>>,
+    {
+        let started = Instant::now();
+        let reading = match self.0.take_if(|last| last.serves(asked, started)) {
+            Some(last) => last,
+            // The last one stays if the caller goes away during the reading.
+            None => {
+                let outcome = read().await.map_err(Arc::new);
+                let ended = Instant::now();
+                let paid = paid_after(self.0.as_ref().map(|last| last.paid), started, ended);
+                Reading { outcome, started, ended, paid }
+            }
+        };
+        self.0.insert(reading).outcome.as_ref().map_err(Arc::clone)
+    }
+}
+
+impl Reading {
+    /// Whether it is the answer to somebody who asked then.
+    fn serves(&self, asked: Instant, now: Instant) -> bool {
+        match &self.outcome {
+            Ok(_) => asked <= self.started || now + CREDIT < self.paid,
+            Err(_) => asked <= self.ended,
+        }
+    }
+}
+
+/// When all readings are paid for after one more.
+fn paid_after(paid: Option<Instant>, started: Instant, ended: Instant) -> Instant {
+    let price = (ended - started).saturating_mul(PRICE).min(MAX_AGE);
+    paid.map_or(ended, |paid| paid.clamp(ended, ended + CREDIT)) + price
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, sleep};
+
+    const COST: Duration = Duration::from_millis(10);
+
+    /// Looks, asking now, at a kitchen that is read in `cost` and where as many cook as were read before.
+    async fn look(kitchen: &mut Kitchen, readings: &mut u64, cost: Duration) -> u64 {
+        let read = async || {
+            sleep(cost).await;
+            *readings += 1;
+            Ok(KitchenPicture { cooking: *readings, ..KitchenPicture::default() })
+        };
+        kitchen.look(Instant::now(), read).await.unwrap().cooking
+    }
+
+    /// Looks until the picture is not a new one any more.
+    async fn exhaust(kitchen: &mut Kitchen, readings: &mut u64, cost: Duration) {
+        let mut before = 0;
+        loop {
+            let seen = look(kitchen, readings, cost).await;
+            if seen == before {
+                return;
+            }
+            before = seen;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seldom_asked_it_is_read_for_each_request() {
+        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        for n in 1..=100 {
+            assert_eq!(look(&mut kitchen, &mut readings, COST).await, n);
+            advance(COST * PRICE).await;
+        }
+        for n in 101..=110 {
+            assert_eq!(look(&mut kitchen, &mut readings, COST).await, n, "at once, on credit");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn often_asked_it_takes_its_share_of_the_time_and_no_more() {
+        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        exhaust(&mut kitchen, &mut readings, COST).await;
+        assert!(COST * PRICE * u32::try_from(readings).unwrap() <= CREDIT * 2, "{readings}");
+        let (before, started) = (readings, Instant::now());
+        while started.elapsed() < COST * 10 * PRICE {
+            look(&mut kitchen, &mut readings, COST).await;
+            advance(Duration::from_millis(1)).await;
+        }
+        assert!((9..=11).contains(&(readings - before)), "{} readings", readings - before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_picture_is_older_than_the_limit() {
+        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let dear = Duration::from_millis(100);
+        exhaust(&mut kitchen, &mut readings, dear).await;
+        let before = readings;
+        advance(MAX_AGE).await;
+        assert_eq!(look(&mut kitchen, &mut readings, dear).await, before + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_share_the_next_reading() {
+        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let asked = Instant::now();
+        look(&mut kitchen, &mut readings, COST).await;
+        kitchen.look(asked, async || -> Result<_, StoreError> { panic!("read again") }).await.unwrap();
+        assert_eq!(look(&mut kitchen, &mut readings, COST).await, 2, "whoever came later is shown later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_for_those_who_waited_for_it_alone() {
+        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let asked = Instant::now();
+        let fail = async || {
+            sleep(COST).await;
+            Err(StoreError::Unavailable { reason: "on purpose".to_owned() })
+        };
+        kitchen.look(asked, fail).await.unwrap_err();
+        let waited = asked + COST / 2;
+        kitchen.look(waited, async || -> Result<_, StoreError> { panic!("read again") }).await.unwrap_err();
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(look(&mut kitchen, &mut readings, COST).await, 1);
+    }
+}

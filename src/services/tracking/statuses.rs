@@ -1,0 +1,63 @@
+//! Where orders are: what many requests ask for at once is read at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use crate::domain::OrderNumber;
+use crate::http::Problem;
+use crate::http::server::ServerLimits;
+use crate::runtime::batcher::{BatchError, BatchLimits, Batcher};
+use crate::services::lookup::no_such_order;
+use crate::store::{OrderStatus, Store, StoreError};
+
+/// Two readers: while one waits for its answer, the other's batch gathers.
+const READERS: usize = 2;
+/// Orders in one reading: beyond this it takes longer without being cheaper.
+const BATCH_ORDERS: usize = 128;
+/// What a client is told to wait when too many ask.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+type Found = Result<Option<OrderStatus>, Arc<StoreError>>;
+
+/// Looks orders up.
+pub(super) struct Statuses(Batcher<OrderNumber, Found>);
+
+impl Statuses {
+    /// Starts it on `tasks`. Every open connection may ask at once.
+    pub(super) fn start(store: Store, tasks: &TaskTracker) -> Self {
+        let queue = ServerLimits::default().connections;
+        let limits = BatchLimits { queue, batch: BATCH_ORDERS, writers: READERS };
+        Self(Batcher::start(limits, tasks, move |numbers| read(store.clone(), numbers)))
+    }
+
+    /// Where this order is.
+    ///
+    /// # Errors
+    /// 404 where there is none of this number; 503 while PostgreSQL is away.
+    pub(super) async fn of(&self, number: &OrderNumber) -> Result<OrderStatus, Problem> {
+        match self.0.submit(number.clone()).await {
+            Ok(found) => found?.ok_or_else(|| no_such_order(number)),
+            Err(BatchError::Full) => {
+                Err(Problem::unavailable(RETRY_AFTER, "too many ask for orders; try again in a moment"))
+            }
+            Err(error @ BatchError::GivenUp) => Err(Problem::internal(error)),
+        }
+    }
+}
+
+/// Reads a batch; where PostgreSQL refuses it, each order alone, so that one cannot spoil the others.
+async fn read(store: Store, numbers: Vec<OrderNumber>) -> Vec<Found> {
+    match store.order_statuses(&numbers).await {
+        Ok(found) => found.into_iter().map(Ok).collect(),
+        Err(error) if numbers.len() > 1 && !error.is_unavailable() => {
+            let mut results = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                results.extend(Box::pin(read(store.clone(), vec![number])).await);
+            }
+            results
+        }
+        Err(error) => vec![Err(Arc::new(error)); numbers.len()],
+    }
+}
