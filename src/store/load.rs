@@ -12,7 +12,7 @@ const COUNTED_ORDERS: i64 = 10_000;
 /// So many of the last orders of a type say how long that type cooks.
 const MEASURED_ORDERS: i64 = 50;
 
-/// The queue comes as two arrays in one order, which cost a tenth of as many rows.
+/// The queue comes as two arrays of one order, in one row: thousands of rows would each be made and read.
 const PICTURE: &str = "
 with cooks as (
     select name, capacity from workers

@@ -42,7 +42,7 @@ impl Statuses {
             Err(BatchError::Full) => {
                 Err(Problem::unavailable(RETRY_AFTER, "too many ask for orders; try again in a moment"))
             }
-            Err(error @ BatchError::GivenUp) => Err(Problem::internal(error)),
+            Err(error @ (BatchError::TimedOut | BatchError::GivenUp)) => Err(Problem::internal(error)),
         }
     }
 }
