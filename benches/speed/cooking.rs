@@ -48,8 +48,8 @@ pub async fn kitchen_rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
     let (began, before) = (Instant::now(), section.number(BEGUN).await?);
     let enough = Duration::from_secs(seconds);
     until("the kitchen to work for a while", async || {
-        let waiting = section.number("select count(*) from orders where status = 'received'").await?;
-        Ok(began.elapsed() >= enough || waiting == 0.0)
+        let waits = section.number("exists (select from orders where status = 'received')::int").await? > 0.0;
+        Ok(began.elapsed() >= enough || !waits)
     })
     .await?;
     Ok((section.number(BEGUN).await? - before) / began.elapsed().as_secs_f64())
@@ -89,7 +89,7 @@ pub async fn relay(house: &House, report: &mut Report, seconds: u64, intake: f64
     let rows = async || section.number("select count(*) from outbox").await;
     let waiting = rows().await?;
     until("the relay to begin", async || Ok(rows().await? < waiting)).await?;
-    let (began, before) = (Instant::now(), rows().await?);
+    let (before, began) = (rows().await?, Instant::now());
     section.settle().await?;
     report.line(Line {
         path: "relay, announced orders",

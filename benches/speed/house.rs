@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// How long anything here may take to come up or to happen.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// How often it is looked; more often would be a load by itself.
+const POLL: Duration = Duration::from_millis(100);
 /// The migrated database that each section's is a copy of.
 const TEMPLATE: &str = "speed_template";
 
@@ -201,6 +203,6 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> Result<bool>)
             outcome?;
             bail!("waited in vain for {what}");
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -17,8 +17,10 @@ use crate::store::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder, Store, St
 const WRITERS: usize = 1;
 /// Orders in one transaction: beyond this a batch takes longer without being cheaper.
 const BATCH_ORDERS: usize = 256;
-/// Orders that wait for their batch; more are refused at once. The HTTP server's cap of connections is met before.
-const QUEUE_ORDERS: usize = 4_096;
+/// Orders that wait for their batch, in batches, and at least; more are refused at once: in an overload those who are
+/// taken do not wait for long, and the others know it soon.
+const QUEUE_BATCHES: usize = 8;
+const QUEUE_ORDERS_MIN: usize = 256;
 /// What a client is told to wait when the service is full.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
@@ -66,7 +68,8 @@ impl Intake {
         tasks: &TaskTracker,
     ) -> Self {
         let batch = BATCH_ORDERS.min(max_concurrent.max(1));
-        let limits = BatchLimits { queue: QUEUE_ORDERS, batch, writers: WRITERS };
+        let queue = QUEUE_ORDERS_MIN.max(QUEUE_BATCHES * max_concurrent);
+        let limits = BatchLimits { queue, batch, writers: WRITERS };
         let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
         Self { batcher, queue_timeout, in_progress: InProgress::default() }
     }
