@@ -184,7 +184,7 @@ fn machine() -> Value {
         "processor": first("/proc/cpuinfo", "model name"),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "memory": first("/proc/meminfo", "MemTotal"),
-        "kernel": says("uname", &["-sr"]),
+        "system": says("uname", &["-s", "-m"]),
         "pgbench": says("pgbench", &["--version"]),
         "h2load": says("h2load", &["--version"]),
         "commit": says("git", &["describe", "--always", "--dirty"]),
