@@ -269,11 +269,11 @@ impl State {
             let _ = consumer.events.send(Event::Interrupted);
         }
         let since = std::time::Instant::now();
-        self.processes[process].link.send_replace(BrokerState::Connecting { since, failure: None });
+        self.processes[process].link.set(BrokerState::Connecting { since, failure: None });
     }
 
     fn believes_connected(&self, process: ProcessId) -> bool {
-        matches!(*self.processes[process].link.borrow(), BrokerState::Connected { .. })
+        matches!(self.processes[process].link.state(), BrokerState::Connected { .. })
     }
 
     /// Whether what a process sends reaches the broker.
@@ -288,7 +288,7 @@ impl State {
         self.note(Some(process), "connects", generation);
         self.declare();
         let connected = BrokerState::Connected { generation, host: "rabbit:5672".to_owned() };
-        self.processes[process].link.send_replace(connected);
+        self.processes[process].link.set(connected);
         for consumer in self.broker.consumers.iter_mut().filter(|c| c.process == process && !c.stopped) {
             consumer.active = true;
             let _ = consumer.events.send(Event::Resumed);
@@ -363,7 +363,7 @@ impl State {
 /// Keeps a process connected as long as it lives, and its name with it.
 pub async fn keep_connected(actor: Actor) {
     let process = actor.process;
-    let mut link = actor.world.lock().processes[process].link.subscribe();
+    let mut link = actor.world.lock().processes[process].link.follow();
     loop {
         actor.awake().await;
         let pause = {

@@ -67,9 +67,40 @@ pub struct Process {
     /// Whether RabbitMQ believes in the connection.
     pub server_open: bool,
     /// What the process believes of it.
-    pub link: watch::Sender<BrokerState>,
+    pub link: Link,
     /// The name that it holds in RabbitMQ, and where it hears that it lost it.
     pub held_name: Option<(String, watch::Sender<bool>)>,
+}
+
+/// What a process believes of its connection to RabbitMQ. Who follows it has a channel of his own: those who share one are
+/// woken in an order that tokio draws, and that no seed decides.
+pub struct Link {
+    state: BrokerState,
+    followers: Vec<watch::Sender<BrokerState>>,
+}
+
+impl Link {
+    fn new(state: BrokerState) -> Self {
+        Self { state, followers: Vec::new() }
+    }
+
+    pub fn state(&self) -> &BrokerState {
+        &self.state
+    }
+
+    pub fn follow(&mut self) -> watch::Receiver<BrokerState> {
+        self.followers.retain(|follower| !follower.is_closed());
+        let (follower, state) = watch::channel(self.state.clone());
+        self.followers.push(follower);
+        state
+    }
+
+    pub fn set(&mut self, state: BrokerState) {
+        for follower in &self.followers {
+            follower.send_replace(state.clone());
+        }
+        self.state = state;
+    }
 }
 
 pub struct State {
@@ -194,10 +225,7 @@ impl World {
                 broker_cut_until: 0,
                 generation: 0,
                 server_open: false,
-                link: watch::Sender::new(BrokerState::Connecting {
-                    since: std::time::Instant::now(),
-                    failure: None,
-                }),
+                link: Link::new(BrokerState::Connecting { since: std::time::Instant::now(), failure: None }),
                 held_name: None,
             });
             state.note(Some(process), "starts", ());

@@ -42,7 +42,7 @@ impl SimBroker {
 
 impl RelayBroker for SimBroker {
     fn state(&self) -> watch::Receiver<BrokerState> {
-        self.0.world.lock().processes[self.0.process].link.subscribe()
+        self.0.world.lock().processes[self.0.process].link.follow()
     }
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
