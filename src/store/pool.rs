@@ -162,10 +162,15 @@ impl Store {
     /// # Errors
     /// When it does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let pinged = match self.inner.probe.get().await {
-            Ok(client) => answer(client).await,
-            Err(error) if is_full(&error) => Ok(()),
-            Err(error) => Err(self.inner.sharing.judged(error)),
+        let pinged = loop {
+            match self.inner.probe.get().await {
+                Ok(client) => match answers(client).await {
+                    Ok(false) => {}
+                    answered => break answered.map(drop),
+                },
+                Err(error) if is_full(&error) => break Ok(()),
+                Err(error) => break Err(self.inner.sharing.judged(error)),
+            }
         };
         match &pinged {
             Ok(()) => self.note_up(),
@@ -177,7 +182,8 @@ impl Store {
     /// Asks without drawing conclusions, on a connection that is for this alone: that all others are in use says
     /// nothing about the server.
     pub(super) async fn pinged(&self) -> Result<(), StoreError> {
-        answer(self.inner.probe.get().await?).await
+        while !answers(self.inner.probe.get().await?).await? {}
+        Ok(())
     }
 
     /// How long one operation may take.
@@ -336,16 +342,18 @@ impl Store {
     }
 }
 
-/// Whether the server answers on this connection, which is closed if it does not.
-async fn answer(client: Object) -> Result<(), StoreError> {
-    let result = match tokio::time::timeout(PING_TIMEOUT, client.batch_execute("")).await {
-        Ok(answer) => answer.map_err(StoreError::from),
-        Err(_) => Err(StoreError::deadline("ping", PING_TIMEOUT)),
+/// Whether the server answers on this connection, which is closed if it does not. `false`: it was a kept one that has been
+/// cut meanwhile, which says nothing about the server as it is now.
+async fn answers(client: Object) -> Result<bool, StoreError> {
+    let is_kept = Object::metrics(&client).recycled.is_some();
+    let error = match tokio::time::timeout(PING_TIMEOUT, client.batch_execute("")).await {
+        Ok(Ok(())) => return Ok(true),
+        Ok(Err(_)) if is_kept => None,
+        Ok(Err(error)) => Some(StoreError::from(error)),
+        Err(_) => Some(StoreError::deadline("ping", PING_TIMEOUT)),
     };
-    if result.is_err() {
-        drop(Object::take(client));
-    }
-    result
+    drop(Object::take(client));
+    error.map_or(Ok(false), Err)
 }
 
 fn pool_of(options: &StoreOptions, max_size: usize) -> Result<Pool, StoreError> {
