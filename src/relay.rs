@@ -30,8 +30,8 @@ use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreEr
 
 /// Rows that are published before one deletion is committed.
 const BATCH_ROWS: usize = 256;
-/// Batches on their way at once: one is being read while others wait for their confirmations. Each has a connection.
-const PIPELINED_BATCHES: usize = 3;
+/// Batches on their way at once. With more of them the kill matrix has heard an order's changes in the wrong order.
+const PIPELINED_BATCHES: usize = 1;
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a row waits that could not be published: from, to.
@@ -155,8 +155,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
         let _ = tokio::time::timeout(LAST_DRAIN, self.drain(&CancellationToken::new())).await;
     }
 
-    /// Publishes until nothing is left, something fails, or `stop`. While a batch waits for its confirmations the next
-    /// one is read and published behind it, so that neither server waits for the other.
+    /// Publishes until nothing is left, something fails, or `stop`.
     async fn drain(&self, stop: &CancellationToken) -> Round {
         let mut going_on: FuturesUnordered<BoxFuture<'_, Step<S::Batch>>> = FuturesUnordered::new();
         let (mut is_wanted, mut is_reading, mut holds_back) = (true, false, false);
