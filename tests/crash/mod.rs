@@ -20,11 +20,8 @@ mod plan;
 mod run;
 mod watcher;
 
-use plan::{EVERY_KIND, Weights};
+use plan::{EVERY_KIND, Step, Weights};
 
-/// Whether the short run may lose the broker's disk. It may not, though nothing would be lost: a broker without memory
-/// is told everything again, and so a relay that had forgotten something would not be found out.
-const SHORT_RUN_WIPES: bool = false;
 /// Mostly what is over within a second. The seed is one with one fault of each kind on PostgreSQL and one on RabbitMQ,
 /// early enough that much happens while they last; [`plan`] has a test of that.
 const SHORT_RUN: Weights = Weights {
@@ -35,14 +32,27 @@ const SHORT_RUN: Weights = Weights {
     postgres_freeze: 1,
     rabbitmq_kill: 1,
     rabbitmq_freeze: 1,
-    rabbitmq_wipe: SHORT_RUN_WIPES as u32,
+    rabbitmq_wipe: 0,
 };
 const SHORT_RUN_SEED: u64 = 886_932;
-const SHORT_RUN_FAULTS: usize = 50;
+/// Without the loss of the broker's disk, and audited: a broker without memory is told everything again, and so a relay
+/// that had forgotten something would not be found out.
+const SHORT_RUN_FAULTS: usize = 45;
+/// After the loss of its disk.
+const SHORT_RUN_WIPED_FAULTS: usize = 4;
+/// What strikes while a wiped broker is told everything again: only the roles, so that it does not take long.
+const ROLES_ONLY: Weights =
+    Weights { postgres_kill: 0, postgres_freeze: 0, rabbitmq_kill: 0, rabbitmq_freeze: 0, ..SHORT_RUN };
+
+/// Fifty faults: without, then with the loss of the broker's disk.
+fn short_run() -> Vec<Vec<Step>> {
+    let before = plan::plan(SHORT_RUN_SEED, SHORT_RUN_FAULTS, &SHORT_RUN);
+    vec![before, plan::wiped_round(SHORT_RUN_SEED, SHORT_RUN_WIPED_FAULTS, &ROLES_ONLY)]
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_whatever_is_killed() {
-    let report = run::run(SHORT_RUN_SEED, SHORT_RUN_FAULTS, &SHORT_RUN).await;
+    let report = run::run(SHORT_RUN_SEED, &short_run()).await;
     report.conclude("scripts/test nothing_is_lost_or_doubled_whatever_is_killed");
 }
 
@@ -59,6 +69,7 @@ async fn long_run() {
         weights.rabbitmq_wipe = 0;
     }
     let wipes = if weights.rabbitmq_wipe == 0 { " --no-wipes" } else { "" };
-    let report = run::run(seed, usize::try_from(faults).unwrap(), &weights).await;
+    let rounds = plan::rounds(seed, usize::try_from(faults).unwrap(), &weights);
+    let report = run::run(seed, &rounds).await;
     report.conclude(&format!("scripts/crash --seed {seed} --faults {faults}{wipes}"));
 }

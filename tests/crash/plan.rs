@@ -60,6 +60,8 @@ pub struct Step {
     pub fault: Fault,
 }
 
+/// Faults between two audits.
+const ROUND_FAULTS: usize = 100;
 /// Pauses between two faults. Shorter than most faults last, so that they overlap.
 const GAP_MS: Range<u64> = 200..1_600;
 /// A worker beats every second, so it counts as lost after two of them. Now and then it is longer than PostgreSQL lets a
@@ -114,6 +116,17 @@ pub fn plan(seed: u64, faults: usize, weights: &Weights) -> Vec<Step> {
     (0..faults).map(|_| Step { gap_ms: rng.u64(GAP_MS), fault: fault(&mut rng, weights) }).collect()
 }
 
+/// A plan in rounds: a long run stops soon after its first failure, and healing is measured more than once.
+pub fn rounds(seed: u64, faults: usize, weights: &Weights) -> Vec<Vec<Step>> {
+    plan(seed, faults, weights).chunks(ROUND_FAULTS).map(<[Step]>::to_vec).collect()
+}
+
+/// The broker loses its disk, and while it is told everything again, this many more faults of the seed strike.
+pub fn wiped_round(seed: u64, more: usize, weights: &Weights) -> Vec<Step> {
+    let wipe = Step { gap_ms: GAP_MS.start, fault: Fault::RabbitmqWipe };
+    std::iter::once(wipe).chain(plan(seed, more, weights)).collect()
+}
+
 fn fault(rng: &mut fastrand::Rng, weights: &Weights) -> Fault {
     let role = rng.usize(..ROLE_COUNT);
     let long = rng.u64(..LONG_FREEZE_ONE_IN) == 0;
@@ -162,8 +175,9 @@ fn every_kind_of_fault_on_every_role_is_drawn() {
 }
 
 #[test]
-fn the_short_run_strikes_both_servers_and_freezes_workers_for_longer_than_they_may_be_silent() {
-    let steps = plan(super::SHORT_RUN_SEED, super::SHORT_RUN_FAULTS, &super::SHORT_RUN);
+fn the_short_run_strikes_both_servers_freezes_workers_for_longer_than_they_may_be_silent_and_wipes_last() {
+    let rounds = super::short_run();
+    let steps = &rounds[0];
     let strikes = |matches: fn(&Fault) -> bool| steps.iter().any(|step| matches(&step.fault));
     assert!(strikes(|fault| matches!(fault, Fault::PostgresKill { .. })));
     assert!(strikes(|fault| matches!(fault, Fault::PostgresFreeze { .. })));
@@ -173,4 +187,8 @@ fn the_short_run_strikes_both_servers_and_freezes_workers_for_longer_than_they_m
         !strikes(|fault| matches!(fault, Fault::RoleFreeze { frozen_ms: 10_000.., .. })),
         "it would not be short"
     );
+    // A broker without memory is told everything again: a relay that had forgotten something would not be found out.
+    let wipes = |steps: &[Step]| steps.iter().any(|step| step.fault == Fault::RabbitmqWipe);
+    assert!(!wipes(steps) && wipes(&rounds[1]));
+    assert_eq!(rounds.iter().map(Vec::len).sum::<usize>(), 50);
 }

@@ -6,7 +6,7 @@ use super::evidence::{Evidence, gather, unfinished};
 use super::house::{House, ROLES};
 use super::listener::{Notes, listen};
 use super::load::Load;
-use super::plan::{Step, Weights, plan};
+use super::plan::Step;
 use super::watcher::{Seen, watch};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,8 +17,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Faults between two audits.
-const ROUND_FAULTS: usize = 100;
 /// Faults that may be going on at once.
 const MAX_OVERLAPPING: usize = 4;
 /// How long a fault may take with all that it waits for: others on the same target, the start of a server.
@@ -53,11 +51,10 @@ struct Figures {
     late_finishes: usize,
 }
 
-/// Runs so many faults of this seed.
-pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
+/// Runs rounds of faults, with time to heal and an audit after each. The seed decides what the customers do.
+pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
     let began = Instant::now();
-    let steps = plan(seed, faults, weights);
-    print_plan(&steps);
+    print_plan(rounds);
     let house = Arc::new(House::open().await);
     let notes = Notes::default();
     let tending = tokio::spawn({
@@ -71,7 +68,7 @@ pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
     let mut figures = Figures::default();
     let mut evidence = Evidence::default();
     let mut findings = Findings::new();
-    for round in steps.chunks(ROUND_FAULTS) {
+    for round in rounds {
         let stop = CancellationToken::new();
         let customers = tokio::spawn(Arc::clone(&load).run(stop.clone()));
         strike(&house, round, began, &mut figures).await;
@@ -101,14 +98,15 @@ pub async fn run(seed: u64, faults: usize, weights: &Weights) -> Report {
         figures.late_finishes += lines.iter().filter(|line| line.contains("\"order_lost\"")).count();
     }
     let kept = keep(&house, &evidence, seed).await;
+    let faults: usize = rounds.iter().map(Vec::len).sum();
     let head = format!("seed {seed}, {faults} faults planned, {:.0} s", began.elapsed().as_secs_f64());
     Report { table: table(&head, &figures, &evidence, &findings), findings, kept }
 }
 
 #[allow(clippy::print_stdout)]
-fn print_plan(steps: &[Step]) {
+fn print_plan(rounds: &[Vec<Step>]) {
     println!("the plan:");
-    for (number, Step { gap_ms, fault }) in steps.iter().enumerate() {
+    for (number, Step { gap_ms, fault }) in rounds.iter().flatten().enumerate() {
         println!("{number:5}  after {gap_ms:4} ms  {fault}");
     }
 }
