@@ -108,24 +108,24 @@ fn one_order(order: &Order, findings: &mut Findings) {
     if order.keys.len() != 1 {
         findings.push((Kind::Doubled, format!("{number} has the keys {:?}", order.keys)));
     }
-    let ready = order.history.iter().filter(|status| *status == "ready").count();
+    let ready = order.statuses().iter().filter(|status| **status == "ready").count();
     if ready > 1 {
         findings.push((Kind::Doubled, format!("{number} was ready {ready} times")));
     }
     if !["ready", "completed", "cancelled"].contains(&order.status.as_str()) {
         findings.push((Kind::Stuck, format!("{number} is {} by {:?}", order.status, order.processed_by)));
     }
-    let statuses: Vec<Option<Status>> = order.history.iter().map(|status| status.parse().ok()).collect();
+    let statuses: Vec<Option<Status>> = order.statuses().iter().map(|status| status.parse().ok()).collect();
     let legal = statuses.first() == Some(&Some(Status::Received))
         && statuses.windows(2).all(|pair| match (pair[0], pair[1]) {
             (Some(from), Some(to)) => TRANSITIONS.contains(&(from, to)),
             _ => false,
         })
-        && order.history.last() == Some(&order.status);
+        && order.history.last().is_some_and(|change| change.status == order.status);
     if !legal {
         findings.push((
             Kind::IllegalHistory,
-            format!("{number} is {}, its history {:?}", order.status, order.history),
+            format!("{number} is {}, its history {:?}", order.status, order.statuses()),
         ));
     }
 }
@@ -164,7 +164,7 @@ fn numbers(evidence: &Evidence, findings: &mut Findings) {
 fn counts(evidence: &Evidence, findings: &mut Findings) {
     let mut finished: BTreeMap<&str, i64> = BTreeMap::new();
     for order in &evidence.orders {
-        if order.history.iter().any(|status| status == "ready") {
+        if order.statuses().contains(&"ready") {
             *finished.entry(order.processed_by.as_deref().unwrap_or("nobody")).or_default() += 1;
         }
     }
@@ -185,8 +185,8 @@ fn announcements(evidence: &Evidence, findings: &mut Findings) {
     for order in &evidence.orders {
         let heard = told.remove(order.number.as_str()).unwrap_or_default();
         one_orders_announcements(order, &heard, &evidence.lost_disks, findings);
-        for status in order.history.iter().skip(1) {
-            let change = (order.number.clone(), status.clone());
+        for status in order.statuses().into_iter().skip(1) {
+            let change = (order.number.clone(), status.to_owned());
             // A queue that was wiped is there again when its subscriber is: what was announced meanwhile it missed.
             if evidence.lost_disks.is_empty() && !evidence.printed.contains(&change) {
                 findings.push((Kind::Unannounced, format!("{} {status} was never printed", order.number)));
@@ -200,25 +200,29 @@ fn announcements(evidence: &Evidence, findings: &mut Findings) {
 
 fn one_orders_announcements(order: &Order, heard: &[&Heard], lost_disks: &[f64], findings: &mut Findings) {
     let number = &order.number;
-    let told: Vec<&str> = heard.iter().map(|heard| heard.new_status.as_str()).collect();
-    for status in order.history.iter().skip(1).filter(|status| !told.contains(&status.as_str())) {
-        findings.push((Kind::Unannounced, format!("{number} {status} was never heard")));
+    for change in order.history.iter().skip(1) {
+        if !heard.iter().any(|heard| heard.message_id == change.message_id) {
+            findings.push((Kind::Unannounced, format!("{number} {} was never heard", change.status)));
+        }
     }
-    let steps: Vec<(&str, &str)> =
-        order.history.windows(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
-    let mut heard: Vec<(&str, &str)> =
-        heard.iter().map(|heard| (heard.old_status.as_str(), heard.new_status.as_str())).collect();
-    // What is missing was found above: the rest must be in order, with no message that is not about a change.
-    let mut rest: Vec<_> = steps.iter().filter(|step| heard.contains(step)).copied().collect();
-    // An earlier change was in a queue that was lost, and is told again after the later ones: but once.
-    let (first, last) = (order.changed_at.get(1), order.changed_at.last());
-    if lost_disks.iter().any(|lost| first.is_some_and(|at| at <= lost) && last.is_some_and(|at| at >= lost)) {
-        heard.sort_unstable();
-        rest.sort_unstable();
+    let mut told = Vec::new();
+    for heard in heard {
+        let change = order.history.windows(2).find(|pair| pair[1].message_id == heard.message_id);
+        match change {
+            Some([old, new]) if heard.tells(&old.status, &new.status) => told.push((new, heard.at)),
+            _ => {
+                findings.push((Kind::OutOfOrder, format!("{number} was heard as {heard:?}: no such change")))
+            }
+        }
     }
-    if heard != rest {
-        findings
-            .push((Kind::OutOfOrder, format!("{number} was heard as {heard:?}, its history is {steps:?}")));
+    for (n, &(later, told_at)) in told.iter().enumerate() {
+        for (earlier, _) in told[n..].iter().filter(|(change, _)| change.at < later.at) {
+            // The earlier one was in a queue that was lost before the later one was told, and is told again.
+            if !lost_disks.iter().any(|lost| earlier.at <= *lost && *lost <= told_at) {
+                let (earlier, later) = (&earlier.status, &later.status);
+                findings.push((Kind::OutOfOrder, format!("{number} {later} was heard before {earlier}")));
+            }
+        }
     }
 }
 
@@ -230,11 +234,11 @@ fn stream(evidence: &Evidence, findings: &mut Findings) {
     }
     for order in &evidence.orders {
         let found = streamed.remove(order.number.as_str()).unwrap_or_default();
-        if found != order.history {
+        if found != order.statuses() {
             let number = &order.number;
             findings.push((
                 Kind::WrongStream,
-                format!("{number} was streamed as {found:?}, its history is {:?}", order.history),
+                format!("{number} was streamed as {found:?}, its history is {:?}", order.statuses()),
             ));
         }
     }
@@ -256,10 +260,16 @@ fn left_over(evidence: &Evidence, findings: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::evidence::Change;
     use super::*;
 
-    fn heard(id: &str, old: &str, new: &str) -> Heard {
+    fn change(at: f64, status: &str) -> Change {
+        Change { status: status.to_owned(), at, message_id: format!("m{at}") }
+    }
+
+    fn heard(at: f64, id: &str, old: &str, new: &str) -> Heard {
         Heard {
+            at,
             message_id: id.to_owned(),
             order_number: "ORD_20261122_001".to_owned(),
             old_status: old.to_owned(),
@@ -276,8 +286,7 @@ mod tests {
             processed_by: Some("chef_anna".to_owned()),
             attempt: 1,
             seconds: Some(0.2),
-            history: ["received", "cooking", "ready"].map(str::to_owned).to_vec(),
-            changed_at: vec![1.0, 2.0, 3.0],
+            history: vec![change(1.0, "received"), change(2.0, "cooking"), change(3.0, "ready")],
             keys: vec!["k1".to_owned()],
         };
         let mut evidence = Evidence {
@@ -286,9 +295,9 @@ mod tests {
             counters: vec![("20261122".to_owned(), 1)],
             queues: vec![("kitchen_takeout_queue".to_owned(), Some(0))],
             heard: vec![
-                heard("m2", "received", "cooking"),
-                heard("m3", "cooking", "ready"),
-                heard("m2", "received", "cooking"),
+                heard(2.1, "m2", "received", "cooking"),
+                heard(3.1, "m3", "cooking", "ready"),
+                heard(3.2, "m2", "received", "cooking"),
             ],
             streamed: ["received", "cooking", "ready"]
                 .map(|status| (number.clone(), status.to_owned()))
@@ -315,16 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_before_and_after_the_loss_of_a_disk_may_be_announced_out_of_order() {
+    fn only_what_was_lost_with_a_disk_may_be_heard_after_what_was_told_later() {
         let audited = |lost: f64| {
             let mut evidence = healthy();
-            evidence.heard.swap(0, 1);
+            evidence.heard.remove(0);
             evidence.lost_disks.push(lost);
             audit(&evidence)
         };
-        assert_eq!(audited(2.5), []);
-        assert_ne!(audited(1.5), []);
-        assert_ne!(audited(3.5), []);
+        assert_ne!(audited(1.9), [], "before the first change");
+        assert_eq!(audited(2.05), []);
+        assert_eq!(audited(3.05), [], "after the second change, and before it was told");
+        assert_ne!(audited(3.15), [], "after both were told");
     }
 
     #[test]
@@ -338,7 +348,7 @@ mod tests {
         finds(Kind::Doubled, |e| e.answers.placed.get_mut("k1").unwrap().push("ORD_20261122_002".to_owned()));
         finds(Kind::Doubled, |e| first(e, |order| order.keys.clear()));
         finds(Kind::Doubled, |e| first(e, |order| order.keys.push("k2".to_owned())));
-        finds(Kind::Doubled, |e| first(e, |order| order.history.push("ready".to_owned())));
+        finds(Kind::Doubled, |e| first(e, |order| order.history.push(change(4.0, "ready"))));
         finds(Kind::Doubled, |e| first(e, |order| order.keys[0] = "k2".to_owned()));
         finds(Kind::Stuck, |e| first(e, |order| order.status = "cooking".to_owned()));
         finds(Kind::IllegalHistory, |e| first(e, |order| drop(order.history.remove(1))));
@@ -352,7 +362,7 @@ mod tests {
         finds(Kind::Unannounced, |e| drop(e.heard.remove(1)));
         finds(Kind::Unannounced, |e| e.printed.clear());
         finds(Kind::OutOfOrder, |e| e.heard.swap(0, 1));
-        finds(Kind::OutOfOrder, |e| e.heard.push(heard("m4", "cooking", "ready")));
+        finds(Kind::OutOfOrder, |e| e.heard.push(heard(3.3, "m4", "cooking", "ready")));
         finds(Kind::OutOfOrder, |e| e.heard[1].old_status = "received".to_owned());
         finds(Kind::WrongStream, |e| drop(e.streamed.remove(1)));
         finds(Kind::WrongStream, |e| e.streamed.swap(0, 1));

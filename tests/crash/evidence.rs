@@ -26,12 +26,27 @@ pub struct Order {
     pub attempt: i32,
     /// From its commit to its being ready.
     pub seconds: Option<f64>,
-    /// The statuses of its history, oldest first.
-    pub history: Vec<String>,
-    /// When each of them was entered, in seconds since 1970.
-    pub changed_at: Vec<f64>,
+    /// Its history, oldest first.
+    pub history: Vec<Change>,
     /// The idempotency keys that name it.
     pub keys: Vec<String>,
+}
+
+impl Order {
+    /// The statuses of its history.
+    pub fn statuses(&self) -> Vec<&str> {
+        self.history.iter().map(|change| change.status.as_str()).collect()
+    }
+}
+
+/// A row of the status log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub status: String,
+    /// In seconds since 1970.
+    pub at: f64,
+    /// The id of the message that announces it.
+    pub message_id: String,
 }
 
 /// Everything that the audit looks at.
@@ -65,11 +80,15 @@ pub struct Evidence {
 const ORDERS: &str = "
 select o.number, o.status, o.processed_by, o.attempt,
        extract(epoch from o.completed_at - o.created_at)::float8 as seconds,
-       (select coalesce(array_agg(l.status order by l.id), '{}') from order_status_log l where l.order_id = o.id) as history,
-       (select coalesce(array_agg(extract(epoch from l.changed_at)::float8 order by l.id), '{}') from order_status_log l
-        where l.order_id = o.id) as changed_at,
+       h.statuses, h.changed_at, h.message_ids,
        (select coalesce(array_agg(k.key), '{}') from idempotency_keys k where k.order_id = o.id) as keys
-from orders o order by o.id";
+from orders o left join lateral (
+    select array_agg(status order by id) as statuses,
+           array_agg(extract(epoch from changed_at)::float8 order by id) as changed_at,
+           array_agg(o.number || '.' || id order by id) as message_ids
+    from order_status_log where order_id = o.id
+) h on true
+order by o.id";
 
 /// Whether nothing is on its way any more, `streamed` being the events that the stream's client has; otherwise what is.
 pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
@@ -109,6 +128,18 @@ async fn queues(env: &TestEnv) -> Vec<(String, Option<u64>)> {
     found
 }
 
+fn history(row: &tokio_postgres::Row) -> Vec<Change> {
+    fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a tokio_postgres::Row, name: &str) -> Vec<T> {
+        // An order without any history has no array.
+        row.get::<_, Option<Vec<T>>>(name).unwrap_or_default()
+    }
+    let columns = column(row, "statuses").into_iter().zip(column(row, "changed_at"));
+    columns
+        .zip(column(row, "message_ids"))
+        .map(|((status, at), message_id)| Change { status, at, message_id })
+        .collect()
+}
+
 /// Adds what the servers and roles know to `told`, in which clients and subscribers have entered what they do.
 pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) -> Evidence {
     let orders = db.query(ORDERS, &[]).await.unwrap();
@@ -118,8 +149,7 @@ pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) 
         processed_by: row.get("processed_by"),
         attempt: row.get("attempt"),
         seconds: row.get("seconds"),
-        history: row.get("history"),
-        changed_at: row.get("changed_at"),
+        history: history(row),
         keys: row.get("keys"),
     });
     let workers = db.query("select name, orders_processed::bigint from workers", &[]).await.unwrap();

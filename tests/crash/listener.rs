@@ -20,12 +20,21 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// A status update as it was received.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
+    /// When, in seconds since 1970.
+    pub at: f64,
     pub message_id: String,
     pub order_number: String,
     pub old_status: String,
     pub new_status: String,
+}
+
+impl Heard {
+    /// Whether this is the change it tells of.
+    pub fn tells(&self, old_status: &str, new_status: &str) -> bool {
+        self.old_status == old_status && self.new_status == new_status
+    }
 }
 
 /// What was heard so far, in its order, repetitions among it.
@@ -78,6 +87,7 @@ fn heard(message: &ConsumerMessage) -> Option<Heard> {
     let body: Value = serde_json::from_slice(message.content.as_deref()?).ok()?;
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     Some(Heard {
+        at: std::time::UNIX_EPOCH.elapsed().ok()?.as_secs_f64(),
         message_id: message.basic_properties.as_ref()?.message_id().cloned().unwrap_or_default(),
         order_number: text("order_number"),
         old_status: text("old_status"),
