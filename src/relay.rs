@@ -6,15 +6,14 @@
 
 mod ports;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,8 +29,6 @@ use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreEr
 
 /// Rows that are published before one deletion is committed.
 const BATCH_ROWS: usize = 256;
-/// Batches on their way at once. With more of them the kill matrix has heard an order's changes in the wrong order.
-const PIPELINED_BATCHES: usize = 1;
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a row waits that could not be published: from, to.
@@ -99,7 +96,14 @@ pub fn start<S: RelayStore, B: RelayBroker>(
     tasks: &TaskTracker,
 ) -> RelayWaker {
     let signals = Arc::new(Signals { wake: Notify::new(), sharing: AtomicU32::new(1) });
-    let relay = Relay { store, broker, owner, signals: Arc::clone(&signals) };
+    let relay = Relay {
+        store,
+        broker,
+        owner,
+        signals: Arc::clone(&signals),
+        reading: Mutex::new(()),
+        cleared: Notify::new(),
+    };
     tasks.spawn(relay.run(stop));
     RelayWaker(signals)
 }
@@ -109,12 +113,10 @@ struct Relay<S, B> {
     broker: B,
     owner: RelayOwner,
     signals: Arc<Signals>,
-}
-
-/// A batch's way through the relay: read, then announced.
-enum Step<B> {
-    Read(Result<B, StoreError>),
-    Announced(Result<Round, StoreError>),
+    /// Whose turn it is to read: new orders go out in the order in which they were taken.
+    reading: Mutex<()>,
+    /// Rows went: what waited for them may go now.
+    cleared: Notify,
 }
 
 /// How a round of publishing ended.
@@ -122,100 +124,80 @@ enum Step<B> {
 enum Round {
     /// Nothing was there for this relay.
     Empty,
-    /// Everything taken was published; there may be more.
+    /// Something was published; there may be more.
     Published,
-    /// Rows before some of it are in another batch's hands. Whether `some` was published.
-    HeldBack { some: bool },
+    /// Nothing may go before rows that are in other hands, another relay's or this one's other lane's.
+    HeldBack,
     /// Something could not be published: it is tried again after a pause.
     Failed,
 }
 
 impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
+    /// Two lanes: while the batch of one waits for its confirmations, the other reads the next and publishes it, so that
+    /// neither server waits for the other. To each other they are what relays of two processes are.
     async fn run(self, stop: CancellationToken) {
+        tokio::join!(self.lane(&stop, true), self.lane(&stop, false));
+        let last = async { while self.round().await == Round::Published {} };
+        let _ = tokio::time::timeout(LAST_DRAIN, last).await;
+    }
+
+    async fn lane(&self, stop: &CancellationToken, sweeps: bool) {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut broker = self.broker.state();
         while !stop.is_cancelled() {
-            let pause = match self.drain(&stop).await {
-                Round::Failed => backoff.next_delay(),
-                Round::Empty | Round::Published | Round::HeldBack { .. } => {
+            // Hears of what goes from here on, while this lane reads.
+            let cleared = self.cleared.notified();
+            let round = self.round().await;
+            let pause = match round {
+                Round::HeldBack | Round::Failed => backoff.next_delay(),
+                Round::Empty | Round::Published => {
                     backoff.reset();
-                    // Spread, so that many processes do not sweep in step.
-                    let sweep = SWEEP.saturating_mul(self.signals.sharing.load(Ordering::Relaxed));
-                    sweep.mul_f64(0.75 + fastrand::f64() / 2.0)
+                    if sweeps { self.sweep_pause() } else { Duration::MAX }
                 }
             };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
                 () = self.signals.wake.notified() => {}
+                () = cleared, if round == Round::HeldBack => {}
                 _ = broker.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        let _ = tokio::time::timeout(LAST_DRAIN, self.drain(&CancellationToken::new())).await;
     }
 
-    /// Publishes until nothing is left, something fails, or `stop`.
-    async fn drain(&self, stop: &CancellationToken) -> Round {
-        let mut going_on: FuturesUnordered<BoxFuture<'_, Step<S::Batch>>> = FuturesUnordered::new();
-        let (mut is_wanted, mut is_reading, mut holds_back) = (true, false, false);
-        let mut outcome = Round::Empty;
-        loop {
-            // While RabbitMQ is away the outbox keeps everything; the reconnection wakes this relay.
-            let connected = matches!(*self.broker.state().borrow(), BrokerState::Connected { .. });
-            let may_go_on = connected && !stop.is_cancelled() && outcome != Round::Failed;
-            if may_go_on && is_wanted && !is_reading && going_on.len() < PIPELINED_BATCHES {
-                (is_wanted, is_reading) = (false, true);
-                going_on.push(self.read().boxed());
-            }
-            if going_on.is_empty() {
-                return outcome;
-            }
-            let step = tokio::select! {
-                // In this order a batch is on its way to RabbitMQ before the one behind it is even read.
-                biased;
-                Some(step) = going_on.next() => step,
-                () = self.signals.wake.notified(), if may_go_on && !is_wanted => {
-                    is_wanted = true;
-                    continue;
-                }
-            };
-            let round = match step {
-                Step::Read(read) => {
-                    is_reading = false;
-                    match read {
-                        Ok(batch) => {
-                            is_wanted |= batch.locked() >= BATCH_ROWS;
-                            if batch.locked() > 0 {
-                                going_on.push(self.announce(batch).boxed());
-                            }
-                            continue;
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
-                Step::Announced(round) => round,
-            };
-            is_wanted |= std::mem::take(&mut holds_back);
-            match round {
-                // What was held back is looked at again: at once after progress, else when a batch of this relay, which
-                // may have the rows before it, is done. Without one they are in another process's hands.
-                Ok(Round::HeldBack { some: true }) => (is_wanted, outcome) = (true, Round::Published),
-                Ok(Round::HeldBack { some: false }) if !going_on.is_empty() => holds_back = true,
-                Ok(Round::HeldBack { some: false } | Round::Failed) => outcome = Round::Failed,
-                Ok(Round::Published) if outcome == Round::Empty => outcome = Round::Published,
-                Ok(Round::Empty | Round::Published) => {}
-                Err(error) => outcome = failed(&error),
-            }
+    /// Spread, so that many processes do not sweep in step.
+    fn sweep_pause(&self) -> Duration {
+        let sweep = SWEEP.saturating_mul(self.signals.sharing.load(Ordering::Relaxed));
+        sweep.mul_f64(0.75 + fastrand::f64() / 2.0)
+    }
+
+    /// Reads a batch and announces it.
+    async fn round(&self) -> Round {
+        // While RabbitMQ is away the outbox keeps everything; the reconnection wakes this relay.
+        if !matches!(*self.broker.state().borrow(), BrokerState::Connected { .. }) {
+            return Round::Empty;
         }
-    }
-
-    async fn read(&self) -> Step<S::Batch> {
-        Step::Read(self.store.lock_outbox(BATCH_ROWS as i64, self.owner.orders_after()).await)
-    }
-
-    async fn announce(&self, batch: S::Batch) -> Step<S::Batch> {
-        Step::Announced(self.publish(batch).await)
+        let turn = self.reading.lock().await;
+        let batch = match self.store.lock_outbox(BATCH_ROWS as i64, self.owner.orders_after()).await {
+            Ok(batch) if batch.locked() == 0 => return Round::Empty,
+            Ok(batch) if batch.announcements().is_empty() => return Round::HeldBack,
+            Ok(batch) => batch,
+            Err(error) => return failed(&error),
+        };
+        if batch.locked() >= BATCH_ROWS {
+            self.signals.wake.notify_one();
+        }
+        let mut publishing = pin!(self.publish(batch));
+        // It is on its way to RabbitMQ before the one behind it is even read.
+        let published = match publishing.as_mut().now_or_never() {
+            Some(published) => published,
+            None => {
+                drop(turn);
+                publishing.await
+            }
+        };
+        published.unwrap_or_else(|error| failed(&error))
     }
 
     async fn publish(&self, batch: S::Batch) -> Result<Round, StoreError> {
@@ -233,13 +215,18 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
                 other => refused = Some((announcement.number.clone(), other)),
             }
         }
-        let some = !published.is_empty();
         self.store.confirm_outbox(batch, &published).await?;
+        if !published.is_empty() {
+            self.cleared.notify_waiters();
+        }
         if let Some((number, outcome)) = refused {
             self.mend(&number, &outcome).await;
             return Ok(Round::Failed);
         }
-        Ok(if held_back > 0 { Round::HeldBack { some } } else { Round::Published })
+        if held_back > 0 {
+            self.signals.wake.notify_one();
+        }
+        Ok(Round::Published)
     }
 
     /// What can be done about a message that was not routed. Its row stays, whatever happens here.
