@@ -77,6 +77,10 @@ pub struct OutboxBatch {
     locked: usize,
 }
 
+/// A batch's statements are planned once for each connection: the planner would rather plan each batch for its size,
+/// which takes as long as reading it.
+const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
+
 /// The oldest rows that no other relay works on. An order's status changes go out in their order: one whose
 /// predecessor another relay has in hand waits (its `first_open` lies outside this batch). `offset 0` has each row
 /// looked up by its key: left to itself the planner joins whole tables, whose size it underestimates.
@@ -118,7 +122,7 @@ impl Store {
                 // Sent together: one round trip.
                 let orders_after_ms = millis(orders_after);
                 let parameters: [&(dyn ToSql + Sync); 2] = [&limit, &orders_after_ms];
-                let begin = client.batch_execute("begin");
+                let begin = client.batch_execute(BEGIN);
                 Ok(tokio::try_join!(begin, client.query(&statement, &parameters))?.1)
             })
             .await;
