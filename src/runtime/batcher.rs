@@ -137,104 +137,94 @@ where
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::sync::Semaphore;
+    use tokio::task::{JoinHandle, yield_now};
 
-    const LIMITS: BatchLimits = BatchLimits { queue: 100, batch: 10, writers: 1 };
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    /// A batcher of one writer that notes each batch and then waits until it may go on.
+    struct Gated {
+        batcher: Batcher<u32, u32>,
+        gate: Arc<Semaphore>,
+        batches: Arc<std::sync::Mutex<Vec<Vec<u32>>>>,
+    }
+
+    impl Gated {
+        fn start(queue: usize, batch: usize) -> Self {
+            let gate = Arc::new(Semaphore::new(0));
+            let batches = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let (held, noted) = (Arc::clone(&gate), Arc::clone(&batches));
+            let limits = BatchLimits { queue, batch, writers: 1 };
+            let batcher = Batcher::start(limits, &TaskTracker::new(), move |items: Vec<u32>| {
+                noted.lock().unwrap().push(items.clone());
+                let held = Arc::clone(&held);
+                async move {
+                    held.acquire().await.unwrap().forget();
+                    items
+                }
+            });
+            Self { batcher, gate, batches }
+        }
+
+        /// Submits the item, which is in the queue when this returns.
+        async fn submit(&self, item: u32) -> JoinHandle<Result<u32, BatchError>> {
+            let batcher = self.batcher.clone();
+            let answer = tokio::spawn(async move { batcher.submit_within(item, PATIENCE).await });
+            yield_now().await;
+            answer
+        }
+
+        /// Waits until so many batches have begun.
+        async fn begun(&self, count: usize) {
+            while self.batches.lock().unwrap().len() < count {
+                yield_now().await;
+            }
+        }
+    }
 
     #[tokio::test]
     async fn what_gathers_during_a_write_is_the_next_batch() {
-        let gate = Arc::new(Semaphore::new(0));
-        let batches = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (seen, held) = (Arc::clone(&batches), Arc::clone(&gate));
-        let batcher = Batcher::start(LIMITS, &TaskTracker::new(), move |items: Vec<usize>| {
-            let (seen, held) = (Arc::clone(&seen), Arc::clone(&held));
-            async move {
-                seen.lock().unwrap().push(items.clone());
-                held.acquire().await.unwrap().forget();
-                items
-            }
-        });
-        let submissions: Vec<_> = (0..26)
-            .map(|i| {
-                let batcher = batcher.clone();
-                tokio::spawn(async move { batcher.submit(i).await })
-            })
-            .collect();
-        gate.add_permits(100);
-        for (i, submission) in submissions.into_iter().enumerate() {
-            assert_eq!(submission.await.unwrap(), Ok(i));
+        let gated = Gated::start(100, 10);
+        let mut answers = vec![gated.submit(0).await];
+        gated.begun(1).await;
+        for item in 1..=12 {
+            answers.push(gated.submit(item).await);
         }
-        let batches = batches.lock().unwrap();
-        assert!(batches.iter().all(|b| b.len() <= 10), "{batches:?}");
-        assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 26);
+        gated.gate.add_permits(3);
+        for (item, answer) in (0..).zip(answers) {
+            assert_eq!(answer.await.unwrap(), Ok(item));
+        }
+        let expected: [Vec<u32>; 3] = [vec![0], (1..=10).collect(), vec![11, 12]];
+        assert_eq!(*gated.batches.lock().unwrap(), expected);
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
-        let gate = Arc::new(Semaphore::new(0));
-        let entered = Arc::new(AtomicUsize::new(0));
-        let (held, count) = (Arc::clone(&gate), Arc::clone(&entered));
-        let limits = BatchLimits { queue: 1, batch: 1, writers: 1 };
-        let batcher = Batcher::start(limits, &TaskTracker::new(), move |items: Vec<()>| {
-            let (held, count) = (Arc::clone(&held), Arc::clone(&count));
-            async move {
-                count.fetch_add(1, Ordering::SeqCst);
-                held.acquire().await.unwrap().forget();
-                items
-            }
-        });
-        let first = tokio::spawn({
-            let b = batcher.clone();
-            async move { b.submit(()).await }
-        });
-        while entered.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
-        let second = tokio::spawn({
-            let b = batcher.clone();
-            async move { b.submit(()).await }
-        });
-        while batcher.queue.capacity() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(batcher.submit(()).await, Err(BatchError::Full));
-        gate.add_permits(2);
-        assert_eq!(first.await.unwrap(), Ok(()));
-        assert_eq!(second.await.unwrap(), Ok(()));
+        let gated = Gated::start(1, 1);
+        let first = gated.submit(1).await;
+        gated.begun(1).await;
+        let second = gated.submit(2).await;
+        assert_eq!(gated.batcher.submit(3).await, Err(BatchError::Full));
+        gated.gate.add_permits(2);
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(1), Ok(2)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_too_long_for_its_batch_is_never_handled() {
-        let gate = Arc::new(Semaphore::new(0));
-        let handled = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (held, seen) = (Arc::clone(&gate), Arc::clone(&handled));
-        let batcher = Batcher::start(LIMITS, &TaskTracker::new(), move |items: Vec<u8>| {
-            let (held, seen) = (Arc::clone(&held), Arc::clone(&seen));
-            async move {
-                seen.lock().unwrap().extend(items.clone());
-                held.acquire().await.unwrap().forget();
-                items
-            }
-        });
-        let patience = Duration::from_millis(500);
-        let begun = tokio::spawn({
-            let b = batcher.clone();
-            async move { b.submit_within(1, patience).await }
-        });
-        while handled.lock().unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(batcher.submit_within(2, patience).await, Err(BatchError::TimedOut));
-        gate.add_permits(9);
+        let gated = Gated::start(10, 10);
+        let begun = gated.submit(1).await;
+        gated.begun(1).await;
+        assert_eq!(gated.batcher.submit_within(2, PATIENCE).await, Err(BatchError::TimedOut));
+        gated.gate.add_permits(2);
         assert_eq!(begun.await.unwrap(), Ok(1), "what has begun is waited for");
-        assert_eq!(batcher.submit_within(3, patience).await, Ok(3));
-        assert_eq!(*handled.lock().unwrap(), [1, 3]);
+        assert_eq!(gated.batcher.submit_within(3, PATIENCE).await, Ok(3));
+        assert_eq!(*gated.batches.lock().unwrap(), [[1], [3]]);
     }
 
     #[tokio::test]
     async fn a_handler_that_panics_gives_its_batch_up() {
-        let batcher = Batcher::start(LIMITS, &TaskTracker::new(), |_: Vec<()>| async move {
+        let limits = BatchLimits { queue: 1, batch: 1, writers: 1 };
+        let batcher = Batcher::start(limits, &TaskTracker::new(), |_: Vec<()>| async move {
             assert!(std::hint::black_box(false), "on purpose");
             Vec::<()>::new()
         });
