@@ -122,7 +122,9 @@ let
 
   # Not even evaluated: the type says no.
   impossible = {
-    inStore = lib.recursiveUpdate elsewhere { database.passwordFile = pkgs.writeText "password" "secret"; };
+    inStore = lib.recursiveUpdate elsewhere {
+      database.passwordFile = pkgs.writeText "password" "secret";
+    };
     orderType = oneMachine // {
       kitchenWorkers.chef_anna.orderTypes = [ "dinein" ];
     };

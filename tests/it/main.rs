@@ -16,6 +16,7 @@ mod fuzz;
 mod kitchen;
 mod layers;
 mod logs;
+mod nix_files;
 mod openapi;
 mod orders;
 mod original;
