@@ -60,6 +60,7 @@ in
       {
         nativeBuildInputs = [
           pkgs.cargo
+          pkgs.deadnix
           pkgs.nixfmt
           pkgs.rustfmt
         ];
@@ -67,6 +68,7 @@ in
       ''
         cargo fmt --manifest-path ${rustSource}/Cargo.toml --check
         find ${nixSource} -name '*.nix' -exec nixfmt --check {} +
+        deadnix --fail ${nixSource}
         touch $out
       '';
 
