@@ -20,6 +20,7 @@ mod nix_files;
 mod openapi;
 mod orders;
 mod original;
+mod plans;
 mod reconciler;
 mod schema;
 mod servers;

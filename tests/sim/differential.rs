@@ -8,12 +8,11 @@ use fastrand::Rng;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName, WorkerState};
 use restaurant_system::store::{
     Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IdempotencyKey, IntakeRequest,
-    OutboxBatch, StaffOutcome, Store, StoreOptions, WorkerRegistration,
+    OutboxBatch, StaffOutcome, Store, WorkerRegistration,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio_postgres::Client;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const STEPS: usize = 400;
@@ -58,21 +57,7 @@ async fn the_model_of_the_tables_answers_as_postgresql_does() {
 
 impl Pair {
     async fn new(env: &TestEnv, seed: u64) -> Self {
-        let options = StoreOptions {
-            hosts: vec![("127.0.0.1".to_owned(), env.servers.postgres.port())],
-            user: "restaurant_user".to_owned(),
-            password: "restaurant_pass".into(),
-            database: env.database.clone(),
-            tls: None,
-            application_name: "differential".to_owned(),
-            pool_size: 6,
-            operation_timeout: OPERATION_TIMEOUT,
-            connect_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(600),
-            probe_interval: None,
-        };
-        let real = Store::new(options, CancellationToken::new()).unwrap();
-        real.prepare().await.unwrap();
+        let real = env.store(OPERATION_TIMEOUT).await;
         let db = env.connect().await;
         // Until then nobody counts as lost.
         let sql = "select now() > pg_postmaster_start_time() + interval '6 s'";

@@ -7,11 +7,14 @@ use super::shared::{
 };
 use super::wait::{blocking, eventually_ok};
 use restaurant_system::dev::{Servers, ServersOptions};
+use restaurant_system::store::{Store, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// The staff token that every environment's configuration names the file of.
 pub const STAFF_TOKEN: &str = "test-staff-token-0123456789abcdef";
@@ -155,6 +158,26 @@ impl TestEnv {
         let (client, connection) = connected;
         tokio::spawn(connection);
         client
+    }
+
+    /// The program's own store, on this test's database.
+    pub async fn store(&self, operation_timeout: Duration) -> Store {
+        let options = StoreOptions {
+            hosts: vec![("127.0.0.1".to_owned(), self.servers.postgres.port())],
+            user: "restaurant_user".to_owned(),
+            password: "restaurant_pass".into(),
+            database: self.database.clone(),
+            tls: None,
+            application_name: "test".to_owned(),
+            pool_size: 6,
+            operation_timeout,
+            connect_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(600),
+            probe_interval: None,
+        };
+        let store = Store::new(options, CancellationToken::new()).unwrap();
+        store.prepare().await.unwrap();
+        store
     }
 }
 
