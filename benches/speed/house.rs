@@ -21,7 +21,7 @@ const TEMPLATE: &str = "speed_template";
 pub struct House {
     pub servers: Servers,
     http: reqwest::Client,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl House {
@@ -31,7 +31,7 @@ impl House {
         std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let servers = Servers::start(state.path(), ServersOptions::default())?;
         servers.postgres.create_database(TEMPLATE)?;
-        let house = Self { servers, http: reqwest::Client::new(), _state: state };
+        let house = Self { servers, http: reqwest::Client::new(), state };
         let dir = tempfile::tempdir()?;
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, house.config_text(TEMPLATE, "/"))?;
@@ -49,6 +49,28 @@ impl House {
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("config.yaml"), self.config_text(name, name))?;
         Ok(Section { house: self, name: name.to_owned(), dir })
+    }
+
+    /// Processor time that PostgreSQL with its backends, and RabbitMQ, have used, in seconds.
+    pub fn processor_seconds(&self) -> Result<(f64, f64)> {
+        let (mut postgres, mut rabbitmq) = (0.0, 0.0);
+        let home = self.state.path().to_string_lossy().into_owned();
+        let all: Vec<Stat> = std::fs::read_dir("/proc")?
+            .filter_map(|entry| Stat::of(entry.ok()?.file_name().to_str()?.parse().ok()?).ok())
+            .collect();
+        for stat in &all {
+            let ours = || std::fs::read_to_string(format!("/proc/{}/cmdline", stat.pid)).unwrap_or_default();
+            match stat.name.as_str() {
+                "beam.smp" if ours().contains(&home) => rabbitmq += stat.seconds,
+                "postgres" if ours().contains(&home) => {
+                    let backends = all.iter().filter(|other| other.parent == stat.pid);
+                    postgres += stat.seconds + stat.ended_seconds + backends.map(|b| b.seconds).sum::<f64>();
+                }
+                _ => {}
+            }
+        }
+        ensure!(postgres > 0.0 && rabbitmq > 0.0, "the servers' processes were not found in /proc");
+        Ok((postgres, rabbitmq))
     }
 
     async fn broker_api(&self, path: &str, body: &Value) -> Result<()> {
@@ -175,11 +197,32 @@ impl Role {
 
     /// Processor time that it has used, in seconds.
     pub fn processor_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |i: usize| fields.get(i).and_then(|t| t.parse::<f64>().ok()).unwrap_or_default();
-        // proc(5): utime and stime, in hundredths of a second.
-        Ok((ticks(11) + ticks(12)) / 100.0)
+        Ok(Stat::of(self.child.id())?.seconds)
+    }
+}
+
+/// What proc(5) says of a process.
+struct Stat {
+    pid: u32,
+    parent: u32,
+    name: String,
+    /// Processor time that it has used.
+    seconds: f64,
+    /// The same of its children that have ended.
+    ended_seconds: f64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (head, tail) = text.rsplit_once(") ").context("no name in /proc")?;
+        let name = head.split_once('(').context("no name in /proc")?.1.to_owned();
+        let fields: Vec<f64> =
+            tail.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect();
+        ensure!(fields.len() > 14, "/proc/{pid}/stat is short");
+        // In hundredths of a second: utime and stime, cutime and cstime.
+        let seconds = |at: usize| (fields[at] + fields[at + 1]) / 100.0;
+        Ok(Self { pid, parent: fields[1] as u32, name, seconds: seconds(11), ended_seconds: seconds(13) })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::house::{House, Section};
+use crate::house::{House, Role, Section};
 use crate::paced;
 use crate::report::{Line, Report, number, say};
 use crate::tools::{Answers, Load, Transactions, h2load, pgbench};
@@ -83,6 +83,31 @@ pub async fn rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
     Ok(rate)
 }
 
+/// As many orders as can be taken, and what they cost the processor until all of them are announced.
+async fn at_full_load(
+    section: &Section<'_>,
+    role: &Role,
+    url: &str,
+    report: &mut Report,
+    seconds: u64,
+) -> Result<Answers> {
+    let used = async || -> Result<[f64; 4]> {
+        let (postgres, rabbitmq) = section.house.processor_seconds()?;
+        let orders = section.number("select count(*) from orders").await?;
+        Ok([orders, role.processor_seconds()?, postgres, rabbitmq])
+    };
+    let before = used().await?;
+    let full = post(url, CONNECTIONS, None, seconds).await?;
+    section.settle().await?;
+    let after = used().await?;
+    for (i, name) in [(1, "the service"), (2, "PostgreSQL"), (3, "RabbitMQ")] {
+        let for_each = (after[i] - before[i]) / (after[0] - before[0]);
+        report.figure(format!("processor time for an order, announced: {name}"), for_each * 1e6, "µs");
+    }
+    report.figure("orders not taken", full.refused_per_second * seconds as f64 + full.failed as f64, "");
+    Ok(full)
+}
+
 /// `POST /orders`: many at once, at half that load, and one at a time. Yields the first.
 pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result<f64> {
     say("taking orders");
@@ -90,15 +115,8 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
     let section = house.section("taking").await?;
     let (role, url) = section.order_service().await?;
     let lone = post(&url, 1, None, seconds.min(4)).await?;
-    let used = role.processor_seconds()?;
-    let full = post(&url, CONNECTIONS, None, seconds).await?;
-    report.figure(
-        "the service's processor time for an order",
-        (role.processor_seconds()? - used) * 1e6 / (full.good_per_second * (seconds + 1) as f64),
-        "µs",
-    );
-    report.figure("orders not taken", full.refused_per_second * seconds as f64 + full.failed as f64, "");
     section.settle().await?;
+    let full = at_full_load(&section, &role, &url, report, seconds).await?;
     let half = post(&url, CONNECTIONS, Some(full.good_per_second / 2.0), seconds).await?;
     report.figure("at half load: orders", half.good_per_second, "/s");
     report.figure("at half load: p50", half.p50_ms, "ms");
