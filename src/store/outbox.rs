@@ -81,8 +81,8 @@ pub struct OutboxBatch {
 /// which takes as long as reading it.
 const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
 
-/// The oldest rows that no other relay works on. An order's status changes go out in their order: one whose
-/// predecessor another relay has in hand waits (its `first_open` lies outside this batch). `offset 0` has each row
+/// The oldest rows that no other relay works on; those of relays that look at the same time lie in between. An order's
+/// status changes go out in their order: one waits whose `open_before` is not in this batch. `offset 0` has each row
 /// looked up by its key: left to itself the planner joins whole tables, whose size it underestimates.
 const LOCK: &str = "
 with locked as materialized (
@@ -95,8 +95,9 @@ select b.log_id, b.announces, l.status, l.changed_by, l.changed_at, l.estimated_
        o.delivery_address, (o.total_amount * 100)::bigint as total_cents,
        i.names, i.quantities, i.cents,
        case when b.announces = 'status' then
-           (select min(e.log_id) from outbox e where e.order_id = b.order_id and e.announces = 'status')
-       end as first_open
+           (select max(e.log_id) from outbox e
+            where e.order_id = b.order_id and e.announces = 'status' and e.log_id < b.log_id)
+       end as open_before
 from locked b
 cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
 cross join lateral (select * from orders where id = b.order_id offset 0) o
@@ -129,17 +130,13 @@ impl Store {
         let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };
         let rows = rows?;
         batch.locked = rows.len();
-        let mut in_batch = std::collections::HashSet::with_capacity(rows.len());
+        let mut taken = std::collections::HashSet::with_capacity(rows.len());
         for row in &rows {
             let announcement = announcement(row)?;
-            in_batch.insert(announcement.log_id);
-            let first_open: Option<i64> = get(row, "first_open")?;
-            let in_order = match announcement.content {
-                AnnouncementContent::Order(_) => true,
-                // Rows come in the order of their ids, so a predecessor in this batch has been seen already.
-                AnnouncementContent::Status(_) => first_open.is_none_or(|first| in_batch.contains(&first)),
-            };
-            if in_order {
+            let open_before: Option<i64> = get(row, "open_before")?;
+            // Rows come in the order of their ids, so what is before this one has been seen already.
+            if open_before.is_none_or(|before| taken.contains(&before)) {
+                taken.insert(announcement.log_id);
                 batch.announcements.push(announcement);
             }
         }

@@ -20,6 +20,7 @@ mod nix_files;
 mod openapi;
 mod orders;
 mod original;
+mod outbox;
 mod plans;
 mod reconciler;
 mod schema;

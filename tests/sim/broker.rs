@@ -147,6 +147,33 @@ impl State {
         }
     }
 
+    /// A change is sent only when the one before it has reached the broker, or in front of it.
+    pub fn check_order(&mut self, messages: &[Outgoing]) {
+        let mut sent = BTreeSet::new();
+        for message in messages {
+            let id = message.properties.message_id.clone().unwrap_or_default();
+            if message.exchange == NOTIFICATIONS_EXCHANGE
+                && let Some(before) = self.change_before(&id)
+                && !sent.contains(&before)
+                && !self.broker.routed.contains(&before)
+            {
+                self.violate(format!("{id} is announced before {before}"));
+            }
+            sent.insert(id);
+        }
+    }
+
+    /// The id of the message about the change before this one.
+    fn change_before(&self, message_id: &str) -> Option<String> {
+        let (number, log_id) = message_id.rsplit_once('.')?;
+        let log_id: i64 = log_id.parse().ok()?;
+        let log = &self.tables.log;
+        let order_id = log.iter().find(|row| row.id == log_id)?.order_id;
+        let changes = log.iter().filter(|row| row.order_id == order_id && row.status != Status::Received);
+        let before = changes.map(|row| row.id).filter(|id| *id < log_id).max()?;
+        Some(format!("{number}.{before}"))
+    }
+
     /// Hands out what waits, to consumers that may have more.
     pub fn dispatch(&mut self) {
         if self.broker.queues.iter().all(|queue| queue.messages.is_empty()) {

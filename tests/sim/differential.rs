@@ -10,7 +10,7 @@ use restaurant_system::store::{
     Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IdempotencyKey, IntakeRequest,
     OutboxBatch, StaffOutcome, Store, WorkerRegistration,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -303,7 +303,7 @@ impl Pair {
         let after = if self.rng.bool() { Duration::ZERO } else { Duration::from_secs(3600) };
         let after_ms = i64::try_from(after.as_millis()).unwrap();
         let found = self.real.lock_outbox(i64::from(limit), after).await.unwrap();
-        let expected = self.model.lock_outbox(self.now, usize::from(limit), after_ms);
+        let expected = self.model.lock_outbox(self.now, usize::from(limit), after_ms, &BTreeSet::new());
         assert_eq!(found.locked(), expected.locked);
         let known: Vec<_> = found.announcements().iter().map(comparable).collect();
         assert_eq!(known, expected.announcements.iter().map(comparable).collect::<Vec<_>>());

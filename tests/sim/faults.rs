@@ -65,6 +65,7 @@ fn odds(rng: &mut Rng) -> Odds {
         answer_lost: some(100),
         late: some(60),
         spoilt: some(500),
+        passed_over: some(400),
         wiped_midway: some(300),
         message_lost: some(150),
         confirm_lost: some(150),

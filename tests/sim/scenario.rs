@@ -16,7 +16,7 @@ use restaurant_system::runtime::shutdown::Shutdown;
 use restaurant_system::runtime::systemd::ServiceManager;
 use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions};
 use restaurant_system::services::order::Intake;
-use restaurant_system::store::{IdempotencyKey, IntakeRequest, PlacedOrder};
+use restaurant_system::store::{IdempotencyKey, IntakeRequest, PlacedOrder, StaffOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -315,8 +315,10 @@ impl Scenario {
             sleep_ms(rng.i64(0..3_000)).await;
             self.ask(request, &mut rng).await;
         }
-        if rng.u8(0..6) == 0 {
-            self.cancel(order.number, rng.i64(0..4_000)).await;
+        match rng.u8(0..6) {
+            0 => self.cancel(order.number, rng.i64(0..4_000)).await,
+            1..3 => self.complete(order.number, rng.i64(0..2_000)).await,
+            _ => {}
         }
     }
 
@@ -327,5 +329,18 @@ impl Scenario {
         let now = state.now();
         state.note(None, "staff cancels", &number);
         state.tables.move_order(now, &number, Status::Cancelled, "staff");
+    }
+
+    /// Staff hands an order out, soon after it is ready; nobody waits for it for long.
+    async fn complete(&self, number: OrderNumber, pause_ms: i64) {
+        for _ in 0..8 {
+            sleep_ms(pause_ms).await;
+            let mut state = self.world.lock();
+            let now = state.now();
+            if state.tables.move_order(now, &number, Status::Completed, "staff") == StaffOutcome::Done {
+                state.note(None, "staff completes", &number);
+                return;
+            }
+        }
     }
 }

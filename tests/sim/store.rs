@@ -172,7 +172,9 @@ impl RelayStore for SimStore {
         let (process, limit) = (self.0.process, usize::try_from(limit).unwrap());
         let lock = move |state: &mut State, now: i64| {
             state.end_idle_transactions(now);
-            let batch = state.tables.lock_outbox(now, limit, ms(orders_after));
+            let (odds, ids) = (state.odds.passed_over, Vec::from_iter(state.tables.outbox.keys().copied()));
+            let passed_over = ids.into_iter().filter(|_| state.chance(odds)).collect();
+            let batch = state.tables.lock_outbox(now, limit, ms(orders_after), &passed_over);
             state.locks.insert(batch.lock, (process, now));
             batch
         };

@@ -37,6 +37,8 @@ pub struct Odds {
     pub late: u32,
     /// A batch of orders is refused as a whole.
     pub spoilt: u32,
+    /// A row of the outbox is in the hands of another relay, just as one looks.
+    pub passed_over: u32,
     /// The broker loses its disk in the middle of being told everything again.
     pub wiped_midway: u32,
     /// A message is lost on the way to the broker.

@@ -47,6 +47,7 @@ impl RelayBroker for SimBroker {
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
         self.0.hop().await;
+        self.0.world.lock().check_order(&messages);
         let mut outcomes = Vec::with_capacity(messages.len());
         for message in &messages {
             let outcome = self.publish_one(&mut self.0.world.lock(), message);

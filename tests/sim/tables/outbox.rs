@@ -20,26 +20,29 @@ pub struct LockedBatch {
 }
 
 impl Tables {
-    /// `Store::lock_outbox`
-    pub fn lock_outbox(&mut self, now: i64, limit: usize, orders_after_ms: i64) -> LockedBatch {
+    /// `Store::lock_outbox`, while others who look at the same time have the rows `passed_over`.
+    pub fn lock_outbox(
+        &mut self,
+        now: i64,
+        limit: usize,
+        orders_after_ms: i64,
+        passed_over: &BTreeSet<i64>,
+    ) -> LockedBatch {
         self.next_lock += 1;
         let lock = self.next_lock;
         let free = |row: &OutboxRow| {
             row.locked_by.is_none() && (!row.is_order || row.created_at <= now - orders_after_ms)
         };
-        let ids: Vec<i64> =
-            self.outbox.iter().filter(|(_, row)| free(row)).map(|(id, _)| *id).take(limit).collect();
-        let mut in_batch = BTreeSet::new();
+        let free = self.outbox.iter().filter(|(id, row)| free(row) && !passed_over.contains(id));
+        let ids: Vec<i64> = free.map(|(id, _)| *id).take(limit).collect();
+        let mut taken = BTreeSet::new();
         let mut announcements = Vec::new();
         for id in &ids {
-            in_batch.insert(*id);
             let row = &self.outbox[id];
-            let first_open = self
-                .outbox
-                .iter()
-                .find(|(_, e)| e.order_id == row.order_id && !e.is_order)
-                .map(|(id, _)| *id);
-            if row.is_order || first_open.is_none_or(|first| in_batch.contains(&first)) {
+            let is_before = |other: &OutboxRow| other.order_id == row.order_id && !other.is_order;
+            let open_before = self.outbox.range(..id).rev().find(|(_, other)| is_before(other));
+            if row.is_order || open_before.is_none_or(|(before, _)| taken.contains(before)) {
+                taken.insert(*id);
                 announcements.push(self.announcement(*id, row));
             }
         }
