@@ -110,12 +110,14 @@ const SUMMARY_COLUMNS: &str =
     "o.id, o.number, o.type, o.status, (o.total_amount * 100)::bigint as total_cents,
     o.priority, o.processed_by, o.created_at, o.updated_at, o.completed_at";
 
+/// The time is that of the update, not of the statement's beginning, which may lie before the change that it follows.
 const MOVE: &str = "
 with moved as (
-    update orders set status = $3, updated_at = now(), estimated_completion = null
-    where number = $1 and status = $2 returning id
+    update orders set status = $3, updated_at = clock_timestamp(), estimated_completion = null
+    where number = $1 and status = $2 returning id, updated_at
 ), logged as (
-    insert into order_status_log (order_id, status, changed_by) select id, $3, $4 from moved returning id, order_id
+    insert into order_status_log (order_id, status, changed_by, changed_at)
+    select id, $3, $4, updated_at from moved returning id, order_id
 )
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 

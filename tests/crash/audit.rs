@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn what_comes_before_is_said_by_the_log_and_not_by_the_clock() {
         let mut evidence = healthy();
-        // A statement that waits for a lock bears the time at which it began.
+        // A statement bears the time at which it began.
         evidence.orders[0].history[2].at = 1.9;
         assert_eq!(audit(&evidence), []);
         evidence.heard.remove(0);
