@@ -27,6 +27,8 @@ const HEAL_DEADLINE: Duration = Duration::from_secs(240);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often it is looked whether everything has healed.
 const HEAL_POLL: Duration = Duration::from_millis(250);
+/// For so long everything must look healed: RabbitMQ's statistics lag behind by half a second and more.
+const QUIET: Duration = Duration::from_secs(2);
 /// So many findings are printed.
 const MAX_SHOWN: usize = 40;
 
@@ -140,18 +142,23 @@ async fn heal(house: &House, load: &Load, seen: &Seen, began: Instant) -> Durati
     let healing = Instant::now();
     let db = house.env.connect().await;
     let mut told = String::new();
+    let mut quiet_since = None;
     while healing.elapsed() < HEAL_DEADLINE {
         let streamed = seen.lock().unwrap().len();
         let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(house, &db, streamed)).await;
         let left = match (load.waiting(), looked.unwrap_or_else(|_| Err("no answer of a server".to_owned())))
         {
-            (0, Ok(())) => break,
+            (0, Ok(())) if quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET => break,
+            (0, Ok(())) => String::new(),
             (0, Err(left)) => left,
             (customers, _) => format!("{customers} customers"),
         };
+        if !left.is_empty() {
+            quiet_since = None;
+        }
         // What is left changes all the time: only its kind is worth a line.
         let kind: String = left.chars().filter(|c| !c.is_ascii_digit()).collect();
-        if kind != told {
+        if kind != told && !left.is_empty() {
             tell(began, &format!("healing: {left}"));
             told = kind;
         }
