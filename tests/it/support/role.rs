@@ -115,11 +115,22 @@ impl Role {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 watch::release(&[self.pid()]).unwrap();
+                self.read_out().await;
                 return status;
             }
             let name = &self.name;
             assert!(std::time::Instant::now() < deadline, "{name} did not end: {:?}", self.output());
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until what it wrote last is captured; a process that has inherited its output is not waited for.
+    async fn read_out(&self) {
+        // Each capturing thread holds its lines until there are no more.
+        let captured = || Arc::strong_count(&self.stdout) == 1 && Arc::strong_count(&self.stderr) == 1;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(1);
+        while !captured() && std::time::Instant::now() < deadline {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 
