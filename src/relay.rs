@@ -102,6 +102,7 @@ pub fn start<S: RelayStore, B: RelayBroker>(
         owner,
         signals: Arc::clone(&signals),
         reading: Mutex::new(()),
+        more: Notify::new(),
         cleared: Notify::new(),
     };
     tasks.spawn(relay.run(stop));
@@ -115,6 +116,8 @@ struct Relay<S, B> {
     signals: Arc<Signals>,
     /// Whose turn it is to read: new orders go out in the order in which they were taken.
     reading: Mutex<()>,
+    /// A batch did not hold all that there is.
+    more: Notify,
     /// Rows went: what waited for them may go now.
     cleared: Notify,
 }
@@ -159,6 +162,8 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
                 biased;
                 () = stop.cancelled() => {}
                 () = self.signals.wake.notified() => {}
+                // Not after a failure: two lanes that RabbitMQ refuses would spur each other on, without a pause.
+                () = self.more.notified(), if round != Round::Failed => {}
                 () = cleared, if round == Round::HeldBack => {}
                 _ = broker.changed() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -186,7 +191,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
             Err(error) => return failed(&error),
         };
         if batch.locked() >= BATCH_ROWS {
-            self.signals.wake.notify_one();
+            self.more.notify_one();
         }
         let mut publishing = pin!(self.publish(batch));
         // It is on its way to RabbitMQ before the one behind it is even read.
@@ -224,7 +229,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
             return Ok(Round::Failed);
         }
         if held_back > 0 {
-            self.signals.wake.notify_one();
+            self.more.notify_one();
         }
         Ok(Round::Published)
     }

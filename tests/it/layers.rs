@@ -1,7 +1,8 @@
 //! The arrows between the layers, read from the source: they point down only.
 
+use crate::support::files_below;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Each layer with those that it may use. `main` may use `cli`, and `cli` may use all.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -57,22 +58,9 @@ struct Source {
     lines: usize,
 }
 
-fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
-
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    rust_files(&root.join("src"), &mut files);
-    files.iter().map(|file| source(root, file)).collect()
+    files_below(&root.join("src"), "rs").iter().map(|file| source(root, file)).collect()
 }
 
 fn source(root: &Path, file: &Path) -> Source {

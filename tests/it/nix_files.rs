@@ -1,24 +1,13 @@
 //! The Nix files, looked at without Nix.
 
-use std::path::{Path, PathBuf};
-
-/// `*.nix` in this folder and those below.
-fn nix_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            nix_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "nix") {
-            found.push(path);
-        }
-    }
-}
+use crate::support::files_below;
+use std::path::Path;
 
 #[test]
 fn every_nix_file_is_formatted_as_nixfmt_does_it() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = vec![repository.join("flake.nix")];
-    nix_files(&repository.join("nix"), &mut files);
+    let mut files = files_below(&repository.join("nix"), "nix");
+    files.push(repository.join("flake.nix"));
     assert!(files.len() > 10, "{files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();

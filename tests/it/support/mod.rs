@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod env;
+mod files;
 mod management;
 mod process;
 mod role;
@@ -16,6 +17,7 @@ mod shared;
 mod wait;
 
 pub use env::{STAFF_TOKEN, TestEnv};
+pub use files::files_below;
 pub use management::{Management, Message};
 pub use process::processes_naming;
 pub use role::Role;
