@@ -5,6 +5,9 @@
 //! left behind; several at once share the rows. Killed at any point, it repeats at most what it had not yet deleted.
 
 mod ports;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::pin::pin;
 use std::sync::Arc;
