@@ -13,7 +13,7 @@ mod embedded {
 const MIGRATION_LOCK: i64 = 0x0072_6573_7461_7572;
 
 /// The original system's tables have the names of ours and fewer columns and rules. Where they are and no migration
-/// was ever applied, they are put aside as they are; the last migration takes over what they hold.
+/// was ever applied, they are put aside as they are; `V3__original_tables.sql` takes over what they hold.
 const PUT_ORIGINAL_ASIDE: &str = "
 do $$
 declare

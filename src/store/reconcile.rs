@@ -41,12 +41,12 @@ with page as materialized (
 )
 select coalesce(max(id), 0) as last, count(*) as seen, (select count(*) from announced) as announced from page";
 
-/// All orders that wait, past an `orders.id`.
+/// All orders that wait, past an `orders.id`. Nobody deletes what the outbox is just told to announce.
 const ANNOUNCE_WAITING: &str = "
 with page as materialized (
     select o.id, l.id as log_id
     from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
-    where o.status = 'received' and o.id > $1 order by o.id limit $2
+    where o.status = 'received' and o.id > $1 order by o.id limit $2 for key share of l
 ), announced as (
     insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from page
     on conflict do nothing returning 1
@@ -59,7 +59,7 @@ with page as materialized (
     select id, order_id, changed_at from order_status_log
     where status <> 'received' and changed_at > now() - make_interval(secs => $3::bigint / 1000.0)
       and (changed_at, id) > (select coalesce(max(changed_at), '-infinity'), $1::bigint from order_status_log where id = $1)
-    order by changed_at, id limit $2
+    order by changed_at, id limit $2 for key share
 ), announced as (
     insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from page order by id
     on conflict do nothing returning 1

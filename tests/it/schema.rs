@@ -200,6 +200,21 @@ async fn the_database_allows_exactly_the_domains_transitions() {
 }
 
 #[tokio::test]
+async fn nothing_is_left_to_announce_of_deleted_orders() {
+    let (_env, db) = seeded().await;
+    let announce =
+        "insert into outbox (log_id, order_id, announces) select id, order_id, 'order' from order_status_log
+        on conflict do nothing";
+    let left = async || -> i64 { db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0) };
+    db.execute(announce, &[]).await.unwrap();
+    let orders = left().await;
+    db.execute("delete from orders where id = (select min(id) from orders)", &[]).await.unwrap();
+    assert_eq!(left().await, orders - 1, "after a deletion of one of {orders}");
+    db.batch_execute("truncate orders cascade").await.unwrap();
+    assert_eq!(left().await, 0, "after all were deleted");
+}
+
+#[tokio::test]
 async fn all_roles_may_start_at_once_on_an_empty_database() {
     let env = TestEnv::unmigrated().await;
     let mut roles = vec![
