@@ -102,9 +102,11 @@ from locked b
 cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
 cross join lateral (select * from orders where id = b.order_id offset 0) o
 left join lateral (
-    select array_agg(name order by id) as names, array_agg(quantity order by id) as quantities,
-           array_agg((price * 100)::bigint order by id) as cents
-    from order_items where order_id = b.order_id and b.announces = 'order'
+    select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents
+    from (
+        select name, quantity, (price * 100)::bigint as cents
+        from order_items where order_id = b.order_id and b.announces = 'order' order by id offset 0
+    ) as in_order
 ) i on true
 order by b.log_id";
 
