@@ -14,6 +14,8 @@ use tempfile::TempDir;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How often it is looked; more often would be a load by itself.
 const POLL: Duration = Duration::from_millis(100);
+/// Of 16 MiB each.
+const WAL_FILES: usize = 60;
 /// The migrated database that each section's is a copy of.
 const TEMPLATE: &str = "speed_template";
 
@@ -25,13 +27,14 @@ pub struct House {
 }
 
 impl House {
-    pub fn open() -> Result<Self> {
+    pub async fn open() -> Result<Self> {
         let state = tempfile::Builder::new().prefix("restaurant-speed-").tempdir()?;
         // The servers of root run as other users.
         std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let servers = Servers::start(state.path(), ServersOptions::default())?;
         servers.postgres.create_database(TEMPLATE)?;
         let house = Self { servers, http: reqwest::Client::new(), state };
+        house.lay_in_wal_files().await?;
         let dir = tempfile::tempdir()?;
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, house.config_text(TEMPLATE, "/"))?;
@@ -40,12 +43,37 @@ impl House {
         Ok(house)
     }
 
+    /// What a server has after a while: WAL files to be used again. A new one is filled with zeros first, and whoever
+    /// commits waits for that.
+    async fn lay_in_wal_files(&self) -> Result<()> {
+        let postgres = &self.servers.postgres;
+        let passwords = std::fs::read_to_string(postgres.password_file())?;
+        let password = passwords.lines().find_map(|line| line.split_once(":postgres:"));
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(postgres.port()).dbname("postgres").user("postgres");
+        config.password(password.context("no password of the superuser")?.1);
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        for setting in ["min_wal_size = '1GB'", "max_wal_size = '4GB'"] {
+            client.execute(&format!("alter system set {setting}"), &[]).await?;
+        }
+        client.execute("select pg_reload_conf()", &[]).await?;
+        for _ in 0..WAL_FILES {
+            client.batch_execute("select pg_logical_emit_message(false, 'wal', ''), pg_switch_wal()").await?;
+        }
+        client.batch_execute("checkpoint").await?;
+        Ok(())
+    }
+
     /// A database and a virtual host for one section.
     pub async fn section(&self, name: &str) -> Result<Section<'_>> {
         self.servers.postgres.create_database_from(name, TEMPLATE)?;
         let rights = json!({"configure": ".*", "write": ".*", "read": ".*"});
         self.broker_api(&format!("vhosts/{name}"), &json!({})).await?;
         self.broker_api(&format!("permissions/{name}/guest"), &rights).await?;
+        // Messages on disk, not in a heap that is collected again and again: so they are by themselves since 3.12.
+        let lazy = json!({"pattern": ".*", "apply-to": "queues", "definition": {"queue-mode": "lazy"}});
+        self.broker_api(&format!("policies/{name}/on-disk"), &lazy).await?;
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("config.yaml"), self.config_text(name, name))?;
         Ok(Section { house: self, name: name.to_owned(), dir })

@@ -56,7 +56,7 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let wanted = |section: &str| args.only.is_empty() || args.only.iter().any(|only| only == section);
     say("starting the servers");
-    let house = house::House::open()?;
+    let house = house::House::open().await?;
     let mut report = Report::default();
     let intake =
         if wanted("taking") { taking::measure(&house, &mut report, args.seconds).await? } else { 0.0 };
@@ -65,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted("cooking") {
         cooking::claim_latency(&house, &mut report, args.seconds).await?;
-        cooking::kitchen(&house, &mut report, args.seconds, intake).await?;
+        cooking::kitchen(&house, &mut report, args.seconds).await?;
     }
     if wanted("relay") {
         cooking::relay(&house, &mut report, args.seconds, intake).await?;

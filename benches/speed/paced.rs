@@ -55,14 +55,8 @@ pub async fn post(
             }
         });
     }
-    let (end, mut next, mut unsent) = (measured_from + Duration::from_secs(seconds), Instant::now(), 0);
-    while next < end {
-        tokio::time::sleep_until(next.into()).await;
-        unsent += usize::from(due.try_send(next).is_err());
-        // The pauses between independent customers: exponentially distributed.
-        next += Duration::from_secs_f64(-fastrand::f64().max(1e-12).ln() / per_second);
-    }
-    drop(due);
+    let end = measured_from + Duration::from_secs(seconds);
+    let unsent = tokio::task::spawn_blocking(move || pace(&due, per_second, end)).await?;
     let mut outcomes = Vec::new();
     while let Some(client) = clients.join_next().await {
         outcomes.extend(client??);
@@ -72,6 +66,19 @@ pub async fn post(
     };
     let failed = outcomes.iter().filter(|(status, _)| !matches!(status, 200..400 | 503)).count() + unsent;
     Answers::of(took(|s| (200..400).contains(&s)), took(|s| s == 503), failed, seconds)
+}
+
+/// Sends the times at which requests are due, until `end`; how many found no room. It blocks: the runtime's clock ticks
+/// in milliseconds, which every latency would be the longer for.
+fn pace(due: &mpsc::Sender<Instant>, per_second: f64, end: Instant) -> usize {
+    let (mut next, mut unsent) = (Instant::now(), 0);
+    while next < end {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        unsent += usize::from(due.try_send(next).is_err());
+        // The pauses between independent customers: exponentially distributed.
+        next += Duration::from_secs_f64(-fastrand::f64().max(1e-12).ln() / per_second);
+    }
+    unsent
 }
 
 /// One connection, with one request at a time.

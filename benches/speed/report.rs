@@ -15,25 +15,31 @@ pub struct Line {
     pub unit: &'static str,
     /// What it is compared with, in words and figures.
     pub beside: String,
-    /// What it must reach, and what is aimed at, in the unit.
-    pub must: f64,
+    /// What it must reach, and what is aimed at, in the unit; one of them at least.
+    pub must: Option<f64>,
     pub aim: Option<f64>,
     /// Whether it must be at least so much; otherwise at most.
     pub more_is_better: bool,
 }
 
 impl Line {
-    /// Above 1 it is as good as it must be.
+    /// What it is held to: what it must reach, or, where it need not, what is aimed at.
+    fn goal(&self) -> f64 {
+        self.must.or(self.aim).unwrap_or(f64::NAN)
+    }
+
+    /// Above 1 it is as good as its goal.
     fn ratio(&self) -> f64 {
-        if self.more_is_better { self.measured / self.must } else { self.must / self.measured }
+        if self.more_is_better { self.measured / self.goal() } else { self.goal() / self.measured }
     }
 
     fn verdict(&self) -> &'static str {
         let reaches =
             |goal: f64| if self.more_is_better { self.measured >= goal } else { self.measured <= goal };
-        match self.aim {
-            Some(aim) if reaches(aim) => "aim",
-            _ if reaches(self.must) => "must",
+        match (self.must, self.aim) {
+            (_, Some(aim)) if reaches(aim) => "aim",
+            (None, _) => "not aim",
+            (Some(must), _) if reaches(must) => "must",
             _ => "MISSED",
         }
     }
@@ -62,7 +68,7 @@ impl Report {
     pub fn table(&self) -> String {
         let mut text = format!(
             "{:<52}{:>12}{:>12}{:>8}  {:<7} {}\n",
-            "path", "measured", "must", "ratio", "reached", "beside"
+            "path", "measured", "goal", "ratio", "reached", "beside"
         );
         for line in &self.lines {
             let figure = |value: f64| format!("{} {}", number(value), line.unit);
@@ -71,7 +77,7 @@ impl Report {
                 "{:<52}{:>12}{:>12}{:>8.2}  {:<7} {}",
                 line.path,
                 figure(line.measured),
-                figure(line.must),
+                figure(line.goal()),
                 line.ratio(),
                 line.verdict(),
                 line.beside
@@ -87,7 +93,7 @@ impl Report {
             .lines
             .iter()
             .map(|l| {
-                json!({"path": l.path, "measured": rounded(l.measured), "unit": l.unit, "must": rounded(l.must),
+                json!({"path": l.path, "measured": rounded(l.measured), "unit": l.unit, "must": l.must.map(rounded),
                        "aim": l.aim.map(rounded), "ratio": rounded(l.ratio()), "reached": l.verdict(), "beside": l.beside})
             })
             .collect();
@@ -111,13 +117,14 @@ impl Report {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"960\" height=\"{height}\" \
              font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-             <text x=\"20\" y=\"24\" font-weight=\"bold\">Measured ÷ what it must reach (bars end at 4)</text>\n"
+             <text x=\"20\" y=\"24\" font-weight=\"bold\">Measured ÷ what it must reach, or, in yellow, aims at (bars end at 4)</text>\n"
         );
         for (i, line) in self.lines.iter().enumerate() {
             let y = i * ROW + 40;
             let colour = match line.verdict() {
                 "aim" => "#2e7d32",
                 "must" => "#81c784",
+                "not aim" => "#ffd54f",
                 _ => "#e57373",
             };
             let _ = writeln!(

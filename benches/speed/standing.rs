@@ -8,7 +8,7 @@ use crate::cooking::kitchen_rate;
 use crate::house::{House, Section};
 use crate::reading::status_rate;
 use crate::report::{Line, Report, number, say};
-use crate::taking::rate;
+use crate::taking::{ROUNDS, rate};
 
 /// So long after its start a role is idle.
 const IDLE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub async fn memory(house: &House, report: &mut Report) -> Result<()> {
             measured,
             unit: "MiB",
             beside,
-            must: 16.0,
+            must: Some(16.0),
             aim: Some(10.0),
             more_is_better: false,
         });
@@ -71,11 +71,14 @@ pub async fn history(house: &House, report: &mut Report, seconds: u64, orders: u
     say(&format!("a history of {orders} orders"));
     let (young, old) = (house.section("young").await?, house.section("old").await?);
     fill(&old, orders).await?;
-    let mut found = Vec::new();
-    for section in [&young, &old] {
-        let intake = rate(section, seconds).await?;
-        let kitchen = kitchen_rate(section, seconds).await?;
-        found.push([intake, kitchen, status_rate(section, seconds).await?]);
+    // The two take turns: the machine may be half as fast a minute later.
+    let mut found = [[0.0; 3]; 2];
+    for _ in 0..ROUNDS {
+        for (section, sums) in [&young, &old].into_iter().zip(&mut found) {
+            sums[0] += rate(section, seconds).await? / ROUNDS as f64;
+            sums[1] += kitchen_rate(section, seconds).await? / ROUNDS as f64;
+            sums[2] += status_rate(section, seconds).await? / ROUNDS as f64;
+        }
     }
     let paths = ["long history: POST /orders", "long history: kitchen", "long history: GET …/status"];
     for (i, path) in paths.into_iter().enumerate() {
@@ -85,7 +88,7 @@ pub async fn history(house: &House, report: &mut Report, seconds: u64, orders: u
             measured: old,
             unit: "/s",
             beside: format!("without {} /s", number(young)),
-            must: 0.9 * young,
+            must: Some(0.9 * young),
             aim: Some(0.98 * young),
             more_is_better: true,
         });

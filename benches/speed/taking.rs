@@ -10,6 +10,8 @@ use crate::tools::{Answers, Load, Transactions, h2load, pgbench};
 /// An order of two items, as all figures here have it.
 pub const ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"name":"Margherita","quantity":1,"price":12.5},{"name":"Tiramisu","quantity":2,"price":4.25}]}"#;
 const CONNECTIONS: usize = 128;
+/// How often two that are compared take turns.
+pub const ROUNDS: usize = 3;
 
 /// Numbers for the orders that pgbench makes.
 const PREPARE: &str = "create sequence bench_number; create table bench_flush (n bigint)";
@@ -40,14 +42,15 @@ fn in_one_statement(orders: usize) -> String {
 }
 
 /// What PostgreSQL alone can do.
-struct Ceilings {
+struct Ceilings<'a> {
+    section: Section<'a>,
     naive: Transactions,
     single: Transactions,
     batch_per_second: f64,
     flush_ms: f64,
 }
 
-async fn ceilings(house: &House, report: &mut Report, seconds: u64) -> Result<Ceilings> {
+async fn ceilings<'a>(house: &'a House, report: &mut Report, seconds: u64) -> Result<Ceilings<'a>> {
     let section = house.section("ceilings").await?;
     section.connect().await?.batch_execute(PREPARE).await?;
     let flush = pgbench(&section, FLUSH, &[1], seconds.min(4)).await?;
@@ -55,7 +58,6 @@ async fn ceilings(house: &House, report: &mut Report, seconds: u64) -> Result<Ce
     let single = pgbench(&section, &in_one_statement(1), &[1], seconds.min(4)).await?;
     report.figure("one order in one statement, one client", single.latency_ms, "ms");
     let naive = pgbench(&section, NAIVE, &[8, 16, 32], seconds).await?;
-    report.figure(format!("naive transaction, {} clients", naive.clients), naive.per_second, "/s");
     let batch = pgbench(&section, &in_one_statement(BATCH), &[1, 2, 4], seconds).await?;
     let batch_per_second = batch.per_second * BATCH as f64;
     report.figure(
@@ -63,7 +65,7 @@ async fn ceilings(house: &House, report: &mut Report, seconds: u64) -> Result<Ce
         batch_per_second,
         "/s",
     );
-    Ok(Ceilings { naive, single, batch_per_second, flush_ms: flush.latency_ms })
+    Ok(Ceilings { section, naive, single, batch_per_second, flush_ms: flush.latency_ms })
 }
 
 /// Posts orders as fast as they are answered, or at a rate.
@@ -83,29 +85,52 @@ pub async fn rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
     Ok(rate)
 }
 
+/// What was found in a few rounds in which the naive transaction and the service took turns: the machine may be half as
+/// fast a minute later.
+#[derive(Default)]
+struct InTurns {
+    naive_per_second: f64,
+    per_second: f64,
+}
+
 /// As many orders as can be taken, and what they cost the processor until all of them are announced.
 async fn at_full_load(
     section: &Section<'_>,
+    ceilings: &Ceilings<'_>,
     role: &Role,
     url: &str,
     report: &mut Report,
     seconds: u64,
-) -> Result<Answers> {
+) -> Result<InTurns> {
     let used = async || -> Result<[f64; 4]> {
         let (postgres, rabbitmq) = section.house.processor_seconds()?;
         let orders = section.number("select count(*) from orders").await?;
         Ok([orders, role.processor_seconds()?, postgres, rabbitmq])
     };
-    let before = used().await?;
-    let full = post(url, CONNECTIONS, None, seconds).await?;
-    section.settle().await?;
-    let after = used().await?;
+    let mut found = InTurns::default();
+    let (mut cost, mut refused) = ([0.0; 4], 0.0);
+    for _ in 0..ROUNDS {
+        let naive = pgbench(&ceilings.section, NAIVE, &[ceilings.naive.clients], seconds).await?;
+        found.naive_per_second += naive.per_second / ROUNDS as f64;
+        let before = used().await?;
+        let full = post(url, CONNECTIONS, None, seconds).await?;
+        section.settle().await?;
+        let after = used().await?;
+        found.per_second += full.good_per_second / ROUNDS as f64;
+        refused += full.refused_per_second * seconds as f64 + full.failed as f64;
+        cost.iter_mut().enumerate().for_each(|(i, sum)| *sum += after[i] - before[i]);
+    }
+    report.figure(
+        format!("naive transaction, {} clients", ceilings.naive.clients),
+        found.naive_per_second,
+        "/s",
+    );
     for (i, name) in [(1, "the service"), (2, "PostgreSQL"), (3, "RabbitMQ")] {
-        let for_each = (after[i] - before[i]) / (after[0] - before[0]);
+        let for_each = cost[i] / cost[0];
         report.figure(format!("processor time for an order, announced: {name}"), for_each * 1e6, "µs");
     }
-    report.figure("orders not taken", full.refused_per_second * seconds as f64 + full.failed as f64, "");
-    Ok(full)
+    report.figure("orders not taken", refused, "");
+    Ok(found)
 }
 
 /// `POST /orders`: many at once, at half that load, and one at a time. Yields the first.
@@ -116,22 +141,22 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
     let (role, url) = section.order_service().await?;
     let lone = post(&url, 1, None, seconds.min(4)).await?;
     section.settle().await?;
-    let full = at_full_load(&section, &role, &url, report, seconds).await?;
-    let half = post(&url, CONNECTIONS, Some(full.good_per_second / 2.0), seconds).await?;
+    let full = at_full_load(&section, &ceilings, &role, &url, report, seconds).await?;
+    let half = post(&url, CONNECTIONS, Some(full.per_second / 2.0), seconds).await?;
     report.figure("at half load: orders", half.good_per_second, "/s");
     report.figure("at half load: p50", half.p50_ms, "ms");
     section.settle().await?;
-    let Ceilings { naive, single, batch_per_second, flush_ms } = ceilings;
+    let Ceilings { single, batch_per_second, flush_ms, .. } = ceilings;
     report.line(Line {
         path: "POST /orders, 128 connections",
-        measured: full.good_per_second,
+        measured: full.per_second,
         unit: "/s",
         beside: format!(
-            "naive {} /s, {BATCH} in one statement {} /s",
-            number(naive.per_second),
+            "naive {} /s in turns, {BATCH} in one statement {} /s",
+            number(full.naive_per_second),
             number(batch_per_second)
         ),
-        must: 3.0 * naive.per_second,
+        must: Some(3.0 * full.naive_per_second),
         aim: Some(0.5 * batch_per_second),
         more_is_better: true,
     });
@@ -140,7 +165,7 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
         measured: half.p99_ms,
         unit: "ms",
         beside: format!("a flush {} ms", number(flush_ms)),
-        must: 2.0 * flush_ms + 10.0,
+        must: Some(2.0 * flush_ms + 10.0),
         aim: Some(2.0 * flush_ms + 5.0),
         more_is_better: false,
     });
@@ -149,11 +174,11 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
         measured: lone.mean_ms,
         unit: "ms",
         beside: format!("one statement {} ms", number(single.latency_ms)),
-        must: single.latency_ms + 1.0,
+        must: Some(single.latency_ms + 1.0),
         aim: None,
         more_is_better: false,
     });
-    Ok(full.good_per_second)
+    Ok(full.per_second)
 }
 
 /// Twice as many orders as can be taken, over connections enough that none waits for another.
@@ -181,7 +206,7 @@ pub async fn overload(house: &House, report: &mut Report, seconds: u64, intake: 
         measured: found.good_per_second,
         unit: "/s",
         beside: format!("{} /s without", number(intake)),
-        must: 0.9 * intake,
+        must: Some(0.9 * intake),
         aim: None,
         more_is_better: true,
     });
@@ -190,7 +215,7 @@ pub async fn overload(house: &House, report: &mut Report, seconds: u64, intake: 
         measured: after_mib,
         unit: "MiB",
         beside: format!("{} MiB after the first round", number(between_mib)),
-        must: between_mib * 1.1 + 1.0,
+        must: Some(between_mib * 1.1 + 1.0),
         aim: None,
         more_is_better: false,
     });
