@@ -14,6 +14,9 @@ use crate::tools::Answers;
 /// Requests that may wait for a connection; more are not sent, and count as failed.
 const MAX_WAITING: usize = 10_000;
 
+/// At most so exactly are requests sent when they are due: waking up for each would be a load by itself.
+const PACE: Duration = Duration::from_micros(500);
+
 /// What came of one request: its status, and microseconds since it was due.
 type Outcome = (u16, i64);
 
@@ -68,12 +71,15 @@ pub async fn post(
     Answers::of(took(|s| (200..400).contains(&s)), took(|s| s == 503), failed, seconds)
 }
 
-/// Sends the times at which requests are due, until `end`; how many found no room. It blocks: the runtime's clock ticks
-/// in milliseconds, which every latency would be the longer for.
+/// Sends the times at which requests are due, until `end`; how many found no room. It blocks: the runtime's clock ticks in
+/// milliseconds, which every latency would be the longer for.
 fn pace(due: &mpsc::Sender<Instant>, per_second: f64, end: Instant) -> usize {
     let (mut next, mut unsent) = (Instant::now(), 0);
     while next < end {
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        let pause = next.saturating_duration_since(Instant::now());
+        if !pause.is_zero() {
+            std::thread::sleep(pause.max(PACE));
+        }
         unsent += usize::from(due.try_send(next).is_err());
         // The pauses between independent customers: exponentially distributed.
         next += Duration::from_secs_f64(-fastrand::f64().max(1e-12).ln() / per_second);
