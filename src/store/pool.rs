@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Metrics, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -76,10 +76,14 @@ pub enum StoreState {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// That of `inner` which this one uses.
+    pool: Pool,
 }
 
 struct Inner {
-    pool: Pool,
+    shared: Pool,
+    /// See [`Store::on_its_own`].
+    own: Pool,
     /// One connection to ask whether the server is there.
     probe: Pool,
     options: StoreOptions,
@@ -106,14 +110,22 @@ impl Store {
     /// # Errors
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let pool = pool_of(&options, options.pool_size)?;
+        let shared = pool_of(&options, options.pool_size)?;
+        let own = pool_of(&options, 1)?;
         let probe = pool_of(&options, 1)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
         let sharing = Sharing::new(options.idle_timeout);
-        let inner = Inner { pool, probe, options, state, prepared: AtomicBool::new(false), sharing };
-        let store = Self { inner: Arc::new(inner) };
+        let pool = shared.clone();
+        let inner = Inner { shared, own, probe, options, state, prepared: AtomicBool::new(false), sharing };
+        let store = Self { inner: Arc::new(inner), pool };
         tokio::spawn(store.clone().tend(shutdown));
         Ok(store)
+    }
+
+    /// The same with a connection of its own, beside those that all others share. It is served where it is opened, by the
+    /// runtime of whoever uses this first: all of its users belong there.
+    pub fn on_its_own(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), pool: self.inner.own.clone() }
     }
 
     /// Follows whether PostgreSQL answers.
@@ -264,7 +276,7 @@ impl Store {
 
     /// A connection of the pool, whatever is known of PostgreSQL's state.
     pub(super) async fn connection(&self) -> Result<Connection, PoolError> {
-        self.inner.sharing.connection(&self.inner.pool, self.inner.options.connect_timeout).await
+        self.inner.sharing.connection(&self.pool, self.inner.options.connect_timeout).await
     }
 
     fn note_up(&self) {
@@ -311,8 +323,7 @@ impl Store {
                 "PostgreSQL is not available; trying again until it is"
             );
             // Connections of before are dead or suspect.
-            self.inner.pool.retain(|_, _| false);
-            self.inner.probe.retain(|_, _| false);
+            self.inner.retain(|_| false);
         }
     }
 
@@ -336,8 +347,16 @@ impl Store {
             if prepared && (down || probe_interval.is_some()) && self.ping().await.is_ok() {
                 backoff.reset();
             }
-            self.inner.pool.retain(|_, metrics| sharing.is_kept(metrics));
-            self.inner.probe.retain(|_, metrics| sharing.is_kept(metrics));
+            self.inner.retain(|metrics| sharing.is_kept(metrics));
+        }
+    }
+}
+
+impl Inner {
+    /// Closes the unused connections that are not to be kept.
+    fn retain(&self, is_kept: impl Fn(Metrics) -> bool) {
+        for pool in [&self.shared, &self.own, &self.probe] {
+            pool.retain(|_, metrics| is_kept(metrics));
         }
     }
 }

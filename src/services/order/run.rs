@@ -13,6 +13,7 @@ use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
+use crate::runtime::lane::Lane;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
@@ -59,13 +60,18 @@ pub async fn run(
         &background,
     );
     background.spawn(keep_house(store.clone(), stop_background.clone()));
-    let intake = Intake::start(
-        store.clone(),
-        relay.clone(),
-        options.max_concurrent,
-        options.queue_timeout,
-        &background,
-    );
+    // PostgreSQL has nothing to do between two batches: the next one does not wait behind requests.
+    let lane = Lane::start("intake").map_err(OrderServiceError::Thread)?;
+    let intake = {
+        let _on_lane = lane.enter();
+        Intake::start(
+            store.on_its_own(),
+            relay.clone(),
+            options.max_concurrent,
+            options.queue_timeout,
+            &background,
+        )
+    };
     let api = OrderApi::new(
         store.clone(),
         intake,
@@ -78,6 +84,7 @@ pub async fn run(
     let served = serve_prepared(listening, endpoint, &store, &shutdown.stopping(), manager).await;
     stop_background.cancel();
     settle(&background).await;
+    drop(lane);
     Ok(served?)
 }
 

@@ -1,0 +1,82 @@
+//! A thread of its own for work that others wait for.
+
+use std::io;
+
+use tokio::runtime::{Builder, EnterGuard, Runtime};
+
+/// A runtime of one thread. In the shared one, work that is ready waits behind everything that became ready before it:
+/// dozens of requests, in a rush, while a server that could be given its next piece of work has nothing to do. What runs
+/// here waits for the operating system alone, which prefers a thread that has slept.
+pub struct Lane(Option<Runtime>);
+
+impl Lane {
+    /// Starts it. `name` is the thread's (15 bytes of it are shown).
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn start(name: &str) -> io::Result<Self> {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .map(|r| Self(Some(r)))
+    }
+
+    /// While the guard lives, what this thread spawns runs on the lane.
+    pub fn enter(&self) -> Option<EnterGuard<'_>> {
+        self.0.as_ref().map(Runtime::enter)
+    }
+}
+
+impl Drop for Lane {
+    /// What still runs there is given up.
+    fn drop(&mut self) {
+        // Not waited for: a runtime must not block a thread that runs tasks, which is where this is dropped.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Until a test that hangs fails.
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_lane_works_while_the_shared_runtime_is_busy() {
+        let lane = Lane::start("test").unwrap();
+        let (done, is_done) = mpsc::channel();
+        {
+            let _on_lane = lane.enter();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                done.send(()).unwrap();
+            });
+        }
+        // This runtime has one thread, which is waiting here.
+        is_done.recv_timeout(DEADLINE).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_is_dropped_gives_up_its_tasks() {
+        let lane = Lane::start("test").unwrap();
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        {
+            let _on_lane = lane.enter();
+            tokio::spawn(async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            });
+        }
+        drop(lane);
+        assert!(tokio::time::timeout(DEADLINE, dropped).await.unwrap().is_err(), "nothing was sent");
+    }
+}
