@@ -140,14 +140,16 @@ enum Round {
 
 impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
     /// Two lanes: while the batch of one waits for its confirmations, the other reads the next and publishes it, so that
-    /// neither server waits for the other. To each other they are what relays of two processes are.
+    /// neither server waits for the other. To each other they are what relays of two processes are. The second works only
+    /// while one batch does not hold all that there is: before that it would halve the batches, and a small one costs
+    /// nearly as much as a large one.
     async fn run(self, stop: CancellationToken) {
         tokio::join!(self.lane(&stop, true), self.lane(&stop, false));
         let last = async { while self.round().await == Round::Published {} };
         let _ = tokio::time::timeout(LAST_DRAIN, last).await;
     }
 
-    async fn lane(&self, stop: &CancellationToken, sweeps: bool) {
+    async fn lane(&self, stop: &CancellationToken, first: bool) {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let mut broker = self.broker.state();
         while !stop.is_cancelled() {
@@ -158,13 +160,13 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
                 Round::HeldBack | Round::Failed => backoff.next_delay(),
                 Round::Empty | Round::Published => {
                     backoff.reset();
-                    if sweeps { self.sweep_pause() } else { Duration::MAX }
+                    if first { self.sweep_pause() } else { Duration::MAX }
                 }
             };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                () = self.signals.wake.notified() => {}
+                () = self.signals.wake.notified(), if first => {}
                 // Not after a failure: two lanes that RabbitMQ refuses would spur each other on, without a pause.
                 () = self.more.notified(), if round != Round::Failed => {}
                 () = cleared, if round == Round::HeldBack => {}
