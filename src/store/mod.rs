@@ -7,6 +7,7 @@
 mod convert;
 mod error;
 mod events;
+mod fresh;
 mod hosts;
 mod housekeeping;
 mod intake;

@@ -1,5 +1,6 @@
 //! What is committed and not yet announced.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -81,24 +82,44 @@ pub struct OutboxBatch {
 /// which takes as long as reading it.
 const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
 
-/// The oldest rows that no other relay works on; those of relays that look at the same time lie in between. An order's
-/// status changes go out in their order: one waits whose `open_before` is not in this batch. `offset 0` has each row
-/// looked up by its key: left to itself the planner joins whole tables, whose size it underestimates.
-const LOCK: &str = "
+/// The oldest rows that no other relay works on; those of relays that look at the same time lie in between.
+macro_rules! locked {
+    () => {
+        "
 with locked as materialized (
     select log_id, order_id, announces from outbox
     where announces = 'status' or created_at <= now() - make_interval(secs => $2::bigint / 1000.0)
     order by log_id limit $1 for update skip locked
-)
-select b.log_id, b.announces, l.status, l.changed_by, l.changed_at, l.estimated_completion,
-       o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
-       o.delivery_address, (o.total_amount * 100)::bigint as total_cents,
-       i.names, i.quantities, i.cents,
+)"
+    };
+}
+
+/// An order's status changes go out in their order: one waits whose `open_before` is not in its batch.
+macro_rules! open_before {
+    () => {
+        "
        case when b.announces = 'status' then
            (select max(e.log_id) from outbox e
             where e.order_id = b.order_id and e.announces = 'status' and e.log_id < b.log_id)
-       end as open_before
-from locked b
+       end as open_before"
+    };
+}
+
+/// What rows of the outbox announce. `offset 0` has each row looked up by its key: left to itself the planner joins whole
+/// tables, whose size it underestimates.
+macro_rules! contents {
+    () => {
+        "
+       b.announces, l.status, l.changed_by, l.changed_at, l.estimated_completion,
+       o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
+       o.delivery_address, (o.total_amount * 100)::bigint as total_cents, i.names, i.quantities, i.cents"
+    };
+}
+
+/// Where [`contents`] come from.
+macro_rules! looked_up {
+    () => {
+        "
 cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
 cross join lateral (select * from orders where id = b.order_id offset 0) o
 left join lateral (
@@ -108,7 +129,22 @@ left join lateral (
         from order_items where order_id = b.order_id and b.announces = 'order' order by id offset 0
     ) as in_order
 ) i on true
-order by b.log_id";
+order by b.log_id"
+    };
+}
+
+/// Locks rows and reads all that they announce.
+const LOCK_AND_READ: &str =
+    concat!(locked!(), "select b.log_id,", open_before!(), ",", contents!(), " from locked b", looked_up!());
+/// Locks the same rows, for a process that knows already what most of them announce.
+const LOCK: &str = concat!(locked!(), "select b.log_id,", open_before!(), " from locked b order by b.log_id");
+/// Reads what rows announce that are locked.
+const READ: &str = concat!(
+    "select b.log_id,",
+    contents!(),
+    " from unnest($1::bigint[]) as r (log_id) cross join lateral (select * from outbox where log_id = r.log_id offset 0) b",
+    looked_up!()
+);
 
 impl Store {
     /// Locks up to `limit` of the oldest rows and reads what they announce; new orders only when they have waited for
@@ -121,21 +157,18 @@ impl Store {
         let mut client = self.checked_out().await?;
         let rows = self
             .on(&mut client, "reading the outbox", async |client| {
-                let statement = client.prepare_cached(LOCK).await?;
-                // Sent together: one round trip.
-                let orders_after_ms = millis(orders_after);
-                let parameters: [&(dyn ToSql + Sync); 2] = [&limit, &orders_after_ms];
-                let begin = client.batch_execute(BEGIN);
-                Ok(tokio::try_join!(begin, client.query(&statement, &parameters))?.1)
+                if self.fresh().is_empty() {
+                    lock_and_read(client, limit, orders_after).await
+                } else {
+                    self.lock_known(client, limit, orders_after).await
+                }
             })
             .await;
         let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };
         let rows = rows?;
         batch.locked = rows.len();
-        let mut taken = std::collections::HashSet::with_capacity(rows.len());
-        for row in &rows {
-            let announcement = announcement(row)?;
-            let open_before: Option<i64> = get(row, "open_before")?;
+        let mut taken = HashSet::with_capacity(rows.len());
+        for (open_before, announcement) in rows {
             // Rows come in the order of their ids, so what is before this one has been seen already.
             if open_before.is_none_or(|before| taken.contains(&before)) {
                 taken.insert(announcement.log_id);
@@ -153,6 +186,37 @@ impl Store {
             batch.client = None;
         }
         Ok(batch)
+    }
+
+    /// Locks rows, and reads what those announce that this process has not just written itself.
+    async fn lock_known(
+        &self,
+        client: &Connection,
+        limit: i64,
+        orders_after: Duration,
+    ) -> Result<Vec<LockedRow>, StoreError> {
+        let mut locked = Vec::new();
+        let mut unknown = Vec::new();
+        for row in lock(client, LOCK, limit, orders_after).await? {
+            let log_id: i64 = get(&row, "log_id")?;
+            let announcement = self.fresh().take(log_id);
+            if announcement.is_none() {
+                unknown.push(log_id);
+            }
+            locked.push((get(&row, "open_before")?, log_id, announcement));
+        }
+        let mut read = HashMap::new();
+        if !unknown.is_empty() {
+            let statement = client.prepare_cached(READ).await?;
+            for row in client.query(&statement, &[&unknown]).await? {
+                let announcement = announcement(&row)?;
+                read.insert(announcement.log_id, announcement);
+            }
+        }
+        let rows = locked.into_iter().filter_map(|(open_before, log_id, known)| {
+            Some((open_before, known.or_else(|| read.remove(&log_id))?))
+        });
+        Ok(rows.collect())
     }
 
     /// Ends the batch: the rows named are gone, the others wait for the next relay. If the process dies before this
@@ -180,6 +244,33 @@ impl Store {
         }
         done
     }
+}
+
+/// A row of the outbox: the earlier one that it may have to wait for, and what it announces.
+type LockedRow = (Option<i64>, Announcement);
+
+/// Begins a transaction that locks rows.
+async fn lock(
+    client: &Connection,
+    statement: &'static str,
+    limit: i64,
+    orders_after: Duration,
+) -> Result<Vec<Row>, StoreError> {
+    let statement = client.prepare_cached(statement).await?;
+    // Sent together: one round trip.
+    let orders_after_ms = millis(orders_after);
+    let parameters: [&(dyn ToSql + Sync); 2] = [&limit, &orders_after_ms];
+    let begin = client.batch_execute(BEGIN);
+    Ok(tokio::try_join!(begin, client.query(&statement, &parameters))?.1)
+}
+
+async fn lock_and_read(
+    client: &Connection,
+    limit: i64,
+    orders_after: Duration,
+) -> Result<Vec<LockedRow>, StoreError> {
+    let rows = lock(client, LOCK_AND_READ, limit, orders_after).await?;
+    rows.iter().map(|row| Ok((get(row, "open_before")?, announcement(row)?))).collect()
 }
 
 impl OutboxBatch {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
 use super::error::chain;
+use super::fresh::Fresh;
 use super::hosts::EachHost;
 use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
@@ -91,6 +92,7 @@ struct Inner {
     /// The migrations are applied: only then is an answering server one that can be used.
     prepared: AtomicBool,
     sharing: Arc<Sharing>,
+    fresh: Fresh,
 }
 
 /// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
@@ -116,7 +118,16 @@ impl Store {
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
         let sharing = Sharing::new(options.idle_timeout);
         let pool = shared.clone();
-        let inner = Inner { shared, own, probe, options, state, prepared: AtomicBool::new(false), sharing };
+        let inner = Inner {
+            shared,
+            own,
+            probe,
+            options,
+            state,
+            prepared: AtomicBool::new(false),
+            sharing,
+            fresh: Fresh::default(),
+        };
         let store = Self { inner: Arc::new(inner), pool };
         tokio::spawn(store.clone().tend(shutdown));
         Ok(store)
@@ -196,6 +207,11 @@ impl Store {
     pub(super) async fn pinged(&self) -> Result<(), StoreError> {
         while !answers(self.inner.probe.get().await?).await? {}
         Ok(())
+    }
+
+    /// What this process has just written and will announce.
+    pub(super) fn fresh(&self) -> &Fresh {
+        &self.inner.fresh
     }
 
     /// How long one operation may take.
