@@ -9,6 +9,7 @@ use super::common::{CommonArgs, Setting, Usage};
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
 use crate::reconciler::ReconcilerOptions;
+use crate::runtime::lane::Lane;
 use crate::services::kitchen::{self, KitchenOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
@@ -171,8 +172,11 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         grace: setting.config.kitchen.grace,
     };
     let store = setting.store(Usage::Worker)?;
+    // While a batch is written the worker hears of hundreds of orders: the next batch does not wait behind them.
+    let lane = Lane::start("kitchen").map_err(CliError::failed)?;
+    let shutdown = setting.shutdown.clone();
     let outcome =
-        kitchen::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
+        kitchen::run(options, store, broker.clone(), shutdown, lane.handle(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 

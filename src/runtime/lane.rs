@@ -2,12 +2,16 @@
 
 use std::io;
 
-use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A runtime of one thread. In the shared one, work that is ready waits behind everything that became ready before it:
 /// dozens of requests, in a rush, while a server that could be given its next piece of work has nothing to do. What runs
 /// here waits for the operating system alone, which prefers a thread that has slept.
-pub struct Lane(Option<Runtime>);
+pub struct Lane {
+    handle: Handle,
+    /// Until it is dropped.
+    runtime: Option<Runtime>,
+}
 
 impl Lane {
     /// Starts it. `name` is the thread's (15 bytes of it are shown).
@@ -15,17 +19,13 @@ impl Lane {
     /// # Errors
     /// When there can be no more threads.
     pub fn start(name: &str) -> io::Result<Self> {
-        Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name(name)
-            .enable_all()
-            .build()
-            .map(|r| Self(Some(r)))
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// While the guard lives, what this thread spawns runs on the lane.
-    pub fn enter(&self) -> Option<EnterGuard<'_>> {
-        self.0.as_ref().map(Runtime::enter)
+    /// What is spawned while this is entered runs on the lane.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
@@ -33,7 +33,7 @@ impl Drop for Lane {
     /// What still runs there is given up.
     fn drop(&mut self) {
         // Not waited for: a runtime must not block a thread that runs tasks, which is where this is dropped.
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -55,7 +55,7 @@ mod tests {
         let lane = Lane::start("test").unwrap();
         let (done, is_done) = mpsc::channel();
         {
-            let _on_lane = lane.enter();
+            let _on_lane = lane.handle().enter();
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 done.send(()).unwrap();
@@ -70,7 +70,7 @@ mod tests {
         let lane = Lane::start("test").unwrap();
         let (held, dropped) = tokio::sync::oneshot::channel::<()>();
         {
-            let _on_lane = lane.enter();
+            let _on_lane = lane.handle().enter();
             tokio::spawn(async move {
                 let _held = held;
                 std::future::pending::<()>().await;

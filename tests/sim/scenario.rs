@@ -193,7 +193,9 @@ impl Scenario {
         self.shutdowns.lock().unwrap().push(shutdown.clone());
         let (store, broker) = (SimStore(actor.clone()), SimBroker(actor.clone()));
         let running = tokio::spawn(async move {
-            kitchen::run(options, store, broker, shutdown, &ServiceManager::default()).await
+            // In the simulation there is one thread, and its clock.
+            let lane = tokio::runtime::Handle::current();
+            kitchen::run(options, store, broker, shutdown, &lane, &ServiceManager::default()).await
         });
         let died = actor.died();
         let ended = tokio::select! {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ use crate::store::{Crew, Registered, WorkerRegistration};
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 
-/// Works until it is asked to stop.
+/// Works until it is asked to stop. Claims and finishes are written on `lane`, which must live as long as this runs.
 ///
 /// # Errors
 /// When its name is taken, or a server refuses for good what it needs. A server that is away is waited for.
@@ -34,6 +35,7 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
     store: S,
     broker: B,
     shutdown: Shutdown,
+    lane: &Handle,
     manager: &ServiceManager,
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
@@ -60,7 +62,10 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
         relay_stop.clone(),
         &background,
     );
-    let kitchen = Arc::new(Kitchen::new(options, crew, store, relay, &background));
+    let kitchen = {
+        let _on_lane = lane.enter();
+        Arc::new(Kitchen::new(options, crew, store, relay, &background))
+    };
     kitchen.note_crew(crew);
     let heartbeat_stop = CancellationToken::new();
     let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));

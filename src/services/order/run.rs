@@ -63,7 +63,7 @@ pub async fn run(
     // PostgreSQL has nothing to do between two batches: the next one does not wait behind requests.
     let lane = Lane::start("intake").map_err(OrderServiceError::Thread)?;
     let intake = {
-        let _on_lane = lane.enter();
+        let _on_lane = lane.handle().enter();
         Intake::start(
             store.on_its_own(),
             relay.clone(),
