@@ -17,9 +17,15 @@ impl Lane {
     /// Starts it. `name` is the thread's (15 bytes of it are shown).
     ///
     /// # Errors
-    /// When there can be no more threads.
+    /// When the process is at a limit of the system.
     pub fn start(name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            let text = format!(
+                "the thread {name} cannot be started: {error}; see the limits of this process (ulimit -n, ulimit -u)"
+            );
+            io::Error::new(error.kind(), text)
+        })?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 

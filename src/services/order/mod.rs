@@ -45,9 +45,7 @@ pub enum OrderServiceError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There can be no more threads.
-    #[error(
-        "the intake's thread cannot be started: {0}; see the limits of this process (ulimit -u, TasksMax)"
-    )]
-    Thread(#[source] std::io::Error),
+    /// The intake's thread cannot be started.
+    #[error(transparent)]
+    Thread(std::io::Error),
 }
