@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,11 @@ use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreEr
 
 /// Rows that are published before one deletion is committed.
 const BATCH_ROWS: usize = 256;
+/// A batch of fewer rows is followed by the next one after this time at the earliest, counted from its beginning: what comes
+/// closely after each other goes together. A small batch costs both servers nearly as much as a large one does, and takes
+/// that from those who order meanwhile.
+const FEW_ROWS: usize = 32;
+const FEW_PACE: Duration = Duration::from_millis(5);
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a row waits that could not be published: from, to.
@@ -131,7 +137,10 @@ enum Round {
     /// Nothing was there for this relay.
     Empty,
     /// Something was published; there may be more.
-    Published,
+    Published {
+        /// Less than is worth a batch of its own.
+        few: bool,
+    },
     /// Nothing may go before rows that are in other hands, another relay's or this one's other lane's.
     HeldBack,
     /// Something could not be published: it is tried again after a pause.
@@ -145,7 +154,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
     /// nearly as much as a large one.
     async fn run(self, stop: CancellationToken) {
         tokio::join!(self.lane(&stop, true), self.lane(&stop, false));
-        let last = async { while self.round().await == Round::Published {} };
+        let last = async { while matches!(self.round().await, Round::Published { .. }) {} };
         let _ = tokio::time::timeout(LAST_DRAIN, last).await;
     }
 
@@ -155,10 +164,18 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
         while !stop.is_cancelled() {
             // Hears of what goes from here on, while this lane reads.
             let cleared = self.cleared.notified();
+            let began = Instant::now();
             let round = self.round().await;
+            if round == (Round::Published { few: true }) {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep_until(began + FEW_PACE) => {}
+                }
+            }
             let pause = match round {
                 Round::HeldBack | Round::Failed => backoff.next_delay(),
-                Round::Empty | Round::Published => {
+                Round::Empty | Round::Published { .. } => {
                     backoff.reset();
                     if first { self.sweep_pause() } else { Duration::MAX }
                 }
@@ -212,6 +229,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
 
     async fn publish(&self, batch: S::Batch) -> Result<Round, StoreError> {
         let held_back = batch.locked() - batch.announcements().len();
+        let few = batch.locked() < FEW_ROWS;
         let messages: Vec<Outgoing> = batch.announcements().iter().map(|a| self.message(a)).collect();
         let outcomes = self.broker.publish(messages).await;
         let mut published = Vec::with_capacity(outcomes.len());
@@ -236,7 +254,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
         if held_back > 0 {
             self.more.notify_one();
         }
-        Ok(Round::Published)
+        Ok(Round::Published { few })
     }
 
     /// What can be done about a message that was not routed. Its row stays, whatever happens here.
