@@ -1,7 +1,7 @@
 //! A delivered message and its acknowledgement, valid on the channel that it came by and nowhere else.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amqprs::Deliver;
@@ -21,21 +21,30 @@ pub(super) struct Lane {
     /// Held while an acknowledgement is sent, so that a `multiple` one never meets a tag that another has settled:
     /// the server closes a channel that acknowledges twice.
     outstanding: Mutex<BTreeSet<u64>>,
+    /// What is to be acknowledged next.
+    done: std::sync::Mutex<Vec<u64>>,
 }
 
 impl Lane {
     pub(super) fn new(channel: BrokerChannel) -> Self {
-        Self { channel, outstanding: Mutex::default() }
+        Self { channel, outstanding: Mutex::default(), done: std::sync::Mutex::default() }
     }
 
     pub(super) async fn arrived(&self, tag: u64) {
         self.outstanding.lock().await.insert(tag);
     }
 
-    /// Acknowledges these tags with as few frames as can be. `false`: void, they come again.
+    /// Acknowledges these tags, and those that others are done with at the same moment, with as few frames as can be: to
+    /// RabbitMQ one that acknowledges fifty messages is one piece of work. `false`: void, they come again.
     async fn ack(&self, tags: &[u64]) -> bool {
+        self.done().extend(tags);
+        // Those whose orders were finished by the same commit get here now.
+        tokio::task::yield_now().await;
         let mut outstanding = self.outstanding.lock().await;
-        let wanted: HashSet<u64> = tags.iter().copied().filter(|tag| outstanding.contains(tag)).collect();
+        let done = std::mem::take(&mut *self.done());
+        // Its own among them, for sure: who took them before may have been cut off.
+        let wanted: HashSet<u64> =
+            done.into_iter().chain(tags.iter().copied()).filter(|tag| outstanding.contains(tag)).collect();
         let prefix = outstanding.iter().take_while(|tag| wanted.contains(tag)).last().copied();
         if let Some(last) = prefix {
             if !self.send_ack(last, true).await {
@@ -50,6 +59,11 @@ impl Lane {
             outstanding.remove(&tag);
         }
         !self.channel.has_ended()
+    }
+
+    fn done(&self) -> MutexGuard<'_, Vec<u64>> {
+        // Whole at every panic.
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send_ack(&self, tag: u64, multiple: bool) -> bool {
