@@ -53,12 +53,12 @@ macro_rules! write_numbered {
 placed as (
     insert into orders (id, number, customer_name, type, table_number, delivery_address, total_amount, priority,
                         request_id, traceparent)
-    select id, number, customer_name, type, table_number, delivery_address, cents::numeric / 100, priority,
+    select id, number, customer_name, type, table_number, delivery_address, cents * 0.01, priority,
            request_id, traceparent
     from numbered
 ), items as (
     insert into order_items (order_id, name, quantity, price)
-    select n.id, i.name, i.quantity, i.cents::numeric / 100
+    select n.id, i.name, i.quantity, i.cents * 0.01
     from unnest($9::bigint[], $10::text[], $11::int[], $12::bigint[]) with ordinality
         as i (ord, name, quantity, cents, place)
     join numbered n on n.ord = i.ord
