@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::convert::{get, millis, order_number, order_type, status, type_names};
-use super::{Store, StoreError};
+use tokio_postgres::Row;
+
+use super::convert::{get, millis, order_number, order_type, priority, status, type_names};
+use super::{Announcement, AnnouncementContent, StatusAnnouncement, Store, StoreError};
 use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
 
 /// Who wants to cook, and what.
@@ -77,16 +79,18 @@ const CLAIM_TAIL: &str = "
         estimated_completion = now() + make_interval(secs => c.cook_ms / 1000.0)
     from picked p, unnest($3::text[], $4::bigint[]) as c (type, cook_ms)
     where o.id = p.id and c.type = o.type
-    returning o.id, o.number, o.type, o.attempt, o.request_id, o.estimated_completion,
+    returning o.id, o.number, o.type, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion,
               p.status = 'cooking' as taken_over
 ), logged as (
     insert into order_status_log (order_id, status, changed_by, estimated_completion)
     select id, 'cooking', $1, estimated_completion from claimed where not taken_over
-    returning id, order_id
+    returning id, order_id, changed_at
 ), announced as (
     insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
 )
-select number, type, attempt, request_id, taken_over from claimed";
+select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.estimated_completion, c.taken_over,
+       l.id as log_id, l.changed_at
+from claimed c left join logged l on l.order_id = c.id";
 
 const FINISH: &str = "
 with finished as (
@@ -95,20 +99,21 @@ with finished as (
     from unnest($2::text[], $3::int[]) as f (number, attempt)
     where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.claimed_at is not null
       and o.processed_by = $1
-    returning o.id, o.number, o.attempt
+    returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion
 ), logged as (
     insert into order_status_log (order_id, status, changed_by, notes)
     select f.id, 'ready', $1,
            case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
     from finished f
-    returning id, order_id
+    returning id, order_id, changed_at
 ), announced as (
     insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
 ), counted as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
-select number from finished";
+select f.number, f.priority, f.request_id, f.traceparent, f.estimated_completion, l.id as log_id, l.changed_at
+from finished f join logged l on l.order_id = f.id";
 
 const GIVE_BACK: &str = "
 update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
@@ -184,6 +189,7 @@ impl Store {
             let rows = client
                 .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &intervals])
                 .await?;
+            self.remember_changes(&rows, Status::Cooking, &claim.worker)?;
             rows.iter()
                 .map(|row| {
                     Ok(ClaimedOrder {
@@ -237,9 +243,34 @@ impl Store {
         self.run("finishing orders", async |client| {
             let statement = client.prepare_cached(FINISH).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
+            self.remember_changes(&rows, Status::Ready, worker)?;
             rows.iter().map(|row| order_number(row, "number")).collect()
         })
         .await
+    }
+
+    /// Remembers the changes that were just committed, so that the relay need not read them back.
+    fn remember_changes(&self, rows: &[Row], status: Status, by: &WorkerName) -> Result<(), StoreError> {
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in rows {
+            // Without one: a take-over, which changes no status.
+            let Some(log_id) = get(row, "log_id")? else { continue };
+            changes.push(Announcement {
+                log_id,
+                changed_at: get(row, "changed_at")?,
+                number: order_number(row, "number")?,
+                priority: priority(row, "priority")?,
+                request_id: get(row, "request_id")?,
+                traceparent: get(row, "traceparent")?,
+                content: AnnouncementContent::Status(StatusAnnouncement {
+                    status,
+                    changed_by: by.as_str().to_owned(),
+                    estimated_completion: get(row, "estimated_completion")?,
+                }),
+            });
+        }
+        self.fresh().remember(changes.into_iter());
+        Ok(())
     }
 
     /// Puts orders back on the rail, where the next free worker takes them at once. Says how many were still held.

@@ -14,7 +14,7 @@ mod audit;
 mod broker;
 mod differential;
 mod faults;
-mod orders;
+pub mod orders;
 mod scenario;
 mod store;
 mod tables;
