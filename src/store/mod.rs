@@ -8,6 +8,7 @@ mod convert;
 mod error;
 mod events;
 mod fresh;
+mod head;
 mod hosts;
 mod housekeeping;
 mod intake;

@@ -1,7 +1,7 @@
 //! What is committed and not yet announced.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -88,7 +88,7 @@ macro_rules! locked {
         "
 with locked as materialized (
     select log_id, order_id, announces from outbox
-    where announces = 'status' or created_at <= now() - make_interval(secs => $2::bigint / 1000.0)
+    where log_id >= $3 and (announces = 'status' or created_at <= now() - make_interval(secs => $2::bigint / 1000.0))
     order by log_id limit $1 for update skip locked
 )"
     };
@@ -155,18 +155,22 @@ impl Store {
     /// See [`StoreError`].
     pub async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<OutboxBatch, StoreError> {
         let mut client = self.checked_out().await?;
+        let look = Look { limit, orders_after, from: self.outbox_head().look_from(Instant::now()) };
         let rows = self
             .on(&mut client, "reading the outbox", async |client| {
                 if self.fresh().is_empty() {
-                    lock_and_read(client, limit, orders_after).await
+                    lock_and_read(client, &look).await
                 } else {
-                    self.lock_known(client, limit, orders_after).await
+                    self.lock_known(client, &look).await
                 }
             })
             .await;
         let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };
         let rows = rows?;
         batch.locked = rows.len();
+        if let Some((_, oldest)) = rows.first() {
+            self.outbox_head().found(oldest.log_id);
+        }
         let mut taken = HashSet::with_capacity(rows.len());
         for (open_before, announcement) in rows {
             // Rows come in the order of their ids, so what is before this one has been seen already.
@@ -189,15 +193,10 @@ impl Store {
     }
 
     /// Locks rows, and reads what those announce that this process has not just written itself.
-    async fn lock_known(
-        &self,
-        client: &Connection,
-        limit: i64,
-        orders_after: Duration,
-    ) -> Result<Vec<LockedRow>, StoreError> {
+    async fn lock_known(&self, client: &Connection, look: &Look) -> Result<Vec<LockedRow>, StoreError> {
         let mut locked = Vec::new();
         let mut unknown = Vec::new();
-        for row in lock(client, LOCK, limit, orders_after).await? {
+        for row in lock(client, LOCK, look).await? {
             let log_id: i64 = get(&row, "log_id")?;
             let announcement = self.fresh().take(log_id);
             if announcement.is_none() {
@@ -249,27 +248,28 @@ impl Store {
 /// A row of the outbox: the earlier one that it may have to wait for, and what it announces.
 type LockedRow = (Option<i64>, Announcement);
 
-/// Begins a transaction that locks rows.
-async fn lock(
-    client: &Connection,
-    statement: &'static str,
+/// Which rows to take.
+struct Look {
+    /// At most so many.
     limit: i64,
+    /// New orders only when they have waited for so long.
     orders_after: Duration,
-) -> Result<Vec<Row>, StoreError> {
+    /// The lowest `log_id`.
+    from: i64,
+}
+
+/// Begins a transaction that locks rows.
+async fn lock(client: &Connection, statement: &'static str, look: &Look) -> Result<Vec<Row>, StoreError> {
     let statement = client.prepare_cached(statement).await?;
     // Sent together: one round trip.
-    let orders_after_ms = millis(orders_after);
-    let parameters: [&(dyn ToSql + Sync); 2] = [&limit, &orders_after_ms];
+    let orders_after_ms = millis(look.orders_after);
+    let parameters: [&(dyn ToSql + Sync); 3] = [&look.limit, &orders_after_ms, &look.from];
     let begin = client.batch_execute(BEGIN);
     Ok(tokio::try_join!(begin, client.query(&statement, &parameters))?.1)
 }
 
-async fn lock_and_read(
-    client: &Connection,
-    limit: i64,
-    orders_after: Duration,
-) -> Result<Vec<LockedRow>, StoreError> {
-    let rows = lock(client, LOCK_AND_READ, limit, orders_after).await?;
+async fn lock_and_read(client: &Connection, look: &Look) -> Result<Vec<LockedRow>, StoreError> {
+    let rows = lock(client, LOCK_AND_READ, look).await?;
     rows.iter().map(|row| Ok((get(row, "open_before")?, announcement(row)?))).collect()
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::StoreError;
 use super::error::chain;
 use super::fresh::Fresh;
+use super::head::OutboxHead;
 use super::hosts::EachHost;
 use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
@@ -93,6 +94,7 @@ struct Inner {
     prepared: AtomicBool,
     sharing: Arc<Sharing>,
     fresh: Fresh,
+    outbox_head: OutboxHead,
 }
 
 /// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
@@ -127,6 +129,7 @@ impl Store {
             prepared: AtomicBool::new(false),
             sharing,
             fresh: Fresh::default(),
+            outbox_head: OutboxHead::default(),
         };
         let store = Self { inner: Arc::new(inner), pool };
         tokio::spawn(store.clone().tend(shutdown));
@@ -212,6 +215,11 @@ impl Store {
     /// What this process has just written and will announce.
     pub(super) fn fresh(&self) -> &Fresh {
         &self.inner.fresh
+    }
+
+    /// Where the outbox begins.
+    pub(super) fn outbox_head(&self) -> &OutboxHead {
+        &self.inner.outbox_head
     }
 
     /// How long one operation may take.

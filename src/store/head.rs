@@ -1,0 +1,69 @@
+//! Where the outbox begins. Its oldest rows are the next to go, so that its index begins with the entries of all that went
+//! before, until PostgreSQL cleans up, which it does once a minute: at thousands of orders a second it took longer to pass
+//! them by than to read a batch.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So far below the oldest row that was found others may appear: transactions commit in another order than they number
+/// their rows.
+const MARGIN_ROWS: i64 = 4_096;
+/// So often the whole outbox is looked at: a row that appears further below waits no longer than this.
+const WHOLE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The oldest row that was found lately.
+#[derive(Default)]
+pub(super) struct OutboxHead(Mutex<Head>);
+
+#[derive(Default)]
+struct Head {
+    /// 0 before the first row was found.
+    log_id: i64,
+    /// When all were looked at.
+    whole_look_at: Option<Instant>,
+}
+
+impl OutboxHead {
+    /// From which `outbox.log_id` on to look for rows now.
+    pub(super) fn look_from(&self, now: Instant) -> i64 {
+        let mut head = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match head.whole_look_at {
+            Some(at) if now.duration_since(at) < WHOLE_LOOK_INTERVAL => (head.log_id - MARGIN_ROWS).max(0),
+            _ => {
+                head.whole_look_at = Some(now);
+                0
+            }
+        }
+    }
+
+    /// Notes the oldest row that a look has found.
+    pub(super) fn found(&self, log_id: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).log_id = log_id;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_passes_over_what_lies_far_below_the_oldest_row() {
+        let (head, now) = (OutboxHead::default(), Instant::now());
+        assert_eq!(head.look_from(now), 0);
+        head.found(MARGIN_ROWS + 7);
+        assert_eq!(head.look_from(now), 7);
+        head.found(5);
+        assert_eq!(head.look_from(now), 0);
+    }
+
+    #[test]
+    fn now_and_then_everything_is_looked_at() {
+        let (head, began) = (OutboxHead::default(), Instant::now());
+        head.look_from(began);
+        head.found(1_000_000);
+        let later = began + WHOLE_LOOK_INTERVAL;
+        assert!(head.look_from(later - Duration::from_millis(1)) > 0);
+        assert_eq!(head.look_from(later), 0);
+        assert!(head.look_from(later) > 0, "once");
+    }
+}
