@@ -146,8 +146,7 @@ async fn looks_in_a_second(rows: usize) -> Vec<Instant> {
         waker.wake();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let looks = outbox.looks.lock().unwrap().clone();
-    looks
+    outbox.looks.lock().unwrap().clone()
 }
 
 #[tokio::test(start_paused = true)]
