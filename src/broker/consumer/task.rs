@@ -237,12 +237,13 @@ impl ConsumerTask {
     async fn establish(&self, link: &Arc<Link>) -> Result<(Arc<Lane>, Vec<Feed>), BrokerError> {
         let channel = BrokerChannel::open(link).await?;
         let queues = self.prepare_queues(&channel).await?;
-        let quorum = self.options.queue_type == QueueType::Quorum;
-        let arguments = if quorum && matches!(self.source, Source::Queues(_)) {
+        // For a sum over several queues RabbitMQ asks a process of its own about each message.
+        let is_sum = self.options.queue_type == QueueType::Classic && queues.len() > 1;
+        let arguments = if is_sum {
+            BasicQosArguments::new(0, self.source.prefetch(), true)
+        } else {
             let share = self.source.prefetch() / u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1);
             BasicQosArguments::new(0, share.max(1), false)
-        } else {
-            BasicQosArguments::new(0, self.source.prefetch(), true)
         };
         channel.call("the prefetch", |channel| async move { channel.basic_qos(arguments).await }).await?;
         let mut feeds = Vec::with_capacity(queues.len());
