@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 /// So far below the oldest row that was found others may appear: transactions commit in another order than they number
 /// their rows.
 const MARGIN_ROWS: i64 = 4_096;
-/// So often the whole outbox is looked at: a row that appears further below waits no longer than this.
+/// While it is looked at all the time, the whole outbox is so often: for what appears further below, where somebody has
+/// died, or entered a change again that had been announced long ago.
 const WHOLE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The oldest row that was found lately.

@@ -149,7 +149,8 @@ const READ: &str = concat!(
 impl Store {
     /// Locks up to `limit` of the oldest rows and reads what they announce; new orders only when they have waited for
     /// `orders_after`. The transaction stays open until the batch is confirmed or dropped, unless there is nothing to
-    /// announce; PostgreSQL ends it when this process hangs for longer than its idle limit.
+    /// announce; PostgreSQL ends it when this process hangs for longer than its idle limit. While this is called all the
+    /// time a row that is entered far below the oldest one is found within a second (`head`).
     ///
     /// # Errors
     /// See [`StoreError`].
