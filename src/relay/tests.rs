@@ -2,100 +2,21 @@ use super::*;
 use crate::broker::BrokerError;
 use crate::domain::{Priority, Status};
 use crate::store::StatusAnnouncement;
-use std::sync::atomic::AtomicUsize;
 use tokio::sync::watch;
 
-/// An outbox that never gets empty, and a RabbitMQ that takes nothing of it.
+/// An outbox with so many rows at each look, and a RabbitMQ that says the same of all messages.
 #[derive(Clone)]
-struct Refusing {
-    state: watch::Receiver<BrokerState>,
-    /// How often it has refused.
-    refused: Arc<AtomicUsize>,
-}
-
-struct FullBatch(Vec<Announcement>);
-
-fn announcement() -> Announcement {
-    let content = AnnouncementContent::Status(StatusAnnouncement {
-        status: Status::Cooking,
-        changed_by: "chef".to_owned(),
-        estimated_completion: None,
-    });
-    Announcement {
-        log_id: 1,
-        changed_at: jiff::Timestamp::UNIX_EPOCH,
-        number: crate::domain::OrderNumber::parse("ORD_20260101_001").unwrap(),
-        priority: Priority::LOW,
-        request_id: String::new(),
-        traceparent: None,
-        content,
-    }
-}
-
-impl LockedRows for FullBatch {
-    fn announcements(&self) -> &[Announcement] {
-        &self.0
-    }
-
-    fn locked(&self) -> usize {
-        BATCH_ROWS
-    }
-}
-
-impl RelayStore for Refusing {
-    type Batch = FullBatch;
-
-    async fn lock_outbox(&self, _limit: i64, _orders_after: Duration) -> Result<FullBatch, StoreError> {
-        Ok(FullBatch(vec![announcement()]))
-    }
-
-    async fn confirm_outbox(&self, _batch: FullBatch, _published: &[i64]) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-impl RelayBroker for Refusing {
-    fn state(&self) -> watch::Receiver<BrokerState> {
-        self.state.clone()
-    }
-
-    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
-        // Refused is refused later: the other lane has its turn meanwhile.
-        tokio::task::yield_now().await;
-        assert!(self.refused.fetch_add(1, Ordering::Relaxed) < 1_000, "it goes on without a pause");
-        messages.into_iter().map(|_| PublishOutcome::Nacked).collect()
-    }
-
-    async fn redeclare_topology(&self) -> Result<(), BrokerError> {
-        Ok(())
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_long_backlog_that_is_refused_is_offered_again_with_growing_pauses() {
-    let connected = BrokerState::Connected { generation: 1, host: "rabbit".to_owned() };
-    let (_link, state) = watch::channel(connected);
-    let refusing = Refusing { state, refused: Arc::default() };
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let _waker = start(refusing.clone(), refusing.clone(), RelayOwner::OrderService, stop, &tasks);
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    // Each of the two lanes: some five times until the pause is at its longest, then every 2.5 to 5 s.
-    let refused = refusing.refused.load(Ordering::Relaxed);
-    assert!((20..=70).contains(&refused), "refused {refused} times in a minute");
-}
-
-/// An outbox with so many new rows at each look, and a RabbitMQ that takes them.
-#[derive(Clone)]
-struct Trickling {
+struct Servers {
     rows: usize,
+    outcome: PublishOutcome,
     state: watch::Receiver<BrokerState>,
-    /// When it was looked into.
+    /// When the outbox was looked into. Each look is followed by publishing what was found.
     looks: Arc<std::sync::Mutex<Vec<Instant>>>,
 }
 
-struct Trickle(Vec<Announcement>);
+struct Rows(Vec<Announcement>);
 
-impl LockedRows for Trickle {
+impl LockedRows for Rows {
     fn announcements(&self) -> &[Announcement] {
         &self.0
     }
@@ -105,27 +26,45 @@ impl LockedRows for Trickle {
     }
 }
 
-impl RelayStore for Trickling {
-    type Batch = Trickle;
+impl RelayStore for Servers {
+    type Batch = Rows;
 
-    async fn lock_outbox(&self, _limit: i64, _orders_after: Duration) -> Result<Trickle, StoreError> {
-        self.looks.lock().unwrap().push(Instant::now());
-        Ok(Trickle(vec![announcement(); self.rows]))
+    async fn lock_outbox(&self, _limit: i64, _orders_after: Duration) -> Result<Rows, StoreError> {
+        let mut looks = self.looks.lock().unwrap();
+        assert!(looks.len() < 1_100, "it goes on without a pause");
+        looks.push(Instant::now());
+        drop(looks);
+        let content = AnnouncementContent::Status(StatusAnnouncement {
+            status: Status::Cooking,
+            changed_by: "chef".to_owned(),
+            estimated_completion: None,
+        });
+        let announcement = Announcement {
+            log_id: 1,
+            changed_at: jiff::Timestamp::UNIX_EPOCH,
+            number: crate::domain::OrderNumber::parse("ORD_20260101_001").unwrap(),
+            priority: Priority::LOW,
+            request_id: String::new(),
+            traceparent: None,
+            content,
+        };
+        Ok(Rows(vec![announcement; self.rows]))
     }
 
-    async fn confirm_outbox(&self, _batch: Trickle, _published: &[i64]) -> Result<(), StoreError> {
+    async fn confirm_outbox(&self, _batch: Rows, _published: &[i64]) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-impl RelayBroker for Trickling {
+impl RelayBroker for Servers {
     fn state(&self) -> watch::Receiver<BrokerState> {
         self.state.clone()
     }
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
+        // The answer comes later: the other lane has its turn meanwhile.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        vec![PublishOutcome::Routed; messages.len()]
+        vec![self.outcome.clone(); messages.len()]
     }
 
     async fn redeclare_topology(&self) -> Result<(), BrokerError> {
@@ -133,32 +72,41 @@ impl RelayBroker for Trickling {
     }
 }
 
-/// The looks of a second in which something is committed each millisecond, after a quiet one.
-async fn looks_in_a_second(rows: usize) -> Vec<Instant> {
+/// The looks of a `period` after the first second; something is committed in each of its first `commits` milliseconds.
+async fn looks(rows: usize, outcome: PublishOutcome, commits: usize, period: Duration) -> Vec<Instant> {
     let connected = BrokerState::Connected { generation: 1, host: "rabbit".to_owned() };
     let (_link, state) = watch::channel(connected);
-    let outbox = Trickling { rows, state, looks: Arc::default() };
+    let servers = Servers { rows, outcome, state, looks: Arc::default() };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let waker = start(outbox.clone(), outbox.clone(), RelayOwner::OrderService, stop, &tasks);
+    let waker = start(servers.clone(), servers.clone(), RelayOwner::OrderService, stop, &tasks);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    outbox.looks.lock().unwrap().clear();
-    for _ in 0..1_000 {
+    servers.looks.lock().unwrap().clear();
+    let until = Instant::now() + period;
+    for _ in 0..commits {
         waker.wake();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    outbox.looks.lock().unwrap().clone()
+    tokio::time::sleep_until(until).await;
+    servers.looks.lock().unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_backlog_that_is_refused_is_offered_again_with_growing_pauses() {
+    let looks = looks(BATCH_ROWS, PublishOutcome::Nacked, 0, Duration::from_secs(60)).await;
+    // Each of the two lanes: a few times until the pause is at its longest, then every 2.5 to 5 s.
+    assert!((20..=70).contains(&looks.len()), "refused {} times in a minute", looks.len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn small_batches_that_follow_closely_go_together() {
     let began = Instant::now() + Duration::from_secs(1);
-    let looks = looks_in_a_second(FEW_ROWS - 1).await;
+    let looks = looks(FEW_ROWS - 1, PublishOutcome::Routed, 1_000, Duration::from_secs(1)).await;
     assert!(looks[0] - began < Duration::from_millis(1), "the first one waits: {:?}", looks[0] - began);
     assert!((150..=200).contains(&looks.len()), "{} looks", looks.len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn batches_of_many_follow_each_other_without_a_pause() {
-    let looks = looks_in_a_second(FEW_ROWS).await;
+    let looks = looks(FEW_ROWS, PublishOutcome::Routed, 1_000, Duration::from_secs(1)).await;
     assert!(looks.len() > 450, "{} looks", looks.len());
 }
