@@ -7,7 +7,8 @@
 //! - [`reading`]: `GET …/status` beside PostgreSQL's selects and an empty handler;
 //! - [`standing`]: resident memory, and a house with a long history.
 //!
-//! [`house`] has servers and roles, [`tools`] and [`paced`] the load generators, [`bare`] what is measured without the system around.
+//! [`house`] has servers and roles, [`tools`] and [`paced`] the load generators, [`bare`] what is measured without the system
+//! around, and [`pulse`] whether the machine itself has slow moments.
 #![allow(
     unreachable_pub,
     clippy::cast_precision_loss,
@@ -19,6 +20,7 @@ mod bare;
 mod cooking;
 mod house;
 mod paced;
+mod pulse;
 mod reading;
 mod report;
 mod standing;

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+use crate::pulse::Pulse;
 use crate::tools::Answers;
 
 /// Requests that may wait for a connection; more are not sent, and count as failed.
@@ -17,10 +18,11 @@ const MAX_WAITING: usize = 10_000;
 /// At most so exactly are requests sent when they are due: waking up for each would be a load by itself.
 const PACE: Duration = Duration::from_micros(500);
 
-/// What came of one request: its status, and microseconds since it was due.
-type Outcome = (u16, i64);
+/// What came of one request: its status, when it was due, and microseconds since then.
+type Outcome = (u16, Instant, i64);
 
-/// Posts JSON so often a second over at most so many connections. The first second is not measured.
+/// Posts JSON so often a second over at most so many connections. The first second is not measured. Says beside how it went
+/// while the machine ran as it does most of the time.
 pub async fn post(
     url: &str,
     path: &str,
@@ -29,6 +31,7 @@ pub async fn post(
     per_second: f64,
     seconds: u64,
 ) -> Result<Answers> {
+    let pulse = Pulse::start();
     let address = url.trim_start_matches("http://").to_owned();
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -53,7 +56,7 @@ pub async fn post(
                     }
                 };
                 if due >= measured_from {
-                    outcomes.push((status, i64::try_from(due.elapsed().as_micros())?));
+                    outcomes.push((status, due, i64::try_from(due.elapsed().as_micros())?));
                 }
             }
         });
@@ -64,11 +67,17 @@ pub async fn post(
     while let Some(client) = clients.join_next().await {
         outcomes.extend(client??);
     }
-    let took = |wanted: fn(u16) -> bool| {
-        outcomes.iter().filter(move |(s, _)| wanted(*s)).map(|(_, us)| *us).collect()
+    let slowed = pulse.end()?;
+    let took = |wanted: fn(u16) -> bool| -> Vec<i64> {
+        outcomes.iter().filter(move |(s, ..)| wanted(*s)).map(|(_, _, us)| *us).collect()
     };
-    let failed = outcomes.iter().filter(|(status, _)| !matches!(status, 200..400 | 503)).count() + unsent;
-    Answers::of(took(|s| (200..400).contains(&s)), took(|s| s == 503), failed, seconds)
+    let undisturbed = outcomes.iter().filter(|(status, due, us)| {
+        (200..400).contains(status) && !slowed.touches(*due, Duration::from_micros(us.unsigned_abs()))
+    });
+    let undisturbed: Vec<i64> = undisturbed.map(|(_, _, us)| *us).collect();
+    let failed = outcomes.iter().filter(|(status, ..)| !matches!(status, 200..400 | 503)).count() + unsent;
+    let answers = Answers::of(took(|s| (200..400).contains(&s)), took(|s| s == 503), failed, seconds)?;
+    Ok(answers.with_undisturbed(undisturbed))
 }
 
 /// Sends the times at which requests are due, until `end`; how many found no room. It blocks: the runtime's clock ticks in

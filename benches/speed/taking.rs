@@ -150,10 +150,14 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
     for _ in 0..ROUNDS {
         rounds.push(post(&url, CONNECTIONS, Some(full.per_second / 2.0), seconds).await?);
     }
+    let undisturbed_share = rounds.iter().map(|round| round.undisturbed).sum::<f64>() / ROUNDS as f64;
+    rounds.sort_by(|a, b| a.undisturbed_p99_ms.total_cmp(&b.undisturbed_p99_ms));
+    let undisturbed_p99_ms = rounds[ROUNDS / 2].undisturbed_p99_ms;
     rounds.sort_by(|a, b| a.p99_ms.total_cmp(&b.p99_ms));
     let half = &rounds[ROUNDS / 2];
     report.figure("at half load: orders", half.good_per_second, "/s");
     report.figure("at half load: p50", half.p50_ms, "ms");
+    report.figure("at half load: orders for which the machine ran as usual", undisturbed_share * 100.0, "%");
     section.settle().await?;
     let Ceilings { batch_per_second, flush_ms, .. } = ceilings;
     report.line(Line {
@@ -169,15 +173,20 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
         aim: Some(0.5 * batch_per_second),
         more_is_better: true,
     });
-    report.line(Line {
-        path: "POST /orders at half that load, p99, median round",
-        measured: half.p99_ms,
-        unit: "ms",
-        beside: format!("a flush {} ms", number(flush_ms)),
-        must: Some(2.0 * flush_ms + 10.0),
-        aim: Some(2.0 * flush_ms + 5.0),
-        more_is_better: false,
-    });
+    for (path, measured) in [
+        ("POST /orders at half that load, p99, median round", half.p99_ms),
+        ("… of orders for which the machine ran as usual", undisturbed_p99_ms),
+    ] {
+        report.line(Line {
+            path,
+            measured,
+            unit: "ms",
+            beside: format!("a flush {} ms", number(flush_ms)),
+            must: Some(2.0 * flush_ms + 10.0),
+            aim: Some(2.0 * flush_ms + 5.0),
+            more_is_better: false,
+        });
+    }
     report.line(Line {
         path: "a lone order, mean",
         measured: lone_ms,

@@ -70,10 +70,14 @@ pub struct Load<'a> {
 /// What `h2load` found. Latencies are of the answers with 2xx or 3xx.
 #[derive(Debug, Clone, Default)]
 pub struct Answers {
+    good: usize,
     pub good_per_second: f64,
     pub mean_ms: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
+    /// The share of good answers for which the machine ran as usual, and their p99; where that was looked at.
+    pub undisturbed: f64,
+    pub undisturbed_p99_ms: f64,
     /// Answers with 503 a second, and what they took.
     pub refused_per_second: f64,
     pub refused_p99_ms: f64,
@@ -135,6 +139,7 @@ impl Answers {
             n => sorted[((n as f64 * q) as usize).min(n - 1)] as f64 / 1e3,
         };
         Ok(Self {
+            good: good_us.len(),
             good_per_second: good_us.len() as f64 / seconds as f64,
             mean_ms: good_us.iter().sum::<i64>() as f64 / 1e3 / good_us.len() as f64,
             p50_ms: quantile_ms(&good_us, 0.5),
@@ -142,7 +147,17 @@ impl Answers {
             refused_per_second: refused_us.len() as f64 / seconds as f64,
             refused_p99_ms: quantile_ms(&refused_us, 0.99),
             failed,
+            ..Self::default()
         })
+    }
+
+    /// The same with those, in microseconds, for which the machine ran as usual.
+    pub fn with_undisturbed(mut self, mut undisturbed_us: Vec<i64>) -> Self {
+        undisturbed_us.sort_unstable();
+        let at = undisturbed_us.len() * 99 / 100;
+        self.undisturbed_p99_ms = undisturbed_us.get(at).map_or(f64::NAN, |us| *us as f64 / 1e3);
+        self.undisturbed = undisturbed_us.len() as f64 / self.good as f64;
+        self
     }
 }
 
