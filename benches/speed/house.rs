@@ -35,12 +35,23 @@ impl House {
         servers.postgres.create_database(TEMPLATE)?;
         let house = Self { servers, http: reqwest::Client::new(), state };
         house.lay_in_wal_files().await?;
+        house.migrate(TEMPLATE, Path::new(Self::program()))?;
+        Ok(house)
+    }
+
+    /// The build that is measured.
+    pub fn program() -> &'static str {
+        env!("CARGO_BIN_EXE_restaurant-system")
+    }
+
+    fn migrate(&self, database: &str, program: &Path) -> Result<()> {
         let dir = tempfile::tempdir()?;
         let config = dir.path().join("config.yaml");
-        std::fs::write(&config, house.config_text(TEMPLATE, "/"))?;
-        let status = program().args(["migrate", "--config"]).arg(&config).stdout(Stdio::null()).status()?;
+        std::fs::write(&config, self.config_text(database, "/"))?;
+        let mut migrate = Command::new(program);
+        let status = migrate.args(["migrate", "--config"]).arg(&config).stdout(Stdio::null()).status()?;
         ensure!(status.success(), "the migrations failed: {status}");
-        Ok(house)
+        Ok(())
     }
 
     /// What a server has after a while: WAL files to be used again. A new one is filled with zeros first, and whoever
@@ -68,6 +79,17 @@ impl House {
     /// A database and a virtual host for one section.
     pub async fn section(&self, name: &str) -> Result<Section<'_>> {
         self.servers.postgres.create_database_from(name, TEMPLATE)?;
+        self.open_section(name, Path::new(Self::program())).await
+    }
+
+    /// The same for another build, whose schema may be another one.
+    pub async fn section_of(&self, name: &str, program: &Path) -> Result<Section<'_>> {
+        self.servers.postgres.create_database(name)?;
+        self.migrate(name, program)?;
+        self.open_section(name, program).await
+    }
+
+    async fn open_section(&self, name: &str, program: &Path) -> Result<Section<'_>> {
         let rights = json!({"configure": ".*", "write": ".*", "read": ".*"});
         self.broker_api(&format!("vhosts/{name}"), &json!({})).await?;
         self.broker_api(&format!("permissions/{name}/guest"), &rights).await?;
@@ -77,7 +99,7 @@ impl House {
         let _ = self.broker_api(&format!("policies/{name}/on-disk"), &lazy).await;
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("config.yaml"), self.config_text(name, name))?;
-        Ok(Section { house: self, name: name.to_owned(), dir })
+        Ok(Section { house: self, name: name.to_owned(), program: program.to_owned(), dir })
     }
 
     /// Processor time that PostgreSQL with its backends, and RabbitMQ, have used, in seconds.
@@ -119,16 +141,11 @@ impl House {
     }
 }
 
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_restaurant-system"));
-    command.stdin(Stdio::null());
-    command
-}
-
 /// A database and a virtual host of their own, and the roles that work on them.
 pub struct Section<'a> {
     pub house: &'a House,
     pub name: String,
+    program: PathBuf,
     dir: TempDir,
 }
 
@@ -136,8 +153,8 @@ impl Section<'_> {
     /// Starts a role; its log goes to a file. HTTP roles listen on a port of their own choice.
     pub fn start(&self, args: &[&str]) -> Result<Role> {
         let log = self.dir.path().join(format!("{}.log", args.join("_").replace(['-', '.'], "_")));
-        let mut command = program();
-        command.args(args).arg("--config").arg(self.dir.path().join("config.yaml"));
+        let mut command = Command::new(&self.program);
+        command.stdin(Stdio::null()).args(args).arg("--config").arg(self.dir.path().join("config.yaml"));
         command.args(["--log-format", "json"]).stdout(File::create(&log)?).stderr(Stdio::inherit());
         let child = command.spawn()?;
         watch::guard(&[child.id()])?;

@@ -7,6 +7,8 @@
 //! - [`reading`]: `GET …/status` beside PostgreSQL's selects and an empty handler;
 //! - [`standing`]: resident memory, and a house with a long history.
 //!
+//! [`versions`] is another matter: this build beside another one, in turns.
+//!
 //! [`house`] has servers and roles, [`tools`] and [`paced`] the load generators, [`bare`] what is measured without the system
 //! around, and [`pulse`] whether the machine itself has slow moments.
 #![allow(
@@ -26,6 +28,7 @@ mod report;
 mod standing;
 mod taking;
 mod tools;
+mod versions;
 
 use std::path::PathBuf;
 
@@ -47,6 +50,12 @@ struct Args {
     /// Where the JSON and the chart go; nowhere without
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Another build of the program: only what both need for an order is measured, in turns
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// How often each of the two has its turn
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -59,6 +68,10 @@ async fn main() -> anyhow::Result<()> {
     let wanted = |section: &str| args.only.is_empty() || args.only.iter().any(|only| only == section);
     say("starting the servers");
     let house = house::House::open().await?;
+    if let Some(other) = &args.against {
+        println!("{}", versions::compare(&house, other, args.seconds, args.rounds).await?);
+        return Ok(());
+    }
     let mut report = Report::default();
     let intake =
         if wanted("taking") { taking::measure(&house, &mut report, args.seconds).await? } else { 0.0 };
