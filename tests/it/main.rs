@@ -23,6 +23,7 @@ mod original;
 mod outbox;
 mod plans;
 mod reconciler;
+mod references;
 mod schema;
 mod servers;
 #[path = "../sim/mod.rs"]
