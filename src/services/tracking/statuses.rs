@@ -28,7 +28,7 @@ impl Statuses {
     /// Starts it on `tasks`. Every open connection may ask at once.
     pub(super) fn start(store: Store, tasks: &TaskTracker) -> Self {
         let queue = ServerLimits::default().connections;
-        let limits = BatchLimits { queue, batch: BATCH_ORDERS, writers: READERS };
+        let limits = BatchLimits { queue, batch: BATCH_ORDERS, writers: READERS, rest: None };
         Self(Batcher::start(limits, tasks, move |numbers| read(store.clone(), numbers)))
     }
 
