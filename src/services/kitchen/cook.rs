@@ -17,7 +17,7 @@ use crate::runtime::retry::Backoff;
 use crate::store::{Claim, ClaimedOrder, Crew, Finish, StoreError};
 
 /// Claims and finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
-const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1 };
+const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1, rest: None };
 /// How often a write is tried again while PostgreSQL is away: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -172,7 +172,7 @@ impl<S: KitchenStore> Kitchen<S> {
         let held = Finish { number: order.number, attempt: order.attempt };
         let cooked = tokio::select! {
             biased;
-            () = tokio::time::sleep(cook_time) => self.finish(&held).await,
+            () = until_cooked(cook_time) => self.finish(&held).await,
             () = self.give_back.cancelled() => self.put_back(&held).await,
         };
         let last = {
@@ -241,6 +241,13 @@ impl<S: KitchenStore> Kitchen<S> {
                 Cooked::GivenBack
             }
         }
+    }
+}
+
+/// Even a sleep of no time takes until the next tick of the runtime's clock, a millisecond.
+async fn until_cooked(cook_time: Duration) {
+    if !cook_time.is_zero() {
+        tokio::time::sleep(cook_time).await;
     }
 }
 
