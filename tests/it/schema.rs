@@ -155,6 +155,42 @@ async fn each_rule_refuses_what_it_forbids() {
 }
 
 #[tokio::test]
+async fn a_number_has_exactly_the_form_of_the_contract() {
+    let (_env, db) = seeded().await;
+    let candidates = [
+        "ORD_20261122_101",
+        "ORD_20261122_1000",
+        "ORD_20261122_12345678901234567890",
+        "ORD_20261122_01",
+        "ORD_2026112_1010",
+        "ORD_202611220_101",
+        "ORD_20261122_",
+        "ORD_20261122101",
+        "ORD__20261122101",
+        "ORD_2026112_2101",
+        "ORD_20261122_10x",
+        "ORD_20261122_-101",
+        "ORD_20261122_101_",
+        "ORD_20261122_101\n",
+        " ORD_20261122_101",
+        "ORDX20261122_101",
+        "ord_20261122_101",
+        "1ORD_0261122_101",
+        "OR1D_0261122_101",
+        "ORD_20261122_１０１",
+        "",
+    ];
+    for number in candidates {
+        let form: bool =
+            db.query_one("select $1::text ~ '^ORD_[0-9]{8}_[0-9]{3,}$'", &[&number]).await.unwrap().get(0);
+        let sql =
+            "insert into orders (number, customer_name, type, total_amount) values ($1, 'Ada', 'takeout', 1)";
+        let inserted = db.execute(sql, &[&number]).await;
+        assert_eq!(inserted.is_ok(), form, "{number:?}: {inserted:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_rule_lets_its_limits_pass() {
     let (_env, db) = seeded().await;
     for (n, values) in [
