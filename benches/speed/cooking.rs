@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::bare;
-use crate::house::{House, Role, Section, until};
+use crate::house::{House, Section, until};
 use crate::report::{Line, Report, number, say};
 use crate::taking::{ROUNDS, post, rate};
 
@@ -39,26 +39,28 @@ pub async fn claim_latency(house: &House, report: &mut Report, seconds: u64) -> 
     Ok(())
 }
 
+/// What one worker has done.
+pub struct Cooked {
+    pub per_second: f64,
+    /// Processor time that it took for all of it.
+    pub worker_seconds: f64,
+}
+
 /// One worker that cooks in no time, with a long rail before it: orders to `ready` a second, by their own times. Nobody
-/// looks at the tables meanwhile: each look at them all would cost what dozens of orders do. Shows the worker before it is
-/// ended.
-pub async fn kitchen_rate(
-    section: &Section<'_>,
-    seconds: u64,
-    at_end: impl FnOnce(&Role) -> Result<()>,
-) -> Result<f64> {
+/// looks at the tables meanwhile: each look at them all would cost what dozens of orders do.
+pub async fn kitchen_rate(section: &Section<'_>, seconds: u64) -> Result<Cooked> {
     let worker = section.worker(256).await?;
     // Not the first second, in which the messages begin to flow.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let began = section.number("extract(epoch from clock_timestamp())").await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    at_end(&worker)?;
+    let worker_seconds = worker.processor_seconds()?;
     // Where the rail was empty before the time was over, the last order was the end.
     let rate = format!(
         "select count(*) / extract(epoch from max(completed_at) - to_timestamp({began})) from orders \
          where completed_at > to_timestamp({began})"
     );
-    section.number(&rate).await
+    Ok(Cooked { per_second: section.number(&rate).await?, worker_seconds })
 }
 
 /// Intake and kitchen in turns.
@@ -69,7 +71,7 @@ pub async fn kitchen(house: &House, report: &mut Report, seconds: u64) -> Result
     for _ in 0..ROUNDS {
         // Twice as long: the kitchen is to have enough to do.
         intake += rate(&section, seconds * 2).await? / ROUNDS as f64;
-        cooked += kitchen_rate(&section, seconds, |_| Ok(())).await? / ROUNDS as f64;
+        cooked += kitchen_rate(&section, seconds).await?.per_second / ROUNDS as f64;
     }
     report.line(Line {
         path: "kitchen, one worker, no cooking time",

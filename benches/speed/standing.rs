@@ -76,7 +76,7 @@ pub async fn history(house: &House, report: &mut Report, seconds: u64, orders: u
     for _ in 0..ROUNDS {
         for (section, sums) in [&young, &old].into_iter().zip(&mut found) {
             sums[0] += rate(section, seconds).await? / ROUNDS as f64;
-            sums[1] += kitchen_rate(section, seconds, |_| Ok(())).await? / ROUNDS as f64;
+            sums[1] += kitchen_rate(section, seconds).await?.per_second / ROUNDS as f64;
             sums[2] += status_rate(section, seconds).await? / ROUNDS as f64;
         }
     }

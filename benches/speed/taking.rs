@@ -9,7 +9,7 @@ use crate::tools::{Answers, Load, h2load, pgbench};
 
 /// An order of two items, as all figures here have it.
 pub const ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"name":"Margherita","quantity":1,"price":12.5},{"name":"Tiramisu","quantity":2,"price":4.25}]}"#;
-const CONNECTIONS: usize = 128;
+pub const CONNECTIONS: usize = 128;
 /// How often two that are compared take turns.
 pub const ROUNDS: usize = 3;
 
@@ -91,6 +91,13 @@ struct InTurns {
     per_second: f64,
 }
 
+/// Orders so far, and the processor time, in seconds, that the role, PostgreSQL and RabbitMQ have used.
+pub async fn used(section: &Section<'_>, role: &Role) -> Result<[f64; 4]> {
+    let (postgres, rabbitmq) = section.house.processor_seconds()?;
+    let orders = section.number("select count(*) from orders").await?;
+    Ok([orders, role.processor_seconds()?, postgres, rabbitmq])
+}
+
 /// As many orders as can be taken, and what they cost the processor until all of them are announced.
 async fn at_full_load(
     section: &Section<'_>,
@@ -100,20 +107,15 @@ async fn at_full_load(
     report: &mut Report,
     seconds: u64,
 ) -> Result<InTurns> {
-    let used = async || -> Result<[f64; 4]> {
-        let (postgres, rabbitmq) = section.house.processor_seconds()?;
-        let orders = section.number("select count(*) from orders").await?;
-        Ok([orders, role.processor_seconds()?, postgres, rabbitmq])
-    };
     let mut found = InTurns::default();
     let (mut cost, mut refused) = ([0.0; 4], 0.0);
     for _ in 0..ROUNDS {
         let naive = pgbench(&ceilings.section, NAIVE, &[ceilings.naive_clients], seconds).await?;
         found.naive_per_second += naive.per_second / ROUNDS as f64;
-        let before = used().await?;
+        let before = used(section, role).await?;
         let full = post(url, CONNECTIONS, None, seconds).await?;
         section.settle().await?;
-        let after = used().await?;
+        let after = used(section, role).await?;
         found.per_second += full.good_per_second / ROUNDS as f64;
         refused += full.refused_per_second * seconds as f64 + full.failed as f64;
         cost.iter_mut().enumerate().for_each(|(i, sum)| *sum += after[i] - before[i]);

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::cooking::kitchen_rate;
-use crate::house::{House, Role, Section};
+use crate::cooking::{Cooked, kitchen_rate};
+use crate::house::{House, Section};
 use crate::report::{number, say};
-use crate::taking::post;
+use crate::taking::{CONNECTIONS, post, used};
 
 /// What was found of one version, summed over the rounds.
 #[derive(Default)]
@@ -38,14 +38,14 @@ pub async fn compare(house: &House, other: &Path, seconds: u64, rounds: usize) -
             say(&format!("round {} of {rounds}: {}", round + 1, section.name));
             let (role, url) = section.order_service().await?;
             let before = used(section, &role).await?;
-            let full = post(&url, 128, None, seconds).await?.good_per_second;
+            let full = post(&url, CONNECTIONS, None, seconds).await?.good_per_second;
             section.settle().await?;
             add_cost(&mut sums.intake_us, before, used(section, &role).await?);
             sums.intake_per_second += full;
             if half == 0.0 {
                 half = full / 2.0;
             }
-            let at_half = post(&url, 128, Some(half), seconds).await?;
+            let at_half = post(&url, CONNECTIONS, Some(half), seconds).await?;
             sums.half_load_p50_ms += at_half.p50_ms;
             sums.half_load_p99_ms += at_half.p99_ms;
             sums.half_load_undisturbed_p99_ms += at_half.undisturbed_p99_ms;
@@ -60,33 +60,22 @@ pub async fn compare(house: &House, other: &Path, seconds: u64, rounds: usize) -
     Ok(table(&found, rounds, half))
 }
 
-/// Orders to `ready`, and the processor time of the worker and both servers, in seconds.
-async fn used(section: &Section<'_>, role: &Role) -> Result<[f64; 4]> {
-    let (postgres, rabbitmq) = section.house.processor_seconds()?;
-    let orders = section.number("select count(*) from orders").await?;
-    Ok([orders, role.processor_seconds()?, postgres, rabbitmq])
-}
-
 fn add_cost(sums: &mut [f64; 3], before: [f64; 4], after: [f64; 4]) {
     for (i, sum) in sums.iter_mut().enumerate() {
         *sum += (after[i + 1] - before[i + 1]) / (after[0] - before[0]) * 1e6;
     }
 }
 
+/// Orders to `ready` a second, and what one costs the worker, PostgreSQL and RabbitMQ, in µs.
 async fn kitchen_cost(section: &Section<'_>, seconds: u64) -> Result<(f64, [f64; 3])> {
     let before = section.house.processor_seconds()?;
     let ready = "select count(*) from orders where status = 'ready'";
     let cooked_before = section.number(ready).await?;
-    let mut worker_seconds = 0.0;
-    let rate = kitchen_rate(section, seconds, |worker| {
-        worker_seconds = worker.processor_seconds()?;
-        Ok(())
-    })
-    .await?;
+    let Cooked { per_second, worker_seconds } = kitchen_rate(section, seconds).await?;
     let after = section.house.processor_seconds()?;
     let cooked = section.number(ready).await? - cooked_before;
     let cost = [worker_seconds, after.0 - before.0, after.1 - before.1].map(|seconds| seconds / cooked * 1e6);
-    Ok((rate, cost))
+    Ok((per_second, cost))
 }
 
 fn table(found: &[Found; 2], rounds: usize, half: f64) -> String {
