@@ -8,6 +8,8 @@ create function rows_need_their_order() returns trigger language plpgsql as $$
 declare
     missing bigint;
 begin
+    -- A subquery for each row, not a join: this is planned once for a session, and a join planned while orders were few would
+    -- read all of them when they are many.
     if not exists (
         select from written w
         where (select o.xmin from orders o where o.id = w.order_id) is distinct from pg_current_xact_id()::xid
