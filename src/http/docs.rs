@@ -1,7 +1,12 @@
 //! The OpenAPI document, and the pages that show it.
 
-use std::{collections::HashMap, marker::PhantomData};
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
+use bytes::Bytes;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     ExtraHeader, LicenseObject, OpenApi, OpenApiService,
@@ -29,22 +34,64 @@ pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
     write_closed(&service(Described::<(A, SystemApi)>(PhantomData), info).spec())
 }
 
-/// What is served of an API's documentation.
+/// What is served of an API's documentation. The page is 1.4 MB, the tenth part of an idle role's memory: it is made when
+/// somebody asks for it, and gone when all who asked have it.
 pub struct Documents {
-    /// The OpenAPI document.
-    pub openapi_json: String,
-    /// Swagger UI with its assets and the document inside the page: it fetches nothing from anywhere.
-    pub swagger_html: String,
+    openapi_json: OnDemand,
+    swagger_html: OnDemand,
 }
 
 impl Documents {
     /// Of an API, with the routes that every role has.
-    pub fn of<A: OpenApi>(info: &ApiInfo) -> Self {
-        let service = service(Described::<(A, SystemApi)>(PhantomData), info);
+    pub fn of<A: OpenApi + 'static>(info: &ApiInfo) -> Self {
+        let swagger_html = |info: &ApiInfo| {
+            write_closed(&service(Described::<(A, SystemApi)>(PhantomData), info).swagger_ui_html())
+        };
         Self {
-            openapi_json: write_closed(&service.spec()),
-            swagger_html: write_closed(&service.swagger_ui_html()),
+            openapi_json: OnDemand::new(info, openapi_json::<A>),
+            swagger_html: OnDemand::new(info, swagger_html),
         }
+    }
+
+    /// The OpenAPI document.
+    pub fn openapi_json(&self) -> Bytes {
+        self.openapi_json.get()
+    }
+
+    /// Swagger UI with its assets and the document inside the page: it fetches nothing from anywhere.
+    pub fn swagger_html(&self) -> Bytes {
+        self.swagger_html.get()
+    }
+}
+
+/// A text that exists while somebody has it: those who ask at the same time share one.
+struct OnDemand {
+    info: ApiInfo,
+    make: fn(&ApiInfo) -> String,
+    made: Mutex<Weak<String>>,
+}
+
+impl OnDemand {
+    fn new(info: &ApiInfo, make: fn(&ApiInfo) -> String) -> Self {
+        Self { info: info.clone(), make, made: Mutex::new(Weak::new()) }
+    }
+
+    fn get(&self) -> Bytes {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = made.upgrade().unwrap_or_else(|| {
+            let text = Arc::new((self.make)(&self.info));
+            *made = Arc::downgrade(&text);
+            text
+        });
+        Bytes::from_owner(Shared(text))
+    }
+}
+
+struct Shared(Arc<String>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

@@ -1,6 +1,5 @@
 //! The routes that every role has beside its own.
 
-use bytes::Bytes;
 use poem::http::header::CONTENT_SECURITY_POLICY;
 use poem_openapi::{ApiResponse, OpenApi, Tags, payload::Response};
 
@@ -20,8 +19,7 @@ const ONLY_FROM_HERE: &str = "default-src 'none'; connect-src 'self'; img-src 's
 
 /// Documents, health and metrics.
 pub struct SystemApi {
-    openapi_json: Bytes,
-    swagger_html: Bytes,
+    documents: Documents,
     metrics: Metrics,
     readiness: Readiness,
 }
@@ -29,8 +27,7 @@ pub struct SystemApi {
 impl SystemApi {
     /// From the API's documents, the process's metrics and the role's view of its servers.
     pub fn new(documents: Documents, metrics: Metrics, readiness: Readiness) -> Self {
-        let Documents { openapi_json, swagger_html } = documents;
-        Self { openapi_json: openapi_json.into(), swagger_html: swagger_html.into(), metrics, readiness }
+        Self { documents, metrics, readiness }
     }
 }
 
@@ -63,13 +60,14 @@ impl SystemApi {
     /// This document
     #[oai(path = "/openapi.json", method = "get", operation_id = "openapi")]
     async fn openapi(&self) -> Page<media::Json> {
-        Page::new(self.openapi_json.clone())
+        Page::new(self.documents.openapi_json())
     }
 
     /// This document as a page (Swagger UI)
     #[oai(path = "/docs", method = "get", operation_id = "docs")]
     async fn docs(&self) -> Response<Page<media::Html>> {
-        Response::new(Page::new(self.swagger_html.clone())).header(CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)
+        Response::new(Page::new(self.documents.swagger_html()))
+            .header(CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)
     }
 
     /// Leads to the documentation
