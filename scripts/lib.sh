@@ -23,6 +23,7 @@ extra_packages() { :; }
 # The Debian packages that are needed and not there.
 missing_packages() {
     have cc || echo gcc libc6-dev
+    have make || echo make
     have initdb || any_exists /usr/lib/postgresql/*/bin/initdb || echo postgresql
     have rabbitmq-server || any_exists /usr/sbin/rabbitmq-server || echo rabbitmq-server
     extra_packages

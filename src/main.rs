@@ -2,6 +2,18 @@
 
 use std::process::ExitCode;
 
+use tikv_jemallocator::Jemalloc;
+
+/// An order costs the service an eighth less than with glibc's. Two arenas for two worker threads; huge pages would make an
+/// idle role several megabytes larger where the kernel gives them to everybody.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// jemalloc's settings, under the name by which it looks for them.
+#[allow(unsafe_code, reason = "a name is chosen that nothing else in this program has")]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_SETTINGS: &[u8; 20] = b"narenas:2,thp:never\0";
+
 #[allow(clippy::print_stderr, reason = "there is no log yet")]
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
