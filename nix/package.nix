@@ -34,6 +34,9 @@ rustPlatform.buildRustPackage {
 
   nativeBuildInputs = [ installShellFiles ];
 
+  # jemalloc would be made for the pages of the machine that builds it; there are ARM kernels with pages of 64 KiB.
+  env = lib.optionalAttrs stdenv.hostPlatform.isAarch64 { JEMALLOC_SYS_WITH_LG_PAGE = "16"; };
+
   # The tests start PostgreSQL and RabbitMQ servers and take minutes: `scripts/test` runs them, in `nix develop`.
   doCheck = false;
 

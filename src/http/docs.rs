@@ -163,3 +163,29 @@ fn write_closed(document: &str) -> String {
     }
     closed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiInfo, OnDemand};
+
+    fn text() -> OnDemand {
+        let [title, version, description, license] = ["Title", "1", "", "MIT"].map(str::to_owned);
+        OnDemand::new(&ApiInfo { title, version, description, license }, |info| info.title.clone())
+    }
+
+    #[test]
+    fn who_asks_at_the_same_time_shares_a_text() {
+        let text = text();
+        let (first, second) = (text.get(), text.get());
+        assert_eq!(first, "Title");
+        assert_eq!(first.as_ptr(), second.as_ptr());
+    }
+
+    #[test]
+    fn a_text_is_gone_when_nobody_has_it_and_comes_again() {
+        let text = text();
+        drop(text.get());
+        assert_eq!(text.made.lock().map(|made| made.strong_count()).ok(), Some(0));
+        assert_eq!(text.get(), "Title");
+    }
+}

@@ -16,8 +16,10 @@ use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::runtime::retry::Backoff;
 use crate::store::{Claim, ClaimedOrder, Crew, Finish, StoreError};
 
-/// Claims and finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
-const LIMITS: BatchLimits = BatchLimits { queue: 70_000, batch: 256, writers: 1, rest: None };
+/// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
+const QUEUE: usize = 70_000;
+/// Claims or finishes in one batch: at least, whatever the prefetch is, and at most.
+const BATCH: (usize, usize) = (16, 256);
 /// How often a write is tried again while PostgreSQL is away: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -65,6 +67,13 @@ pub(super) enum Cooked {
     GivenBack,
 }
 
+/// A batch holds a third of what a worker may have in hand at most. In a rush all of it would gather in one batch otherwise,
+/// and go from station to station together: RabbitMQ would wait while PostgreSQL works, and PostgreSQL while RabbitMQ does.
+fn limits(prefetch: u16) -> BatchLimits {
+    let batch = usize::from(prefetch / 3).clamp(BATCH.0, BATCH.1);
+    BatchLimits { queue: QUEUE, batch, writers: 1, rest: None }
+}
+
 impl<S: KitchenStore> Kitchen<S> {
     pub(super) fn new(
         options: KitchenOptions,
@@ -78,13 +87,14 @@ impl<S: KitchenStore> Kitchen<S> {
             order_types: options.order_types.clone(),
             cook_times: options.cook_times,
         };
+        let limits = limits(options.prefetch);
         let claims = {
             let (store, claim) = (store.clone(), claim.clone());
-            Batcher::start(LIMITS, tasks, move |numbers| claim_batch(store.clone(), claim.clone(), numbers))
+            Batcher::start(limits, tasks, move |numbers| claim_batch(store.clone(), claim.clone(), numbers))
         };
         let finishes = {
             let (store, worker) = (store.clone(), options.name.clone());
-            Batcher::start(LIMITS, tasks, move |batch| finish_batch(store.clone(), worker.clone(), batch))
+            Batcher::start(limits, tasks, move |batch| finish_batch(store.clone(), worker.clone(), batch))
         };
         Self {
             options,
@@ -311,4 +321,14 @@ fn failed(what: &str, error: &StoreError) -> WriteFailed {
     let error: &dyn std::error::Error = error;
     tracing::error!(action = "message_processing_failed", error, "{what} orders failed");
     WriteFailed::Refused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limits;
+
+    #[test]
+    fn a_batch_is_a_third_of_what_a_worker_has_in_hand() {
+        assert_eq!([1, 48, 256, u16::MAX].map(|prefetch| limits(prefetch).batch), [16, 16, 85, 256]);
+    }
 }
