@@ -34,7 +34,7 @@ pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
     write_closed(&service(Described::<(A, SystemApi)>(PhantomData), info).spec())
 }
 
-/// What is served of an API's documentation. The page is 1.4 MB, the tenth part of an idle role's memory: it is made when
+/// What is served of an API's documentation. The page is 1.6 MB, the tenth part of an idle role's memory: it is made when
 /// somebody asks for it, and gone when all who asked have it.
 pub struct Documents {
     openapi_json: OnDemand,
@@ -77,6 +77,7 @@ impl OnDemand {
     }
 
     fn get(&self) -> Bytes {
+        // Whole at every panic.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let text = made.upgrade().unwrap_or_else(|| {
             let text = Arc::new((self.make)(&self.info));

@@ -18,7 +18,8 @@ use crate::store::{Claim, ClaimedOrder, Crew, Finish, StoreError};
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const QUEUE: usize = 70_000;
-/// Claims or finishes in one batch: at least, whatever the prefetch is, and at most.
+/// Claims or finishes in one batch at most: no less than the first, for a batch has a price of its own beside that of its
+/// orders, and no more than the second.
 const BATCH: (usize, usize) = (16, 256);
 /// How often a write is tried again while PostgreSQL is away: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
