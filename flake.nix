@@ -18,10 +18,11 @@
       packagesFor = pkgs: self.packages.${pkgs.stdenv.hostPlatform.system};
 
       # The private servers of `restaurant-system dev` and of the tests. PostgreSQL's major version is named because
-      # kept data (`.dev/`) is of no use to another one.
+      # kept data (`.dev/`) is of no use to another one. util-linux has `chrt`, with which RabbitMQ is started.
       serversOf = pkgs: [
         pkgs.postgresql_17
         pkgs.rabbitmq-server
+        pkgs.util-linux
       ];
     in
     {

@@ -136,6 +136,12 @@ in
     (mkIf (cfg.enable && cfg.rabbitmq.createLocally) {
       services.rabbitmq.enable = true;
 
+      # It shares the machine with everything else: docs/OPERATIONS.md, "All on one machine".
+      systemd.services.rabbitmq = {
+        environment.RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS = lib.mkDefault "+sbwt none +sbwtdcpu none +sbwtdio none";
+        serviceConfig.CPUSchedulingPolicy = lib.mkDefault "batch";
+      };
+
       systemd.services.restaurant-system-rabbitmq = {
         description = "Restaurant: makes its RabbitMQ user and virtual host";
         requires = [ "rabbitmq.service" ];
