@@ -138,7 +138,7 @@ in
 
       # It shares the machine with everything else: docs/OPERATIONS.md, "All on one machine".
       systemd.services.rabbitmq = {
-        environment.RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS = lib.mkDefault "+sbwt none +sbwtdcpu none +sbwtdio none +stbt u";
+        environment.RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS = lib.mkDefault "+sbwt none +sbwtdcpu none +sbwtdio none";
         serviceConfig.CPUSchedulingPolicy = lib.mkDefault "batch";
       };
 

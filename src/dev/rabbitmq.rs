@@ -20,11 +20,10 @@ const NAME: &str = "RabbitMQ";
 /// The same at every start: the name is part of what the server writes to its disk.
 const NODE: &str = "restaurant@localhost";
 /// Nodes talk on loopback only. An idle scheduler sleeps at once: by default it spins for a while, at the expense of
-/// all others on the same cores (RabbitMQ's guide to runtime tuning, "busy waiting"). None is bound to a core, where it
-/// would wait for who has that one while another is idle. Queues have the storage that RabbitMQ 4 has alone; versions before
-/// 3.10 do not know it, nor that they are asked for it.
+/// all others on the same cores (RabbitMQ's guide to runtime tuning, "busy waiting"). Queues have the storage that
+/// RabbitMQ 4 has alone; versions before 3.10 do not know it, nor that they are asked for it.
 const ERLANG_ARGS: &str = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none \
-     +stbt u -rabbit classic_queue_default_version 2";
+     -rabbit classic_queue_default_version 2";
 /// The ids of broker and port mapper, and the port of the latter, for a next start after we were killed.
 const PID_FILE: &str = "pids";
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
