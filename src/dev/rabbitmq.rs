@@ -232,7 +232,7 @@ impl RabbitMqServer {
     }
 
     /// Its schedulers become ready with every few messages, and each time one would push off whoever has the processor:
-    /// with two processors for everything that was 4.6 changes of hands for an order, and is 1.3 under this policy.
+    /// with two processors for everything that was 4.6 context switches for an order, and is 1.3 under this policy.
     fn broker_command(&self) -> Command {
         let mut command = self.isolated(process::batch_command(&self.programs.server));
         let file = |name: &str| self.home.join(name);
