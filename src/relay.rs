@@ -31,12 +31,13 @@ use crate::broker::{
 use crate::runtime::retry::Backoff;
 use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreError};
 
-/// Rows that are published before one deletion is committed.
-const BATCH_ROWS: usize = 256;
-/// A batch of fewer rows is followed by the next one after this time at the earliest, counted from its beginning: what comes
+/// Changes that are published before one deletion is committed; rows of the outbox go as a whole, so that the last one of
+/// them may bring some more.
+const BATCH_CHANGES: usize = 256;
+/// A batch of fewer changes is followed by the next one after this time at the earliest, counted from its beginning: what comes
 /// closely after each other goes together. A small batch costs both servers nearly as much as a large one does, and takes
 /// that from those who order meanwhile.
-const FEW_ROWS: usize = 32;
+const FEW_CHANGES: usize = 32;
 const FEW_PACE: Duration = Duration::from_millis(5);
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -206,13 +207,13 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
             return Round::Empty;
         }
         let turn = self.reading.lock().await;
-        let batch = match self.store.lock_outbox(BATCH_ROWS as i64, self.owner.orders_after()).await {
+        let batch = match self.store.lock_outbox(BATCH_CHANGES as i64, self.owner.orders_after()).await {
             Ok(batch) if batch.locked() == 0 => return Round::Empty,
             Ok(batch) if batch.announcements().is_empty() => return Round::HeldBack,
             Ok(batch) => batch,
             Err(error) => return failed(&error),
         };
-        if batch.locked() >= BATCH_ROWS {
+        if batch.locked() >= BATCH_CHANGES {
             self.more.notify_one();
         }
         let mut publishing = pin!(self.publish(batch));
@@ -229,7 +230,7 @@ impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
 
     async fn publish(&self, batch: S::Batch) -> Result<Round, StoreError> {
         let held_back = batch.locked() - batch.announcements().len();
-        let few = batch.locked() < FEW_ROWS;
+        let few = batch.locked() < FEW_CHANGES;
         let messages: Vec<Outgoing> = batch.announcements().iter().map(|a| self.message(a)).collect();
         let outcomes = self.broker.publish(messages).await;
         let mut published = Vec::with_capacity(outcomes.len());

@@ -98,7 +98,7 @@ pub async fn relay(house: &House, report: &mut Report, seconds: u64, intake: f64
     report.figure("POST /orders while RabbitMQ is away", alone, "/s");
     let intake = if intake > 0.0 { intake } else { alone };
     tokio::task::block_in_place(|| house.servers.rabbitmq.restart())?;
-    let rows = async || section.number("select count(*) from outbox").await;
+    let rows = async || section.number("select sum(coalesce(cardinality(log_ids), 1)) from outbox").await;
     let waiting = rows().await?;
     until("the relay to begin", async || Ok(rows().await? < waiting)).await?;
     let (before, began) = (rows().await?, Instant::now());

@@ -92,7 +92,7 @@ async fn looks(rows: usize, outcome: PublishOutcome, commits: usize, period: Dur
 
 #[tokio::test(start_paused = true)]
 async fn a_long_backlog_that_is_refused_is_offered_again_with_growing_pauses() {
-    let looks = looks(BATCH_ROWS, PublishOutcome::Nacked, 0, Duration::from_secs(60)).await;
+    let looks = looks(BATCH_CHANGES, PublishOutcome::Nacked, 0, Duration::from_secs(60)).await;
     // Each of the two lanes: a few times until the pause is at its longest, then every 2.5 to 5 s.
     assert!((20..=70).contains(&looks.len()), "refused {} times in a minute", looks.len());
 }
@@ -100,13 +100,13 @@ async fn a_long_backlog_that_is_refused_is_offered_again_with_growing_pauses() {
 #[tokio::test(start_paused = true)]
 async fn small_batches_that_follow_closely_go_together() {
     let began = Instant::now() + Duration::from_secs(1);
-    let looks = looks(FEW_ROWS - 1, PublishOutcome::Routed, 1_000, Duration::from_secs(1)).await;
+    let looks = looks(FEW_CHANGES - 1, PublishOutcome::Routed, 1_000, Duration::from_secs(1)).await;
     assert!(looks[0] - began < Duration::from_millis(1), "the first one waits: {:?}", looks[0] - began);
     assert!((150..=200).contains(&looks.len()), "{} looks", looks.len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn batches_of_many_follow_each_other_without_a_pause() {
-    let looks = looks(FEW_ROWS, PublishOutcome::Routed, 1_000, Duration::from_secs(1)).await;
+    let looks = looks(FEW_CHANGES, PublishOutcome::Routed, 1_000, Duration::from_secs(1)).await;
     assert!(looks.len() > 450, "{} looks", looks.len());
 }

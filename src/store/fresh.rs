@@ -40,11 +40,6 @@ impl Fresh {
         self.lock().by_log_id.remove(&log_id)
     }
 
-    /// Whether nothing is remembered.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().by_log_id.is_empty()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Remembered> {
         // Whole at every panic: an id without its announcement is read from the tables.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -82,9 +77,8 @@ mod tests {
         assert_eq!(fresh.take(2).unwrap().log_id, 2);
         assert!(fresh.take(2).is_none());
         assert!(fresh.take(3).is_none());
-        assert!(!fresh.is_empty());
-        fresh.take(1);
-        assert!(fresh.is_empty());
+        assert!(fresh.take(1).is_some());
+        assert!(fresh.lock().by_log_id.is_empty());
     }
 
     #[test]

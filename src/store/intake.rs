@@ -3,6 +3,7 @@
 use tokio_postgres::types::ToSql;
 
 use super::convert::get;
+use super::outbox::announce_logged;
 use super::{Announcement, AnnouncementContent, OrderAnnouncement, Store, StoreError};
 use crate::domain::{NewOrder, OrderNumber};
 
@@ -49,7 +50,8 @@ pub struct PlacedOrder {
 /// What is written of the `numbered` orders: orders, items, log and outbox.
 macro_rules! write_numbered {
     () => {
-        "
+        concat!(
+            "
 placed as (
     insert into orders (id, number, customer_name, type, table_number, delivery_address, total_amount, priority,
                         request_id, traceparent)
@@ -67,10 +69,12 @@ placed as (
     insert into order_status_log (order_id, status, changed_by)
     select id, 'received', 'order-service' from numbered order by ord
     returning id, order_id, changed_at
-), announced as (
-    insert into outbox (log_id, order_id, announces) select id, order_id, 'order' from logged
+), announced as (",
+            announce_logged!("orders"),
+            "
 )
 select n.ord, n.number, l.id as log_id, l.changed_at from numbered n join logged l on l.order_id = n.id"
+        )
     };
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 
 use super::convert::{get, millis, order_number, order_type, priority, status, type_names};
+use super::outbox::announce_logged;
 use super::{Announcement, AnnouncementContent, StatusAnnouncement, Store, StoreError};
 use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
 
@@ -72,7 +73,8 @@ const CLAIMABLE: &str = "
           > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0))))))";
 
 /// The head of both claims: `picked` is followed by what they share.
-const CLAIM_TAIL: &str = "
+const CLAIM_TAIL: &str = concat!(
+    "
 , claimed as (
     update orders o
     set status = 'cooking', processed_by = $1, attempt = o.attempt + 1, claimed_at = now(), updated_at = now(),
@@ -85,14 +87,17 @@ const CLAIM_TAIL: &str = "
     insert into order_status_log (order_id, status, changed_by, estimated_completion)
     select id, 'cooking', $1, estimated_completion from claimed where not taken_over
     returning id, order_id, changed_at
-), announced as (
-    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
+), announced as (",
+    announce_logged!("statuses"),
+    "
 )
 select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.estimated_completion, c.taken_over,
        l.id as log_id, l.changed_at
-from claimed c left join logged l on l.order_id = c.id";
+from claimed c left join logged l on l.order_id = c.id"
+);
 
-const FINISH: &str = "
+const FINISH: &str = concat!(
+    "
 with finished as (
     update orders o
     set status = 'ready', completed_at = now(), updated_at = now(), estimated_completion = null
@@ -106,14 +111,16 @@ with finished as (
            case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
     from finished f
     returning id, order_id, changed_at
-), announced as (
-    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
+), announced as (",
+    announce_logged!("statuses"),
+    "
 ), counted as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
 select f.number, f.priority, f.request_id, f.traceparent, f.estimated_completion, l.id as log_id, l.changed_at
-from finished f join logged l on l.order_id = f.id";
+from finished f join logged l on l.order_id = f.id"
+);
 
 const GIVE_BACK: &str = "
 update orders o set claimed_at = null, updated_at = now(), estimated_completion = null

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
@@ -73,112 +72,107 @@ pub struct StatusAnnouncement {
 #[must_use]
 pub struct OutboxBatch {
     client: Option<Connection>,
+    /// What may be published now: of the rows' changes all but those that must wait for an earlier one.
     announcements: Vec<Announcement>,
-    /// How many rows were locked: those among them that must wait for an earlier one are not in `announcements`.
-    locked: usize,
+    rows: Vec<Row>,
+}
+
+/// A locked row.
+struct Row {
+    /// Its key: the first of the changes.
+    log_id: i64,
+    /// What it announces: ascending ids of log rows.
+    log_ids: Vec<i64>,
+    /// Whose changes these are.
+    order_ids: Vec<i64>,
+    /// Orders, not changes of status.
+    is_order: bool,
 }
 
 /// A batch's statements are planned once for each connection: the planner would rather plan each batch for its size,
 /// which takes as long as reading it.
 const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
 
-/// The oldest rows that no other relay works on; those of relays that look at the same time lie in between.
-macro_rules! locked {
-    () => {
-        "
-with locked as materialized (
-    select log_id, order_id, announces from outbox
-    where log_id >= $3 and (announces = 'status' or created_at <= now() - make_interval(secs => $2::bigint / 1000.0))
-    order by log_id limit $1 for update skip locked
-)"
+/// One row for all that the statement has logged (`V7__outbox_rows_of_many.sql`): what is called `announced` in the
+/// statements that write one.
+macro_rules! announce_logged {
+    ($kind:literal) => {
+        concat!(
+            "
+    insert into outbox (log_id, order_id, announces, created_at, log_ids, order_ids)
+    select min(id), min(order_id), '",
+            $kind,
+            "', 'infinity', array_agg(id order by id), array_agg(order_id order by id)
+    from logged having count(*) > 0"
+        )
     };
 }
+pub(super) use announce_logged;
 
-/// An order's status changes go out in their order: one waits whose `open_before` is not in its batch.
-macro_rules! open_before {
+/// Whether a row of many holds the log row `l`. It is looked for where it must be: rows of many are written within
+/// milliseconds, so that few others begin between its first change and its last. Were it not found, its change would be
+/// announced twice.
+macro_rules! is_among_many {
     () => {
-        "
-       case when b.announces = 'status' then
-           (select max(e.log_id) from outbox e
-            where e.order_id = b.order_id and e.announces = 'status' and e.log_id < b.log_id)
-       end as open_before"
+        "exists (
+        select from (select log_ids from outbox where log_id <= l.id order by log_id desc limit 64) as many
+        where l.id = any(many.log_ids))"
     };
 }
+pub(super) use is_among_many;
 
-/// What rows of the outbox announce. `offset 0` has each row looked up by its key: left to itself the planner joins whole
+/// Locks the oldest rows that nobody else has.
+const TAKE: &str = "select * from outbox_take($1, $2, $3)";
+
+/// Reads what locked rows announce. `offset 0` has each row looked up by its key: left to itself the planner joins whole
 /// tables, whose size it underestimates.
-macro_rules! contents {
-    () => {
-        "
-       b.announces, l.status, l.changed_by, l.changed_at, l.estimated_completion,
+const READ: &str = "
+select b.log_id, b.is_order, l.status, l.changed_by, l.changed_at, l.estimated_completion,
        o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
-       o.delivery_address, (o.total_amount * 100)::bigint as total_cents, i.names, i.quantities, i.cents"
-    };
-}
-
-/// Where [`contents`] come from.
-macro_rules! looked_up {
-    () => {
-        "
+       o.delivery_address, (o.total_amount * 100)::bigint as total_cents, i.names, i.quantities, i.cents
+from unnest($1::bigint[], $2::bigint[], $3::boolean[]) as b (log_id, order_id, is_order)
 cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
 cross join lateral (select * from orders where id = b.order_id offset 0) o
 left join lateral (
     select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents
     from (
         select name, quantity, (price * 100)::bigint as cents
-        from order_items where order_id = b.order_id and b.announces = 'order' order by id offset 0
+        from order_items where order_id = b.order_id and b.is_order order by id offset 0
     ) as in_order
-) i on true
-order by b.log_id"
-    };
-}
+) i on true";
 
-/// Locks rows and reads all that they announce.
-const LOCK_AND_READ: &str =
-    concat!(locked!(), "select b.log_id,", open_before!(), ",", contents!(), " from locked b", looked_up!());
-/// Locks the same rows, for a process that knows already what most of them announce.
-const LOCK: &str = concat!(locked!(), "select b.log_id,", open_before!(), " from locked b order by b.log_id");
-/// Reads what rows announce that are locked.
-const READ: &str = concat!(
-    "select b.log_id,",
-    contents!(),
-    " from unnest($1::bigint[]) as r (log_id) cross join lateral (select * from outbox where log_id = r.log_id offset 0) b",
-    looked_up!()
-);
+/// What a row of many leaves becomes rows of one.
+const SPLIT: &str = "
+with whole as (
+    delete from outbox where log_id = $1 returning announces, written_at
+)
+insert into outbox (log_id, order_id, announces, written_at)
+select c.log_id, c.order_id, case announces when 'orders' then 'order' else 'status' end, written_at
+from whole, unnest($2::bigint[], $3::bigint[]) as c (log_id, order_id)
+on conflict do nothing";
 
 impl Store {
-    /// Locks up to `limit` of the oldest rows and reads what they announce; new orders only when they have waited for
-    /// `orders_after`. The transaction stays open until the batch is confirmed or dropped, unless there is nothing to
-    /// announce; PostgreSQL ends it when this process hangs for longer than its idle limit. While this is called all the
-    /// time a row that is entered far below the oldest one is found within a second (`head`).
+    /// Locks the oldest rows until they hold `limit` changes and reads what they announce; new orders only when they have
+    /// waited for `orders_after`. The transaction stays open until the batch is confirmed or dropped, unless there is
+    /// nothing to announce; PostgreSQL ends it when this process hangs for longer than its idle limit. While this is
+    /// called all the time a row that is entered far below the oldest one is found within a second (`head`).
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<OutboxBatch, StoreError> {
         let mut client = self.checked_out().await?;
-        let look = Look { limit, orders_after, from: self.outbox_head().look_from(Instant::now()) };
-        let rows = self
+        let from = self.outbox_head().look_from(Instant::now());
+        let found = self
             .on(&mut client, "reading the outbox", async |client| {
-                if self.fresh().is_empty() {
-                    lock_and_read(client, &look).await
-                } else {
-                    self.lock_known(client, &look).await
-                }
+                let (rows, open_elsewhere) = take(client, limit, orders_after, from).await?;
+                let ready = ready(&rows, &open_elsewhere);
+                Ok((self.contents(client, &ready).await?, rows))
             })
             .await;
-        let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), locked: 0 };
-        let rows = rows?;
-        batch.locked = rows.len();
-        if let Some((_, oldest)) = rows.first() {
+        let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), rows: Vec::new() };
+        (batch.announcements, batch.rows) = found?;
+        if let Some(oldest) = batch.rows.first() {
             self.outbox_head().found(oldest.log_id);
-        }
-        let mut taken = HashSet::with_capacity(rows.len());
-        for (open_before, announcement) in rows {
-            // Rows come in the order of their ids, so what is before this one has been seen already.
-            if open_before.is_none_or(|before| taken.contains(&before)) {
-                taken.insert(announcement.log_id);
-                batch.announcements.push(announcement);
-            }
         }
         if batch.announcements.is_empty()
             && let Some(client) = &mut batch.client
@@ -193,46 +187,59 @@ impl Store {
         Ok(batch)
     }
 
-    /// Locks rows, and reads what those announce that this process has not just written itself.
-    async fn lock_known(&self, client: &Connection, look: &Look) -> Result<Vec<LockedRow>, StoreError> {
-        let mut locked = Vec::new();
-        let mut unknown = Vec::new();
-        for row in lock(client, LOCK, look).await? {
-            let log_id: i64 = get(&row, "log_id")?;
-            let announcement = self.fresh().take(log_id);
-            if announcement.is_none() {
-                unknown.push(log_id);
-            }
-            locked.push((get(&row, "open_before")?, log_id, announcement));
-        }
-        let mut read = HashMap::new();
+    /// What `changes` announce, in their order; those that this process has not just written itself are read.
+    async fn contents(
+        &self,
+        client: &Connection,
+        changes: &[Change],
+    ) -> Result<Vec<Announcement>, StoreError> {
+        let mut known: Vec<Option<Announcement>> =
+            changes.iter().map(|change| self.fresh().take(change.log_id)).collect();
+        let unknown = changes.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let unknown: Vec<Change> = unknown.map(|(change, _)| *change).collect();
         if !unknown.is_empty() {
+            let log_ids: Vec<i64> = unknown.iter().map(|change| change.log_id).collect();
+            let order_ids: Vec<i64> = unknown.iter().map(|change| change.order_id).collect();
+            let are_orders: Vec<bool> = unknown.iter().map(|change| change.is_order).collect();
             let statement = client.prepare_cached(READ).await?;
-            for row in client.query(&statement, &[&unknown]).await? {
+            let mut read = HashMap::with_capacity(unknown.len());
+            for row in client.query(&statement, &[&log_ids, &order_ids, &are_orders]).await? {
                 let announcement = announcement(&row)?;
                 read.insert(announcement.log_id, announcement);
             }
+            for (change, known) in changes.iter().zip(&mut known).filter(|(_, known)| known.is_none()) {
+                *known = read.remove(&change.log_id);
+            }
         }
-        let rows = locked.into_iter().filter_map(|(open_before, log_id, known)| {
-            Some((open_before, known.or_else(|| read.remove(&log_id))?))
-        });
-        Ok(rows.collect())
+        Ok(known.into_iter().flatten().collect())
     }
 
-    /// Ends the batch: the rows named are gone, the others wait for the next relay. If the process dies before this
+    /// Ends the batch: the changes named are gone, the others wait for the next relay. If the process dies before this
     /// has committed, what was published is published again: the receivers know it by its message id.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn confirm_outbox(&self, mut batch: OutboxBatch, published: &[i64]) -> Result<(), StoreError> {
         let Some(mut client) = batch.client.take() else { return Ok(()) };
+        let rows = std::mem::take(&mut batch.rows);
         let done = self
             .on(&mut client, "clearing the outbox", async |client| {
                 if published.is_empty() {
                     return Ok(client.batch_execute("rollback").await?);
                 }
+                let published: HashSet<i64> = published.iter().copied().collect();
+                let mut gone = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let (log_ids, order_ids) = row.without(&published);
+                    if log_ids.is_empty() {
+                        gone.push(row.log_id);
+                    } else if log_ids.len() < row.log_ids.len() {
+                        let statement = client.prepare_cached(SPLIT).await?;
+                        client.execute(&statement, &[&row.log_id, &log_ids, &order_ids]).await?;
+                    }
+                }
                 let statement = client.prepare_cached("delete from outbox where log_id = any($1)").await?;
-                let parameters: [&(dyn ToSql + Sync); 1] = [&published];
+                let parameters: [&(dyn ToSql + Sync); 1] = [&gone];
                 // Sent together: after a refused deletion the commit is a rollback.
                 let delete = client.execute(&statement, &parameters);
                 tokio::try_join!(delete, client.batch_execute("commit"))?;
@@ -246,32 +253,72 @@ impl Store {
     }
 }
 
-/// A row of the outbox: the earlier one that it may have to wait for, and what it announces.
-type LockedRow = (Option<i64>, Announcement);
+/// A change of an order that a locked row announces.
+#[derive(Clone, Copy)]
+struct Change {
+    log_id: i64,
+    order_id: i64,
+    is_order: bool,
+}
 
-/// Which rows to take.
-struct Look {
-    /// At most so many.
+/// Begins a transaction that locks rows. Beside them, where they hold changes of status: the oldest one of each order that
+/// is still to be announced and in none of these rows.
+async fn take(
+    client: &Connection,
     limit: i64,
-    /// New orders only when they have waited for so long.
     orders_after: Duration,
-    /// The lowest `log_id`.
     from: i64,
-}
-
-/// Begins a transaction that locks rows.
-async fn lock(client: &Connection, statement: &'static str, look: &Look) -> Result<Vec<Row>, StoreError> {
-    let statement = client.prepare_cached(statement).await?;
+) -> Result<(Vec<Row>, HashMap<i64, i64>), StoreError> {
+    let statement = client.prepare_cached(TAKE).await?;
+    let orders_after_ms = millis(orders_after);
+    let parameters: [&(dyn ToSql + Sync); 3] = [&limit, &orders_after_ms, &from];
     // Sent together: one round trip.
-    let orders_after_ms = millis(look.orders_after);
-    let parameters: [&(dyn ToSql + Sync); 3] = [&look.limit, &orders_after_ms, &look.from];
     let begin = client.batch_execute(BEGIN);
-    Ok(tokio::try_join!(begin, client.query(&statement, &parameters))?.1)
+    let (_, found) = tokio::try_join!(begin, client.query(&statement, &parameters))?;
+    let (mut rows, mut open_elsewhere) = (Vec::with_capacity(found.len()), HashMap::new());
+    for found in found {
+        let row = Row {
+            log_id: get(&found, "row_log_id")?,
+            log_ids: get(&found, "row_log_ids")?,
+            order_ids: get(&found, "row_order_ids")?,
+            is_order: get(&found, "is_order")?,
+        };
+        if get(&found, "is_taken")? {
+            rows.push(row);
+        } else {
+            for change in row.changes() {
+                let oldest = open_elsewhere.entry(change.order_id).or_insert(change.log_id);
+                *oldest = change.log_id.min(*oldest);
+            }
+        }
+    }
+    Ok((rows, open_elsewhere))
 }
 
-async fn lock_and_read(client: &Connection, look: &Look) -> Result<Vec<LockedRow>, StoreError> {
-    let rows = lock(client, LOCK_AND_READ, look).await?;
-    rows.iter().map(|row| Ok((get(row, "open_before")?, announcement(row)?))).collect()
+/// What may be published now, in its order. An order's changes of status go out in theirs: one waits for each earlier one
+/// that is open elsewhere, and for those that wait themselves.
+fn ready(rows: &[Row], open_elsewhere: &HashMap<i64, i64>) -> Vec<Change> {
+    let mut changes: Vec<Change> = rows.iter().flat_map(Row::changes).collect();
+    // Rows of several processes lie in between each other.
+    changes.sort_unstable_by_key(|change| change.log_id);
+    let is_ready = |change: &Change| {
+        change.is_order || open_elsewhere.get(&change.order_id).is_none_or(|open| change.log_id < *open)
+    };
+    changes.retain(is_ready);
+    changes
+}
+
+impl Row {
+    fn changes(&self) -> impl Iterator<Item = Change> {
+        let of_orders = self.log_ids.iter().zip(&self.order_ids);
+        of_orders.map(|(&log_id, &order_id)| Change { log_id, order_id, is_order: self.is_order })
+    }
+
+    /// Its changes but those: their ids, and their orders'.
+    fn without(&self, published: &HashSet<i64>) -> (Vec<i64>, Vec<i64>) {
+        let left = self.changes().filter(|change| !published.contains(&change.log_id));
+        left.map(|change| (change.log_id, change.order_id)).unzip()
+    }
 }
 
 impl OutboxBatch {
@@ -280,9 +327,9 @@ impl OutboxBatch {
         &self.announcements
     }
 
-    /// How many rows there were that this relay could take, those that must wait for an earlier one included.
+    /// How many changes there were that this relay could take, those that must wait for an earlier one included.
     pub fn locked(&self) -> usize {
-        self.locked
+        self.rows.iter().map(|row| row.log_ids.len()).sum()
     }
 }
 
@@ -295,16 +342,15 @@ impl Drop for OutboxBatch {
     }
 }
 
-fn announcement(row: &Row) -> Result<Announcement, StoreError> {
-    let announces: &str = get(row, "announces")?;
-    let content = match announces {
-        "order" => AnnouncementContent::Order(order_announcement(row)?),
-        "status" => AnnouncementContent::Status(StatusAnnouncement {
+fn announcement(row: &tokio_postgres::Row) -> Result<Announcement, StoreError> {
+    let content = if get(row, "is_order")? {
+        AnnouncementContent::Order(order_announcement(row)?)
+    } else {
+        AnnouncementContent::Status(StatusAnnouncement {
             status: status(row, "status")?,
             changed_by: get(row, "changed_by")?,
             estimated_completion: get(row, "estimated_completion")?,
-        }),
-        other => return Err(StoreError::Unknown(format!("outbox.announces is {other:?}"))),
+        })
     };
     Ok(Announcement {
         log_id: get(row, "log_id")?,
@@ -317,7 +363,7 @@ fn announcement(row: &Row) -> Result<Announcement, StoreError> {
     })
 }
 
-fn order_announcement(row: &Row) -> Result<OrderAnnouncement, StoreError> {
+fn order_announcement(row: &tokio_postgres::Row) -> Result<OrderAnnouncement, StoreError> {
     Ok(OrderAnnouncement {
         customer_name: get(row, "customer_name")?,
         order_type: order_type(row, "type")?,
@@ -329,7 +375,7 @@ fn order_announcement(row: &Row) -> Result<OrderAnnouncement, StoreError> {
 }
 
 /// The items of an order that a query has gathered into the arrays `names`, `quantities` and `cents`.
-pub(super) fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
+pub(super) fn items(row: &tokio_postgres::Row) -> Result<Vec<OrderItem>, StoreError> {
     let names: Option<Vec<String>> = get(row, "names")?;
     let quantities: Option<Vec<i32>> = get(row, "quantities")?;
     let cents: Option<Vec<i64>> = get(row, "cents")?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis};
+use super::outbox::is_among_many;
 use super::{Store, StoreError};
 
 /// After so many repetitions the pause doubles no more: 64 times the first one.
@@ -21,11 +22,14 @@ pub struct LateOrders {
 
 /// The claim of a worker, a cancellation and another service doing the same are in nobody's way: a locked order is
 /// passed over, and what is not `received` any more is left alone.
-const ANNOUNCE_LATE: &str = "
+const ANNOUNCE_LATE: &str = concat!(
+    "
 with page as materialized (
     select id from orders where status = 'received' and id > $1 order by id limit $2
 ), late as materialized (
-    select o.id, l.id as log_id
+    select o.id, l.id as log_id, ",
+    is_among_many!(),
+    " as is_open
     from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
     where o.id in (select id from page) and o.status = 'received'
       and coalesce(o.announced_again_at, o.updated_at)
@@ -36,37 +40,47 @@ with page as materialized (
     set announced_again = least(announced_again::int + 1, 32767), announced_again_at = now()
     from late where o.id = late.id
 ), announced as (
-    insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from late
+    insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from late where not is_open
     on conflict do nothing returning 1
 )
-select coalesce(max(id), 0) as last, count(*) as seen, (select count(*) from announced) as announced from page";
+select coalesce(max(id), 0) as last, count(*) as seen, (select count(*) from announced) as announced from page"
+);
 
 /// All orders that wait, past an `orders.id`. Nobody deletes what the outbox is just told to announce.
-const ANNOUNCE_WAITING: &str = "
+const ANNOUNCE_WAITING: &str = concat!(
+    "
 with page as materialized (
-    select o.id, l.id as log_id
+    select o.id, l.id as log_id, ",
+    is_among_many!(),
+    " as is_open
     from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
     where o.status = 'received' and o.id > $1 order by o.id limit $2 for key share of l
 ), announced as (
-    insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from page
+    insert into outbox (log_id, order_id, announces) select log_id, id, 'order' from page where not is_open
     on conflict do nothing returning 1
 )
-select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page";
+select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page"
+);
 
 /// The changes that are younger than `$3`, past one of them: an order's earlier change comes on an earlier page.
-const ANNOUNCE_CHANGES: &str = "
+const ANNOUNCE_CHANGES: &str = concat!(
+    "
 with page as materialized (
-    select id, order_id, changed_at from order_status_log
+    select l.id, l.order_id, l.changed_at, ",
+    is_among_many!(),
+    " as is_open
+    from order_status_log l
     where status <> 'received' and changed_at > now() - make_interval(secs => $3::bigint / 1000.0)
       and (changed_at, id) > (select coalesce(max(changed_at), '-infinity'), $1::bigint from order_status_log where id = $1)
     order by changed_at, id limit $2 for key share
 ), announced as (
-    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from page order by id
+    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from page where not is_open order by id
     on conflict do nothing returning 1
 )
 select (select id from page order by changed_at desc, id desc limit 1) as last, count(*) as seen,
        (select count(*) from announced) as announced
-from page";
+from page"
+);
 
 impl Store {
     /// Looks at up to `limit` waiting orders past `after` (an `orders.id`) and enters those in the outbox again whose
@@ -135,12 +149,13 @@ impl Store {
         self.run("noting the broker's mark", async |client| Ok(client.execute(SQL, &[]).await? == 0)).await
     }
 
-    /// How many announcements wait; counting ends at `limit`.
+    /// How many announcements wait, up to `limit`.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn outbox_rows(&self, limit: i64) -> Result<i64, StoreError> {
-        const SQL: &str = "select count(*) as rows from (select from outbox limit $1) as counted";
+        const SQL: &str = "select least(coalesce(sum(coalesce(cardinality(log_ids), 1)), 0), $1) as rows
+            from (select log_ids from outbox limit $1) as counted";
         self.run("counting the outbox", async |client| {
             let statement = client.prepare_cached(SQL).await?;
             get(&client.query_one(&statement, &[&limit]).await?, "rows")

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType};
-use restaurant_system::store::{AnnouncementContent, Claim, Finish, IntakeRequest, OutboxBatch, Placed};
+use restaurant_system::store::{
+    AnnouncementContent, Claim, ClaimedOrder, Finish, IntakeRequest, OutboxBatch, Placed, Store,
+};
 
 use crate::sim::orders::form;
 use crate::support::{TestEnv, eventually};
@@ -53,12 +55,10 @@ async fn a_change_waits_for_each_earlier_one_that_another_relay_has_in_hand() {
     .await;
 }
 
-#[tokio::test]
-async fn what_a_process_has_just_written_is_announced_as_it_is_read_back() {
-    let env = TestEnv::new().await;
-    let store = env.store(Duration::from_secs(30)).await;
-    let (mut rng, chef) = (fastrand::Rng::with_seed(1), "chef_anna".parse().unwrap());
-    let requests: Vec<IntakeRequest> = (0..6)
+/// So many orders, taken together.
+async fn placed(store: &Store, count: u8) -> Vec<OrderNumber> {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let requests: Vec<IntakeRequest> = (0..count)
         .map(|n| IntakeRequest {
             order: form(&mut rng),
             request_id: format!("request {n}"),
@@ -67,24 +67,99 @@ async fn what_a_process_has_just_written_is_announced_as_it_is_read_back() {
         })
         .collect();
     let placed = store.place_orders(&requests).await.unwrap();
-    let numbers: Vec<OrderNumber> = placed
-        .into_iter()
-        .map(|placed| match placed {
-            Placed::New(order) => order.number,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    let claim = Claim {
-        worker: chef,
+    let number = |placed| match placed {
+        Placed::New(order) => order.number,
+        other => panic!("{other:?}"),
+    };
+    placed.into_iter().map(number).collect()
+}
+
+fn claim() -> Claim {
+    Claim {
+        worker: "chef_anna".parse().unwrap(),
         order_types: OrderType::ALL.to_vec(),
         cook_times: CookTimes::uniform(Duration::from_secs(5)),
-    };
-    let claimed = store.claim_orders(&claim, &numbers[..4]).await.unwrap();
-    let finished: Vec<Finish> = claimed[..2]
-        .iter()
-        .map(|order| Finish { number: order.number.clone(), attempt: order.attempt })
-        .collect();
-    assert_eq!(store.finish_orders(&claim.worker, &finished).await.unwrap().len(), 2);
+    }
+}
+
+/// What a finish of these orders names.
+fn finishes(claimed: &[ClaimedOrder]) -> Vec<Finish> {
+    claimed.iter().map(|order| Finish { number: order.number.clone(), attempt: order.attempt }).collect()
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_row_of_many_is_announced_later() {
+    let env = TestEnv::new().await;
+    let store = env.store(Duration::from_secs(30)).await;
+    let numbers = placed(&store, 4).await;
+    let batch = store.lock_outbox(10, Duration::ZERO).await.unwrap();
+    let log_ids: Vec<i64> = batch.announcements().iter().map(|announcement| announcement.log_id).collect();
+    assert_eq!(log_ids.len(), 4);
+    store.confirm_outbox(batch, &[log_ids[0], log_ids[2]]).await.unwrap();
+    let batch = store.lock_outbox(10, Duration::ZERO).await.unwrap();
+    let left: Vec<_> = batch.announcements().iter().map(|announcement| &announcement.number).collect();
+    assert_eq!(left, [&numbers[1], &numbers[3]]);
+    store.confirm_outbox(batch, &[log_ids[1], log_ids[3]]).await.unwrap();
+    assert_eq!(store.lock_outbox(10, Duration::ZERO).await.unwrap().locked(), 0);
+}
+
+#[tokio::test]
+async fn a_change_waits_for_an_earlier_one_in_a_row_of_many_that_another_relay_has_in_hand() {
+    let env = TestEnv::new().await;
+    let (store, other_relay) = (env.store(Duration::from_secs(30)).await, env.connect().await);
+    let numbers = placed(&store, 3).await;
+    other_relay.batch_execute("delete from outbox").await.unwrap();
+    let claimed = store.claim_orders(&claim(), &numbers[..2]).await.unwrap();
+    other_relay.batch_execute("begin; select from outbox for update").await.unwrap();
+    let late = store.claim_orders(&claim(), &numbers[2..]).await.unwrap();
+    store.finish_orders(&claim().worker, &finishes(&[claimed, late].concat())).await.unwrap();
+    let batch = store.lock_outbox(10, Duration::ZERO).await.unwrap();
+    // The third order's changes go; the others are ready, but not announced as being cooked yet.
+    assert_eq!((changes(&batch), batch.locked()), (vec!["cooking", "ready"], 4));
+    assert!(batch.announcements().iter().all(|announcement| announcement.number == numbers[2]));
+    drop(batch);
+    other_relay.batch_execute("rollback").await.unwrap();
+    eventually("the rows to be free", async || {
+        let batch = store.lock_outbox(10, Duration::ZERO).await.unwrap();
+        changes(&batch) == ["cooking", "cooking", "cooking", "ready", "ready", "ready"]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_relay_locks_no_more_rows_than_it_asks_for() {
+    let env = TestEnv::new().await;
+    let store = env.store(Duration::from_secs(30)).await;
+    for _ in 0..4 {
+        placed(&store, 3).await;
+    }
+    let first = store.lock_outbox(4, Duration::ZERO).await.unwrap();
+    // Rows go as a whole.
+    assert_eq!(first.locked(), 6);
+    let second = store.lock_outbox(100, Duration::ZERO).await.unwrap();
+    assert_eq!(second.locked(), 6);
+}
+
+#[tokio::test]
+async fn what_is_still_to_be_announced_is_not_entered_again() {
+    let env = TestEnv::new().await;
+    let store = env.store(Duration::from_secs(30)).await;
+    let numbers = placed(&store, 5).await;
+    store.claim_orders(&claim(), &numbers[..3]).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(store.announce_everything(hour, 100).await.unwrap(), 0);
+    assert_eq!(store.announce_late_orders(0, 100, Duration::ZERO).await.unwrap().announced, 0);
+    env.connect().await.batch_execute("delete from outbox").await.unwrap();
+    assert_eq!(store.announce_everything(hour, 100).await.unwrap(), 2 + 3);
+}
+
+#[tokio::test]
+async fn what_a_process_has_just_written_is_announced_as_it_is_read_back() {
+    let env = TestEnv::new().await;
+    let store = env.store(Duration::from_secs(30)).await;
+    let numbers = placed(&store, 6).await;
+    let claimed = store.claim_orders(&claim(), &numbers[..4]).await.unwrap();
+    assert_eq!(store.finish_orders(&claim().worker, &finishes(&claimed[..2])).await.unwrap().len(), 2);
 
     let known = store.lock_outbox(100, Duration::ZERO).await.unwrap();
     let known_announcements = known.announcements().to_vec();

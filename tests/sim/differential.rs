@@ -390,10 +390,20 @@ impl Pair {
             capacity) from workers order by name";
         self.compare(when, sql, workers.collect()).await;
 
-        let outbox = model.outbox.iter().map(|(id, row): (_, &OutboxRow)| {
-            format!("{id} {}", if row.is_order { "order" } else { "status" })
-        });
-        let sql = "select concat_ws(' ', log_id, announces) from outbox order by log_id";
+        let outbox =
+            model.outbox.iter().map(|(id, row): (_, &OutboxRow)| match (row.of_many, row.is_order) {
+                (true, is_order) => {
+                    let changes: Vec<String> =
+                        row.changes.iter().map(|(id, order)| format!("{id}/{order}")).collect();
+                    format!("{id} {} {}", if is_order { "orders" } else { "statuses" }, changes.join(","))
+                }
+                (false, true) => format!("{id} order"),
+                (false, false) => format!("{id} status"),
+            });
+        let sql = "select concat_ws(' ', log_id, announces,
+            (select string_agg(c.id || '/' || c.order_id, ',' order by c.place)
+             from unnest(log_ids, order_ids) with ordinality as c (id, order_id, place)))
+            from outbox order by log_id";
         self.compare(when, sql, outbox.collect()).await;
 
         let keys = model

@@ -217,8 +217,8 @@ impl State {
 
     /// A row of the outbox goes only when its message has been routed.
     fn check_routed(&mut self, log_id: i64) {
-        let Some(row) = self.tables.outbox.get(&log_id) else { return };
-        let message_id = format!("{}.{log_id}", self.tables.orders[&row.order_id].number);
+        let Some(order_id) = self.tables.open(log_id) else { return };
+        let message_id = format!("{}.{log_id}", self.tables.orders[&order_id].number);
         if !self.broker.routed.contains(&message_id) {
             self.violate(format!("the outbox forgets {message_id}, which was never routed"));
         }

@@ -86,13 +86,25 @@ pub struct Worker {
     pub capacity: u16,
 }
 
+/// What one statement announces.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {
-    pub order_id: i64,
+    /// Orders by their log row.
+    pub changes: BTreeMap<i64, i64>,
+    /// Written as a row of many, which may hold a single change.
+    pub of_many: bool,
     pub is_order: bool,
-    pub created_at: i64,
+    pub written_at: i64,
     /// The batch that has it locked.
     pub locked_by: Option<u64>,
+}
+
+impl OutboxRow {
+    /// A row for a single change.
+    fn of_one(log_id: i64, order_id: i64, is_order: bool, now: i64) -> Self {
+        let changes = BTreeMap::from([(log_id, order_id)]);
+        Self { changes, of_many: false, is_order, written_at: now, locked_by: None }
+    }
 }
 
 /// Everything that is committed.
@@ -101,6 +113,7 @@ pub struct Tables {
     pub orders: BTreeMap<i64, Order>,
     pub log: Vec<LogRow>,
     pub workers: BTreeMap<String, Worker>,
+    /// By the first of their changes.
     pub outbox: BTreeMap<i64, OutboxRow>,
     pub keys: BTreeMap<String, ([u8; 32], i64)>,
     /// Today, `YYYYMMDD`.
@@ -140,9 +153,10 @@ impl Tables {
         self.orders.iter().find(|(_, order)| order.number == *number).map(|(id, order)| (*id, order))
     }
 
-    fn log(&mut self, now: i64, row: LogRow) {
+    /// Answers with what there is to announce of it.
+    fn log(&mut self, now: i64, row: LogRow) -> Option<(i64, i64)> {
         self.next_log_id += 1;
-        let (id, is_order) = (self.next_log_id, row.status == Status::Received);
+        let id = self.next_log_id;
         if self.log.iter().any(|other| other.order_id == row.order_id && other.status == row.status) {
             self.violations
                 .push(format!("{} enters {} twice", self.orders[&row.order_id].number, row.status));
@@ -150,8 +164,14 @@ impl Tables {
         let order_id = row.order_id;
         let announced = self.without != Without::Outbox || row.status != Status::Ready;
         self.log.push(LogRow { id, changed_at: now, ..row });
-        if announced {
-            self.outbox.insert(id, OutboxRow { order_id, is_order, created_at: now, locked_by: None });
+        announced.then_some((id, order_id))
+    }
+
+    /// `announce_logged`
+    fn announce(&mut self, now: i64, is_order: bool, changes: BTreeMap<i64, i64>) {
+        if let Some(first) = changes.keys().next().copied() {
+            let row = OutboxRow { changes, of_many: true, is_order, written_at: now, locked_by: None };
+            self.outbox.insert(first, row);
         }
     }
 
@@ -166,7 +186,7 @@ impl Tables {
 
     /// `Store::place_orders`
     pub fn place(&mut self, now: i64, batch: &[IntakeRequest]) -> Vec<Placed> {
-        let mut placed = Vec::with_capacity(batch.len());
+        let (mut placed, mut logged) = (Vec::with_capacity(batch.len()), BTreeMap::new());
         for request in batch {
             self.next_order_id += 1;
             let id = self.next_order_id;
@@ -185,8 +205,11 @@ impl Tables {
                     None => drop(self.keys.insert(key.key.clone(), (key.body_sha256, id))),
                 }
             }
-            placed.push(Placed::New(PlacedOrder { number: self.insert(now, id, request) }));
+            let number = self.insert(now, id, request);
+            logged.extend(self.log(now, log_row(id, Status::Received, "order-service")));
+            placed.push(Placed::New(PlacedOrder { number }));
         }
+        self.announce(now, true, logged);
         placed
     }
 
@@ -209,7 +232,6 @@ impl Tables {
             announced_again_at: None,
         };
         self.orders.insert(id, order);
-        self.log(now, log_row(id, Status::Received, "order-service"));
         number
     }
 
@@ -275,7 +297,7 @@ impl Tables {
 
     /// `CLAIM_TAIL`
     fn take(&mut self, now: i64, claim: &Claim, picked: &[i64]) -> Vec<ClaimedOrder> {
-        let mut claimed = Vec::with_capacity(picked.len());
+        let (mut claimed, mut logged) = (Vec::with_capacity(picked.len()), BTreeMap::new());
         for id in picked {
             let taken_over = self.orders[id].status == Status::Cooking;
             self.set_status(*id, Status::Cooking);
@@ -296,9 +318,10 @@ impl Tables {
             if !taken_over {
                 let estimated_completion = order.estimated_completion;
                 let row = log_row(*id, Status::Cooking, claim.worker.as_str());
-                self.log(now, LogRow { estimated_completion, ..row });
+                logged.extend(self.log(now, LogRow { estimated_completion, ..row }));
             }
         }
+        self.announce(now, false, logged);
         claimed
     }
 
@@ -317,7 +340,7 @@ impl Tables {
 
     /// `Store::finish_orders`
     pub fn finish(&mut self, now: i64, worker: &WorkerName, finished: &[Finish]) -> Vec<OrderNumber> {
-        let mut numbers = Vec::new();
+        let (mut numbers, mut logged) = (Vec::new(), BTreeMap::new());
         for held in finished {
             let Some((id, order)) = self.by_number(&held.number) else { continue };
             let fenced = order.attempt == held.attempt
@@ -342,9 +365,10 @@ impl Tables {
                 order.estimated_completion = None;
             }
             let notes = (attempt > 1).then(|| format!("taken over; attempt {attempt}"));
-            self.log(now, LogRow { notes, ..log_row(id, Status::Ready, worker.as_str()) });
+            logged.extend(self.log(now, LogRow { notes, ..log_row(id, Status::Ready, worker.as_str()) }));
             numbers.push(held.number.clone());
         }
+        self.announce(now, false, logged);
         if let Some(worker) = self.workers.get_mut(worker.as_str()) {
             worker.orders_processed += i32::try_from(numbers.len()).unwrap();
         }
@@ -393,7 +417,9 @@ impl Tables {
             order.updated_at = now;
             order.estimated_completion = None;
         }
-        self.log(now, log_row(id, to, by));
+        if let Some((log_id, order_id)) = self.log(now, log_row(id, to, by)) {
+            self.outbox.insert(log_id, OutboxRow::of_one(log_id, order_id, false, now));
+        }
         StaffOutcome::Done
     }
 
@@ -477,8 +503,10 @@ impl Tables {
             row.id = id;
         }
         self.log.sort_unstable_by_key(|row| row.id);
-        let outbox = std::mem::take(&mut self.outbox);
-        self.outbox = outbox.into_iter().map(|(id, row)| (renamed[&id], row)).collect();
+        for (_, mut row) in std::mem::take(&mut self.outbox) {
+            row.changes = row.changes.into_iter().map(|(id, order_id)| (renamed[&id], order_id)).collect();
+            self.outbox.extend(row.changes.keys().next().copied().map(|first| (first, row)));
+        }
         self.next_log_id = self.log.last().map_or(0, |row| row.id);
     }
 }

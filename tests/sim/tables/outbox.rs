@@ -6,7 +6,7 @@ use restaurant_system::domain::Status;
 use restaurant_system::store::{
     Announcement, AnnouncementContent, LateOrders, OrderAnnouncement, StatusAnnouncement,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// After so many repetitions the pause doubles no more (`store/reconcile.rs`).
 const MAX_DOUBLINGS: u32 = 6;
@@ -31,34 +31,47 @@ impl Tables {
         self.next_lock += 1;
         let lock = self.next_lock;
         let free = |row: &OutboxRow| {
-            row.locked_by.is_none() && (!row.is_order || row.created_at <= now - orders_after_ms)
+            row.locked_by.is_none() && (!row.is_order || row.written_at <= now - orders_after_ms)
         };
         let free = self.outbox.iter().filter(|(id, row)| free(row) && !passed_over.contains(id));
-        let ids: Vec<i64> = free.map(|(id, _)| *id).take(limit).collect();
-        let mut taken = BTreeSet::new();
-        let mut announcements = Vec::new();
-        for id in &ids {
-            let row = &self.outbox[id];
-            let is_before = |other: &OutboxRow| other.order_id == row.order_id && !other.is_order;
-            let open_before = self.outbox.range(..id).rev().find(|(_, other)| is_before(other));
-            if row.is_order || open_before.is_none_or(|(before, _)| taken.contains(before)) {
-                taken.insert(*id);
-                announcements.push(self.announcement(*id, row));
+        let (mut rows, mut locked) = (BTreeSet::new(), 0);
+        for (id, row) in free {
+            if locked >= limit {
+                break;
+            }
+            rows.insert(*id);
+            locked += row.changes.len();
+        }
+        // The oldest change of each order that is open in a row of somebody else.
+        let mut open_elsewhere: BTreeMap<i64, i64> = BTreeMap::new();
+        for (id, row) in &self.outbox {
+            for (log_id, order_id) in row.changes.iter().filter(|_| !row.is_order && !rows.contains(id)) {
+                let oldest = open_elsewhere.entry(*order_id).or_insert(*log_id);
+                *oldest = *log_id.min(oldest);
             }
         }
+        let mut announcements = Vec::new();
+        for row in rows.iter().map(|id| &self.outbox[id]) {
+            for (log_id, order_id) in &row.changes {
+                if row.is_order || open_elsewhere.get(order_id).is_none_or(|open| log_id < open) {
+                    announcements.push(self.announcement(*log_id, *order_id, row.is_order));
+                }
+            }
+        }
+        announcements.sort_by_key(|announcement| announcement.log_id);
         // What holds nothing to announce is let go at once.
-        for id in ids.iter().filter(|_| !announcements.is_empty()) {
+        for id in rows.iter().filter(|_| !announcements.is_empty()) {
             if let Some(row) = self.outbox.get_mut(id) {
                 row.locked_by = Some(lock);
             }
         }
-        LockedBatch { lock, announcements, locked: ids.len() }
+        LockedBatch { lock, announcements, locked }
     }
 
-    fn announcement(&self, log_id: i64, row: &OutboxRow) -> Announcement {
-        let order = &self.orders[&row.order_id];
+    fn announcement(&self, log_id: i64, order_id: i64, is_order: bool) -> Announcement {
+        let order = &self.orders[&order_id];
         let logged = self.log.iter().find(|logged| logged.id == log_id).unwrap();
-        let content = if row.is_order {
+        let content = if is_order {
             AnnouncementContent::Order(OrderAnnouncement {
                 customer_name: order.form.customer_name().to_owned(),
                 order_type: order.form.order_type(),
@@ -87,17 +100,33 @@ impl Tables {
 
     /// `Store::confirm_outbox`; with nothing published, what a lost connection does as well.
     pub fn confirm_outbox(&mut self, lock: u64, published: &[i64]) {
-        for log_id in published {
-            self.outbox.remove(log_id);
-        }
-        for row in self.outbox.values_mut().filter(|row| row.locked_by == Some(lock)) {
+        let held = self.outbox.iter().filter(|(_, row)| row.locked_by == Some(lock));
+        let held: Vec<i64> = held.map(|(id, _)| *id).collect();
+        for id in held {
+            let Some(mut row) = self.outbox.remove(&id) else { continue };
             row.locked_by = None;
+            let before = row.changes.len();
+            row.changes.retain(|log_id, _| !published.contains(log_id));
+            if row.changes.len() == before {
+                self.outbox.insert(id, row);
+                continue;
+            }
+            for (log_id, order_id) in row.changes {
+                let left = OutboxRow::of_one(log_id, order_id, row.is_order, row.written_at);
+                self.outbox.entry(log_id).or_insert(left);
+            }
         }
+    }
+
+    /// The order of a log row that is still to be announced.
+    pub fn open(&self, log_id: i64) -> Option<i64> {
+        self.outbox.values().find_map(|row| row.changes.get(&log_id).copied())
     }
 
     /// `Store::outbox_rows`
     pub fn outbox_rows(&self, limit: i64) -> i64 {
-        i64::try_from(self.outbox.len()).unwrap().min(limit)
+        let rows = self.outbox.values().take(usize::try_from(limit).unwrap());
+        i64::try_from(rows.map(|row| row.changes.len()).sum::<usize>()).unwrap().min(limit)
     }
 
     /// `Store::announce_late_orders`
@@ -166,10 +195,9 @@ impl Tables {
     fn announce_again(&mut self, now: i64, log_ids: &[i64]) -> i64 {
         let mut announced = 0;
         for row in self.log.iter().filter(|row| log_ids.contains(&row.id)) {
-            let (order_id, is_order) = (row.order_id, row.status == Status::Received);
-            if self.without != Without::Reconciler && !self.outbox.contains_key(&row.id) {
-                self.outbox
-                    .insert(row.id, OutboxRow { order_id, is_order, created_at: now, locked_by: None });
+            if self.without != Without::Reconciler && self.open(row.id).is_none() {
+                let is_order = row.status == Status::Received;
+                self.outbox.insert(row.id, OutboxRow::of_one(row.id, row.order_id, is_order, now));
                 announced += 1;
             }
         }
