@@ -62,24 +62,36 @@ with page as materialized (
 select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page"
 );
 
+/// The last row of the log that is older than `$1` and a minute, or 0. Ids ascend with the times of the changes but for the
+/// transactions that ran at the same time; a table of times would have to be kept for this question alone.
+const LAST_OLD_CHANGE: &str = "
+with recursive search (low, high) as (
+    select (select min(id) - 1 from order_status_log), (select max(id) from order_status_log)
+    union all
+    select case when is_old then id else low end, case when is_old then high else middle end
+    from (select low, high, (low + high) / 2 as middle from search where low < high) as s
+    cross join lateral (
+        select id, changed_at < now() - make_interval(secs => $1::bigint / 1000.0 + 60) as is_old
+        from order_status_log where id > middle order by id limit 1
+    ) as next
+)
+select coalesce(max(low), 0) as id from search";
+
 /// The changes that are younger than `$3`, past one of them: an order's earlier change comes on an earlier page.
 const ANNOUNCE_CHANGES: &str = concat!(
     "
 with page as materialized (
-    select l.id, l.order_id, l.changed_at, ",
+    select l.id, l.order_id, ",
     is_among_many!(),
     " as is_open
     from order_status_log l
-    where status <> 'received' and changed_at > now() - make_interval(secs => $3::bigint / 1000.0)
-      and (changed_at, id) > (select coalesce(max(changed_at), '-infinity'), $1::bigint from order_status_log where id = $1)
-    order by changed_at, id limit $2 for key share
+    where status <> 'received' and changed_at > now() - make_interval(secs => $3::bigint / 1000.0) and id > $1
+    order by id limit $2 for key share
 ), announced as (
-    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from page where not is_open order by id
+    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from page where not is_open
     on conflict do nothing returning 1
 )
-select (select id from page order by changed_at desc, id desc limit 1) as last, count(*) as seen,
-       (select count(*) from announced) as announced
-from page"
+select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page"
 );
 
 impl Store {
@@ -110,17 +122,25 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; it is safe to repeat.
     pub async fn announce_everything(&self, window: Duration, page: i64) -> Result<i64, StoreError> {
-        let orders = self.announce_pages(ANNOUNCE_WAITING, page, &[]).await?;
-        Ok(orders + self.announce_pages(ANNOUNCE_CHANGES, page, &[&millis(window)]).await?)
+        let window_ms = millis(window);
+        let orders = self.announce_pages(ANNOUNCE_WAITING, 0, page, &[]).await?;
+        let after = self
+            .run("finding late changes", async |client| {
+                let statement = client.prepare_cached(LAST_OLD_CHANGE).await?;
+                get(&client.query_one(&statement, &[&window_ms]).await?, "id")
+            })
+            .await?;
+        Ok(orders + self.announce_pages(ANNOUNCE_CHANGES, after, page, &[&window_ms]).await?)
     }
 
     async fn announce_pages(
         &self,
         sql: &str,
+        mut after: i64,
         page: i64,
         more: &[&(dyn ToSql + Sync)],
     ) -> Result<i64, StoreError> {
-        let (mut after, mut announced) = (0_i64, 0_i64);
+        let mut announced = 0_i64;
         loop {
             let (last, seen, new) = self
                 .run("announcing everything again", async |client| {

@@ -171,3 +171,34 @@ async fn what_a_process_has_just_written_is_announced_as_it_is_read_back() {
     })
     .await;
 }
+
+/// Changes of ten minutes each up to now, with ids that are missing in between.
+const LONG_DAY: &str = "
+with o as (
+    insert into orders (number, customer_name, type, total_amount, status, processed_by)
+    select 'ORD_20260101_' || 1000 + n, 'Ada Lovelace', 'takeout', 9.99, 'cooking', 'chef_anna'
+    from generate_series(1, 60) as n returning id, number
+), l as (
+    insert into order_status_log (order_id, status, changed_by, changed_at)
+    select id, 'cooking', 'chef_anna', now() - interval '10 min' * (1060 - right(number, 4)::int) - interval '1 s'
+    from o order by number returning id, order_id
+)
+select count(*) from l";
+
+#[tokio::test]
+async fn late_changes_are_found_behind_a_long_history() {
+    let env = TestEnv::new().await;
+    let (store, db) = (env.store(Duration::from_secs(30)).await, env.connect().await);
+    assert_eq!(store.announce_everything(Duration::from_secs(3600), 7).await.unwrap(), 0, "of nothing");
+    db.execute(LONG_DAY, &[]).await.unwrap();
+    db.batch_execute("delete from orders where id % 3 = 0").await.unwrap();
+    for minutes in [0_u64, 15, 95, 240, 100_000] {
+        let window = Duration::from_secs(minutes * 60);
+        let sql =
+            "select count(*) from order_status_log where changed_at > now() - make_interval(mins => $1)";
+        let minutes = i32::try_from(minutes).unwrap();
+        let expected: i64 = db.query_one(sql, &[&minutes]).await.unwrap().get(0);
+        assert_eq!(store.announce_everything(window, 7).await.unwrap(), expected, "{minutes} minutes");
+        db.batch_execute("delete from outbox").await.unwrap();
+    }
+}

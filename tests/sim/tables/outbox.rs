@@ -174,16 +174,10 @@ impl Tables {
                 page.into_iter().take(limit).collect()
             }
             Some(window_ms) => {
-                let seen_at =
-                    self.log.iter().find(|row| row.id == after).map_or(i64::MIN, |row| row.changed_at);
-                let changes = self.log.iter().filter(|row| {
-                    row.status != Status::Received
-                        && row.changed_at > now - window_ms
-                        && (row.changed_at, row.id) > (seen_at, after)
+                let late = self.log.iter().filter(|row| {
+                    row.status != Status::Received && row.changed_at > now - window_ms && row.id > after
                 });
-                let mut page: Vec<_> = changes.map(|row| (row.changed_at, row.id)).collect();
-                page.sort_unstable();
-                page.into_iter().map(|(_, id)| (id, id)).take(limit).collect()
+                late.map(|row| (row.id, row.id)).take(limit).collect()
             }
         };
         let log_ids: Vec<i64> = page.iter().map(|(_, log_id)| *log_id).collect();
