@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
@@ -74,11 +75,11 @@ pub struct OutboxBatch {
     client: Option<Connection>,
     /// What may be published now: of the rows' changes all but those that must wait for an earlier one.
     announcements: Vec<Announcement>,
-    rows: Vec<Row>,
+    rows: Vec<LockedRow>,
 }
 
 /// A locked row.
-struct Row {
+struct LockedRow {
     /// Its key: the first of the changes.
     log_id: i64,
     /// What it announces: ascending ids of log rows.
@@ -268,7 +269,7 @@ async fn take(
     limit: i64,
     orders_after: Duration,
     from: i64,
-) -> Result<(Vec<Row>, HashMap<i64, i64>), StoreError> {
+) -> Result<(Vec<LockedRow>, HashMap<i64, i64>), StoreError> {
     let statement = client.prepare_cached(TAKE).await?;
     let orders_after_ms = millis(orders_after);
     let parameters: [&(dyn ToSql + Sync); 3] = [&limit, &orders_after_ms, &from];
@@ -277,7 +278,7 @@ async fn take(
     let (_, found) = tokio::try_join!(begin, client.query(&statement, &parameters))?;
     let (mut rows, mut open_elsewhere) = (Vec::with_capacity(found.len()), HashMap::new());
     for found in found {
-        let row = Row {
+        let row = LockedRow {
             log_id: get(&found, "row_log_id")?,
             log_ids: get(&found, "row_log_ids")?,
             order_ids: get(&found, "row_order_ids")?,
@@ -297,8 +298,8 @@ async fn take(
 
 /// What may be published now, in its order. An order's changes of status go out in theirs: one waits for each earlier one
 /// that is open elsewhere, and for those that wait themselves.
-fn ready(rows: &[Row], open_elsewhere: &HashMap<i64, i64>) -> Vec<Change> {
-    let mut changes: Vec<Change> = rows.iter().flat_map(Row::changes).collect();
+fn ready(rows: &[LockedRow], open_elsewhere: &HashMap<i64, i64>) -> Vec<Change> {
+    let mut changes: Vec<Change> = rows.iter().flat_map(LockedRow::changes).collect();
     // Rows of several processes lie in between each other.
     changes.sort_unstable_by_key(|change| change.log_id);
     let is_ready = |change: &Change| {
@@ -308,7 +309,7 @@ fn ready(rows: &[Row], open_elsewhere: &HashMap<i64, i64>) -> Vec<Change> {
     changes
 }
 
-impl Row {
+impl LockedRow {
     fn changes(&self) -> impl Iterator<Item = Change> {
         let of_orders = self.log_ids.iter().zip(&self.order_ids);
         of_orders.map(|(&log_id, &order_id)| Change { log_id, order_id, is_order: self.is_order })
@@ -342,7 +343,7 @@ impl Drop for OutboxBatch {
     }
 }
 
-fn announcement(row: &tokio_postgres::Row) -> Result<Announcement, StoreError> {
+fn announcement(row: &Row) -> Result<Announcement, StoreError> {
     let content = if get(row, "is_order")? {
         AnnouncementContent::Order(order_announcement(row)?)
     } else {
@@ -363,7 +364,7 @@ fn announcement(row: &tokio_postgres::Row) -> Result<Announcement, StoreError> {
     })
 }
 
-fn order_announcement(row: &tokio_postgres::Row) -> Result<OrderAnnouncement, StoreError> {
+fn order_announcement(row: &Row) -> Result<OrderAnnouncement, StoreError> {
     Ok(OrderAnnouncement {
         customer_name: get(row, "customer_name")?,
         order_type: order_type(row, "type")?,
@@ -375,7 +376,7 @@ fn order_announcement(row: &tokio_postgres::Row) -> Result<OrderAnnouncement, St
 }
 
 /// The items of an order that a query has gathered into the arrays `names`, `quantities` and `cents`.
-pub(super) fn items(row: &tokio_postgres::Row) -> Result<Vec<OrderItem>, StoreError> {
+pub(super) fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
     let names: Option<Vec<String>> = get(row, "names")?;
     let quantities: Option<Vec<i32>> = get(row, "quantities")?;
     let cents: Option<Vec<i64>> = get(row, "cents")?;

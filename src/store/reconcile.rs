@@ -63,7 +63,7 @@ select max(id) as last, count(*) as seen, (select count(*) from announced) as an
 );
 
 /// The last row of the log that is older than `$1` and a minute, or 0. Ids ascend with the times of the changes but for the
-/// transactions that ran at the same time; a table of times would have to be kept for this question alone.
+/// transactions that ran at the same time; an index of the times would have to be written to for this question alone.
 const LAST_OLD_CHANGE: &str = "
 with recursive search (low, high) as (
     select (select min(id) - 1 from order_status_log), (select max(id) from order_status_log)

@@ -3,7 +3,7 @@
 
 mod outbox;
 
-pub use outbox::LockedBatch;
+pub use outbox::{LockedBatch, OutboxRow};
 
 use restaurant_system::domain::{
     NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
@@ -86,27 +86,6 @@ pub struct Worker {
     pub capacity: u16,
 }
 
-/// What one statement announces.
-#[derive(Debug, Clone)]
-pub struct OutboxRow {
-    /// Orders by their log row.
-    pub changes: BTreeMap<i64, i64>,
-    /// Written as a row of many, which may hold a single change.
-    pub of_many: bool,
-    pub is_order: bool,
-    pub written_at: i64,
-    /// The batch that has it locked.
-    pub locked_by: Option<u64>,
-}
-
-impl OutboxRow {
-    /// A row for a single change.
-    fn of_one(log_id: i64, order_id: i64, is_order: bool, now: i64) -> Self {
-        let changes = BTreeMap::from([(log_id, order_id)]);
-        Self { changes, of_many: false, is_order, written_at: now, locked_by: None }
-    }
-}
-
 /// Everything that is committed.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -165,14 +144,6 @@ impl Tables {
         let announced = self.without != Without::Outbox || row.status != Status::Ready;
         self.log.push(LogRow { id, changed_at: now, ..row });
         announced.then_some((id, order_id))
-    }
-
-    /// `announce_logged`
-    fn announce(&mut self, now: i64, is_order: bool, changes: BTreeMap<i64, i64>) {
-        if let Some(first) = changes.keys().next().copied() {
-            let row = OutboxRow { changes, of_many: true, is_order, written_at: now, locked_by: None };
-            self.outbox.insert(first, row);
-        }
     }
 
     /// `orders_refuse_illegal_transition`

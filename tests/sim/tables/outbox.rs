@@ -1,6 +1,6 @@
 //! The statements about the outbox: what is committed and not yet announced, or to be announced again.
 
-use super::{LogRow, OutboxRow, Tables, Without};
+use super::{LogRow, Tables, Without};
 use jiff::Timestamp;
 use restaurant_system::domain::Status;
 use restaurant_system::store::{
@@ -11,6 +11,27 @@ use std::collections::{BTreeMap, BTreeSet};
 /// After so many repetitions the pause doubles no more (`store/reconcile.rs`).
 const MAX_DOUBLINGS: u32 = 6;
 
+/// What one statement announces.
+#[derive(Debug, Clone)]
+pub struct OutboxRow {
+    /// Orders by their log row.
+    pub changes: BTreeMap<i64, i64>,
+    /// Written as a row of many, which may hold a single change.
+    pub of_many: bool,
+    pub is_order: bool,
+    pub written_at: i64,
+    /// The batch that has it locked.
+    pub locked_by: Option<u64>,
+}
+
+impl OutboxRow {
+    /// A row for a single change.
+    pub fn of_one(log_id: i64, order_id: i64, is_order: bool, now: i64) -> Self {
+        let changes = BTreeMap::from([(log_id, order_id)]);
+        Self { changes, of_many: false, is_order, written_at: now, locked_by: None }
+    }
+}
+
 /// Outbox rows that one relay has locked.
 #[derive(Debug)]
 pub struct LockedBatch {
@@ -20,6 +41,14 @@ pub struct LockedBatch {
 }
 
 impl Tables {
+    /// `announce_logged`
+    pub fn announce(&mut self, now: i64, is_order: bool, changes: BTreeMap<i64, i64>) {
+        if let Some(first) = changes.keys().next().copied() {
+            let row = OutboxRow { changes, of_many: true, is_order, written_at: now, locked_by: None };
+            self.outbox.insert(first, row);
+        }
+    }
+
     /// `Store::lock_outbox`, while others who look at the same time have the rows `passed_over`.
     pub fn lock_outbox(
         &mut self,
