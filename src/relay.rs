@@ -37,8 +37,8 @@ const BATCH_CHANGES: usize = 256;
 /// A batch of fewer changes is followed by the next one after this time at the earliest, counted from its beginning: what comes
 /// closely after each other goes together. A small batch costs both servers nearly as much as a large one does, and takes
 /// that from those who order meanwhile.
-const FEW_CHANGES: usize = 32;
-const FEW_PACE: Duration = Duration::from_millis(5);
+const FEW_CHANGES: usize = 128;
+const FEW_PACE: Duration = Duration::from_millis(10);
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a row waits that could not be published: from, to.

@@ -19,7 +19,7 @@ const WRITERS: usize = 1;
 const BATCH_ORDERS: usize = 256;
 /// At thousands of orders a second that come whenever they like, batches of five or six would follow each other without
 /// end: half of what each costs PostgreSQL it costs for one order, too.
-const REST: Rest = Rest { after: 4, until: 12, longest: Duration::from_millis(3) };
+const REST: Rest = Rest { after: 4, until: 8, longest: Duration::from_millis(3) };
 /// Orders that wait for their batch, in batches, and at least; more are refused at once: in an overload those who are
 /// taken do not wait for long, and the others know it soon.
 const QUEUE_BATCHES: usize = 8;
