@@ -1,7 +1,10 @@
-//! What limits the services, with nothing around it: a publisher, a consumer, an empty handler.
+//! What limits the services, with nothing around it: a publisher, a consumer, an empty handler, a disk.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amqprs::callbacks::ChannelCallback;
 use amqprs::channel::{
@@ -120,4 +123,40 @@ pub async fn empty_handler() -> Result<String> {
         poem::Server::new_with_acceptor(acceptor).run(poem::Route::new().at("/", poem::get(nothing))),
     );
     Ok(format!("http://{address}"))
+}
+
+/// How long, in ms, 99 of 100 wait who come at any time for the end of the next flush to begin, while nothing else happens:
+/// the p99 that the disk alone would leave to a service that commits what has gathered every few milliseconds.
+pub fn flush_wait_p99_ms(dir: &Path, seconds: u64) -> Result<f64> {
+    /// What half a dozen orders put into PostgreSQL's log, and how often.
+    const BATCH: [u8; 16 << 10] = [b'x'; 16 << 10];
+    const PAUSE: Duration = Duration::from_millis(2);
+    /// Written before, as PostgreSQL's files are: the file system has nothing to note.
+    const BATCHES_IN_FILE: u64 = 1 << 10;
+    const CUSTOMERS_PER_MS: u32 = 10;
+    let file = tempfile::tempfile_in(dir)?;
+    let write = |file: &File, batch: u64| {
+        file.write_all_at(&BATCH, batch % BATCHES_IN_FILE * BATCH.len() as u64).map(|()| batch + 1)
+    };
+    let mut batch = 0;
+    while batch < BATCHES_IN_FILE {
+        batch = write(&file, batch)?;
+    }
+    file.sync_all()?;
+    let (began, mut waits, mut customers) = (Instant::now(), Vec::new(), 0);
+    while began.elapsed() < Duration::from_secs(seconds) {
+        std::thread::sleep(PAUSE);
+        batch = write(&file, batch)?;
+        let begins = began.elapsed();
+        file.sync_data()?;
+        let ends = began.elapsed();
+        // All who came since the flush before has begun.
+        while Duration::from_millis(1) * customers / CUSTOMERS_PER_MS < begins {
+            waits.push(ends - Duration::from_millis(1) * customers / CUSTOMERS_PER_MS);
+            customers += 1;
+        }
+    }
+    waits.sort_unstable();
+    let p99 = waits.get(waits.len() * 99 / 100).context("no flush has ended")?;
+    Ok(p99.as_secs_f64() * 1e3)
 }

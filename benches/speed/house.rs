@@ -14,8 +14,9 @@ use tempfile::TempDir;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How often it is looked; more often would be a load by itself.
 const POLL: Duration = Duration::from_millis(100);
-/// Of 16 MiB each.
-const WAL_FILES: usize = 60;
+/// Of 16 MiB each: as many as PostgreSQL has with `max_wal_size`, which it uses again and again. It may need them all from
+/// one checkpoint to the next.
+const WAL_FILES: usize = 256;
 /// The migrated database that each section's is a copy of.
 const TEMPLATE: &str = "speed_template";
 
@@ -44,6 +45,11 @@ impl House {
         env!("CARGO_BIN_EXE_restaurant-system")
     }
 
+    /// Where the servers have their files.
+    pub fn dir(&self) -> &Path {
+        self.state.path()
+    }
+
     fn migrate(&self, database: &str, program: &Path) -> Result<()> {
         let dir = tempfile::tempdir()?;
         let config = dir.path().join("config.yaml");
@@ -55,7 +61,7 @@ impl House {
     }
 
     /// What a server has after a while: WAL files to be used again. A new one is filled with zeros first, and whoever
-    /// commits waits for that.
+    /// commits waits for that, 30 to 150 ms, every second or two.
     async fn lay_in_wal_files(&self) -> Result<()> {
         let postgres = &self.servers.postgres;
         let passwords = std::fs::read_to_string(postgres.password_file())?;
@@ -65,7 +71,7 @@ impl House {
         config.password(password.context("no password of the superuser")?.1);
         let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
-        for setting in ["min_wal_size = '1GB'", "max_wal_size = '4GB'"] {
+        for setting in ["min_wal_size = '4GB'", "max_wal_size = '4GB'"] {
             client.execute(&format!("alter system set {setting}"), &[]).await?;
         }
         client.execute("select pg_reload_conf()", &[]).await?;
@@ -206,10 +212,16 @@ impl Section<'_> {
         Ok(row.try_get::<_, Option<f64>>(0)?.unwrap_or_default())
     }
 
-    /// Waits until everything is announced, and PostgreSQL has written out what the section before has left.
+    /// Waits until everything is announced, and has what the load has left written out: the kernel does that when a page is
+    /// 30 s old, in somebody else's turn.
     pub async fn settle(&self) -> Result<()> {
-        until("the outbox to be empty", async || Ok(self.number("select count(*) from outbox").await? == 0.0))
-            .await
+        until(
+            "the outbox to be empty",
+            async || Ok(self.number("select count(*) from outbox").await? == 0.0),
+        )
+        .await?;
+        tokio::task::block_in_place(rustix::fs::sync);
+        Ok(())
     }
 }
 
