@@ -239,11 +239,14 @@ pub async fn overload(house: &House, report: &mut Report, seconds: u64, intake: 
     let (role, url) = section.order_service().await?;
     post(&url, CONNECTIONS, None, 2).await?;
     let before_mib = role.resident_mib()?;
-    let sustained = post(&url, MANY, Some(intake), seconds).await?.good_per_second;
-    let first = post(&url, MANY, Some(2.0 * sustained), seconds).await?;
+    // With and without take turns, for the machine changes.
+    let without_first = post(&url, MANY, Some(intake), seconds).await?.good_per_second;
+    let first = post(&url, MANY, Some(2.0 * without_first), seconds).await?;
     let between_mib = role.resident_mib()?;
+    let sustained = (without_first + post(&url, MANY, Some(intake), seconds).await?.good_per_second) / 2.0;
     let found = post(&url, MANY, Some(2.0 * sustained), seconds).await?;
     let after_mib = role.resident_mib()?;
+    let taken = (first.good_per_second + found.good_per_second) / 2.0;
     report.figure("overload: orders refused with 503", found.refused_per_second, "/s");
     report.figure("overload: p99 of the taken", found.p99_ms, "ms");
     report.figure("overload: p99 of the refused", found.refused_p99_ms, "ms");
@@ -253,9 +256,9 @@ pub async fn overload(house: &House, report: &mut Report, seconds: u64, intake: 
     report.figure("overload: resident after the second", after_mib, "MiB");
     report.line(Line {
         path: "overload ×2: orders still taken",
-        measured: found.good_per_second,
+        measured: taken,
         unit: "/s",
-        beside: format!("{} /s without", number(sustained)),
+        beside: format!("{} /s without, in turns", number(sustained)),
         must: Some(0.9 * sustained),
         aim: None,
         more_is_better: true,
