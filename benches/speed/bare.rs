@@ -133,7 +133,8 @@ pub fn flush_wait_p99_ms(dir: &Path, seconds: u64) -> Result<f64> {
     const PAUSE: Duration = Duration::from_millis(2);
     /// Written before, as PostgreSQL's files are: the file system has nothing to note.
     const BATCHES_IN_FILE: u64 = 1 << 10;
-    const CUSTOMERS_PER_MS: u32 = 10;
+    /// Between two customers.
+    const INTERVAL: Duration = Duration::from_micros(100);
     let file = tempfile::tempfile_in(dir)?;
     let write = |file: &File, batch: u64| {
         file.write_all_at(&BATCH, batch % BATCHES_IN_FILE * BATCH.len() as u64).map(|()| batch + 1)
@@ -143,7 +144,7 @@ pub fn flush_wait_p99_ms(dir: &Path, seconds: u64) -> Result<f64> {
         batch = write(&file, batch)?;
     }
     file.sync_all()?;
-    let (began, mut waits, mut customers) = (Instant::now(), Vec::new(), 0);
+    let (began, mut waits, mut comes) = (Instant::now(), Vec::new(), Duration::ZERO);
     while began.elapsed() < Duration::from_secs(seconds) {
         std::thread::sleep(PAUSE);
         batch = write(&file, batch)?;
@@ -151,9 +152,9 @@ pub fn flush_wait_p99_ms(dir: &Path, seconds: u64) -> Result<f64> {
         file.sync_data()?;
         let ends = began.elapsed();
         // All who came since the flush before has begun.
-        while Duration::from_millis(1) * customers / CUSTOMERS_PER_MS < begins {
-            waits.push(ends - Duration::from_millis(1) * customers / CUSTOMERS_PER_MS);
-            customers += 1;
+        while comes < begins {
+            waits.push(ends - comes);
+            comes += INTERVAL;
         }
     }
     waits.sort_unstable();

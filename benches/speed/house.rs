@@ -14,9 +14,9 @@ use tempfile::TempDir;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How often it is looked; more often would be a load by itself.
 const POLL: Duration = Duration::from_millis(100);
-/// Of 16 MiB each: as many as PostgreSQL has with `max_wal_size`, which it uses again and again. It may need them all from
-/// one checkpoint to the next.
+/// As many as PostgreSQL keeps, which it uses again and again: it may need them all from one checkpoint to the next.
 const WAL_FILES: usize = 256;
+const WAL_FILE_MB: usize = 16;
 /// The migrated database that each section's is a copy of.
 const TEMPLATE: &str = "speed_template";
 
@@ -71,8 +71,9 @@ impl House {
         config.password(password.context("no password of the superuser")?.1);
         let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
-        for setting in ["min_wal_size = '4GB'", "max_wal_size = '4GB'"] {
-            client.execute(&format!("alter system set {setting}"), &[]).await?;
+        for setting in ["min_wal_size", "max_wal_size"] {
+            let size_mb = WAL_FILES * WAL_FILE_MB;
+            client.execute(&format!("alter system set {setting} = '{size_mb}MB'"), &[]).await?;
         }
         client.execute("select pg_reload_conf()", &[]).await?;
         for _ in 0..WAL_FILES {
