@@ -20,13 +20,13 @@ use poem_openapi::{
 use tracing::Instrument;
 
 use super::{
-    body::UnreadBody,
+    body::{self, UnreadBody},
     docs::{self, ApiInfo, Documents},
     health::Readiness,
     metrics::{HttpMetrics, known_method},
     problem::{Kind, Problem},
     request_id::{RequestContext, X_REQUEST_ID},
-    routes::RouteTable,
+    routes::{RouteInfo, RouteTable},
     system::SystemApi,
 };
 use crate::runtime::metrics::Metrics;
@@ -43,6 +43,7 @@ pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, read
         table: RouteTable::of::<(A, SystemApi)>(),
         metrics: HttpMetrics::register(metrics),
         unmatched: Arc::from(UNMATCHED),
+        gate: None,
     }
 }
 
@@ -52,20 +53,52 @@ pub struct App {
     table: RouteTable,
     metrics: HttpMetrics,
     unmatched: Arc<str>,
+    gate: Option<Gate>,
+}
+
+/// Who may refuse the requests of one route unread.
+struct Gate {
+    method: Method,
+    path: &'static str,
+    refusal: Box<dyn Fn() -> Option<Problem> + Send + Sync>,
+}
+
+impl App {
+    /// Has the requests of one route (a path without parameters) refused, for as long as `refusal` yields why, before anything is
+    /// looked at but where they go: what a request that is refused costs in a rush is missing for those that are served.
+    #[must_use]
+    pub fn with_gate(
+        mut self,
+        method: Method,
+        path: &'static str,
+        refusal: impl Fn() -> Option<Problem> + Send + Sync + 'static,
+    ) -> Self {
+        self.gate = Some(Gate { method, path, refusal: Box::new(refusal) });
+        self
+    }
 }
 
 impl Endpoint for App {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let started = Instant::now();
+        let _in_flight = self.metrics.begin();
         let context = RequestContext::of(request.headers());
-        let span = request_span(context.request_id.as_str());
-        request.set_data(context.clone());
         let body = UnreadBody::of(request.headers());
         if let Some(body) = &body {
             request.set_data(body.clone());
         }
-        let mut response = self.answer(request, &context).instrument(span).await;
+        let refusal = self.gate.as_ref().and_then(|gate| gate.refusal(&request));
+        let mut response = match refusal {
+            Some(problem) => self.refuse(request, &context, &problem, started).await,
+            None => {
+                request.set_data(context.clone());
+                let span = request_span(context.request_id.as_str());
+                self.answer(request, &context, started).instrument(span).await
+            }
+        };
+        response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
         if body.is_some_and(|body| body.is_left()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -74,16 +107,14 @@ impl Endpoint for App {
 }
 
 impl App {
-    async fn answer(&self, request: Request, context: &RequestContext) -> Response {
-        let started = Instant::now();
-        let _in_flight = self.metrics.begin();
+    async fn answer(&self, request: Request, context: &RequestContext, started: Instant) -> Response {
         let method = request.method().clone();
         // The router consumes the request; a clone of its address is a count in two places.
         let uri = request.original_uri().clone();
         let outcome = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
 
         let mut matched = None;
-        let mut response = match outcome {
+        let response = match outcome {
             Ok(Ok(response)) => {
                 matched = response.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
                 response
@@ -99,19 +130,49 @@ impl App {
                 problem.to_response(uri.path(), context.request_id.as_str())
             }
         };
-        response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
+        self.account(&method, matched, response.status(), started);
+        response
+    }
+
+    /// The answer at the gate. The body is taken off the connection, which is used again.
+    async fn refuse(
+        &self,
+        mut request: Request,
+        context: &RequestContext,
+        problem: &Problem,
+        started: Instant,
+    ) -> Response {
+        body::discard(&mut request).await;
+        let path = request.uri().path();
+        let account = || self.account(request.method(), self.table.get(path), problem.status(), started);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            request_span(context.request_id.as_str()).in_scope(account);
+        } else {
+            account();
+        }
+        problem.to_response(path, context.request_id.as_str())
+    }
+
+    /// The metrics and the access log.
+    fn account(&self, method: &Method, matched: Option<&RouteInfo>, status: StatusCode, started: Instant) {
         let route = matched.map_or(&self.unmatched, |route| &route.template);
-        let (status, elapsed) = (response.status(), started.elapsed());
-        self.metrics.record(&method, route, status, elapsed);
+        let elapsed = started.elapsed();
+        self.metrics.record(method, route, status, elapsed);
         tracing::debug!(
             action = "request_completed",
-            method = known_method(&method),
+            method = known_method(method),
             route = &**route,
             status = status.as_u16(),
             duration_ms = elapsed.as_secs_f64() * 1000.0,
             "request completed"
         );
-        response
+    }
+}
+
+impl Gate {
+    fn refusal(&self, request: &Request) -> Option<Problem> {
+        let concerns = request.method() == self.method && request.uri().path() == self.path;
+        if concerns { (self.refusal)() } else { None }
     }
 }
 

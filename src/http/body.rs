@@ -96,6 +96,16 @@ impl UnreadBody {
     }
 }
 
+/// Takes the body of a request that is not to be served off the connection, if it is small and comes in time.
+pub(super) async fn discard(request: &mut Request) {
+    let body = request.take_body().into_bytes_stream();
+    if let Ok(Ok(_)) = tokio::time::timeout(BODY_DEADLINE, collect(body, BODY_MAX_BYTES)).await
+        && let Some(unread) = request.data::<UnreadBody>()
+    {
+        unread.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Reads a JSON body of at most `max_bytes` within `deadline`.
 ///
 /// # Errors

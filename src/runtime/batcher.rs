@@ -89,6 +89,11 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         Self { queue }
     }
 
+    /// Whether no more can wait for their batch.
+    pub fn is_full(&self) -> bool {
+        self.queue.capacity() == 0
+    }
+
     /// Has `item` handled in the next batch. Dropping the returned future does not take the item back.
     ///
     /// # Errors
@@ -249,7 +254,9 @@ mod tests {
         let gated = Gated::start(1, 1);
         let first = gated.submit(1).await;
         gated.begun(1).await;
+        assert!(!gated.batcher.is_full());
         let second = gated.submit(2).await;
+        assert!(gated.batcher.is_full());
         assert_eq!(gated.batcher.submit(3).await, Err(BatchError::Full));
         gated.gate.add_permits(2);
         assert_eq!((first.await.unwrap(), second.await.unwrap()), (Ok(1), Ok(2)));

@@ -106,6 +106,18 @@ async fn a_client_that_is_still_sending_gets_the_answer() {
 }
 
 #[tokio::test]
+async fn a_connection_goes_on_behind_a_body_that_was_refused_at_the_gate() {
+    let server = Server::start().await;
+    server.full.store(true, Ordering::Relaxed);
+    let head =
+        "POST /things HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n";
+    let body = "x".repeat(60_000);
+    let next = "GET /things/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answers = exchange(connect(&server).await, &format!("{head}{body}{next}")).await;
+    assert!(answers.starts_with("HTTP/1.1 503") && answers.contains("HTTP/1.1 200"), "{answers}");
+}
+
+#[tokio::test]
 async fn shutdown_ends_streams_of_events() {
     let mut server = Server::start().await;
     let mut response = server.get("/events").await;

@@ -5,11 +5,21 @@
 mod connections;
 mod requests;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use poem::{Body, http::HeaderMap};
+use poem::{
+    Body,
+    http::{HeaderMap, Method},
+};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
@@ -182,6 +192,8 @@ struct Server {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
     client: reqwest::Client,
+    /// Closes the gate of `POST /things`.
+    full: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -201,11 +213,16 @@ impl Server {
         let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()));
         let metrics = Metrics::new();
         let api = TestApi { staff, streams: EventStreams::new(10, shutdown.clone(), &metrics) };
-        let app = app(api, &info(), &metrics, ready);
+        let full = Arc::new(AtomicBool::new(false));
+        let closed = Arc::clone(&full);
+        let app = app(api, &info(), &metrics, ready).with_gate(Method::POST, "/things", move || {
+            let full = closed.load(Ordering::Relaxed);
+            full.then(|| Problem::unavailable(Duration::from_secs(7), "the gate is closed"))
+        });
         let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
-        Self { address, shutdown, task, client: reqwest::Client::new() }
+        Self { address, shutdown, task, client: reqwest::Client::new(), full }
     }
 
     fn url(&self, path: &str) -> String {

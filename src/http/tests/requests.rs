@@ -145,6 +145,23 @@ async fn unavailable_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_closed_gate_refuses_its_route_alone_whatever_the_body_says() {
+    let server = Server::start().await;
+    server.full.store(true, Ordering::Relaxed);
+    let response = server.post("no JSON").await;
+    assert_eq!(response.headers()["retry-after"], "7");
+    assert!(!response.headers().contains_key("connection"));
+    assert_eq!(problem(response, 503).await["detail"], "the gate is closed");
+    assert_eq!(server.get("/things/a").await.status(), 200);
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    let counted = "http_requests_total{method=\"POST\",route=\"/things\",status=\"503\"} 1";
+    assert!(metrics.contains(counted), "{counted} is not in\n{metrics}");
+
+    server.full.store(false, Ordering::Relaxed);
+    problem(server.post("no JSON").await, 400).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_the_client_has_is_not_sent_again() {
     let server = Server::start().await;
     let response = server.get("/tagged").await;

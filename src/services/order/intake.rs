@@ -77,6 +77,12 @@ impl Intake {
         Self { batcher, queue_timeout, in_progress: InProgress::default() }
     }
 
+    /// Says, for [`App::with_gate`](crate::http::App::with_gate), when an order would be refused whatever it is.
+    pub fn refusal(&self) -> impl Fn() -> Option<Problem> + Send + Sync + 'static {
+        let batcher = self.batcher.clone();
+        move || batcher.is_full().then(full)
+    }
+
     /// Takes one order. Once it is in a batch it is taken even if the caller goes away.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use poem::http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +24,9 @@ use crate::store::Store;
 /// Idempotency keys live this long: the contract's day, and one more.
 const KEEP_KEYS: Duration = Duration::from_secs(48 * 60 * 60);
 const HOUSEKEEPING: Duration = Duration::from_secs(15 * 60);
+
+/// Where orders are placed.
+const PLACE_ORDER: &str = "/orders";
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -72,6 +76,7 @@ pub async fn run(
             &background,
         )
     };
+    let refusal = intake.refusal();
     let api = OrderApi::new(
         store.clone(),
         intake,
@@ -79,7 +84,11 @@ pub async fn run(
         StaffAuth::new(options.staff_token.as_ref()),
         relay,
     );
-    let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker));
+    let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker)).with_gate(
+        Method::POST,
+        PLACE_ORDER,
+        refusal,
+    );
 
     let served = serve_prepared(listening, endpoint, &store, &shutdown.stopping(), manager).await;
     stop_background.cancel();

@@ -38,6 +38,36 @@ async fn those_who_wait_for_a_full_service_get_503_with_retry_after() {
 }
 
 #[tokio::test]
+async fn when_no_more_can_wait_an_order_is_refused_before_it_is_read() {
+    let service = OrderService::start_with(&["--max-concurrent", "1"]).await;
+    let mut blocker = service.env.connect().await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let others = (0..300).map(|_| {
+        let http = service.http.clone();
+        tokio::spawn(async move { http.post(&takeout()).await.status })
+    });
+    let others: Vec<_> = others.collect();
+    let refused = eventually_ok("what breaks a rule is not looked at", || async {
+        let answer = service.http.post_text("{}").await;
+        if answer.status == 503 { Ok(answer) } else { Err(answer.text) }
+    })
+    .await;
+    refused.problem(503);
+    assert!(refused.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds >= 1), "{refused:?}");
+    assert_eq!(service.http.get("/healthz").await.status, 200);
+    lock.rollback().await.unwrap();
+    for other in others {
+        assert!(matches!(other.await.unwrap(), 201 | 503));
+    }
+    eventually_ok("it is looked at again", || async {
+        let answer = service.http.post_text("{}").await;
+        if answer.status == 422 { Ok(()) } else { Err(answer.text) }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_statement_that_hangs_is_given_up_and_the_service_works_on() {
     let env = TestEnv::new().await;
     edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
