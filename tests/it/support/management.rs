@@ -75,9 +75,16 @@ impl Management {
         self.call(Method::GET, &path.replace("{vhost}", &self.encoded_vhost()), &Value::Null).await
     }
 
-    /// A queue's description, or `None` where there is no such queue.
+    /// A queue's description, or `None` where there is no such queue. RabbitMQ 4 says the type of those that were declared
+    /// without one among their arguments; that is left out.
     pub async fn queue(&self, queue: &str) -> Option<Value> {
-        self.get(&format!("queues/{{vhost}}/{queue}")).await
+        let mut queue: Value = self.get(&format!("queues/{{vhost}}/{queue}")).await?;
+        if let Some(arguments) = queue["arguments"].as_object_mut()
+            && arguments.get("x-queue-type").is_some_and(|kind| kind == "classic")
+        {
+            arguments.remove("x-queue-type");
+        }
+        Some(queue)
     }
 
     /// Messages in a queue, waiting and unacknowledged ones. The figure lags half a second or so behind.
