@@ -131,6 +131,17 @@ impl House {
         Ok((postgres, rabbitmq))
     }
 
+    /// Both servers with their versions.
+    pub async fn versions(&self) -> Result<String> {
+        let section = self.section("versions").await?;
+        let row = section.connect().await?.query_one("show server_version", &[]).await?;
+        let port = self.servers.rabbitmq.management_port().context("RabbitMQ runs without management")?;
+        let request = self.http.get(format!("http://127.0.0.1:{port}/api/overview"));
+        let overview: Value = request.basic_auth("guest", Some("guest")).send().await?.json().await?;
+        let rabbitmq = overview["rabbitmq_version"].as_str().unwrap_or("of an unknown version");
+        Ok(format!("PostgreSQL {}, RabbitMQ {rabbitmq}", row.try_get::<_, &str>(0)?))
+    }
+
     async fn broker_api(&self, path: &str, body: &Value) -> Result<()> {
         let port = self.servers.rabbitmq.management_port().context("RabbitMQ runs without management")?;
         let request = self.http.put(format!("http://127.0.0.1:{port}/api/{path}"));

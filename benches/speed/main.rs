@@ -96,7 +96,7 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("{}", report.table());
     if let Some(out) = &args.out {
-        report.save(out, args.seconds)?;
+        report.save(out, args.seconds, &house.versions().await?)?;
         say(&format!("kept in {}", out.display()));
     }
     Ok(())

@@ -87,7 +87,7 @@ impl Report {
     }
 
     /// Writes `speed.json` and `speed.svg`.
-    pub fn save(&self, dir: &Path, seconds: u64) -> Result<()> {
+    pub fn save(&self, dir: &Path, seconds: u64, servers: &str) -> Result<()> {
         fs::create_dir_all(dir)?;
         let lines: Vec<Value> = self
             .lines
@@ -102,7 +102,7 @@ impl Report {
             .iter()
             .map(|(name, v, unit)| json!({"name": name, "value": rounded(*v), "unit": unit}))
             .collect();
-        let all = json!({"machine": machine(), "seconds_each": seconds, "lines": lines, "figures": figures});
+        let all = json!({"machine": machine(), "servers": servers, "seconds_each": seconds, "lines": lines, "figures": figures});
         fs::write(dir.join("speed.json"), format!("{all:#}\n"))?;
         fs::write(dir.join("speed.svg"), self.chart())?;
         Ok(())
@@ -192,7 +192,6 @@ fn machine() -> Value {
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "memory": first("/proc/meminfo", "MemTotal"),
         "system": says("uname", &["-s", "-m"]),
-        "pgbench": says("pgbench", &["--version"]),
         "h2load": says("h2load", &["--version"]),
         "commit": says("git", &["describe", "--always", "--dirty"]),
     })
