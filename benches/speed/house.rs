@@ -224,14 +224,16 @@ impl Section<'_> {
         Ok(row.try_get::<_, Option<f64>>(0)?.unwrap_or_default())
     }
 
-    /// Waits until everything is announced, and has what the load has left written out: the kernel does that when a page is
-    /// 30 s old, in somebody else's turn.
+    /// Waits until everything is announced.
+    pub async fn announced(&self) -> Result<()> {
+        let nothing_left = async || Ok(self.number("select count(*) from outbox").await? == 0.0);
+        until("the outbox to be empty", nothing_left).await
+    }
+
+    /// The same, and has what the load has left written out: the kernel does that when a page is 30 s old, in somebody
+    /// else's turn.
     pub async fn settle(&self) -> Result<()> {
-        until(
-            "the outbox to be empty",
-            async || Ok(self.number("select count(*) from outbox").await? == 0.0),
-        )
-        .await?;
+        self.announced().await?;
         tokio::task::block_in_place(rustix::fs::sync);
         Ok(())
     }

@@ -136,18 +136,22 @@ async fn at_full_load(
     Ok(found)
 }
 
-/// Some rounds of a load at a rate, in turns with flushes alone; and the median p99 of these.
+/// Some rounds of half of what can be taken, in turns with as much as can be taken, and with flushes alone; and the median p99
+/// of these.
 async fn at_half_load(
     section: &Section<'_>,
     url: &str,
-    per_second: f64,
+    full_per_second: f64,
     seconds: u64,
 ) -> Result<(Vec<Answers>, f64)> {
     // What the rounds are to find is the load as it goes on for ever, with the disk writing what is 30 s old.
-    post(url, CONNECTIONS, Some(per_second), WRITE_BACK_SECONDS).await?;
+    post(url, CONNECTIONS, Some(full_per_second / 2.0), WRITE_BACK_SECONDS).await?;
     let (mut rounds, mut disk) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        rounds.push(post(url, CONNECTIONS, Some(per_second), seconds).await?);
+        // Half of what the machine can do now: that is another load than half of what it could do two minutes ago.
+        let full = post(url, CONNECTIONS, None, seconds.min(4)).await?.good_per_second;
+        section.announced().await?;
+        rounds.push(post(url, CONNECTIONS, Some(full / 2.0), seconds).await?);
         let dir = section.house.dir();
         disk.push(tokio::task::block_in_place(|| bare::flush_wait_p99_ms(dir, seconds.min(4)))?);
     }
@@ -170,7 +174,7 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
     }
     report.figure("one order in one statement, one client", single_ms, "ms");
     let full = at_full_load(&section, &ceilings, &role, &url, report, seconds).await?;
-    let (mut rounds, disk_p99_ms) = at_half_load(&section, &url, full.per_second / 2.0, seconds).await?;
+    let (mut rounds, disk_p99_ms) = at_half_load(&section, &url, full.per_second, seconds).await?;
     let undisturbed_share = rounds.iter().map(|round| round.undisturbed).sum::<f64>() / ROUNDS as f64;
     rounds.sort_by(|a, b| a.undisturbed_p99_ms.total_cmp(&b.undisturbed_p99_ms));
     let undisturbed_p99_ms = rounds[ROUNDS / 2].undisturbed_p99_ms;
