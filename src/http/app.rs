@@ -1,6 +1,6 @@
 //! What surrounds every request, whatever it is for.
 //!
-//! One endpoint does it all in one pass, from the outside in: the request's id and its span, the metrics and the access
+//! One endpoint does it all in one pass, from the outside in: the request's id, the gate, the span, the metrics and the access
 //! log, the mapping of every error to a problem document, and the net for panics. Layers of middleware would each be a
 //! future and a pass over the headers of their own.
 

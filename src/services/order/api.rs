@@ -26,6 +26,8 @@ use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
 
+/// Where orders are placed, as [`OrderApi::place`] has it.
+pub(super) const PLACE_ORDER_PATH: &str = "/orders";
 /// Who changes orders through this API.
 const CHANGED_BY_STAFF: &str = "staff";
 /// What a client is told to wait while the outbox is full: it drains fast once RabbitMQ is back.

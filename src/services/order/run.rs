@@ -6,7 +6,7 @@ use poem::http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api::{OrderApi, info};
+use super::api::{OrderApi, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
 use super::{OrderServiceError, OrderServiceOptions};
 use crate::broker::Broker;
@@ -24,9 +24,6 @@ use crate::store::Store;
 /// Idempotency keys live this long: the contract's day, and one more.
 const KEEP_KEYS: Duration = Duration::from_secs(48 * 60 * 60);
 const HOUSEKEEPING: Duration = Duration::from_secs(15 * 60);
-
-/// Where orders are placed.
-const PLACE_ORDER: &str = "/orders";
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -86,7 +83,7 @@ pub async fn run(
     );
     let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker)).with_gate(
         Method::POST,
-        PLACE_ORDER,
+        PLACE_ORDER_PATH,
         refusal,
     );
 

@@ -6,6 +6,13 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Has every statement that reads or writes orders wait until this transaction ends.
+pub async fn lock_orders(client: &mut tokio_postgres::Client) -> tokio_postgres::Transaction<'_> {
+    let lock = client.transaction().await.unwrap();
+    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    lock
+}
+
 /// A running order service in an environment of its own.
 pub struct OrderService {
     pub env: TestEnv,

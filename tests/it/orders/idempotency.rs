@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: the same request twice is one order.
 
-use super::client::{Answer, Http, OrderService, answer, spawn, takeout, with};
+use super::client::{Answer, Http, OrderService, answer, lock_orders, spawn, takeout, with};
 use crate::support::{TestEnv, eventually, eventually_ok};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -126,8 +126,7 @@ async fn a_key_survives_the_service() {
 async fn while_the_first_is_in_progress_the_second_is_a_conflict() {
     let service = OrderService::start().await;
     let mut blocker = service.env.connect().await;
-    let lock = blocker.transaction().await.unwrap();
-    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let lock = lock_orders(&mut blocker).await;
     let http = service.http.clone();
     let first = tokio::spawn(async move { http.post_keyed("key-1", &takeout()).await });
     let watcher = service.env.connect().await;

@@ -1,6 +1,6 @@
 //! More orders at once than are allowed, and a database that does not answer.
 
-use super::client::{OrderService, edit_config, spawn, takeout};
+use super::client::{OrderService, edit_config, lock_orders, spawn, takeout};
 use crate::support::{TestEnv, eventually, eventually_ok};
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 async fn those_who_wait_for_a_full_service_get_503_with_retry_after() {
     let service = OrderService::start_with(&["--max-concurrent", "1"]).await;
     let mut blocker = service.env.connect().await;
-    let lock = blocker.transaction().await.unwrap();
-    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let lock = lock_orders(&mut blocker).await;
     let http = service.http.clone();
     let first = tokio::spawn(async move { http.post(&takeout()).await });
     let watcher = service.env.connect().await;
@@ -41,8 +40,7 @@ async fn those_who_wait_for_a_full_service_get_503_with_retry_after() {
 async fn when_no_more_can_wait_an_order_is_refused_before_it_is_read() {
     let service = OrderService::start_with(&["--max-concurrent", "1"]).await;
     let mut blocker = service.env.connect().await;
-    let lock = blocker.transaction().await.unwrap();
-    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let lock = lock_orders(&mut blocker).await;
     let others = (0..300).map(|_| {
         let http = service.http.clone();
         tokio::spawn(async move { http.post(&takeout()).await.status })
@@ -73,8 +71,7 @@ async fn a_statement_that_hangs_is_given_up_and_the_service_works_on() {
     edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
     let (_role, http) = spawn(&env, &[]).await;
     let mut blocker = env.connect().await;
-    let lock = blocker.transaction().await.unwrap();
-    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    let lock = lock_orders(&mut blocker).await;
     let given_up = http.post_keyed("k", &takeout()).await;
     given_up.problem(503);
     assert!(!given_up.header("retry-after").is_empty());
