@@ -67,7 +67,7 @@ fn order_of(order_type: OrderType) -> (&'static str, MetaSchema) {
         items: Some(Box::new(MetaSchemaRef::Reference("OrderItemRequest".to_owned()))),
         min_items: Some(1),
         max_items: Some(20),
-        ..described(MetaSchema::new("array"), "Entries of the same name may not sum to more than 10.")
+        ..described(MetaSchema::new("array"), "Several entries may name the same dish.")
     };
     let properties = vec![
         ("customer_name", inline(customer_name())),
@@ -99,7 +99,7 @@ fn item() -> MetaSchema {
         required: vec!["name", "quantity", "price"],
         properties: vec![
             ("name", inline(name)),
-            ("quantity", inline(described(integer(1.0, 10.0), "How many."))),
+            ("quantity", inline(described(integer(1.0, 10.0), "How many, for this entry."))),
             ("price", inline(price)),
         ],
         ..described(MetaSchema::new("object"), "An entry of an order.")

@@ -160,17 +160,11 @@ async fn a_quantity_is_an_integer_from_1_to_10() {
 }
 
 #[tokio::test]
-async fn entries_of_the_same_name_sum_to_10_at_most() {
+async fn twenty_entries_may_name_the_same_dish() {
     let service = OrderService::start().await;
-    let order = |items: Value| with(&takeout(), "/items", items);
-    service
-        .http
-        .place(&order(json!([item("Soup", 4, 1.0), item("Tea", 9, 1.0), item("Soup", 6, 2.0)])))
-        .await;
-    let eleven = order(json!([item("Soup", 5, 1.0), item("Tea", 9, 1.0), item("Soup", 6, 2.0)]));
-    refused(&service.http, &eleven, &["/items/2/quantity"]).await;
-    let twice = order(json!([item("Soup", 10, 1.0), item("Soup", 1, 1.0), item("Soup", 1, 1.0)]));
-    refused(&service.http, &twice, &["/items/1/quantity", "/items/2/quantity"]).await;
+    let entries: Value = (0..20).map(|_| item("Soup", 10, 1.0)).collect();
+    let answer = service.http.post(&with(&takeout(), "/items", entries)).await;
+    assert!(answer.status == 201 && answer.text.contains("\"total_amount\":200.00"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -299,7 +293,6 @@ async fn every_violation_is_listed_with_its_pointer() {
         "/items/4/name",
         "/items/4/quantity",
         "/items/4/price",
-        "/items/2/quantity",
         "/table_number",
         "/delivery_address",
     ];
