@@ -7,7 +7,7 @@ use clap::Args;
 use super::CliError;
 use super::common::{CommonArgs, Setting, Usage};
 use crate::config::ConfigSources;
-use crate::domain::{OrderType, WorkerName};
+use crate::domain::{OrderType, WorkerName, breaks_or_turns_line};
 use crate::reconciler::ReconcilerOptions;
 use crate::runtime::lane::Lane;
 use crate::services::kitchen::{self, KitchenOptions};
@@ -253,8 +253,10 @@ fn parse_cook_seconds(text: &str) -> Result<String, String> {
 
 /// The queue's name has 255 bytes at most.
 fn parse_subscriber_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
-        return Err("must have 1 to 200 bytes and no control characters".to_owned());
+    if text.is_empty() || text.len() > 200 || text.chars().any(breaks_or_turns_line) {
+        return Err(
+            "must have 1 to 200 bytes, no control character and none that breaks or turns a line".to_owned()
+        );
     }
     Ok(text.to_owned())
 }

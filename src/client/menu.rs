@@ -71,6 +71,12 @@ pub const CUSTOMERS: &[&str] = &[
     "İbrahim Yılmaz",
     "Björk Guðmundsdóttir",
     "Siobhán Ní Dhuibhne",
+    "ශ්\u{200d}රීමාලි පෙරේරා",
+    "علی\u{200c}رضا اکبری",
+    "佐藤\u{3000}花子",
+    "ジョン・スミス",
+    "Gal·la Puig",
+    "דוד בן\u{5be}גוריון",
     "X",
 ];
 

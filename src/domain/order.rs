@@ -1,6 +1,6 @@
 //! Taking an order: the validation table of the contract (section 3), all of it at once.
 
-use super::text::{address_faults, customer_name_faults, item_name_faults};
+use super::text::{address_faults, customer_name_faults, item_name_faults, with_single_spaces};
 use super::{Money, OrderType, Priority};
 
 /// Most entries of one order.
@@ -217,7 +217,7 @@ impl Check {
     }
 
     fn customer_name(&mut self, input: Input<String>) -> Option<String> {
-        let name = self.required("/customer_name", input)?;
+        let name = with_single_spaces(&self.required("/customer_name", input)?);
         let faults = customer_name_faults(&name);
         self.sound("/customer_name", name, faults)
     }

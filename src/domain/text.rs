@@ -1,36 +1,105 @@
 //! What the texts of an order may hold. Lengths are counted in Unicode characters, as PostgreSQL does.
 
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 pub(super) const MAX_CUSTOMER_NAME_CHARS: usize = 100;
 pub(super) const MAX_ITEM_NAME_CHARS: usize = 50;
 pub(super) const MIN_ADDRESS_CHARS: usize = 10;
 pub(super) const MAX_ADDRESS_CHARS: usize = 500;
 
-/// Everything that is wrong with a customer's name, each as a sentence's end.
+/// Whether a character breaks the line it stands in, or turns its direction: control characters, the separators of lines
+/// and paragraphs, bidirectional embeddings, overrides and isolates. No text holds them: on a ticket or in a terminal
+/// they would make of one entry two, or show another text than is there.
+pub fn breaks_or_turns_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A customer's name as it is kept, with one U+0020 for each run of spaces of whatever kind.
+pub(super) fn with_single_spaces(name: &str) -> String {
+    let mut kept = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.general_category() != GeneralCategory::SpaceSeparator {
+            kept.push(c);
+        } else if !kept.ends_with(' ') {
+            kept.push(' ');
+        }
+    }
+    kept
+}
+
+/// What the characters of a name so far end with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NameEnd {
+    /// A letter, perhaps with its marks.
+    Letter,
+    /// A middle dot or a joiner, which needs a letter behind it.
+    Joint(char),
+    /// The beginning, or what stands between words.
+    Gap,
+}
+
+/// Everything that is wrong with a customer's name, each as a sentence's end. Its spaces are single ones.
 pub(super) fn customer_name_faults(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
     length_fault(name, 1, MAX_CUSTOMER_NAME_CHARS, &mut faults);
-    let mut previous_was_letter = false;
-    let mut has_letter = false;
-    for c in name.chars() {
-        let group = c.general_category_group();
-        let letter = group == GeneralCategoryGroup::Letter;
-        let mark_on_letter = group == GeneralCategoryGroup::Mark && previous_was_letter;
-        if !(letter || mark_on_letter || matches!(c, ' ' | '-' | '‐' | '\'' | '’' | '.')) {
-            faults.push(format!(
-                "may hold letters, spaces, hyphens, apostrophes and full stops, not {}",
-                describe(c)
-            ));
-            break;
-        }
-        previous_was_letter = letter || mark_on_letter;
-        has_letter |= letter;
-    }
-    if !name.is_empty() && faults.is_empty() && !has_letter {
+    faults.extend(customer_name_character_fault(name));
+    if !name.is_empty() && faults.is_empty() && !name.chars().any(is_letter) {
         faults.push("must hold a letter".to_owned());
     }
     faults
+}
+
+/// The first character of a customer's name that may not be there.
+fn customer_name_character_fault(name: &str) -> Option<String> {
+    let mut end = NameEnd::Gap;
+    for c in name.chars() {
+        end = match (c, end) {
+            _ if is_letter(c) => NameEnd::Letter,
+            (_, NameEnd::Letter) if is_mark(c) => NameEnd::Letter,
+            // As in Bengali, where a joiner separates a letter from the sign that would change its form.
+            (_, NameEnd::Joint(joiner)) if is_mark(c) && is_joiner(joiner) => end,
+            (_, NameEnd::Letter) if is_joiner(c) || is_middle_dot(c) => NameEnd::Joint(c),
+            (_, NameEnd::Joint(joint)) => return Some(not_between_letters(joint)),
+            _ if is_joiner(c) || is_middle_dot(c) => return Some(not_between_letters(c)),
+            (' ' | '\'' | '’' | '.', _) => NameEnd::Gap,
+            _ if is_hyphen(c) => NameEnd::Gap,
+            _ => {
+                let what = "letters, spaces, hyphens, middle dots, apostrophes and full stops";
+                return Some(format!("may hold {what}, not {}", describe(c)));
+            }
+        };
+    }
+    match end {
+        NameEnd::Joint(joint) => Some(not_between_letters(joint)),
+        NameEnd::Letter | NameEnd::Gap => None,
+    }
+}
+
+fn not_between_letters(c: char) -> String {
+    format!("may hold {} between two letters only", describe(c))
+}
+
+fn is_letter(c: char) -> bool {
+    c.general_category_group() == GeneralCategoryGroup::Letter
+}
+
+fn is_mark(c: char) -> bool {
+    c.general_category_group() == GeneralCategoryGroup::Mark
+}
+
+/// Zero-width joiner and non-joiner: invisible, and yet part of how Sinhala, Persian and others spell.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// As in Catalan (the second in its decomposed form, the third from older texts), and in Japanese, of both widths.
+fn is_middle_dot(c: char) -> bool {
+    matches!(c, '\u{b7}' | '\u{387}' | '\u{2027}' | '\u{30fb}' | '\u{ff65}')
+}
+
+/// The common one, the hyphen of Unicode, that which allows no break, and the Hebrew maqaf.
+fn is_hyphen(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}' | '\u{2011}' | '\u{5be}')
 }
 
 /// Everything that is wrong with an item's name.
@@ -38,9 +107,7 @@ pub(super) fn item_name_faults(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
     length_fault(name, 1, MAX_ITEM_NAME_CHARS, &mut faults);
     blank_fault(name, &mut faults);
-    if let Some(c) = name.chars().find(|c| c.is_control()) {
-        faults.push(format!("may not hold the control character {}", describe(c)));
-    }
+    line_fault(name, &[], &mut faults);
     faults
 }
 
@@ -50,10 +117,15 @@ pub(super) fn address_faults(address: &str) -> Vec<String> {
     let mut faults = Vec::new();
     length_fault(address, MIN_ADDRESS_CHARS, MAX_ADDRESS_CHARS, &mut faults);
     blank_fault(address, &mut faults);
-    if let Some(c) = address.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        faults.push(format!("may not hold the control character {}", describe(c)));
-    }
+    line_fault(address, &['\n', '\r', '\t'], &mut faults);
     faults
+}
+
+fn line_fault(text: &str, allowed: &[char], faults: &mut Vec<String>) {
+    if let Some(c) = text.chars().find(|c| breaks_or_turns_line(*c) && !allowed.contains(c)) {
+        let kind = if c.is_control() { "the control character" } else { "the line or direction control" };
+        faults.push(format!("may not hold {kind} {}", describe(c)));
+    }
 }
 
 fn length_fault(text: &str, min: usize, max: usize, faults: &mut Vec<String>) {
@@ -110,6 +182,15 @@ mod tests {
             "Nguyễn Thị",
             "e\u{301}milie",
             "ʻOkina",
+            "ශ්\u{200d}රීමාලි",
+            "علی\u{200c}رضا",
+            "র\u{200d}্যাচেল",
+            "ジョン・スミス",
+            "ｼﾞｮﾝ･ｽﾐｽ",
+            "Gal·la",
+            "Gal\u{387}la",
+            "בן־גוריון",
+            "Anne\u{2011}Marie",
         ] {
             assert_eq!(customer_name_faults(name), Vec::<String>::new(), "{name}");
         }
@@ -131,8 +212,38 @@ mod tests {
             "\u{301}a",
             "Ada\u{200b}",
             "🍕",
+            "Ada\u{2028}",
+            "A\u{202e}da",
+            "A\u{2067}da",
+            "\u{200d}Ada",
+            "Ada\u{200c}",
+            "A\u{200d}\u{200d}da",
+            "Ada \u{200d}B",
+            "Ada\u{200c} B",
+            "A\u{200d}-B",
+            "A\u{200d}\u{301}",
+            "·Ada",
+            "Ada・",
+            "A··B",
+            "A ·B",
+            "A·\u{301}B",
+            "Ada•B",
+            "Ⅳ",
         ] {
             assert_ne!(customer_name_faults(name), Vec::<String>::new(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn spaces_of_every_kind_are_kept_as_single_ones() {
+        for (name, kept) in [
+            ("山田\u{3000}太郎", "山田 太郎"),
+            ("Ada\u{a0}Lovelace", "Ada Lovelace"),
+            ("Ada \u{2003}\u{202f} B", "Ada B"),
+            (" Ada\u{1680}", " Ada "),
+            ("Ada\u{200b}\tB\u{2028}", "Ada\u{200b}\tB\u{2028}"),
+        ] {
+            assert_eq!(with_single_spaces(name), kept, "{name:?}");
         }
     }
 
@@ -152,6 +263,15 @@ mod tests {
         for name in ["   ", "\u{a0}\u{2003}", "\u{200b}\u{feff}", "Pizza\n", "Piz\0za", "\u{7f}x", "a\u{85}"]
         {
             assert!(!item_name_faults(name).is_empty(), "{name:?}");
+        }
+        for c in
+            "\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
+        {
+            assert!(!item_name_faults(&format!("Soup{c}of the Day")).is_empty(), "{c:?}");
+            assert!(!address_faults(&format!("1 Main Street{c}Springfield")).is_empty(), "{c:?}");
+        }
+        for name in ["פיצה \u{200e}50\u{200f}", "کتلت\u{200c}ها"] {
+            assert!(item_name_faults(name).is_empty(), "{name:?}");
         }
         assert!(address_faults("1 Main Street\nSpringfield").is_empty());
         for address in ["            ", "1 Main Street\0", "\n\n\n\n\n\n\n\n\n\n\n"] {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::name::Name;
 use crate::broker::{DEAD_LETTER_QUEUE, DeadLetter};
-use crate::domain::OrderNumber;
+use crate::domain::{OrderNumber, breaks_or_turns_line};
 
 /// How much of a reason stands in a row of the table; `show` and `--json` have all of it.
 const MAX_REASON_CHARS: usize = 60;
@@ -238,7 +238,7 @@ fn pretty_json(document: &impl Serialize) -> io::Result<String> {
 /// What may move a terminal's cursor, or make text read other than it is (bidirectional controls). All of them have
 /// four hexadecimal digits.
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    breaks_or_turns_line(c) || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 /// A foreign text on one line.
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_message_moves_the_cursor() {
-        assert_eq!(plain("a\u{1b}[2J\u{9b}b\u{202e}c"), "a\\u{1b}[2J\\u{9b}b\\u{202e}c");
+        assert_eq!(plain("a\u{1b}[2J\u{9b}b\u{202e}\u{2028}c"), "a\\u{1b}[2J\\u{9b}b\\u{202e}\\u{2028}c");
         let text = pretty_json(&serde_json::json!(["\u{1b}\u{9b}\u{7f}\u{202e}é"])).unwrap();
         assert_eq!(text, "[\n  \"\\u001b\\u009b\\u007f\\u202eé\"\n]");
     }

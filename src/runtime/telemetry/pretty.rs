@@ -5,6 +5,7 @@ use std::io::Write;
 
 use super::fields::Value;
 use super::record::Record;
+use crate::domain::breaks_or_turns_line;
 
 const DIM: &str = "2";
 const RED: &str = "1;31";
@@ -68,7 +69,7 @@ fn paint(line: &mut Vec<u8>, colour: bool, code: &str, text: &str) {
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if breaks_or_turns_line(c) {
             let _ = write!(out, "{}", c.escape_default());
         } else {
             out.push(c);

@@ -8,6 +8,7 @@ use crate::broker::messages::StatusUpdate;
 use crate::broker::{
     Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, named_slot, numbered_slots,
 };
+use crate::domain::breaks_or_turns_line;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::runtime::telemetry::{order_span, stdout_line};
@@ -132,7 +133,7 @@ fn line(update: &StatusUpdate) -> String {
     let line = format!(
         "Notification for order {order_number}: Status changed from '{old_status}' to '{new_status}' by {changed_by}."
     );
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    line.chars().map(|c| if breaks_or_turns_line(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -160,6 +161,8 @@ mod tests {
 
     #[test]
     fn a_foreign_message_cannot_forge_a_second_line() {
-        assert!(!line(&update("x\nNotification for order")).contains('\n'));
+        for c in ['\n', '\u{2028}', '\u{202e}'] {
+            assert!(!line(&update(&format!("x{c}Notification for order"))).contains(c), "{c:?}");
+        }
     }
 }

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use crate::domain::OrderType;
 use crate::http::schemas::one_of_texts;
 
-/// Letters with their marks; among them spaces, hyphens, apostrophes and full stops.
-const CUSTOMER_NAME: &str = "^[ .'’‐-]*(\\p{L}\\p{M}*[ .'’‐-]*)+$";
-/// No control character, and at least one that can be seen (`domain::text` has the same list of those that cannot).
+/// Letters with their marks; among them spaces, hyphens, apostrophes and full stops; between two letters middle dots and
+/// joiners.
+const CUSTOMER_NAME: &str = r"^[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*\p{L}\p{M}*(([\u200C\u200D]\p{M}*|[\u00B7\u0387\u2027\u30FB\uFF65]|[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*)\p{L}\p{M}*)*[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*$";
+/// No character that breaks or turns a line, and at least one that can be seen (`domain::text` has both lists).
 /// Written without `\p{…}` inside negated classes, which generators of test data cannot read.
-const ITEM_NAME: &str = r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F\xAD\u061C\u115F\u1160\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\u2800\u3164\uFEFF\uFFA0][^\x00-\x1F\x7F-\x9F]*$";
+const ITEM_NAME: &str = r"^[^\x00-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]*[^\s\x00-\x1F\x7F-\x9F\xAD\u061C\u115F\u1160\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFEFF\uFFA0][^\x00-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]*$";
 /// As above, but lines and tabs are part of addresses.
-const ADDRESS: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F\xAD\u061C\u115F\u1160\u180E\u200B-\u200F\u202A-\u202E\u2060-\u206F\u2800\u3164\uFEFF\uFFA0][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$";
+const ADDRESS: &str = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]*[^\s\x00-\x1F\x7F-\x9F\xAD\u061C\u115F\u1160\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFEFF\uFFA0][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F\u2028-\u202E\u2066-\u2069]*$";
 
 /// The body of `POST /orders`.
 pub(super) struct OrderRequest;
@@ -87,7 +88,7 @@ fn item() -> MetaSchema {
         min_length: Some(1),
         max_length: Some(50),
         pattern: Some(ITEM_NAME.to_owned()),
-        ..described(MetaSchema::new("string"), "Not blank, without control characters.")
+        ..described(MetaSchema::new("string"), "Not blank, without characters that break or turn a line.")
     };
     let price = MetaSchema {
         minimum: Some(0.01),
@@ -113,7 +114,8 @@ fn customer_name() -> MetaSchema {
         pattern: Some(CUSTOMER_NAME.to_owned()),
         ..described(
             MetaSchema::new("string"),
-            "Letters of any script with their marks, spaces, hyphens, apostrophes and full stops.",
+            "Letters of any script with their marks, spaces (a run of them is kept as one), hyphens, apostrophes and full \
+             stops; between letters, middle dots and joiners.",
         )
     }
 }
@@ -129,7 +131,7 @@ fn delivery_address() -> MetaSchema {
         pattern: Some(ADDRESS.to_owned()),
         ..described(
             MetaSchema::new("string"),
-            "Where to bring it: not blank, no control characters but line breaks and tabs.",
+            "Where to bring it: not blank; of the characters that break or turn a line, only line breaks and tabs.",
         )
     }
 }
@@ -164,4 +166,37 @@ fn example(order_type: OrderType) -> Value {
         OrderType::Delivery => order["delivery_address"] = json!("12 Analytical Row, London"),
     }
     order
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::services::order::parse_order;
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
+    /// Texts of a pattern of ours. It is anchored, which the generator takes for granted.
+    fn texts_of(pattern: &str) -> impl Strategy<Value = String> + use<> {
+        string_regex(pattern.trim_start_matches('^').trim_end_matches('$')).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_document_calls_valid_is_taken(
+            name in texts_of(CUSTOMER_NAME),
+            dish in texts_of(ITEM_NAME),
+            address in texts_of(ADDRESS),
+        ) {
+            let mut order = example(OrderType::Delivery);
+            order["customer_name"] = name.into();
+            order["items"][0]["name"] = dish.into();
+            order["delivery_address"] = address.into();
+            if let Err(problem) = parse_order(order.to_string().as_bytes()) {
+                let too_long_or_short = |detail: &str| detail.starts_with("must have ");
+                let broken: Vec<_> = problem.field_errors().iter().filter(|e| !too_long_or_short(&e.detail)).collect();
+                prop_assert!(broken.is_empty(), "{order}: {broken:?}");
+            }
+        }
+    }
 }

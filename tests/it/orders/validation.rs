@@ -35,11 +35,32 @@ async fn names_of_every_script_are_taken_and_kept_as_they_are() {
         "e\u{301}milie",
         "ʻOkina",
         "𐐀𐐨",
+        "ශ්\u{200d}රීමාලි",
+        "علی\u{200c}رضا",
+        "ジョン・スミス",
+        "Gal·la",
+        "בן־גוריון",
         &"字".repeat(100),
     ] {
         let number = service.http.place(&with(&takeout(), "/customer_name", json!(name))).await;
         let order = service.http.staff("GET", &format!("/orders/{number}")).await.json();
         assert_eq!(order["customer_name"], name);
+    }
+}
+
+#[tokio::test]
+async fn spaces_of_every_kind_in_a_name_are_kept_as_one_and_counted_as_one() {
+    let service = OrderService::start().await;
+    let wide = "\u{3000}".repeat(200);
+    for (name, kept) in [
+        ("山田\u{3000}太郎", "山田 太郎"),
+        ("Ada\u{a0}Lovelace", "Ada Lovelace"),
+        ("Ada \u{2003} \u{202f}Lovelace", "Ada Lovelace"),
+        (&format!("A{wide}{}", "b".repeat(98)), &format!("A {}", "b".repeat(98))),
+    ] {
+        let number = service.http.place(&with(&takeout(), "/customer_name", json!(name))).await;
+        let order = service.http.staff("GET", &format!("/orders/{number}")).await.json();
+        assert_eq!(order["customer_name"], kept);
     }
 }
 
@@ -64,6 +85,13 @@ async fn names_with_anything_else_are_refused() {
         "Ada 🍕",
         "Ada_Lovelace",
         "Ada\u{2028}",
+        "Ada\u{2029}Lovelace",
+        "Ada\u{2067}",
+        "\u{200d}Ada",
+        "Ada\u{200c}",
+        "Ada \u{200d}Lovelace",
+        "·Ada",
+        "Ada・ Lovelace",
         "Ⅳ",
         "٣",
         &"字".repeat(101),
@@ -135,6 +163,11 @@ async fn an_items_name_has_1_to_50_visible_characters() {
         "Pizza\u{7f}",
         "Pizza\u{85}",
         "Pi\u{1b}[31mzza",
+        "Pizza\u{2028}Soup",
+        "Pizza\u{2029}",
+        "\u{202a}Pizza",
+        "Pi\u{202e}azz",
+        "\u{2066}Pizza\u{2069}",
         &"é".repeat(51),
     ] {
         refused(&service.http, &with(&takeout(), "/items/0/name", json!(name)), &["/items/0/name"]).await;
@@ -254,6 +287,11 @@ async fn an_address_is_for_delivery_and_only_for_it() {
         &"\u{3000}".repeat(20),
         "1 Main Street\0",
         "1 Main Street\u{1b}[2J",
+        "1 Main Street\u{2028}Springfield",
+        "1 Main Street\u{2029}",
+        "1 Main \u{202b}Street",
+        "1 Main \u{202d}Street",
+        "1 Main Street\u{2068}",
     ] {
         refused(&service.http, &with(&delivery(), "/delivery_address", json!(wrong)), &["/delivery_address"])
             .await;
