@@ -21,10 +21,11 @@ use tracing::Instrument;
 
 use super::{
     body::{self, UnreadBody},
-    docs::{self, ApiInfo, Documents},
+    docs::{self, ApiInfo, Documents, Served},
     health::Readiness,
     metrics::{HttpMetrics, known_method},
     problem::{Kind, Problem},
+    query::WholeQuery,
     request_id::{RequestContext, X_REQUEST_ID},
     routes::{RouteInfo, RouteTable},
     system::SystemApi,
@@ -39,8 +40,8 @@ const UNMATCHED: &str = "unmatched";
 pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
     let system = SystemApi::new(Documents::of::<A>(info), metrics.clone(), readiness);
     App {
-        routes: docs::service((api, system), info).into_endpoint(),
-        table: RouteTable::of::<(A, SystemApi)>(),
+        routes: docs::service(WholeQuery((api, system)), info).into_endpoint(),
+        table: RouteTable::of::<Served<A>>(),
         metrics: HttpMetrics::register(metrics),
         unmatched: Arc::from(UNMATCHED),
         gate: None,

@@ -13,7 +13,10 @@ use poem_openapi::{
     registry::{MetaApi, MetaSchema, MetaSchemaRef, Registry},
 };
 
-use super::system::SystemApi;
+use super::{query::WholeQuery, system::SystemApi};
+
+/// An API with the routes that every role has, as it is served.
+pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;
 
 /// What a document says of the API as a whole.
 #[derive(Debug, Clone)]
@@ -31,7 +34,7 @@ pub struct ApiInfo {
 /// The OpenAPI document of an API (with the routes that every role has) as pretty JSON. No server is needed for it, and
 /// it is the same text every time.
 pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
-    write_closed(&service(Described::<(A, SystemApi)>(PhantomData), info).spec())
+    write_closed(&service(Described::<Served<A>>(PhantomData), info).spec())
 }
 
 /// What is served of an API's documentation. The page is 1.6 MB, the tenth part of an idle role's memory: it is made when
@@ -45,7 +48,7 @@ impl Documents {
     /// Of an API, with the routes that every role has.
     pub fn of<A: OpenApi + 'static>(info: &ApiInfo) -> Self {
         let swagger_html = |info: &ApiInfo| {
-            write_closed(&service(Described::<(A, SystemApi)>(PhantomData), info).swagger_ui_html())
+            write_closed(&service(Described::<Served<A>>(PhantomData), info).swagger_ui_html())
         };
         Self {
             openapi_json: OnDemand::new(info, openapi_json::<A>),

@@ -5,7 +5,7 @@
 //! ```
 //! A handler uses `?` on anything that converts into a [`Problem`]. The set is the operation's documentation: each of its
 //! statuses is in the OpenAPI document, as `application/problem+json` with the `Problem` schema, and nothing else is
-//! (500 always is). A test or debug build panics where a handler answers with a status that it did not declare.
+//! (500 always is, and 400, for a query that the route does not have). A test or debug build panics where a handler answers with a status that it did not declare.
 
 use poem_openapi::{
     ApiResponse,
@@ -49,8 +49,10 @@ pub mod may {
 /// Bit, status, description and header (with its own description) of each declared status.
 type Row = (u32, u16, &'static str, Option<(&'static str, &'static str)>);
 
+const BAD_REQUEST: &str = "The request cannot be read.";
+
 const ROWS: [Row; 10] = [
-    (may::BAD_REQUEST, 400, "The request cannot be read.", None),
+    (may::BAD_REQUEST, 400, BAD_REQUEST, None),
     (
         may::UNAUTHORIZED,
         401,
@@ -116,6 +118,11 @@ impl<const MAY: u32> ApiResponse for Fail<MAY> {
     fn register(registry: &mut Registry) {
         ProblemBody::register(registry);
     }
+}
+
+/// The description of 400, which every operation may answer with: its query may be wrong.
+pub(super) fn meta_of_bad_request() -> MetaResponse {
+    meta_of(400, BAD_REQUEST, None)
 }
 
 fn meta_of(

@@ -11,7 +11,7 @@
 //! | [`request_id`] | the id and the trace of a request |
 //! | [`docs`], [`system`] | the OpenAPI document, Swagger UI, and the routes that every role has |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz`, `/metrics` |
-//! | [`routes`] | the table of routes: `Allow`, and metrics by route |
+//! | [`routes`], `query` | the table of routes: `Allow`, and metrics by route; the parameters of each, and no others |
 //!
 //! A handler takes what it needs and says how it may fail:
 //! ```ignore
@@ -41,6 +41,7 @@ mod kind;
 pub mod members;
 pub mod metrics;
 pub mod problem;
+mod query;
 pub mod reply;
 pub mod request_id;
 pub mod routes;

@@ -46,7 +46,7 @@ impl RouteTable {
 }
 
 /// The router's pattern of an OpenAPI path: poem-openapi numbers the parameters, `/orders/:param0`.
-fn pattern_of(template: &str) -> String {
+pub(super) fn pattern_of(template: &str) -> String {
     let mut parameters = 0..;
     let segments = template.split('/').map(|segment| match segment.starts_with('{') {
         true => format!(":param{}", parameters.next().unwrap_or_default()),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::Type;
 
 use super::convert::{get, narrow_option, order_number, order_type, priority, status};
 use super::outbox::items;
@@ -87,10 +88,10 @@ pub struct HistoryEntry {
 /// Which orders to list.
 #[derive(Debug, Clone, Default)]
 pub struct OrderFilter {
-    /// Only in this status.
-    pub status: Option<Status>,
-    /// Only of this type.
-    pub order_type: Option<OrderType>,
+    /// Only in one of these; in any where there are none.
+    pub statuses: Vec<Status>,
+    /// Only of one of these; of any where there are none.
+    pub order_types: Vec<OrderType>,
     /// Only older than the order with this id.
     pub before_id: Option<i64>,
 }
@@ -259,21 +260,42 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn orders(&self, filter: &OrderFilter, limit: i64) -> Result<Vec<OrderSummary>, StoreError> {
-        let sql = format!(
-            "select {SUMMARY_COLUMNS} from orders o
-             where ($1::text is null or o.status = $1) and ($2::text is null or o.type = $2)
-               and ($3::bigint is null or o.id < $3)
-             order by o.id desc limit $4"
-        );
-        let status = filter.status.map(Status::as_str);
-        let order_type = filter.order_type.map(OrderType::as_str);
+        let sql = listing(filter);
+        let before_id = filter.before_id.unwrap_or(i64::MAX);
         self.run("listing orders", async |client| {
-            let statement = client.prepare_cached(&sql).await?;
-            let rows = client.query(&statement, &[&status, &order_type, &filter.before_id, &limit]).await?;
+            // Not prepared: there are hundreds of texts, and each plan is to know its page.
+            let rows = client.query_typed(&sql, &[(&before_id, Type::INT8), (&limit, Type::INT8)]).await?;
             rows.iter().map(summary).collect()
         })
         .await
     }
+}
+
+/// The statement that lists the orders that pass a filter. Each status of each type is read by itself, newest first, and no
+/// further than the page goes: asked for several at once, PostgreSQL would read all of them, or all others on the way.
+fn listing(filter: &OrderFilter) -> String {
+    const NEWEST: &str = "o.id < $1 order by o.id desc limit $2";
+    /// The same, as the index of what is settled has it.
+    const NEWEST_SETTLED: &str = "-o.id > -$1 order by -o.id limit $2";
+    let OrderFilter { statuses, order_types, before_id: _ } = filter;
+    if statuses.is_empty() && order_types.is_empty() {
+        return format!("select {SUMMARY_COLUMNS} from orders o where {NEWEST}");
+    }
+    let mut each = Vec::new();
+    for status in Status::ALL.iter().filter(|each| statuses.is_empty() || statuses.contains(each)) {
+        let newest = match status {
+            Status::Received | Status::Cooking => NEWEST,
+            Status::Ready | Status::Completed | Status::Cancelled => NEWEST_SETTLED,
+        };
+        for of_type in
+            OrderType::ALL.iter().filter(|each| order_types.is_empty() || order_types.contains(each))
+        {
+            each.push(format!(
+                "(select {SUMMARY_COLUMNS} from orders o where o.status = '{status}' and o.type = '{of_type}' and {newest})"
+            ));
+        }
+    }
+    format!("select * from ({}) as o order by o.id desc limit $2", each.join(" union all "))
 }
 
 fn summary(row: &Row) -> Result<OrderSummary, StoreError> {

@@ -50,6 +50,39 @@ async fn what_is_served_is_what_is_printed_and_the_page_needs_nothing_from_elsew
 }
 
 #[tokio::test]
+async fn no_route_passes_over_a_query_parameter_that_it_does_not_have() {
+    let env = TestEnv::new().await;
+    let http =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for (role, name) in [("order-service", "order"), ("tracking-service", "tracking")] {
+        let service = env.spawn(&[role, "--port", "0"]);
+        let url = service.url().await;
+        let document: Value = serde_json::from_str(&printed(name)).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let path = path.replace("{order_number}", "ORD_20261122_001");
+            for (method, operation) in operations.as_object().unwrap() {
+                assert!(operation["responses"]["400"].is_object(), "{method} {path}");
+                let method = method.to_uppercase().parse::<reqwest::Method>().unwrap();
+                let answer =
+                    http.request(method.clone(), format!("{url}{path}?surprise=1")).send().await.unwrap();
+                assert_eq!(answer.status(), 400, "{method} {path}");
+                let problem: Value = answer.json().await.unwrap();
+                assert!(
+                    problem["detail"].as_str().unwrap().contains("surprise"),
+                    "{method} {path}: {problem}"
+                );
+            }
+        }
+        for (method, path, status) in
+            [("GET", "/nowhere?surprise=1", 404), ("DELETE", "/healthz?surprise=1", 405)]
+        {
+            let request = http.request(method.parse().unwrap(), format!("{url}{path}"));
+            assert_eq!(request.send().await.unwrap().status(), status, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_documentation_page_needs_nothing_from_elsewhere() {
     let env = TestEnv::new().await;
     let service = env.spawn(&["tracking-service", "--port", "0"]);

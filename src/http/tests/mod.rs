@@ -116,8 +116,10 @@ impl TestApi {
     async fn list(
         &self,
         limit: Query<Option<u16>>,
+        also: Query<Option<Vec<u16>>>,
     ) -> Result<JsonReply<Vec<u16>>, Fail<{ may::BAD_REQUEST }>> {
-        Ok(JsonReply::new(&vec![limit.0.unwrap_or(7)])?)
+        let also = also.0.unwrap_or_default();
+        Ok(JsonReply::new(&std::iter::once(limit.0.unwrap_or(7)).chain(also).collect())?)
     }
 
     #[oai(path = "/tagged", method = "get", operation_id = "tagged")]

@@ -50,6 +50,43 @@ async fn a_known_path_says_which_methods_it_allows() {
 }
 
 #[tokio::test]
+async fn what_a_route_would_pass_over_of_a_query_is_refused_by_name() {
+    let server = Server::start().await;
+    for path in
+        ["/things?limit=3&also=4&also=5", "/things?also=4&limit=3&also=5", "/things?l%69mit=3&also=4&also=5"]
+    {
+        assert_eq!(server.get(path).await.text().await.unwrap(), "[3,4,5]", "{path}");
+    }
+    for path in ["/things?", "/things?&", "/healthz?"] {
+        assert_eq!(server.get(path).await.status(), 200, "{path}");
+    }
+    for (path, detail) in [
+        ("/things?limti=3", "the parameter limti is unknown; there are also, limit here"),
+        ("/things?b&limit=x&a=1&b=2", "the parameters a, b are unknown; there are also, limit here"),
+        ("/things?limit=3&limit=3", "the parameter limit is there more than once"),
+        ("/things?=3", "the parameter without a name is unknown; there are also, limit here"),
+        ("/things?a%0A%E2%80%AE=3", "the parameter a\u{fffd}\u{fffd} is unknown; there are also, limit here"),
+        (
+            "/things?a&b&c&d&e&f&g",
+            "the parameters a, b, c, d, e and 2 more are unknown; there are also, limit here",
+        ),
+        ("/things/none?x=1", "the parameter x is unknown; there are none here"),
+        ("/healthz?x=1", "the parameter x is unknown; there are none here"),
+        ("/docs?x=1", "the parameter x is unknown; there are none here"),
+    ] {
+        let body = problem(server.get(path).await, 400).await;
+        assert_eq!(body["type"], "urn:restaurant-system:problem:invalid-parameter", "{path}");
+        assert_eq!(body["detail"], detail, "{path}");
+    }
+    let head = server.client.head(server.url("/healthz?x=1")).send().await.unwrap();
+    assert_eq!(head.status(), 400);
+    let post = server.client.post(server.url("/things?limit=3")).json(&serde_json::json!({"name": "a"}));
+    problem(post.send().await.unwrap(), 400).await;
+    let long = format!("/things?{}=1", "x".repeat(5000));
+    assert!(problem(server.get(&long).await, 400).await["detail"].as_str().unwrap().len() < 200);
+}
+
+#[tokio::test]
 async fn a_panic_is_a_problem_and_the_connection_lives_on() {
     let server = Server::start().await;
     let body = problem(server.get("/things/panic").await, 500).await;

@@ -122,10 +122,10 @@ impl TrackingApi {
     #[oai(path = "/orders", method = "get", operation_id = "listOrders", tag = "Tag::Tracking")]
     async fn orders(
         &self,
-        /// Only in this status.
-        status: Query<Option<Status>>,
-        /// Only of this type.
-        order_type: Query<Option<OrderType>>,
+        /// Only in this status; repeated: in any of them.
+        status: Query<Option<Vec<Status>>>,
+        /// Only of this type; repeated: of any of them.
+        order_type: Query<Option<Vec<OrderType>>>,
         /// How many.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u16>>,
@@ -133,8 +133,11 @@ impl TrackingApi {
         cursor: Query<Option<PageCursor>>,
     ) -> Result<JsonReply<OrderPage>, ListFail> {
         let limit = limit.0.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let before_id = cursor.0.map(|cursor| cursor.0);
-        let filter = OrderFilter { status: status.0, order_type: order_type.0, before_id };
+        let filter = OrderFilter {
+            statuses: status.0.unwrap_or_default(),
+            order_types: order_type.0.unwrap_or_default(),
+            before_id: cursor.0.map(|cursor| cursor.0),
+        };
         // One more than asked for tells whether there is a next page.
         let mut orders = self.0.store.orders(&filter, i64::from(limit) + 1).await.map_err(Problem::from)?;
         let more = orders.len() > usize::from(limit);

@@ -64,10 +64,45 @@ async fn filters_select_by_status_and_type_newest_first() {
         ("?order_type=takeout", vec![&four, &one]),
         ("?order_type=takeout&status=received", vec![&four]),
         ("?limit=1&order_type=takeout", vec![&four]),
+        ("?status=received&status=cooking", vec![&four, &three, &two, &one]),
+        ("?status=cooking&status=cooking", vec![&one]),
+        ("?status=cooking&status=completed", vec![&one]),
+        ("?order_type=dine_in&order_type=delivery", vec![&three, &two]),
+        ("?order_type=takeout&status=cooking&order_type=dine_in&status=received", vec![&four, &two, &one]),
+        ("?status=received&limit=2&status=cooking", vec![&four, &three]),
+        (
+            "?status=received&status=cooking&status=ready&status=completed&status=cancelled&limit=1",
+            vec![&four],
+        ),
+        ("?st%61tus=cooking", vec![&one]),
+        ("?&status=cooking&", vec![&one]),
     ] {
         let page = t.get(&format!("/orders{query}")).await;
         assert_eq!(numbers(&page).iter().collect::<Vec<_>>(), expected, "{query}");
     }
+}
+
+#[tokio::test]
+async fn pages_of_several_statuses_show_each_order_once() {
+    let t = Tracking::start().await;
+    for n in 1..=12 {
+        Order::new(&number(n)).insert(&t.db).await;
+    }
+    for n in (1..=12).step_by(3) {
+        advance(&t.db, &number(n), "cooking", "chef_anna").await;
+        advance(&t.db, &number(n + 1), "cancelled", "staff").await;
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = t.get(&format!("/orders?status=received&limit=3&status=cooking{cursor}")).await;
+        seen.extend(numbers(&page));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (1..=12).rev().filter(|n| n % 3 != 2).map(number).collect();
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test]
@@ -139,6 +174,22 @@ async fn an_invalid_parameter_is_refused_by_name() {
         ("status=%00", "status"),
         ("cursor=%00", "cursor"),
         ("status=%FF", "status"),
+        ("status=", "status"),
+        ("status", "status"),
+        ("order_type=", "order_type"),
+        ("limit=", "limit"),
+        ("cursor=", "cursor"),
+        ("status=received,cooking", "status"),
+        ("status=received&status=eaten", "status"),
+        ("order_type=takeout&order_type=drive_in", "order_type"),
+        ("limit=1&limit=1", "limit"),
+        ("cursor=5&cursor=4", "cursor"),
+        ("type=takeout", "type"),
+        ("since=2026-11-22", "since"),
+        ("sort=asc&status=received", "sort"),
+        ("Status=received", "Status"),
+        ("status%5B%5D=received", "status[]"),
+        ("=received", "without a name"),
     ] {
         let problem = t.problem(&format!("/orders?{query}"), 400).await;
         let detail = problem["detail"].as_str().unwrap();
