@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::convert::get;
 use super::{Store, StoreError};
 use crate::domain::{KitchenLoad, OFFLINE_AFTER_INTERVALS, OrderType, Priority};
@@ -23,7 +25,7 @@ with cooks as (
         select priority, id from orders where status = 'received' and type = $1
         order by priority desc, id limit $3) as queue
 )
-select priorities, ids,
+select priorities, ids, now() as taken_at,
     (select count(*) from orders
         where status = 'cooking' and claimed_at is not null and processed_by in (select name from cooks)) as cooking,
     (select coalesce(sum(capacity), 0)::bigint from cooks) as capacity,
@@ -44,6 +46,8 @@ pub struct KitchenPicture {
     pub capacity: u64,
     /// How long the type took to cook lately; `None` if it was never cooked.
     pub cook_time: Option<Duration>,
+    /// When that was, by PostgreSQL's clock.
+    pub taken_at: Timestamp,
 }
 
 impl KitchenPicture {
@@ -85,6 +89,7 @@ impl Store {
                 cooking: count("cooking")?,
                 capacity: count("capacity")?,
                 cook_time,
+                taken_at: get(&row, "taken_at")?,
             })
         })
         .await
@@ -103,7 +108,7 @@ mod tests {
     #[test]
     fn higher_priorities_and_older_orders_of_the_same_are_ahead() {
         let waiting = vec![(HIGH, 4), (HIGH, 9), (MEDIUM, 2), (MEDIUM, 5), (LOW, 1), (LOW, 7)];
-        let picture = KitchenPicture { waiting, cooking: 3, capacity: 2, cook_time: None };
+        let picture = KitchenPicture { waiting, cooking: 3, capacity: 2, ..KitchenPicture::default() };
         for priority in [LOW, MEDIUM, HIGH] {
             for id in 0..12 {
                 let goes_ahead = |&&(p, i): &&(Priority, i64)| p > priority || (p == priority && i < id);

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use super::convert::{get, narrow_option, order_number, order_type, priority, status};
 use super::outbox::items;
 use super::{Store, StoreError};
-use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
+use crate::domain::{Money, OFFLINE_AFTER_INTERVALS, OrderItem, OrderNumber, OrderType, Priority, Status};
 
 /// Everything about an order. The customer's name and address are for staff only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct OrderStatus {
     pub estimated_completion: Option<Timestamp>,
     /// Who cooks or cooked it.
     pub processed_by: Option<String>,
+    /// Its holder is lost, and what it promised is over: nobody can say when it will be ready until it is taken over.
+    pub is_abandoned: bool,
 }
 
 /// One step of an order's life.
@@ -203,12 +205,19 @@ impl Store {
         &self,
         numbers: &[OrderNumber],
     ) -> Result<Vec<Option<OrderStatus>>, StoreError> {
-        const SQL: &str = "select id, number, type, priority, status, updated_at, processed_by,
-            estimated_completion from orders where number = any($1)";
+        const SQL: &str =
+            "select id, number, type, priority, status, updated_at, processed_by, estimated_completion,
+            status = 'cooking' and coalesce(estimated_completion < now(), false) and not exists (
+                select from workers w
+                where w.name = processed_by and w.status <> 'offline'
+                  and w.last_seen > now() - make_interval(secs => w.heartbeat_interval_ms * $2::int / 1000.0)
+            ) as is_abandoned
+            from orders where number = any($1)";
+        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
         let texts: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
         self.run("reading orders", async |client| {
             let statement = client.prepare_cached(SQL).await?;
-            let rows = client.query(&statement, &[&texts]).await?;
+            let rows = client.query(&statement, &[&texts, &intervals]).await?;
             let mut found = HashMap::with_capacity(rows.len());
             for row in &rows {
                 let order = OrderStatus {
@@ -220,6 +229,7 @@ impl Store {
                     updated_at: get(row, "updated_at")?,
                     estimated_completion: get(row, "estimated_completion")?,
                     processed_by: get(row, "processed_by")?,
+                    is_abandoned: get(row, "is_abandoned")?,
                 };
                 found.insert(order.number.clone(), order);
             }

@@ -9,7 +9,7 @@ use poem_openapi::{OpenApi, Tags};
 
 use super::cursors::{LastEventId, PageCursor};
 use super::feed::Feed;
-use super::load::Kitchens;
+use super::load::{Ahead, Kitchens};
 use super::statuses::Statuses;
 use super::stream::{Scope, events};
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
@@ -214,12 +214,16 @@ impl TrackingApi {
     async fn estimate(&self, order: &OrderStatus) -> Result<Option<Timestamp>, Problem> {
         match order.status {
             Status::Ready | Status::Completed | Status::Cancelled => return Ok(None),
+            Status::Cooking if order.is_abandoned => return Ok(None),
+            // One that is late still cooks.
             Status::Cooking if order.estimated_completion.is_some() => return Ok(order.estimated_completion),
             Status::Received | Status::Cooking => {}
         }
-        let (load, measured) = self.0.kitchens.load_ahead_of(order).await?;
-        let cook_time = measured.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
-        Ok(estimate_waiting(load, cook_time).and_then(|wait| rounded_up(Timestamp::now(), wait)))
+        let Ahead { load, cook_time, now } = self.0.kitchens.ahead_of(order).await?;
+        let cook_time = cook_time.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
+        // PostgreSQL's clock may have been put back.
+        let now = now.max(order.updated_at);
+        Ok(estimate_waiting(load, cook_time).and_then(|wait| rounded_up(now, wait)))
     }
 }
 

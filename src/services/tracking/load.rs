@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -42,18 +43,25 @@ struct Reading {
     paid: Instant,
 }
 
+/// What an estimate of one order is made from.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    /// What stands between it and a free cook.
+    pub(super) load: KitchenLoad,
+    /// How long its type took to cook lately; `None` if it was never cooked.
+    pub(super) cook_time: Option<Duration>,
+    /// By PostgreSQL's clock, as all times of orders are: this process's may be wrong.
+    pub(super) now: Timestamp,
+}
+
 impl Kitchens {
     pub(super) fn new(store: Store) -> Self {
         let (dine_in, takeout, delivery) = Default::default();
         Self { store, dine_in, takeout, delivery }
     }
 
-    /// What stands between an order and a free cook, and how long its type took to cook lately (`None` if it was never
-    /// cooked).
-    pub(super) async fn load_ahead_of(
-        &self,
-        order: &OrderStatus,
-    ) -> Result<(KitchenLoad, Option<Duration>), Arc<StoreError>> {
+    /// What there is ahead of an order.
+    pub(super) async fn ahead_of(&self, order: &OrderStatus) -> Result<Ahead, Arc<StoreError>> {
         let asked = Instant::now();
         let kitchen = match order.order_type {
             OrderType::DineIn => &self.dine_in,
@@ -62,18 +70,19 @@ impl Kitchens {
         };
         // Held during the reading: those who come meanwhile wait for it, or for the one after it.
         let mut kitchen = kitchen.lock().await;
-        let picture = kitchen.look(asked, || self.store.kitchen_picture(order.order_type)).await?;
-        Ok((picture.load_ahead_of(order.priority, order.id), picture.cook_time))
+        let (picture, now) = kitchen.look(asked, || self.store.kitchen_picture(order.order_type)).await?;
+        let load = picture.load_ahead_of(order.priority, order.id);
+        Ok(Ahead { load, cook_time: picture.cook_time, now })
     }
 }
 
 impl Kitchen {
-    /// The picture for somebody who asked then; `read` makes a new one if need be.
+    /// The picture for somebody who asked then, and the time on PostgreSQL's clock; `read` makes a new one if need be.
     async fn look<F>(
         &mut self,
         asked: Instant,
         read: impl FnOnce() -> F,
-    ) -> Result<&KitchenPicture, Arc<StoreError>>
+    ) -> Result<(&KitchenPicture, Timestamp), Arc<StoreError>>
     where
         F: Future<Output = Result<KitchenPicture, StoreError>>,
     {
@@ -88,7 +97,11 @@ impl Kitchen {
                 Reading { outcome, started, ended, paid }
             }
         };
-        self.0.insert(reading).outcome.as_ref().map_err(Arc::clone)
+        let reading = self.0.insert(reading);
+        let picture = reading.outcome.as_ref().map_err(Arc::clone)?;
+        // PostgreSQL looked at its clock a little after the reading had begun: never too early.
+        let since = SignedDuration::try_from(reading.started.elapsed()).unwrap_or(SignedDuration::ZERO);
+        Ok((picture, picture.taken_at.checked_add(since).unwrap_or(picture.taken_at)))
     }
 }
 
@@ -123,7 +136,7 @@ mod tests {
             *readings += 1;
             Ok(KitchenPicture { cooking: *readings, ..KitchenPicture::default() })
         };
-        kitchen.look(Instant::now(), read).await.unwrap().cooking
+        kitchen.look(Instant::now(), read).await.unwrap().0.cooking
     }
 
     /// Looks until the picture is not a new one any more.
@@ -171,6 +184,17 @@ mod tests {
         let before = readings;
         advance(MAX_AGE).await;
         assert_eq!(look(&mut kitchen, &mut readings, dear).await, before + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_is_that_of_postgresql_and_goes_on_while_a_picture_is_used() {
+        let (mut kitchen, asked) = (Kitchen::default(), Instant::now());
+        let taken_at: Timestamp = "2020-01-02T03:04:05Z".parse().unwrap();
+        let read = async || Ok(KitchenPicture { taken_at, ..KitchenPicture::default() });
+        assert_eq!(kitchen.look(asked, read).await.unwrap().1, taken_at);
+        advance(Duration::from_millis(1500)).await;
+        let (_, now) = kitchen.look(asked, async || panic!("read again")).await.unwrap();
+        assert_eq!(now, "2020-01-02T03:04:06.5Z".parse().unwrap());
     }
 
     #[tokio::test(start_paused = true)]

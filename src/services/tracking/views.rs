@@ -13,7 +13,8 @@ pub(super) struct StatusView {
     pub(super) order_number: String,
     pub(super) current_status: Status,
     pub(super) updated_at: UtcTime,
-    /// When it will be ready; `null` once it is, and while nobody who can cook it is online.
+    /// When it will be ready; `null` once it is, while nobody who can cook it is online, and where its cook was lost
+    /// before it was done, until another takes it over.
     #[oai(nullable)]
     pub(super) estimated_completion: Option<UtcTime>,
     /// Who cooks or cooked it.

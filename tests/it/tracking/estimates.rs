@@ -1,7 +1,7 @@
 //! `estimated_completion`: honest about the queue and about who is there to cook.
 
 use super::{Order, Tracking, advance, utc};
-use crate::support::eventually_ok;
+use crate::support::{TestEnv, eventually_ok};
 use serde_json::Value;
 
 const COOKS: &str = "kitchen:\n  cook_seconds: {dine_in: 100, takeout: 200, delivery: 400}\n";
@@ -93,6 +93,48 @@ async fn it_is_the_cooks_own_while_cooking_and_none_after() {
     assert_eq!(estimate(&t, number).await, "2036-01-02T03:04:05.678Z");
     advance(&t.db, number, "ready", "chef_anna").await;
     assert_eq!(estimate(&t, number).await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_cook_that_is_late_keeps_its_estimate_and_a_lost_one_loses_it_when_it_is_over() {
+    let t = Tracking::with_config(COOKS).await;
+    let number = "ORD_20261122_001";
+    worker(&t, "chef_anna", "takeout", 1).await;
+    worker(&t, "chef_mario", "takeout", 1).await;
+    Order::new(number).insert(&t.db).await;
+    advance(&t.db, number, "cooking", "chef_anna").await;
+    t.db.execute("update orders set estimated_completion = '2020-01-02T03:04:05Z'", &[]).await.unwrap();
+    assert_eq!(estimate(&t, number).await, "2020-01-02T03:04:05.000Z");
+    for lost in ["last_seen = now() - interval '61 s'", "last_seen = now(), status = 'offline'"] {
+        t.db.execute(&format!("update workers set {lost} where name = 'chef_anna'"), &[]).await.unwrap();
+        assert_eq!(estimate(&t, number).await, Value::Null, "{lost}");
+    }
+    t.db.execute("update orders set estimated_completion = '2036-01-02T03:04:05Z'", &[]).await.unwrap();
+    assert_eq!(estimate(&t, number).await, "2036-01-02T03:04:05.000Z", "it may only be cut off");
+    t.db.execute("update orders set claimed_at = null, estimated_completion = null", &[]).await.unwrap();
+    assert_in(&t, number, 200).await;
+}
+
+/// What PostgreSQL's clock says, for whoever does not name the schema.
+const CLOCK_AHEAD: &str = "
+create function public.now() returns timestamptz language sql stable as $$ select pg_catalog.now() + interval '90 s' $$;
+do $$ begin execute format('alter database %I set search_path = public, pg_catalog', current_database()); end $$;";
+
+#[tokio::test]
+async fn it_is_made_with_postgresqls_clock() {
+    let env = TestEnv::new().await;
+    env.write_config(COOKS);
+    env.connect().await.batch_execute(CLOCK_AHEAD).await.unwrap();
+    let t = Tracking::in_env(env).await;
+    let number = "ORD_20261122_001";
+    worker(&t, "chef_anna", "takeout", 1).await;
+    Order::new(number).insert(&t.db).await;
+    t.db.batch_execute("update workers set last_seen = now(); update orders set updated_at = now()")
+        .await
+        .unwrap();
+    let status = t.get(&format!("/orders/{number}/status")).await;
+    let wait = utc(&status["updated_at"]).duration_until(utc(&status["estimated_completion"])).as_secs();
+    assert!((200..=200 + STEP + 1 + SLACK).contains(&wait), "{status}");
 }
 
 #[tokio::test]
