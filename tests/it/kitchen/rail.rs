@@ -1,7 +1,8 @@
 //! Orders without a message: a worker looks at the rail itself.
 
-use super::kit::{Kit, SHORT_GRACE};
+use super::kit::{Kit, SHORT_GRACE, body};
 use crate::support::Role;
+use serde_json::json;
 
 /// The default: a worker looks at the rail each two seconds.
 const LONG_LOOK: &str = "kitchen:\n  grace_seconds: 2\n";
@@ -18,6 +19,35 @@ async fn orders_whose_messages_were_lost_are_cooked_one_after_the_other_without_
     let sql = "select extract(epoch from max(completed_at) - min(completed_at))::float8 from orders";
     let took_s: f64 = kit.db.query_one(sql, &[]).await.unwrap().get(0);
     assert!(took_s < 10.0, "{took_s} s");
+}
+
+#[tokio::test]
+async fn all_types_are_taken_from_the_rail_in_one_order_of_priority_and_then_of_time() {
+    let kit = Kit::new().await;
+    let mut expected = Vec::new();
+    for (order_type, price, priority) in [
+        ("takeout", 15.0, 1),
+        ("dine_in", 60.0, 5),
+        ("delivery", 15.0, 1),
+        ("delivery", 120.0, 10),
+        ("dine_in", 15.0, 1),
+        ("takeout", 60.0, 5),
+        ("takeout", 120.0, 10),
+        ("delivery", 60.0, 5),
+    ] {
+        let mut order = body(order_type);
+        order["items"] = json!([{"name": "Soup", "quantity": 1, "price": price}]);
+        expected.push((priority, kit.place_body(&order, &[]).await));
+    }
+    expected.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
+    kit.lose_messages().await;
+    // All of them have waited for longer than the grace when the worker looks for the first time.
+    kit.db.batch_execute("update orders set updated_at = now() - interval '1 minute'").await.unwrap();
+    let _chef = kit.worker("chef_anna", &["--prefetch", "1", "--cook-seconds", "0.05"]);
+    let numbers: Vec<String> = expected.into_iter().map(|(_, number)| number).collect();
+    kit.wait_ready(&numbers).await;
+    let rows = kit.db.query("select number from orders order by claimed_at", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), numbers);
 }
 
 #[tokio::test]
