@@ -13,12 +13,12 @@ pub mod simulate;
 pub mod track;
 
 use std::ffi::OsString;
-use std::io::Write;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::runtime::exit::ExitCode;
+use crate::runtime::outlet;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -111,16 +111,18 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
         }
     };
-    match execute(cli.command).await {
+    let code = match execute(cli.command).await {
         Ok(()) => ExitCode::Ok,
         Err(error) => {
             if !matches!(error, CliError::Logged) {
-                // Standard error may be closed; the exit code says it too.
-                let _ = writeln!(std::io::stderr().lock(), "error: {error}");
+                outlet::complain(format_args!("error: {error}\n"));
             }
             error.exit_code()
         }
-    }
+    };
+    // Nobody may read standard error; the exit code says it too.
+    outlet::flush_complaints();
+    code
 }
 
 async fn execute(command: Command) -> Result<(), CliError> {

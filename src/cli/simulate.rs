@@ -1,6 +1,6 @@
 //! `restaurant-system simulate`: a crowd of customers, as a demonstration and as a load.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +12,11 @@ use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
 use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
+use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
+
+/// How long, once told to end at once, the report waits for a reader.
+const PRINT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many customers come, for how long, and what they do.
 #[derive(Debug, Args)]
@@ -95,21 +99,32 @@ pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
     let line = progress_line();
     let started_at = Instant::now();
     let show = |tally: &Tally| line.set_message(progress_text(tally, started_at.elapsed()));
-    let report = simulation::simulate(options(&args), orders, tracking, shutdown, show).await;
+    let report = simulation::simulate(options(&args), orders, tracking, shutdown.clone(), show).await;
     line.finish_and_clear();
     let report = report?;
-    let mut out = io::stdout();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::from)?)?;
-    } else {
-        writeln!(out, "{}", render(&report))?;
-    }
+    let mut text =
+        if args.json { serde_json::to_string(&report).map_err(io::Error::from)? } else { render(&report) };
+    text.push('\n');
+    print(text, &shutdown).await?;
     if report.placed == 0 && report.customers > report.bad_sent {
         let reason = report.first_failure.or(report.first_good_refused);
         let reason = reason.unwrap_or_else(|| format!("refused by status: {:?}", report.refused));
         return Err(SimulateError::NothingPlaced { customers: report.customers, reason });
     }
     Ok(())
+}
+
+/// Prints the report. Where nobody reads it, a second Ctrl-C ends the waiting for that as well.
+async fn print(text: String, shutdown: &Shutdown) -> io::Result<()> {
+    let stdout = Outlet::to_stdout()?;
+    let patience = async {
+        shutdown.hurry().cancelled().await;
+        tokio::time::sleep(PRINT_PATIENCE).await;
+    };
+    tokio::select! {
+        printed = stdout.print(text.into_bytes()) => printed,
+        () = patience => Ok(()),
+    }
 }
 
 fn options(args: &SimulateArgs) -> SimulationOptions {

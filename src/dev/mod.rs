@@ -19,6 +19,8 @@ mod servers;
 mod state;
 pub mod watch;
 
+use crate::runtime::outlet;
+
 pub use error::DevError;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use process::Cancel;
@@ -36,11 +38,5 @@ pub const DATABASE_NAME: &str = "restaurant_db";
 
 /// Tells the user of `dev` something, on standard error: standard output has the roles' lines and nothing else.
 fn say(text: std::fmt::Arguments<'_>) {
-    write_to_stderr(format!("dev: {text}\n").as_bytes());
-}
-
-/// One write, so that what others write does not come between. Nobody to read it is no reason to fail.
-fn write_to_stderr(text: &[u8]) {
-    use std::io::Write;
-    let _ = std::io::stderr().lock().write_all(text);
+    outlet::complain(format_args!("dev: {text}\n"));
 }

@@ -8,6 +8,7 @@ use super::roles::{RoleCommand, Roles, run_once};
 use super::say;
 use super::servers::{Servers, ServersOptions, StateLock};
 use super::state::StateFiles;
+use crate::runtime::outlet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -165,7 +166,7 @@ async fn run_roles(
 
 fn say_banner(options: &DevOptions, servers: &Servers, files: &StateFiles) {
     let text = banner(options.order_port, options.tracking_port, servers, files);
-    super::write_to_stderr(text.as_bytes());
+    outlet::complain(format_args!("{text}"));
 }
 
 /// Starts a server that died again, as a service manager would; returns when that does not help.

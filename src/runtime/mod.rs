@@ -1,5 +1,5 @@
-//! What every process needs, whatever its role: its log ([`telemetry`]), its end ([`shutdown`], [`exit`]), its
-//! service manager ([`systemd`]), patience
+//! What every process needs, whatever its role: its log ([`telemetry`]), a way out for it and all other lines that never
+//! holds anybody up ([`outlet`]), its end ([`shutdown`], [`exit`]), its service manager ([`systemd`]), patience
 //! with servers that are away ([`retry`]), natural batching ([`batcher`]), a thread for work that others wait for
 //! ([`lane`]), counters ([`metrics`]) and times as text ([`clock`]).
 
@@ -8,6 +8,7 @@ pub mod clock;
 pub mod exit;
 pub mod lane;
 pub mod metrics;
+pub mod outlet;
 pub mod retry;
 pub mod shutdown;
 pub mod systemd;
