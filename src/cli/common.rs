@@ -1,6 +1,7 @@
 //! What every role takes, and how it gets its servers from that.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::CliError;
 use crate::broker::{self, Broker, BrokerOptions};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
+use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::runtime::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
@@ -55,7 +57,7 @@ pub(super) enum Usage {
 pub(super) struct Setting {
     service: &'static str,
     started: Instant,
-    _telemetry: TelemetryGuard,
+    telemetry: TelemetryGuard,
     /// The configuration.
     pub(super) config: Config,
     /// Its end, by signal.
@@ -87,7 +89,12 @@ impl Setting {
             let hangups = signal(SignalKind::hangup()).map_err(CliError::failed)?;
             tokio::spawn(reload_on(hangups, manager.clone(), common.clone(), telemetry.level()));
         }
-        Ok(Self { service, started: Instant::now(), _telemetry: telemetry, config, shutdown, manager })
+        Ok(Self { service, started: Instant::now(), telemetry, config, shutdown, manager })
+    }
+
+    /// The way to standard output.
+    pub(super) fn stdout(&self) -> Result<Arc<Outlet>, CliError> {
+        self.telemetry.stdout().map_err(CliError::failed)
     }
 
     /// The way to PostgreSQL.

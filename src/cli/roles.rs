@@ -198,8 +198,9 @@ pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) ->
     let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
     let broker = setting.broker("notification-subscriber");
     let options = NotificationOptions { name: args.name };
+    let stdout = setting.stdout()?;
     let outcome =
-        notification::run(options, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
+        notification::run(options, broker.clone(), stdout, setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 

@@ -1,8 +1,12 @@
 //! The log of every role over an order's whole life, to the letter of the contract.
 
-use crate::support::{Role, STAFF_TOKEN, Signal, TestEnv, eventually};
+use crate::support::{DEADLINE, Role, STAFF_TOKEN, Signal, TestEnv, eventually, eventually_ok, free_port};
+use restaurant_system::dev::watch;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::{Value, json};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 
 const ALWAYS: [&str; 7] = ["timestamp", "level", "service", "action", "message", "hostname", "request_id"];
 
@@ -168,29 +172,161 @@ async fn the_least_severe_level_is_obeyed() {
     assert_eq!(role.lines(), [] as [String; 0]);
 }
 
-#[tokio::test]
-async fn a_log_that_nobody_reads_does_not_end_the_work() {
-    let env = TestEnv::new().await;
-    let port = free_port();
-    let mut command =
-        env.command(&["tracking-service", "--log-format", "json", "--log-level", "debug", "--port", &port]);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    restaurant_system::dev::watch::guard(&[child.id()]).unwrap();
-    // The reader goes away: every line from now on meets a broken pipe.
-    drop(child.stdout.take());
-    let url = format!("http://127.0.0.1:{port}/readyz");
-    eventually("it is ready all the same", || async {
-        reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 200)
-    })
-    .await;
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
-    restaurant_system::dev::watch::release(&[child.id()]).unwrap();
-    let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
-    assert_eq!(status.code(), Some(0));
+/// A role at work whose standard output is a pipe that nobody reads for now.
+struct Unread(Child);
+
+impl Unread {
+    fn spawn(env: &TestEnv, args: &[&str]) -> Self {
+        let mut command = env.command(args);
+        command.args(["--log-format", "json", "--log-level", "debug", "--config"]).arg(env.config());
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        watch::guard(&[child.id()]).unwrap();
+        Self(child)
+    }
+
+    /// Asks it to stop, and waits until it has.
+    async fn stop(&mut self) -> Option<i32> {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+        self.wait().await
+    }
+
+    /// Waits until it has ended.
+    async fn wait(&mut self) -> Option<i32> {
+        let ended = || std::future::ready(self.0.try_wait().unwrap().ok_or("it goes on"));
+        eventually_ok("the end of the role", ended).await.code()
+    }
+
+    /// What it has written so far, from now on, a line for each.
+    fn read_on(&mut self) -> Arc<Mutex<Vec<String>>> {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (sink, stdout) = (Arc::clone(&lines), self.0.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        lines
+    }
+
+    /// Whether it has written as much as goes into its pipe.
+    async fn has_filled_its_pipe(mut self) -> bool {
+        let mut written = Vec::new();
+        self.0.stdout.take().unwrap().read_to_end(&mut written).unwrap();
+        // 16 pages, of which each has as many lines as fit: some are half empty.
+        written.len() > 32 * 1024
+    }
 }
 
-fn free_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = watch::release(&[self.0.id()]);
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn answers_200(url: &str) {
+    eventually(url, || async { reqwest::get(url).await.is_ok_and(|answer| answer.status() == 200) }).await;
+}
+
+async fn post(url: &str, body: &Value) -> u16 {
+    let sent = reqwest::Client::new().post(format!("{url}/orders")).json(body).send();
+    tokio::time::timeout(DEADLINE, sent).await.expect("an answer").unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn roles_whose_log_nobody_reads_take_and_cook_orders_and_end_when_asked() {
+    let env = TestEnv::new().await;
+    env.write_config("kitchen: {grace_seconds: 0.2}\n");
+    let port = free_port().to_string();
+    let mut service = Unread::spawn(&env, &["order-service", "--port", &port]);
+    let mut chef = Unread::spawn(
+        &env,
+        &["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0", "--prefetch", "20"],
+    );
+    let url = format!("http://127.0.0.1:{port}");
+    answers_200(&format!("{url}/readyz")).await;
+    for _ in 0..20 {
+        let ten = (0..10).map(|_| async { post(&url, &delivery()).await });
+        assert_eq!(futures_util::future::join_all(ten).await, [201; 10]);
+    }
+    let db = env.connect().await;
+    eventually("all orders are ready", || async {
+        let sql = "select count(*) from orders where status = 'ready'";
+        db.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 200
+    })
+    .await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        answers_200(&format!("{url}{path}")).await;
+    }
+    for role in [&mut service, &mut chef] {
+        assert_eq!(role.stop().await, Some(0));
+    }
+    assert!(service.has_filled_its_pipe().await && chef.has_filled_its_pipe().await, "too little was logged");
+}
+
+#[tokio::test]
+async fn a_log_that_is_read_again_says_how_many_lines_were_dropped() {
+    let env = TestEnv::new().await;
+    let port = free_port().to_string();
+    let mut service = Unread::spawn(&env, &["order-service", "--port", &port]);
+    let url = format!("http://127.0.0.1:{port}");
+    answers_200(&format!("{url}/readyz")).await;
+    // Two lines for each: more than may wait.
+    let bad = json!({"customer_name": ""});
+    let customers = (0..8).map(|_| async {
+        for _ in 0..400 {
+            assert_eq!(post(&url, &bad).await, 422);
+        }
+    });
+    futures_util::future::join_all(customers).await;
+    let lines = service.read_on();
+    let parsed = || -> Vec<Value> {
+        let lines = lines.lock().unwrap();
+        lines.iter().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
+    };
+    eventually("a line says that some are missing", || async {
+        assert_eq!(post(&url, &delivery()).await, 201);
+        parsed().iter().any(|line| line["log_dropped"].as_u64() > Some(0))
+    })
+    .await;
+    assert_eq!(service.stop().await, Some(0));
+    eventually("the last line", || async {
+        parsed().last().is_some_and(|line| line["action"] == "service_stopped")
+    })
+    .await;
+    let all = parsed();
+    let dropped: u64 = all.iter().filter_map(|line| line["log_dropped"].as_u64()).sum();
+    let refused = all.iter().filter(|line| line["action"] == "validation_failed").count() as u64;
+    assert!(refused < 3200 && refused + dropped >= 3200, "{refused} lines came, {dropped} were dropped");
+}
+
+#[tokio::test]
+async fn a_log_whose_reader_is_gone_does_not_end_the_work() {
+    let env = TestEnv::new().await;
+    let port = free_port().to_string();
+    let mut service = Unread::spawn(&env, &["tracking-service", "--port", &port]);
+    // Every line from now on meets a broken pipe.
+    drop(service.0.stdout.take());
+    answers_200(&format!("http://127.0.0.1:{port}/readyz")).await;
+    assert_eq!(service.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_error_that_nobody_reads_does_not_hold_up_the_end() {
+    let env = TestEnv::new().await;
+    env.write_config("no_such_key: 1\n");
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    // The pipe is full, as one that others write to as well may be.
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    let mut command = env.command(&["order-service", "--config"]);
+    command.arg(env.config()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
+    let mut role = Unread(command.spawn().unwrap());
+    watch::guard(&[role.0.id()]).unwrap();
+    assert_eq!(role.wait().await, Some(78));
 }

@@ -3,7 +3,7 @@
 //!
 //! Written here rather than with `tracing-journald` because the fields have to be those of the JSON line: spans merged
 //! into the event and no name twice, an error in three fields, a request id always; and because that crate's layer
-//! sends on the thread that logs, which blocks it while the journal is not read.
+//! sends on the thread that logs, which blocks it while the journal is not read (see [`crate::runtime::outlet`]).
 
 use std::fmt::Display;
 use std::fs::File;
@@ -12,10 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -25,6 +22,7 @@ use tracing::Level;
 
 use super::fields::Value;
 use super::record::Record;
+use crate::runtime::outlet::Sink;
 
 /// Where journald listens.
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
@@ -35,17 +33,8 @@ pub(super) const MAX_VALUE_BYTES: usize = 256 * 1024;
 /// No entry goes to the journal longer than this; what does not fit is left out, a field at a time.
 const MAX_ENTRY_BYTES: usize = 2 * 1024 * 1024;
 
-/// Events that may wait for the journal; beyond that they are dropped and counted.
-const MAX_WAITING: usize = 4096;
-
-/// The same in bytes.
-const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
-
 /// How long the journal may leave one event unread.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long the end of the process waits for what is still to be sent.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether standard output or standard error is connected to the journal: `JOURNAL_STREAM` names its socket as
 /// `device:inode`, and is inherited by children whose output goes elsewhere.
@@ -61,27 +50,11 @@ fn matches(named: &str, mut ours: impl Iterator<Item = (u64, u64)>) -> bool {
     named.is_some_and(|named: (u64, u64)| ours.any(|ours| ours == named))
 }
 
-/// What those that log and the thread that sends tell each other.
-#[derive(Debug, Default)]
-struct Counts {
-    /// Bytes of the events that wait.
-    waiting_bytes: AtomicUsize,
-    /// Events that did not get to the journal, and of which no other event has said so.
-    dropped: AtomicU64,
-}
-
-enum Message {
-    /// An entry, and how many lost ones it tells of: they are to be told again if it is lost as well.
-    Event(Vec<u8>, u64),
-    /// Answer when everything before this has been sent.
-    Flush(SyncSender<()>),
-}
-
-/// The way to the journal: a thread with a bounded queue, so that nobody who logs ever waits.
+/// The way to the journal.
 #[derive(Debug)]
 pub(super) struct Journal {
-    queue: SyncSender<Message>,
-    counts: Arc<Counts>,
+    datagrams: UnixDatagram,
+    socket: PathBuf,
 }
 
 impl Journal {
@@ -94,59 +67,17 @@ impl Journal {
         datagrams.set_write_timeout(Some(SEND_TIMEOUT))?;
         // An empty datagram is ignored by the journal, and refused where there is none.
         datagrams.send_to(&[], socket)?;
-        let (queue, waiting) = sync_channel(MAX_WAITING);
-        let socket = socket.to_owned();
-        let counts = Arc::new(Counts::default());
-        let theirs = Arc::clone(&counts);
-        std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || send_all(&datagrams, &socket, &waiting, &theirs))?;
-        Ok(Self { queue, counts })
-    }
-
-    /// Queues an event; when the queue is full it is dropped, and the next that finds room says how many were.
-    pub(super) fn send(&self, record: &Record<'_>) {
-        let mut entry = Vec::with_capacity(512);
-        write(record, &mut entry);
-        let told = self.counts.dropped.swap(0, Ordering::Relaxed);
-        if told > 0 {
-            field(&mut entry, "LOG_DROPPED", told);
-        }
-        self.queue(entry, told);
-    }
-
-    fn queue(&self, entry: Vec<u8>, told: u64) {
-        let Counts { waiting_bytes, dropped } = &*self.counts;
-        let bytes = entry.len();
-        let has_room = waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MAX_WAITING_BYTES;
-        if !has_room || self.queue.try_send(Message::Event(entry, told)).is_err() {
-            waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            dropped.fetch_add(told + 1, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits, for some seconds at most, until everything so far is sent.
-    pub(super) fn flush(&self) {
-        let (done, answer) = sync_channel(1);
-        // Waits for room in a full queue, which the sending thread makes within `SEND_TIMEOUT`.
-        if self.queue.send(Message::Flush(done)).is_ok() {
-            let _ = answer.recv_timeout(CLOSE_TIMEOUT);
-        }
+        Ok(Self { datagrams, socket: socket.to_owned() })
     }
 }
 
-fn send_all(datagrams: &UnixDatagram, socket: &Path, waiting: &Receiver<Message>, counts: &Counts) {
-    for message in waiting {
-        match message {
-            Message::Event(entry, told) => {
-                // A journal that is away for a moment, or does not read for a second, loses this event.
-                if send_entry(datagrams, socket, &entry).is_err() {
-                    counts.dropped.fetch_add(told + 1, Ordering::Relaxed);
-                }
-                counts.waiting_bytes.fetch_sub(entry.len(), Ordering::Relaxed);
-            }
-            Message::Flush(done) => drop(done.try_send(())),
-        }
+impl Sink for Journal {
+    /// An entry is a datagram.
+    const JOINS_LINES: bool = false;
+
+    /// A journal that is away for a moment, or does not read for a second, loses this event.
+    fn write_lines(&mut self, entry: &[u8]) -> io::Result<()> {
+        send_entry(&self.datagrams, &self.socket, entry)
     }
 }
 
@@ -178,8 +109,8 @@ fn send_as_file(datagrams: &UnixDatagram, socket: &Path, entry: &[u8]) -> io::Re
 }
 
 /// Appends the event in the native protocol.
-fn write(record: &Record<'_>, out: &mut Vec<u8>) {
-    let priority = match *record.metadata.level() {
+pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
+    let priority = match record.severity() {
         Level::ERROR => 3,
         Level::WARN => 4,
         Level::INFO => 6,
@@ -201,7 +132,8 @@ fn write(record: &Record<'_>, out: &mut Vec<u8>) {
         field(out, "ERROR_MSG", error.msg);
         field(out, "ERROR_STACK", error.stack);
     }
-    for (name, value) in record.others() {
+    // What every entry has already.
+    for (name, value) in record.others().filter(|(name, _)| name != "target") {
         let name = field_name(&name);
         match value {
             Value::Text(text) => field(out, &name, text),
@@ -237,7 +169,7 @@ fn field_name(name: &str) -> String {
     let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     let name: String = name.chars().map(upper).take(62).collect();
     let name = name.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
-    let is_taken = ["PRIORITY", "TARGET", "MESSAGE_ID", "LOG_DROPPED"].contains(&name)
+    let is_taken = ["PRIORITY", "TARGET", "MESSAGE_ID"].contains(&name)
         || ["SYSLOG_", "CODE_", "ERROR_"].iter().any(|taken| name.starts_with(taken));
     if is_taken || name.is_empty() { format!("F_{name}") } else { name.to_owned() }
 }
@@ -257,17 +189,6 @@ mod tests {
         let this = std::fs::metadata("/proc/self/fd/1").unwrap();
         assert!(is_connected(Some(&format!("{}:{}", this.dev(), this.ino()))));
         assert!(!is_connected(None));
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_bytes_and_the_rest_is_counted() {
-        let (queue, waiting) = sync_channel(MAX_WAITING);
-        let journal = Journal { queue, counts: Arc::default() };
-        for _ in 0..70 {
-            journal.queue(vec![0; 1024 * 1024], 0);
-        }
-        assert_eq!(waiting.try_iter().count(), 64);
-        assert_eq!(journal.counts.dropped.load(Ordering::Relaxed), 6);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The one layer through which every event goes: which are logged, and how an event becomes a line.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,36 +9,44 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{Fields, MAX_LINE_VALUE_BYTES};
-use super::journald::{self, Journal};
-use super::record::{Process, Record};
-use super::{LogLevel, json, pretty};
-
-/// Our own code; everything else is a library.
-const OWN_TARGET: &str = "restaurant_system";
+use super::record::{self, Process, Record};
+use super::{LogLevel, journald, json, pretty};
+use crate::runtime::outlet::Outlet;
 
 /// A buffer that one huge event made larger than this is not kept.
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 
-/// Where events go.
-pub(super) enum Output<W> {
+/// What most lines have room in.
+const USUAL_LINE_BYTES: usize = 512;
+
+/// How events are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
     /// JSON lines.
-    Json(W),
+    Json,
     /// Lines for people, in colours or not.
-    Pretty(W, bool),
+    Pretty { colour: bool },
     /// Fields of the journal.
-    Journal(Arc<Journal>),
+    Journal,
 }
 
-impl<W> Output<W> {
-    fn max_value_bytes(&self) -> usize {
+impl Form {
+    fn max_value_bytes(self) -> usize {
         match self {
-            Self::Json(_) | Self::Pretty(..) => MAX_LINE_VALUE_BYTES,
-            Self::Journal(_) => journald::MAX_VALUE_BYTES,
+            Self::Json | Self::Pretty { .. } => MAX_LINE_VALUE_BYTES,
+            Self::Journal => journald::MAX_VALUE_BYTES,
+        }
+    }
+
+    fn write(self, record: &Record<'_>, line: &mut Vec<u8>) {
+        match self {
+            Self::Json => json::write(record, line),
+            Self::Pretty { colour } => pretty::write(record, colour, line),
+            Self::Journal => journald::write(record, line),
         }
     }
 }
@@ -65,16 +72,18 @@ impl LevelHandle {
         LogLevel::from_number(self.0.load(Ordering::Relaxed))
     }
 
-    /// Libraries are heard from `WARN` on; they may say more only when debugging.
+    /// Libraries are heard from `WARN` on; they may say more only when debugging, and the clients of the servers say
+    /// nothing before.
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let level = self.get();
-        if metadata.target().starts_with(OWN_TARGET) {
+        if record::is_own(metadata) {
             // Spans carry the request id for what is logged inside them, so they are always there.
             return metadata.is_span() || *metadata.level() <= level.filter();
         }
         let for_libraries = match level {
             LogLevel::Trace => LevelFilter::TRACE,
             LogLevel::Debug => LevelFilter::INFO,
+            _ if record::is_client(metadata) => LevelFilter::OFF,
             LogLevel::Info | LogLevel::Warn => LevelFilter::WARN,
             LogLevel::Error => LevelFilter::ERROR,
         };
@@ -82,61 +91,45 @@ impl LevelHandle {
     }
 }
 
-/// Renders events and writes each whole line with a single write.
-pub(super) struct LogLayer<W> {
+/// Renders events, and gives each as a whole to the thread that writes.
+pub(super) struct LogLayer {
     pub(super) process: Process,
     pub(super) level: LevelHandle,
-    pub(super) output: Output<W>,
-}
-
-#[derive(Default)]
-struct Scratch {
-    fields: Fields,
-    line: Vec<u8>,
+    pub(super) form: Form,
+    pub(super) outlet: Arc<Outlet>,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static FIELDS: RefCell<Fields> = RefCell::default();
 }
 
-impl<W: for<'w> MakeWriter<'w>> LogLayer<W> {
-    fn write<S>(&self, event: &Event<'_>, ctx: &Context<'_, S>, scratch: &mut Scratch)
+impl LogLayer {
+    fn write<S>(&self, event: &Event<'_>, ctx: &Context<'_, S>, fields: &mut Fields)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let Scratch { fields, line } = scratch;
-        fields.begin(self.output.max_value_bytes());
-        line.clear();
+        fields.begin(self.form.max_value_bytes());
         event.record(fields);
         for span in ctx.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Fields>() {
                 fields.add_outer(outer);
             }
         }
-        let record =
-            Record { process: &self.process, time: Timestamp::now(), metadata: event.metadata(), fields };
-        // A log that nobody reads any more (a closed pipe) must not end the work.
-        match &self.output {
-            Output::Json(writer) => {
-                json::write(&record, line);
-                let _ = writer.make_writer().write_all(line);
-            }
-            Output::Pretty(writer, colour) => {
-                pretty::write(&record, *colour, line);
-                let _ = writer.make_writer().write_all(line);
-            }
-            Output::Journal(journal) => journal.send(&record),
-        }
-        if fields.capacity().max(line.capacity()) > MAX_KEPT_BYTES {
-            *scratch = Scratch::default();
+        let dropped = self.outlet.take_dropped();
+        let (process, metadata) = (&self.process, event.metadata());
+        let record = Record { process, time: Timestamp::now(), metadata, fields, dropped };
+        let mut line = Vec::with_capacity(USUAL_LINE_BYTES);
+        self.form.write(&record, &mut line);
+        self.outlet.offer(line, dropped);
+        if fields.capacity() > MAX_KEPT_BYTES {
+            *fields = Fields::default();
         }
     }
 }
 
-impl<S, W> Layer<S> for LogLayer<W>
+impl<S> Layer<S> for LogLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'w> MakeWriter<'w> + 'static,
 {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if self.level.wants(metadata) { Interest::always() } else { Interest::never() }
@@ -154,7 +147,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
         if let Some(span) = ctx.span(id) {
             let mut fields = Fields::default();
-            fields.begin(self.output.max_value_bytes());
+            fields.begin(self.form.max_value_bytes());
             attributes.record(&mut fields);
             span.extensions_mut().replace(fields);
         }
@@ -169,10 +162,10 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
-        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.write(event, &ctx, &mut scratch),
+        FIELDS.with(|fields| match fields.try_borrow_mut() {
+            Ok(mut fields) => self.write(event, &ctx, &mut fields),
             // A value that logs while it is being logged.
-            Err(_) => self.write(event, &ctx, &mut Scratch::default()),
+            Err(_) => self.write(event, &ctx, &mut Fields::default()),
         });
     }
 }

@@ -1,7 +1,8 @@
 //! The log: every event as one JSON object a line, as one line for people, or as fields of the journal.
 //!
 //! An event goes through `layer`, which gathers its fields and those of the spans around it (`fields`) into a
-//! `record`, which says what every line has; `json`, `pretty` and `journald` only differ in how they write it down.
+//! `record`, which says what every line has; `json`, `pretty` and `journald` only differ in how they write it down. The
+//! thread of an [`Outlet`] brings it out, so that a log that nobody reads stops nobody.
 //!
 //! ```text
 //! tracing::info!(action = "order_received", order_number = %number, "took an order");
@@ -19,7 +20,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +32,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use uuid::Uuid;
 
 use journald::Journal;
-use layer::{LogLayer, Output};
+use layer::{Form, LogLayer};
 use record::Process;
+
+use super::outlet::Outlet;
 
 pub use layer::LevelHandle;
 
@@ -103,14 +106,18 @@ pub enum TelemetryError {
     /// [`init`] was called before in this process.
     #[error("the log of this process is set up already")]
     AlreadySet(#[from] tracing::subscriber::SetGlobalDefaultError),
+    /// The thread that writes it cannot be started.
+    #[error("the log cannot be written: {0}; see the limits of this process (ulimit -n, ulimit -u)")]
+    NoThread(#[from] io::Error),
 }
 
-/// Keep this until the end of the process: when it goes, what is still on its way to the journal is sent.
+/// Keep this until the end of the process: when it goes, what is still to be written is waited for, for 2 s at most.
 #[derive(Debug)]
 #[must_use = "the last events may be lost without it"]
 pub struct TelemetryGuard {
     level: LevelHandle,
-    journal: Option<Arc<Journal>>,
+    form: Form,
+    outlet: Arc<Outlet>,
 }
 
 impl TelemetryGuard {
@@ -118,13 +125,23 @@ impl TelemetryGuard {
     pub fn level(&self) -> LevelHandle {
         self.level.clone()
     }
+
+    /// Standard output for the role's own lines, never mixed up with those of the log: where that goes there as well, one
+    /// thread writes both.
+    ///
+    /// # Errors
+    /// The process is at a limit of the system.
+    pub fn stdout(&self) -> io::Result<Arc<Outlet>> {
+        match self.form {
+            Form::Json | Form::Pretty { .. } => Ok(Arc::clone(&self.outlet)),
+            Form::Journal => Outlet::to_stdout().map(Arc::new),
+        }
+    }
 }
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        if let Some(journal) = &self.journal {
-            journal.flush();
-        }
+        self.outlet.flush();
     }
 }
 
@@ -140,12 +157,9 @@ pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError>
         run_id: Uuid::new_v4().to_string(),
         worker_name: options.worker_name,
     };
-    let (output, unreachable) = output(options.format);
-    let journal = match &output {
-        Output::Journal(journal) => Some(Arc::clone(journal)),
-        _ => None,
-    };
-    let layer = LogLayer { process, level: level.clone(), output };
+    let (form, outlet, unreachable) = output(options.format)?;
+    let outlet = Arc::new(outlet);
+    let layer = LogLayer { process, level: level.clone(), form, outlet: Arc::clone(&outlet) };
     tracing::subscriber::set_global_default(Registry::default().with(layer))?;
     panics::log_them();
     if let Some(error) = unreachable {
@@ -155,43 +169,30 @@ pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError>
             "the journal can't be reached; logging JSON lines instead"
         );
     }
-    Ok(TelemetryGuard { level, journal })
+    Ok(TelemetryGuard { level, form, outlet })
 }
 
-/// Standard output, whose lock `stdout_line` shares.
-type MakeStdout = fn() -> io::Stdout;
-
-/// The output for a format, and why the journal can't be it where it was meant.
-fn output(format: LogFormat) -> (Output<MakeStdout>, Option<io::Error>) {
-    let stdout: MakeStdout = io::stdout;
+/// How and where a format is written, and why the journal can't be it where it was meant.
+fn output(format: LogFormat) -> io::Result<(Form, Outlet, Option<io::Error>)> {
     let is_terminal = io::stdout().is_terminal();
     let journal_stream = || std::env::var("JOURNAL_STREAM").ok();
-    match format {
-        LogFormat::Journald => {}
-        LogFormat::Auto if journald::is_connected(journal_stream().as_deref()) => {}
-        LogFormat::Auto if !is_terminal => return (Output::Json(stdout), None),
-        LogFormat::Json => return (Output::Json(stdout), None),
+    let form = match format {
+        LogFormat::Journald => Form::Journal,
+        LogFormat::Auto if journald::is_connected(journal_stream().as_deref()) => Form::Journal,
+        LogFormat::Auto if !is_terminal => Form::Json,
+        LogFormat::Json => Form::Json,
         LogFormat::Auto | LogFormat::Pretty => {
             let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            return (Output::Pretty(stdout, is_terminal && !is_plain), None);
+            Form::Pretty { colour: is_terminal && !is_plain }
         }
+    };
+    if form != Form::Journal {
+        return Ok((form, Outlet::to_stdout()?, None));
     }
     match Journal::connect(Path::new(journald::SOCKET)) {
-        Ok(journal) => (Output::Journal(Arc::new(journal)), None),
-        Err(error) => (Output::Json(stdout), Some(error)),
+        Ok(journal) => Ok((form, Outlet::start("journal", journal)?, None)),
+        Err(error) => Ok((Form::Json, Outlet::to_stdout()?, Some(error))),
     }
-}
-
-/// Writes a whole line of a role's own output to standard output, never mixed up with a line of the log.
-///
-/// # Errors
-/// Standard output is closed.
-pub fn stdout_line(line: &str) -> io::Result<()> {
-    // One write for the line and its end: other processes may share the pipe.
-    let whole = format!("{line}\n");
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(whole.as_bytes())?;
-    stdout.flush()
 }
 
 /// The span of one request: its id is on every line logged within. `order_number` and `worker_name` can be recorded

@@ -8,6 +8,21 @@ use tracing::{Level, Metadata};
 use super::failure;
 use super::fields::{ErrorText, Fields, Value};
 
+/// Our own code; everything else is a library.
+const OWN_TARGET: &str = "restaurant_system";
+
+/// The clients of PostgreSQL and RabbitMQ. What befalls their connections is logged once, by `store` and `broker`; their
+/// own words about it are for debugging.
+const CLIENTS: [&str; 3] = ["amqprs", "deadpool", "tokio_postgres"];
+
+pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with(OWN_TARGET)
+}
+
+pub(super) fn is_client(metadata: &Metadata<'_>) -> bool {
+    CLIENTS.iter().any(|client| metadata.target().starts_with(client))
+}
+
 /// What is the same for every event of a process.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -25,12 +40,20 @@ pub(super) struct Record<'a> {
     pub(super) time: Timestamp,
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) fields: &'a Fields,
+    /// How many lines before this one were lost.
+    pub(super) dropped: u64,
 }
 
 impl<'a> Record<'a> {
+    /// How severe it is here: nothing that a client of a server says is more than `DEBUG`.
+    pub(super) fn severity(&self) -> Level {
+        let level = *self.metadata.level();
+        if is_client(self.metadata) { level.max(Level::DEBUG) } else { level }
+    }
+
     /// `DEBUG`, `INFO`, `WARN` or `ERROR`.
     pub(super) fn level(&self) -> &'static str {
-        match *self.metadata.level() {
+        match self.severity() {
             Level::ERROR => "ERROR",
             Level::WARN => "WARN",
             Level::INFO => "INFO",
@@ -43,9 +66,10 @@ impl<'a> Record<'a> {
         self.fields.text("service").unwrap_or(self.process.service)
     }
 
-    /// `log` for what libraries say, which know no actions.
+    /// What happened. Libraries know no actions.
     pub(super) fn action(&self) -> &'a str {
-        self.fields.text("action").unwrap_or("log")
+        let other = if is_own(self.metadata) { "log" } else { "library_message" };
+        self.fields.text("action").unwrap_or(other)
     }
 
     pub(super) fn message(&self) -> &'a str {
@@ -65,7 +89,7 @@ impl<'a> Record<'a> {
         });
         let from_message = || {
             let msg = self.message();
-            (*self.metadata.level() == Level::ERROR).then_some(ErrorText { kind: "", msg, stack: msg })
+            (self.severity() == Level::ERROR).then_some(ErrorText { kind: "", msg, stack: msg })
         };
         recorded.or_else(from_message).map(|error| match error.kind {
             "" => ErrorText { kind: failure::UNNAMED, ..error },
@@ -73,21 +97,25 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// All other fields. One that is named like a key which every line has gets a `_` behind its name.
+    /// All other fields. One that is named like a key which the line itself may have gets a `_` behind its name.
     pub(super) fn others(&self) -> impl Iterator<Item = (Cow<'static, str>, Value<'a>)> {
         let worker =
             self.process.worker_name.as_deref().filter(|_| self.fields.text("worker_name").is_none());
         let worker = worker.map(|name| (Cow::Borrowed("worker_name"), Value::Text(name)));
+        let dropped =
+            (self.dropped > 0).then_some((Cow::Borrowed("log_dropped"), Value::Unsigned(self.dropped)));
+        let target = Value::Text(self.metadata.target());
+        let library = (!is_own(self.metadata)).then_some((Cow::Borrowed("target"), target));
         let given = self.fields.iter().filter_map(|(name, value)| match (name, value) {
             (_, Value::Error(_)) => None,
             ("action" | "message" | "request_id" | "service", Value::Text(_)) => None,
             (
                 "action" | "message" | "request_id" | "service" | "error" | "timestamp" | "level"
-                | "hostname",
+                | "hostname" | "target" | "log_dropped",
                 _,
             ) => Some((Cow::Owned(format!("{name}_")), value)),
             _ => Some((Cow::Borrowed(name), value)),
         });
-        worker.into_iter().chain(given)
+        dropped.into_iter().chain(library).chain(worker).chain(given)
     }
 }

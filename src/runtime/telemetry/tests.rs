@@ -1,30 +1,27 @@
 //! Events through the real layer into a buffer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod journal;
+
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{Read, Seek};
-use std::os::unix::net::UnixDatagram;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{SealFlags, fcntl_get_seals};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use tracing::{debug, error, info, info_span, trace, warn};
 
 use super::*;
+use crate::runtime::outlet::Sink;
 
-type Buffer = Arc<Shared>;
+/// What was written, in memory.
+type Buffer = Arc<Mutex<Vec<u8>>>;
 
-/// A writer in memory that many threads may hold.
-#[derive(Default)]
-struct Shared(Mutex<Vec<u8>>);
+impl Sink for Buffer {
+    const JOINS_LINES: bool = true;
 
-impl Write for &Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
+    fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.lock().unwrap().extend_from_slice(lines);
         Ok(())
     }
 }
@@ -38,23 +35,26 @@ fn process() -> Process {
     }
 }
 
-/// What `body` logs, and the handle of the level while it does.
-fn captured(
-    level: LogLevel,
-    output: impl FnOnce(Buffer) -> Output<Buffer>,
-    body: impl FnOnce(&LevelHandle),
-) -> String {
+/// What `body` logs; it gets the handle of the level.
+fn captured(level: LogLevel, form: Form, body: impl FnOnce(&LevelHandle)) -> String {
     let buffer = Buffer::default();
-    let level = LevelHandle::new(level);
-    let layer = LogLayer { process: process(), level: level.clone(), output: output(Arc::clone(&buffer)) };
-    tracing::subscriber::with_default(Registry::default().with(layer), || body(&level));
-    let bytes = std::mem::take(&mut *buffer.0.lock().unwrap());
+    let outlet = Arc::new(Outlet::start("test", Arc::clone(&buffer)).unwrap());
+    logged_to(&outlet, level, form, body);
+    let bytes = std::mem::take(&mut *buffer.lock().unwrap());
     String::from_utf8(bytes).unwrap()
+}
+
+/// Brings what `body` logs out there.
+fn logged_to(outlet: &Arc<Outlet>, level: LogLevel, form: Form, body: impl FnOnce(&LevelHandle)) {
+    let level = LevelHandle::new(level);
+    let layer = LogLayer { process: process(), level: level.clone(), form, outlet: Arc::clone(outlet) };
+    tracing::subscriber::with_default(Registry::default().with(layer), || body(&level));
+    outlet.flush();
 }
 
 /// The lines that `body` logs as JSON objects, each checked to be one line with no key twice.
 fn logged_at(level: LogLevel, body: impl FnOnce(&LevelHandle)) -> Vec<Line> {
-    let text = captured(level, Output::Json, body);
+    let text = captured(level, Form::Json, body);
     assert!(text.is_empty() || text.ends_with('\n'));
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -218,7 +218,7 @@ fn every_error_line_has_an_error_however_it_was_given() {
 }
 
 #[test]
-fn libraries_have_the_action_log_and_are_heard_from_warn_on() {
+fn libraries_are_named_and_heard_from_warn_on() {
     fn chatter() {
         warn!(target: "hyper::proto", "slow");
         info!(target: "hyper::proto", "connected");
@@ -229,13 +229,67 @@ fn libraries_have_the_action_log_and_are_heard_from_warn_on() {
         let lines = logged_at(level, |_| chatter());
         lines
             .iter()
-            .map(|line| format!("{} {}", line.text("action"), line.text("message")))
+            .map(|line| format!("{} {} {}", line.text("action"), line.text("target"), line.text("message")))
             .collect::<Vec<_>>()
     };
+    let library = |message| format!("library_message hyper::proto {message}");
     assert_eq!(messages(LogLevel::Error), [""; 0]);
-    assert_eq!(messages(LogLevel::Info), ["log slow"]);
-    assert_eq!(messages(LogLevel::Debug), ["log slow", "log connected"]);
-    assert_eq!(messages(LogLevel::Trace), ["log slow", "log connected", "log bytes", "log own"]);
+    assert_eq!(messages(LogLevel::Info), [library("slow")]);
+    assert_eq!(messages(LogLevel::Debug), [library("slow"), library("connected")]);
+    let all = ["slow", "connected", "bytes"].map(library);
+    assert_eq!(messages(LogLevel::Trace), [&all[..], &["log (none) own".to_owned()]].concat());
+}
+
+/// `store` and `broker` log the loss of a connection themselves, once.
+#[test]
+fn the_servers_clients_are_heard_when_debugging_only() {
+    fn chatter() {
+        error!(target: "amqprs", "failed to send frame");
+        warn!(target: "deadpool.postgres", "Connection error: connection closed");
+    }
+    for quiet in [LogLevel::Error, LogLevel::Warn, LogLevel::Info] {
+        assert!(logged_at(quiet, |_| chatter()).is_empty());
+    }
+    let lines = logged_at(LogLevel::Debug, |_| chatter());
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        assert_eq!((line.text("level"), line.text("action")), ("DEBUG", "library_message"));
+        assert!(!line.values.contains_key("error"));
+    }
+}
+
+#[test]
+fn the_next_line_that_comes_through_says_how_many_were_dropped() {
+    #[derive(Clone)]
+    struct Broken(Buffer, Arc<AtomicBool>);
+    impl Sink for Broken {
+        const JOINS_LINES: bool = true;
+
+        fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+            if self.1.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.write_lines(lines)
+        }
+    }
+    for form in [Form::Json, Form::Pretty { colour: false }] {
+        let (buffer, is_broken) = (Buffer::default(), Arc::new(AtomicBool::new(true)));
+        let outlet =
+            Arc::new(Outlet::start("test", Broken(Arc::clone(&buffer), Arc::clone(&is_broken))).unwrap());
+        logged_to(&outlet, LogLevel::Info, form, |_| {
+            (0..3).for_each(|_| info!(action = "x", "lost"));
+        });
+        is_broken.store(false, Ordering::SeqCst);
+        logged_to(&outlet, LogLevel::Info, form, |_| {
+            info!(action = "x", log_dropped = 7, "first");
+            info!(action = "x", "second");
+        });
+        let text = String::from_utf8(buffer.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let [first, second] = lines[..] else { panic!("{text}") };
+        assert!(first.contains("log_dropped\":3") || first.contains("log_dropped=3"), "{first}");
+        assert!(first.contains("log_dropped_") && !second.contains("log_dropped"), "{text}");
+    }
 }
 
 #[test]
@@ -297,14 +351,10 @@ fn threads_never_tear_a_line() {
 
 #[test]
 fn people_get_one_clean_line_with_the_causes_below() {
-    let text = captured(
-        LogLevel::Info,
-        |buffer| Output::Pretty(buffer, false),
-        |_| {
-            info!(action = "order_received", order_number = "ORD_1", "took\u{1b}[2J\n it");
-            error!(action = "x", error = &store_error() as &dyn Error, "failed");
-        },
-    );
+    let text = captured(LogLevel::Info, Form::Pretty { colour: false }, |_| {
+        info!(action = "order_received", order_number = "ORD_1", "took\u{1b}[2J\n it");
+        error!(action = "x", error = &store_error() as &dyn Error, "failed");
+    });
     let lines: Vec<_> = text.lines().map(|line| line.get(13..).unwrap_or(line)).collect();
     assert_eq!(lines[0], " INFO  order-service order_received took\\u{1b}[2J\\n it order_number=ORD_1");
     assert_eq!(lines[1], " ERROR order-service x failed");
@@ -314,162 +364,11 @@ fn people_get_one_clean_line_with_the_causes_below() {
     );
 }
 
-/// The fields of a datagram in the journal's native protocol.
-fn journal_fields(datagram: &[u8]) -> Vec<(String, String)> {
-    let mut fields = Vec::new();
-    let mut rest = datagram;
-    while !rest.is_empty() {
-        let name_end = rest.iter().position(|byte| *byte == b'\n').unwrap();
-        let name = String::from_utf8(rest[..name_end].to_vec()).unwrap();
-        let length = u64::from_le_bytes(rest[name_end + 1..name_end + 9].try_into().unwrap()) as usize;
-        let value = &rest[name_end + 9..name_end + 9 + length];
-        assert_eq!(rest[name_end + 9 + length], b'\n');
-        fields.push((name, String::from_utf8(value.to_vec()).unwrap()));
-        rest = &rest[name_end + 10 + length..];
-    }
-    fields
-}
-
-#[test]
-fn the_journal_gets_every_field_once_with_the_right_priority() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("socket");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    let journal = Arc::new(Journal::connect(&path).unwrap());
-    captured(
-        LogLevel::Info,
-        |_| Output::Journal(Arc::clone(&journal)),
-        |_| {
-            let _span = request_span("r1").entered();
-            error!(
-                action = "x",
-                priority = 10,
-                order_number = "ORD_1",
-                error = &store_error() as &dyn Error,
-                "a\nb"
-            );
-            info!(action = "y", "m");
-        },
-    );
-    journal.flush();
-    let mut datagram = vec![0; 65_536];
-    let mut next = || {
-        let length = socket.recv(&mut datagram).unwrap();
-        journal_fields(&datagram[..length])
-    };
-    assert!(next().is_empty(), "the first datagram only asks whether somebody is there");
-    let fields = next();
-    let value = |name: &str| {
-        let values: Vec<_> =
-            fields.iter().filter(|(other, _)| other == name).map(|(_, value)| &**value).collect();
-        assert_eq!(values.len(), 1, "{name}");
-        values[0].to_owned()
-    };
-    for (name, expected) in [
-        ("PRIORITY", "3"),
-        ("F_PRIORITY", "10"),
-        ("MESSAGE", "a\nb"),
-        ("ACTION", "x"),
-        ("SERVICE", "order-service"),
-        ("SYSLOG_IDENTIFIER", "order-service"),
-        ("REQUEST_ID", "r1"),
-        ("ORDER_NUMBER", "ORD_1"),
-        ("ERROR_TYPE", "StoreError"),
-        ("ERROR_MSG", "the order could not be stored"),
-    ] {
-        assert_eq!(value(name), expected, "{name}");
-    }
-    assert!(value("CODE_FILE").ends_with("tests.rs"));
-    assert!(next().contains(&("PRIORITY".into(), "6".into())), "info is informational, not notice");
-}
-
-/// The next entry as the journal would get it: whether it came as a file, and its content.
-fn next_entry(socket: &UnixDatagram) -> (bool, Vec<u8>) {
-    let mut datagram = vec![0; 1_000_000];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let buffers = &mut [io::IoSliceMut::new(&mut datagram)];
-    let length = recvmsg(socket, buffers, &mut control, RecvFlags::empty()).unwrap().bytes;
-    datagram.truncate(length);
-    let Some(RecvAncillaryMessage::ScmRights(mut files)) = control.drain().next() else {
-        return (false, datagram);
-    };
-    assert_eq!(datagram, b"", "the journal wants nothing beside a file");
-    let mut file = std::fs::File::from(files.next().unwrap());
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    assert_eq!(fcntl_get_seals(&file).unwrap(), seals, "the journal wants exactly these");
-    file.rewind().unwrap();
-    let mut entry = Vec::new();
-    file.read_to_end(&mut entry).unwrap();
-    (true, entry)
-}
-
-#[test]
-fn an_entry_of_any_size_reaches_the_journal_with_all_its_fields() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("socket");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    let journal = Arc::new(Journal::connect(&path).unwrap());
-    assert_eq!(next_entry(&socket), (false, Vec::new()));
-    // As a datagram, as a file, and as much as there may be of a value.
-    for (size, is_file, logged) in
-        [(10_000, false, 20_000), (100_000, true, 200_000), (500_000, true, 256 * 1024 + "…".len())]
-    {
-        let long = "é".repeat(size);
-        captured(
-            LogLevel::Info,
-            |_| Output::Journal(Arc::clone(&journal)),
-            |_| info!(action = "x", details = %long, order_number = "ORD_1", "{long}"),
-        );
-        let (came_as_file, entry) = next_entry(&socket);
-        assert_eq!(came_as_file, is_file, "{size}");
-        let fields = journal_fields(&entry);
-        let value = |name: &str| &*fields.iter().find(|(other, _)| other == name).unwrap().1;
-        assert_eq!((value("ORDER_NUMBER"), value("ACTION")), ("ORD_1", "x"));
-        for name in ["MESSAGE", "DETAILS"] {
-            assert!(value(name).starts_with("éé") && value(name).len() == logged, "{name} of {size}");
-        }
-        assert!(fields.iter().all(|(name, _)| name != "LOG_DROPPED"));
-    }
-}
-
-#[test]
-fn what_the_journal_did_not_get_is_counted() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("socket");
-    let first = UnixDatagram::bind(&path).unwrap();
-    let journal = Arc::new(Journal::connect(&path).unwrap());
-    let log = |action| {
-        captured(LogLevel::Info, |_| Output::Journal(Arc::clone(&journal)), |_| info!(action, "m"));
-        journal.flush();
-    };
-    drop(first);
-    std::fs::remove_file(&path).unwrap();
-    log("while_it_is_away");
-    log("still");
-    let second = UnixDatagram::bind(&path).unwrap();
-    second.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    log("it_is_back");
-    let (_, entry) = next_entry(&second);
-    let fields = journal_fields(&entry);
-    assert!(fields.contains(&("ACTION".into(), "it_is_back".into())), "{fields:?}");
-    assert!(fields.contains(&("LOG_DROPPED".into(), "2".into())), "{fields:?}");
-}
-
-#[test]
-fn a_journal_that_is_not_there_is_an_error_to_fall_back_from() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let error = Journal::connect(&folder.path().join("nothing")).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::NotFound);
-}
-
 /// Not a benchmark: a bound that only a real mistake would break.
 #[test]
 fn an_event_is_cheap() {
     let started = std::time::Instant::now();
-    let text = captured(LogLevel::Info, Output::Json, |_| {
+    let text = captured(LogLevel::Info, Form::Json, |_| {
         let _span = request_span("0191f0c4-1111-7111-8111-111111111111").entered();
         for n in 0..2_000_u64 {
             info!(

@@ -3,22 +3,28 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::broker::messages::StatusUpdate;
 use crate::broker::{
     Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, named_slot, numbered_slots,
 };
 use crate::domain::breaks_or_turns_line;
+use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
-use crate::runtime::systemd::ServiceManager;
-use crate::runtime::telemetry::{order_span, stdout_line};
+use crate::runtime::systemd::{Pulse, ServiceManager};
+use crate::runtime::telemetry::order_span;
 use crate::services::dead_letters::{bury, unreadable};
 use crate::services::servers::Servers;
 
 /// Updates that may be on their way to this subscriber at once.
 const PREFETCH: u16 = 64;
 /// How long a named queue is waited for that somebody has: the subscriber before may just have crashed.
-const IN_USE_GRACE: std::time::Duration = std::time::Duration::from_secs(3);
+const IN_USE_GRACE: Duration = Duration::from_secs(3);
+/// How long, once asked to stop, a line is waited for that nobody reads: a reader that is only slow is told no update twice.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// A line that has waited so long is one that nobody reads, as the status says.
+const UNREAD_AFTER: Duration = Duration::from_secs(5);
 
 /// How a subscriber works.
 #[derive(Debug, Clone)]
@@ -38,13 +44,14 @@ pub enum NotificationError {
     Output(#[from] io::Error),
 }
 
-/// Prints until it is asked to stop.
+/// Prints to `stdout` until it is asked to stop.
 ///
 /// # Errors
 /// When its queue is in use, or standard output is closed. A server that is away is waited for.
 pub async fn run(
     options: NotificationOptions,
     broker: Broker,
+    stdout: Arc<Outlet>,
     shutdown: Shutdown,
     manager: &ServiceManager,
 ) -> Result<(), NotificationError> {
@@ -57,9 +64,11 @@ pub async fn run(
     let servers = Servers::of(None, broker.state());
     let told = Arc::new(AtomicU64::new(0));
     let _reports = {
-        let told = Arc::clone(&told);
+        let (told, stdout) = (Arc::clone(&told), Arc::clone(&stdout));
         manager.follow(&shutdown, move || {
-            servers.condition(format!("{} changes told", told.load(Ordering::Relaxed)))
+            let is_unread = stdout.stuck_for() >= UNREAD_AFTER;
+            let unread = if is_unread { "; nobody reads standard output" } else { "" };
+            servers.condition(format!("{} changes told{unread}", told.load(Ordering::Relaxed)))
         })
     };
     let mut consumer = tokio::select! {
@@ -73,19 +82,16 @@ pub async fn run(
         "every change of an order is told from now on"
     );
     manager.ready();
-    let mut pulse = manager.pulse();
+    let mut teller = Teller { broker, stdout, shutdown, pulse: manager.pulse(), told };
     loop {
         let event = tokio::select! {
             biased;
             () = stopping.cancelled() => break,
-            () = pulse.due() => continue,
+            () = teller.pulse.due() => continue,
             event = consumer.next() => event,
         };
         match event {
-            Some(ConsumerEvent::Delivery(delivery)) => {
-                tell(&broker, delivery).await?;
-                told.fetch_add(1, Ordering::Relaxed);
-            }
+            Some(ConsumerEvent::Delivery(delivery)) => teller.tell(delivery).await?,
             Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
             Some(ConsumerEvent::Failed(error)) => return Err(error.into()),
             None => return Err(BrokerError::Closed.into()),
@@ -108,22 +114,61 @@ async fn subscribe(options: &NotificationOptions, broker: &Broker) -> Result<Con
     }
 }
 
-/// Prints one update, then acknowledges it. Killed in between, it is printed again: never not at all.
-async fn tell(broker: &Broker, delivery: Delivery) -> Result<(), io::Error> {
-    let update: StatusUpdate = match serde_json::from_slice(&delivery.body) {
-        Ok(update) => update,
-        Err(error) => {
-            bury(broker, delivery, &unreadable("the message is no status update", &error)).await;
+/// What it takes to tell.
+struct Teller {
+    broker: Broker,
+    stdout: Arc<Outlet>,
+    shutdown: Shutdown,
+    /// Who waits for a reader is not wedged.
+    pulse: Pulse,
+    told: Arc<AtomicU64>,
+}
+
+impl Teller {
+    /// Prints one update, then acknowledges it. Killed in between, it is printed again: never not at all.
+    async fn tell(&mut self, delivery: Delivery) -> Result<(), io::Error> {
+        let update: StatusUpdate = match serde_json::from_slice(&delivery.body) {
+            Ok(update) => update,
+            Err(error) => {
+                bury(&self.broker, delivery, &unreadable("the message is no status update", &error)).await;
+                return Ok(());
+            }
+        };
+        if !self.print(&line(&update)).await? {
+            // With its end the subscriber gives back all that it has not told.
             return Ok(());
         }
-    };
-    stdout_line(&line(&update))?;
-    let request_id = delivery.properties.correlation_id.as_deref().unwrap_or_default();
-    order_span(request_id, &update.order_number).in_scope(|| {
-        tracing::info!(action = "notification_received", details = %update.new_status, "an order has changed");
-    });
-    delivery.ack().await;
-    Ok(())
+        self.told.fetch_add(1, Ordering::Relaxed);
+        let request_id = delivery.properties.correlation_id.as_deref().unwrap_or_default();
+        order_span(request_id, &update.order_number).in_scope(|| {
+            tracing::info!(action = "notification_received", details = %update.new_status, "an order has changed");
+        });
+        delivery.ack().await;
+        Ok(())
+    }
+
+    /// Whether the line is out: it waits for its reader until the subscriber has to end.
+    async fn print(&mut self, line: &str) -> Result<bool, io::Error> {
+        // One write for the line and its end: other processes may share the pipe.
+        let printed = self.stdout.print(format!("{line}\n").into_bytes());
+        let patience = patience_ends(&self.shutdown);
+        tokio::pin!(printed, patience);
+        loop {
+            tokio::select! {
+                biased;
+                printed = &mut printed => return printed.map(|()| true),
+                () = &mut patience => return Ok(false),
+                () = self.pulse.due() => {}
+            }
+        }
+    }
+}
+
+/// Ends [`STOP_PATIENCE`] after the request to stop, or with the request to hurry.
+async fn patience_ends(shutdown: &Shutdown) {
+    let (stopping, hurry) = (shutdown.stopping(), shutdown.hurry());
+    stopping.cancelled().await;
+    let _ = tokio::time::timeout(STOP_PATIENCE, hurry.cancelled()).await;
 }
 
 /// The line of the contract, section 7. Whoever wrote the message, it stays one line.
@@ -157,6 +202,19 @@ mod tests {
             line(&update("chef_mario")),
             "Notification for order ORD_20261122_001: Status changed from 'received' to 'cooking' by chef_mario."
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_after_its_time_and_with_a_second_request_at_once() {
+        let began = tokio::time::Instant::now();
+        let shutdown = Shutdown::new();
+        shutdown.trigger("test");
+        patience_ends(&shutdown).await;
+        assert_eq!(began.elapsed().as_secs(), STOP_PATIENCE.as_secs());
+        shutdown.trigger("test");
+        let again = tokio::time::Instant::now();
+        patience_ends(&shutdown).await;
+        assert_eq!(again.elapsed(), Duration::ZERO);
     }
 
     #[test]

@@ -98,6 +98,44 @@ async fn unread(kit: &Kit) -> Child {
     child
 }
 
+/// Who changed the orders of [`flood`]: so long that a few lines fill a pipe.
+fn somebody() -> String {
+    "x".repeat(2000)
+}
+
+/// Sends more updates than a pipe takes, and waits until the subscriber has them and is held up in its writing.
+async fn flood(kit: &Kit) -> Vec<String> {
+    let numbers: Vec<String> = (1..=50).map(|n| format!("ORD_20261122_{n:03}")).collect();
+    for number in &numbers {
+        let update = json!({"order_number": number, "old_status": "a", "new_status": "b", "changed_by": somebody(),
+            "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
+        kit.env.rabbit.publish("notifications_fanout", "", &json!({}), &update.to_string()).await;
+    }
+    eventually("all are with it, and some stay", || async {
+        let queue = kit.env.rabbit.queue("notifications_queue").await.unwrap();
+        queue["messages_ready"] == 0 && queue["messages_unacknowledged"].as_u64() > Some(0)
+    })
+    .await;
+    numbers
+}
+
+/// Checks that what one subscriber has not printed before its end is printed by the next.
+async fn the_next_prints_the_rest(kit: &Kit, ended: &mut Child, numbers: &[String]) {
+    let mut printed = String::new();
+    ended.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let printed: Vec<&str> = printed.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect();
+    let mut next = kit.subscriber(&[]).await;
+    for number in numbers {
+        let line = told(number, "a", "b", &somebody());
+        if !printed.iter().any(|found| found.trim_end() == line) {
+            wait_for(&next, &line).await;
+        }
+    }
+    assert!(!notifications(&next).is_empty());
+    next.signal(Signal::SIGTERM);
+    assert_eq!(next.wait_exit().await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn an_update_that_could_not_be_printed_is_not_acknowledged() {
     let kit = Kit::new().await;
@@ -122,33 +160,32 @@ async fn a_subscriber_that_is_killed_while_it_prints_loses_no_update() {
     let kit = Kit::new().await;
     // Nobody reads its output for now: it is held up in the middle of its writing.
     let mut blocked = unread(&kit).await;
-    let by = "x".repeat(2000);
-    let numbers: Vec<String> = (1..=50).map(|n| format!("ORD_20261122_{n:03}")).collect();
-    for number in &numbers {
-        let update = json!({"order_number": number, "old_status": "a", "new_status": "b", "changed_by": by,
-            "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
-        kit.env.rabbit.publish("notifications_fanout", "", &json!({}), &update.to_string()).await;
-    }
-    eventually("all are with it, and some stay", || async {
-        let queue = kit.env.rabbit.queue("notifications_queue").await.unwrap();
-        queue["messages_ready"] == 0 && queue["messages_unacknowledged"].as_u64() > Some(0)
-    })
-    .await;
+    let numbers = flood(&kit).await;
     blocked.kill().unwrap();
     blocked.wait().unwrap();
     watch::release(&[blocked.id()]).unwrap();
-    let mut printed = String::new();
-    blocked.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-    let printed: Vec<&str> = printed.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect();
+    the_next_prints_the_rest(&kit, &mut blocked, &numbers).await;
+}
 
-    let next = kit.subscriber(&[]).await;
-    for number in &numbers {
-        let line = told(number, "a", "b", &by);
-        if !printed.iter().any(|found| found.trim_end() == line) {
-            wait_for(&next, &line).await;
+#[tokio::test]
+async fn a_subscriber_that_nobody_reads_ends_when_asked_and_loses_no_update() {
+    let kit = Kit::new().await;
+    // One more request to stop is a request to hurry.
+    for requests in [&[Signal::SIGTERM][..], &[Signal::SIGTERM, Signal::SIGINT]] {
+        let mut blocked = unread(&kit).await;
+        let numbers = flood(&kit).await;
+        let pid = nix::unistd::Pid::from_raw(blocked.id().try_into().unwrap());
+        for signal in requests {
+            nix::sys::signal::kill(pid, *signal).unwrap();
         }
+        let status = eventually_ok("the end of the subscriber", || {
+            std::future::ready(blocked.try_wait().unwrap().ok_or("it goes on"))
+        })
+        .await;
+        watch::release(&[blocked.id()]).unwrap();
+        assert_eq!(status.code(), Some(0));
+        the_next_prints_the_rest(&kit, &mut blocked, &numbers).await;
     }
-    assert!(!notifications(&next).is_empty());
 }
 
 #[tokio::test]
