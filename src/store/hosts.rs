@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error, Socket};
 
+use super::session::Session;
 use super::sharing::says_full;
 
 /// Connects to the first host that answers as it should, beginning with the one that did so last.
@@ -22,15 +24,16 @@ pub(super) struct EachHost<T> {
     hosts: Vec<Config>,
     tls: T,
     timeout: Duration,
+    session: Arc<Session>,
     /// The host that was connected to last.
     last: AtomicUsize,
 }
 
 impl<T> EachHost<T> {
-    /// With the configuration of each host, in order, and the time that one of them may take, log-in included. The
-    /// last that is tried is left to the pool's own limit.
-    pub(super) fn new(hosts: Vec<Config>, tls: T, timeout: Duration) -> Self {
-        Self { hosts, tls, timeout, last: AtomicUsize::new(0) }
+    /// With the configuration of each host, in order, the time that one of them may take, log-in included, and what a
+    /// connection begins with. The last that is tried is left to the pool's own limit.
+    pub(super) fn new(hosts: Vec<Config>, tls: T, timeout: Duration, session: Arc<Session>) -> Self {
+        Self { hosts, tls, timeout, session, last: AtomicUsize::new(0) }
     }
 }
 
@@ -70,11 +73,12 @@ where
 {
     async fn connect_to(&self, at: usize) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, connection) = self.hosts[at].connect(self.tls.clone()).await?;
-        self.last.store(at, Ordering::Relaxed);
         // How the connection ends is met by whoever uses it, and told there.
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
+        self.session.open(&client).await?;
+        self.last.store(at, Ordering::Relaxed);
         Ok((client, driver))
     }
 }

@@ -19,6 +19,7 @@ mod orders;
 mod outbox;
 mod pool;
 mod reconcile;
+mod session;
 mod sharing;
 mod workers;
 

@@ -20,6 +20,7 @@ use super::error::chain;
 use super::fresh::Fresh;
 use super::head::OutboxHead;
 use super::hosts::EachHost;
+use super::session::Session;
 use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
 
@@ -89,6 +90,7 @@ struct Inner {
     /// One connection to ask whether the server is there.
     probe: Pool,
     options: StoreOptions,
+    session: Arc<Session>,
     state: watch::Sender<StoreState>,
     /// The migrations are applied: only then is an answering server one that can be used.
     prepared: AtomicBool,
@@ -101,9 +103,6 @@ struct Inner {
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A server that does not answer to nothing within this time is not there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Every statement here reaches its rows by an index. The planner does not know that: its statistics lag behind tables
-/// that grow by thousands of rows a second, so it reads whole tables, and compiles the plan first because that is dear.
-const PLANNER: &str = "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_mergejoin=off -c random_page_cost=1.1 -c jit=off";
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -114,9 +113,10 @@ impl Store {
     /// # Errors
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let shared = pool_of(&options, options.pool_size)?;
-        let own = pool_of(&options, 1)?;
-        let probe = pool_of(&options, 1)?;
+        let session = Session::new(options.operation_timeout);
+        let shared = pool_of(&options, &session, options.pool_size)?;
+        let own = pool_of(&options, &session, 1)?;
+        let probe = pool_of(&options, &session, 1)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
         let sharing = Sharing::new(options.idle_timeout);
         let pool = shared.clone();
@@ -125,6 +125,7 @@ impl Store {
             own,
             probe,
             options,
+            session,
             state,
             prepared: AtomicBool::new(false),
             sharing,
@@ -145,6 +146,11 @@ impl Store {
     /// Follows whether PostgreSQL answers.
     pub fn state(&self) -> watch::Receiver<StoreState> {
         self.inner.state.subscribe()
+    }
+
+    /// Follows what is wrong with the server's settings although it can be used: texts for an operator.
+    pub fn warnings(&self) -> watch::Receiver<Vec<&'static str>> {
+        self.inner.session.warnings()
     }
 
     /// Waits until PostgreSQL answers (again).
@@ -399,17 +405,19 @@ async fn answers(client: Object) -> Result<bool, StoreError> {
     error.map_or(Ok(false), Err)
 }
 
-fn pool_of(options: &StoreOptions, max_size: usize) -> Result<Pool, StoreError> {
+fn pool_of(options: &StoreOptions, session: &Arc<Session>, max_size: usize) -> Result<Pool, StoreError> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
     let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
     let manager = match &options.tls {
         None => {
-            let hosts = EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout);
+            let hosts =
+                EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout, Arc::clone(session));
             Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
         }
         Some(tls) => {
-            let hosts = EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout);
+            let hosts =
+                EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout, Arc::clone(session));
             Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
         }
     };
@@ -426,8 +434,6 @@ fn pool_of(options: &StoreOptions, max_size: usize) -> Result<Pool, StoreError> 
 fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> tokio_postgres::Config {
     let mut config = tokio_postgres::Config::new();
     config.host(host).port(*port);
-    // The server gives up a little before this side does, so that the reason comes from the one who knows it.
-    let statement_timeout = options.operation_timeout.mul_f64(0.9).as_millis();
     config
         .user(&options.user)
         .password(options.password.expose_secret())
@@ -438,10 +444,7 @@ fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> toki
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
         .tcp_user_timeout(TCP_USER_TIMEOUT)
-        .target_session_attrs(TargetSessionAttrs::ReadWrite)
-        .options(format!(
-            "-c statement_timeout={statement_timeout} -c idle_in_transaction_session_timeout={statement_timeout} -c timezone=UTC {PLANNER}"
-        ));
+        .target_session_attrs(TargetSessionAttrs::ReadWrite);
     if options.tls.is_some() {
         config.ssl_mode(tokio_postgres::config::SslMode::Require);
     } else {

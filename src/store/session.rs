@@ -1,0 +1,120 @@
+//! What each connection sets on itself, and what it learns of the server: whoever set the server up may have meant well
+//! for other programs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
+
+/// The settings that the promises and the statements rely on, whatever the server, the database or the account has.
+/// They are set by a statement: poolers refuse or drop what is sent with the log-in.
+///
+/// Left alone are `search_path`, which is how an operator says where the tables are, and `default_transaction_read_only`,
+/// by which an operator keeps writers away: a connection is refused then, and the log says why.
+const SETTINGS: &[(&str, &str)] = &[
+    // A compare-and-set waits for the other and then sees what it did; stricter levels refuse one of the two instead.
+    ("default_transaction_isolation", "read committed"),
+    // Migrations and statements have backslashes in texts.
+    ("standard_conforming_strings", "on"),
+    ("timezone", "UTC"),
+    // How long something may take is said by `statement_timeout` alone.
+    ("lock_timeout", "0"),
+    // Every statement here reaches its rows by an index. The planner does not know that: its statistics lag behind tables
+    // that grow by thousands of rows a second, so it reads whole tables, and compiles the plan first because that is dear.
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_nestloop", "on"),
+    ("enable_indexscan", "on"),
+    ("enable_indexonlyscan", "on"),
+    ("plan_cache_mode", "auto"),
+    ("random_page_cost", "1.1"),
+    ("jit", "off"),
+];
+
+/// What is committed is on the disk before it is answered. `remote_apply` is stronger than `on`; all others are weaker.
+const SYNCHRONOUS_COMMIT: &str = "
+select pg_catalog.set_config('synchronous_commit', case
+    when pg_catalog.current_setting('synchronous_commit') = 'remote_apply' then 'remote_apply' else 'on' end, false);";
+
+/// What a session cannot set. Read with the settings, so that it costs no round trip.
+const FACTS: &str = "
+select pg_catalog.current_setting('fsync') as fsync,
+       pg_catalog.current_setting('full_page_writes') as full_page_writes";
+
+/// The part of the durability that is the server's alone, and what its lack means.
+const NEEDED_ON: [(&str, &str); 2] = [
+    (
+        "fsync",
+        "fsync is off: orders that were answered with 201 are lost, and the database may be unusable, when the machine of \
+         PostgreSQL fails; set fsync = on in its configuration and reload it",
+    ),
+    (
+        "full_page_writes",
+        "full_page_writes is off: the database may be unusable when the machine of PostgreSQL fails; set \
+         full_page_writes = on in its configuration and reload it",
+    ),
+];
+
+/// What all connections of a process begin with, and what they found last.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// One simple query.
+    sql: String,
+    warnings: watch::Sender<Vec<&'static str>>,
+}
+
+impl Session {
+    /// With the time that one operation may take.
+    pub(super) fn new(operation_timeout: Duration) -> Arc<Self> {
+        Arc::new(Self { sql: opening(operation_timeout), warnings: watch::Sender::new(Vec::new()) })
+    }
+
+    /// Sets up a connection that has just logged in: one round trip.
+    pub(super) async fn open(&self, client: &Client) -> Result<(), Error> {
+        let answer = client.simple_query(&self.sql).await?;
+        let has = |row: &SimpleQueryMessage, setting: &str, value: &str| match row {
+            SimpleQueryMessage::Row(row) => row.try_get(setting).is_ok_and(|found| found == Some(value)),
+            _ => false,
+        };
+        let found = NEEDED_ON.iter().filter(|(setting, _)| answer.iter().any(|row| has(row, setting, "off")));
+        self.note(found.map(|(_, warning)| *warning).collect());
+        Ok(())
+    }
+
+    /// What is wrong with the server's settings, as far as no session can set them.
+    pub(super) fn warnings(&self) -> watch::Receiver<Vec<&'static str>> {
+        self.warnings.subscribe()
+    }
+
+    /// Logs what is new.
+    fn note(&self, found: Vec<&'static str>) {
+        self.warnings.send_if_modified(|known| {
+            for warning in found.iter().filter(|warning| !known.contains(warning)) {
+                tracing::warn!(
+                    action = "db_not_durable",
+                    details = warning,
+                    "PostgreSQL does not keep what it is given"
+                );
+            }
+            let is_other = *known != found;
+            *known = found;
+            is_other
+        });
+    }
+}
+
+fn opening(operation_timeout: Duration) -> String {
+    // The server gives up a little before this side does, so that the reason comes from the one who knows it.
+    let timeout_ms = operation_timeout.mul_f64(0.9).as_millis();
+    let mut sql = format!(
+        "set statement_timeout = {timeout_ms}; set idle_in_transaction_session_timeout = {timeout_ms};"
+    );
+    for (name, value) in SETTINGS {
+        sql.push_str(&format!(" set {name} = '{value}';"));
+    }
+    sql.push_str(SYNCHRONOUS_COMMIT);
+    sql.push_str(FACTS);
+    sql
+}
