@@ -26,6 +26,7 @@ use super::{
     metrics::{HttpMetrics, known_method},
     problem::{Kind, Problem},
     query::WholeQuery,
+    refusals::Refusals,
     request_id::{RequestContext, X_REQUEST_ID},
     routes::{RouteInfo, RouteTable},
     system::SystemApi,
@@ -45,6 +46,7 @@ pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, read
         metrics: HttpMetrics::register(metrics),
         unmatched: Arc::from(UNMATCHED),
         gate: None,
+        refusals: Refusals::default(),
     }
 }
 
@@ -55,6 +57,7 @@ pub struct App {
     metrics: HttpMetrics,
     unmatched: Arc<str>,
     gate: Option<Gate>,
+    refusals: Refusals,
 }
 
 /// Who may refuse the requests of one route unread.
@@ -123,7 +126,7 @@ impl App {
             Ok(Err(error)) => {
                 matched = error.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
                 let allow = matched.map(|route| &route.allow);
-                failure(error, &method, allow, uri.path(), context)
+                failure(error, &method, allow, uri.path(), context, &self.refusals)
             }
             Err(panic) => {
                 let problem = Problem::internal(Panicked(panic_text(&*panic)));
@@ -143,6 +146,7 @@ impl App {
         problem: &Problem,
         started: Instant,
     ) -> Response {
+        self.refusals.note(problem);
         body::discard(&mut request).await;
         let path = request.uri().path();
         let account = || self.account(request.method(), self.table.get(path), problem.status(), started);
@@ -184,6 +188,7 @@ fn failure(
     allow: Option<&HeaderValue>,
     path: &str,
     context: &RequestContext,
+    refusals: &Refusals,
 ) -> Response {
     if let (true, Some(allow)) = (error.is::<MethodNotAllowedError>(), allow) {
         if method == Method::OPTIONS {
@@ -194,8 +199,10 @@ fn failure(
         return problem.to_response(path, context.request_id.as_str());
     }
     let problem = problem_of(error);
-    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
-        log_failure(&problem);
+    match problem.status() {
+        StatusCode::INTERNAL_SERVER_ERROR => log_failure(&problem),
+        StatusCode::SERVICE_UNAVAILABLE => refusals.note(&problem),
+        _ => {}
     }
     problem.to_response(path, context.request_id.as_str())
 }

@@ -42,6 +42,7 @@ pub mod members;
 pub mod metrics;
 pub mod problem;
 mod query;
+mod refusals;
 pub mod reply;
 pub mod request_id;
 pub mod routes;

@@ -178,7 +178,7 @@ impl From<Arc<StoreError>> for Problem {
     fn from(error: Arc<StoreError>) -> Self {
         match &*error {
             StoreError::Unavailable { .. } | StoreError::Busy { .. } => {
-                Self::unavailable(RETRY_AFTER, "the database is not available at the moment")
+                Self::unavailable(RETRY_AFTER, "the database is not available at the moment").because(error)
             }
             StoreError::Refused { .. } | StoreError::Unknown(_) | StoreError::Migration(_) => {
                 Self::internal(error)

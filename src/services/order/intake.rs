@@ -51,12 +51,12 @@ pub struct Intake {
     in_progress: InProgress,
 }
 
-/// Why an order of a batch was not taken. The store's own text is logged with the batch.
-#[derive(Debug, Clone, Copy)]
+/// Why an order of a batch was not taken.
+#[derive(Debug, Clone)]
 enum NotPlaced {
     /// PostgreSQL is away.
-    Unavailable,
-    /// PostgreSQL refused it.
+    Unavailable(Arc<StoreError>),
+    /// PostgreSQL refused it, which was logged.
     Refused,
 }
 
@@ -103,7 +103,7 @@ impl Intake {
         match self.batcher.submit_within(request, self.queue_timeout).await {
             Ok(Ok(Placed::New(order) | Placed::Before(order))) => Ok(order),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
-            Ok(Err(NotPlaced::Unavailable)) => Err(StoreError::Unavailable { reason: String::new() }.into()),
+            Ok(Err(NotPlaced::Unavailable(error))) => Err(error.into()),
             Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
             Err(BatchError::Full | BatchError::TimedOut) => Err(full()),
             Err(BatchError::GivenUp) => Err(Problem::internal("the batch was given up")),
@@ -138,7 +138,7 @@ async fn take<S: IntakeStore>(
             }
             results
         }
-        Err(error) => vec![Err(not_placed(&error)); batch.len()],
+        Err(error) => vec![Err(not_placed(error)); batch.len()],
     };
     relay.wake();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -162,17 +162,17 @@ async fn take<S: IntakeStore>(
 async fn take_one<S: IntakeStore>(store: &S, request: &IntakeRequest) -> Result<Placed, NotPlaced> {
     match store.place_orders(std::slice::from_ref(request)).await {
         Ok(placed) => placed.into_iter().next().ok_or(NotPlaced::Refused),
-        Err(error) => Err(not_placed(&error)),
+        Err(error) => Err(not_placed(error)),
     }
 }
 
-fn not_placed(error: &StoreError) -> NotPlaced {
+fn not_placed(error: StoreError) -> NotPlaced {
     if error.is_unavailable() {
-        return NotPlaced::Unavailable;
+        return NotPlaced::Unavailable(Arc::new(error));
     }
     tracing::error!(
         action = "order_refused",
-        error = error as &dyn std::error::Error,
+        error = &error as &dyn std::error::Error,
         "the database refused an order"
     );
     NotPlaced::Refused

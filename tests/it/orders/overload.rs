@@ -28,6 +28,8 @@ async fn those_who_wait_for_a_full_service_get_503_with_retry_after() {
         assert!(other.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds >= 1), "{other:?}");
     }
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    let told = service.role.wait_for_action("requests_refused").await;
+    assert!(told["details"].to_string().contains("intake is full"), "{told}");
     // What is refused by a rule needs no turn; what asks for nothing of the database is served.
     service.http.post_text("{}").await.problem(422);
     assert_eq!(service.http.get("/healthz").await.status, 200);
@@ -82,4 +84,26 @@ async fn a_statement_that_hangs_is_given_up_and_the_service_works_on() {
     })
     .await;
     assert!(http.place(&takeout()).await.ends_with("_002"));
+}
+
+#[tokio::test]
+async fn why_orders_are_answered_with_503_is_in_the_log_once_and_not_for_each() {
+    let env = TestEnv::new().await;
+    edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
+    let (role, http) = spawn(&env, &[]).await;
+    let mut blocker = env.connect().await;
+    let lock = lock_orders(&mut blocker).await;
+    let order = takeout();
+    for answer in futures_util::future::join_all((0..20).map(|_| http.post(&order))).await {
+        answer.problem(503);
+    }
+    let told = role
+        .wait_for_log("that says what PostgreSQL said", |log| {
+            log["action"] == "requests_refused" && log["details"].to_string().contains("statement timeout")
+        })
+        .await;
+    assert_eq!(told["level"], "WARN");
+    let lines = role.logs_of("requests_refused");
+    assert!(lines.len() <= 4, "no line for each of 20 requests: {lines:?}");
+    lock.rollback().await.unwrap();
 }
