@@ -100,17 +100,11 @@ in
     (mkIf (cfg.enable && cfg.database.createLocally) {
       services.postgresql = {
         enable = true;
-        ensureDatabases = [ cfg.database.name ];
-        ensureUsers = [
-          {
-            name = cfg.database.user;
-            ensureDBOwnership = true;
-          }
-        ];
+        ensureUsers = [ { name = cfg.database.user; } ];
       };
 
       systemd.services.restaurant-system-database = {
-        description = "Restaurant: gives its PostgreSQL role the password";
+        description = "Restaurant: makes its PostgreSQL database and gives the role its password";
         requires = [ "postgresql.target" ];
         wants = optional (lib.elem "database" withRandomPassword) passwords;
         after = [
@@ -123,11 +117,17 @@ in
           User = "postgres";
           LoadCredential = "password:${cfg.credentials.database-password}";
         };
-        # psql reads the file and does the quoting: a command line can be seen by everybody.
+        # psql reads the file and does the quoting: a command line can be seen by everybody. Encoding and template are named
+        # because the cluster may have been made for another language, whose encoding the roles refuse.
         script = ''
-          psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=role=${lib.escapeShellArg cfg.database.user} <<'EOF'
+          psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
+            --set=role=${lib.escapeShellArg cfg.database.user} \
+            --set=database=${lib.escapeShellArg cfg.database.name} <<'EOF'
           \set password `cat "$CREDENTIALS_DIRECTORY/password"`
           alter role :"role" password :'password';
+          select format('create database %I owner %I encoding %L locale %L template template0',
+                        :'database', :'role', 'UTF8', 'C.UTF-8')
+          where not exists (select from pg_database where datname = :'database') \gexec
           EOF
         '';
       };

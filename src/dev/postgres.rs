@@ -150,7 +150,7 @@ impl PostgresServer {
     /// A name is unusable or taken, somebody is connected to the template, or the server does not answer.
     pub fn create_database_from(&self, name: &str, template: &str) -> Result<(), DevError> {
         let (name, template) = (database_name(name)?, database_name(template)?);
-        let sql = format!("CREATE DATABASE {name} OWNER {DATABASE_USER} TEMPLATE {template}");
+        let sql = format!("CREATE DATABASE {name} OWNER {DATABASE_USER} ENCODING 'UTF8' TEMPLATE {template}");
         self.execute("create a database", &sql)
     }
 
@@ -255,7 +255,7 @@ impl PostgresServer {
         let sql = format!(
             "SELECT 'CREATE ROLE {DATABASE_USER} LOGIN PASSWORD ''{DATABASE_PASSWORD}''' \
              WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DATABASE_USER}')\\gexec\n\
-             SELECT 'CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_USER}' \
+             SELECT 'CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_USER} ENCODING ''UTF8'' TEMPLATE template0' \
              WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE_NAME}')\\gexec\n"
         );
         self.execute("create the user and the database", &sql)
