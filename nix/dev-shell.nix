@@ -3,6 +3,7 @@
   mkShell,
   cargo,
   clippy,
+  pgbouncer,
   rustc,
   rustfmt,
   servers,
@@ -12,6 +13,7 @@ mkShell {
   packages = [
     cargo
     clippy
+    pgbouncer
     rustc
     rustfmt
   ]

@@ -209,7 +209,7 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<(), CliError> {
     let store = setting.store(Usage::Worker)?;
     let stopping = setting.shutdown.stopping();
     let outcome: Result<(), Box<dyn std::error::Error>> = tokio::select! {
-        prepared = store.prepare() => prepared.map(drop).map_err(Into::into),
+        prepared = store.prepare_unpooled() => prepared.map(drop).map_err(Into::into),
         () = stopping.cancelled() => Ok(()),
         () = tokio::time::sleep(args.timeout) => Err(MigrateTimeout(args.timeout.as_secs_f64()).into()),
     };

@@ -44,6 +44,10 @@ pub struct Check {
     pub status: CheckState,
     /// Since when it is so, RFC 3339 in UTC.
     pub since: String,
+    /// What an operator should change at the server, where there is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub warnings: Option<Vec<String>>,
 }
 
 /// What `/readyz` says.
@@ -74,7 +78,16 @@ impl ReadinessReport {
     #[must_use]
     pub fn optional(mut self, name: &str, up: bool, since: Timestamp) -> Self {
         let status = if up { CheckState::Up } else { CheckState::Down };
-        self.checks.insert(name.to_owned(), Check { status, since: format!("{since:.3}") });
+        self.checks.insert(name.to_owned(), Check { status, since: format!("{since:.3}"), warnings: None });
+        self
+    }
+
+    /// What should be changed at a server that is in the report.
+    #[must_use]
+    pub fn warnings(mut self, name: &str, warnings: &[&str]) -> Self {
+        if let Some(check) = self.checks.get_mut(name).filter(|_| !warnings.is_empty()) {
+            check.warnings = Some(warnings.iter().map(|&warning| warning.to_owned()).collect());
+        }
         self
     }
 }

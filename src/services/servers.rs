@@ -95,22 +95,24 @@ pub(super) enum Doors {
 /// Readiness of a role that cannot work without PostgreSQL but can without RabbitMQ: it has the outbox, or the database
 /// to look at.
 pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
-    let (store, broker, started) = (store.state(), broker.state(), Timestamp::now());
+    let (store, setup, broker) = (store.state(), store.setup(), broker.state());
+    let started = Timestamp::now();
     Readiness::new(move || {
-        let (store_up, store_since) = match *store.borrow() {
-            StoreState::Up => (true, started),
-            StoreState::Starting { since } | StoreState::Down { since } => (false, wall_clock(since)),
+        let setup = setup.borrow().clone();
+        let (store_up, store_since) = match (*store.borrow(), setup.pooled_since) {
+            (StoreState::Starting { since } | StoreState::Down { since }, _)
+            | (StoreState::Up, Some(since)) => (false, wall_clock(since)),
+            (StoreState::Up, None) => (true, started),
         };
         let (broker_up, broker_since) = match *broker.borrow() {
             BrokerState::Connected { .. } => (true, started),
             BrokerState::Connecting { since, .. } => (false, wall_clock(since)),
             BrokerState::Closed => (false, Timestamp::now()),
         };
-        ReadinessReport::new().required("postgresql", store_up, store_since).optional(
-            "rabbitmq",
-            broker_up,
-            broker_since,
-        )
+        ReadinessReport::new()
+            .required("postgresql", store_up, store_since)
+            .warnings("postgresql", &setup.texts())
+            .optional("rabbitmq", broker_up, broker_since)
     })
 }
 
@@ -177,12 +179,13 @@ impl From<StoreError> for Problem {
 impl From<Arc<StoreError>> for Problem {
     fn from(error: Arc<StoreError>) -> Self {
         match &*error {
-            StoreError::Unavailable { .. } | StoreError::Busy { .. } => {
+            StoreError::Unavailable { .. } | StoreError::Busy { .. } | StoreError::Pooled { .. } => {
                 Self::unavailable(RETRY_AFTER, "the database is not available at the moment").because(error)
             }
-            StoreError::Refused { .. } | StoreError::Unknown(_) | StoreError::Migration(_) => {
-                Self::internal(error)
-            }
+            StoreError::Encoding { .. }
+            | StoreError::Refused { .. }
+            | StoreError::Unknown(_)
+            | StoreError::Migration(_) => Self::internal(error),
         }
     }
 }

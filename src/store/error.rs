@@ -23,6 +23,26 @@ pub enum StoreError {
         /// What was waited for.
         reason: String,
     },
+    /// A connection pooler is in between, and shares sessions between transactions: try again when an operator has changed
+    /// that. Nothing happened.
+    #[error(
+        "PostgreSQL cannot be used through a connection pooler whose pool_mode is not session (docs/OPERATIONS.md, \
+         \"Connection poolers\"): {reason}"
+    )]
+    Pooled {
+        /// By what it was noticed.
+        reason: String,
+    },
+    /// The database cannot hold every text.
+    #[error(
+        "the database's encoding is {found}, and has to be UTF8: create another one with `create database … owner … encoding \
+         'UTF8' locale 'C.UTF-8' template template0`, and restore there what pg_dump gives of this one (docs/OPERATIONS.md, \
+         \"The database's encoding\")"
+    )]
+    Encoding {
+        /// What it is.
+        found: String,
+    },
     /// PostgreSQL refused the statement: a bug, or a database that is not ours.
     #[error("PostgreSQL refused the statement: {reason}")]
     Refused {
@@ -40,7 +60,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later can help.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Busy { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::Pooled { .. })
     }
 
     pub(super) fn deadline(operation: &str, after: Duration) -> Self {
@@ -52,6 +72,7 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let reason = chain(&error);
         match error.code() {
+            Some(code) if is_of_another_session(code, &error) => Self::Pooled { reason },
             Some(code) if !is_passing(code) => Self::Refused { reason },
             Some(_) if says_full(&error) => Self::Busy { reason },
             Some(_) => Self::Unavailable { reason },
@@ -80,6 +101,15 @@ fn is_passing(code: &SqlState) -> bool {
     // 40 rolled back (deadlock, serialization), 55 lock not available, 28 the password that an operator is fixing,
     // 3D the database that is yet to be created, 25006 a standby that is not promoted yet.
     matches!(class, "08" | "53" | "57" | "58" | "40" | "55" | "28" | "3D") || code.code() == "25006"
+}
+
+/// What was prepared on this connection is not there, or what was not is: statements are prepared under names that are
+/// given once. Or PgBouncer, where each statement is for itself, refuses transactions; it has no code of its own for that.
+fn is_of_another_session(code: &SqlState, error: &tokio_postgres::Error) -> bool {
+    let says_mode = || error.as_db_error().is_some_and(|error| error.message().contains("pooling mode"));
+    *code == SqlState::INVALID_SQL_STATEMENT_NAME
+        || *code == SqlState::DUPLICATE_PSTATEMENT
+        || (*code == SqlState::PROTOCOL_VIOLATION && says_mode())
 }
 
 /// `Display` of PostgreSQL errors says only "db error": the causes are what matters.

@@ -73,9 +73,12 @@ where
 {
     async fn connect_to(&self, at: usize) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, connection) = self.hosts[at].connect(self.tls.clone()).await?;
-        // How the connection ends is met by whoever uses it, and told there.
+        let session = Arc::clone(&self.session);
         let driver = tokio::spawn(async move {
-            let _ = connection.await;
+            // How the connection ends is met by whoever uses it, and told there.
+            if connection.await.is_err() {
+                session.doubt();
+            }
         });
         self.session.open(&client).await?;
         self.last.store(at, Ordering::Relaxed);

@@ -43,10 +43,16 @@ impl Store {
     /// and a schema that a later version has brought further is left to this one as it is.
     ///
     /// # Errors
-    /// When PostgreSQL is away, or when a migration is refused or was changed after it had been applied.
+    /// When PostgreSQL is away, a pooler or the database's encoding is none to work with, or when a migration is refused
+    /// or was changed after it had been applied.
     pub async fn migrate(&self) -> Result<usize, StoreError> {
         let client = self.connection().await?;
-        match is_missing_some(&client).await {
+        let is_missing_some = async {
+            self.refuse_shared_sessions(&client).await?;
+            refuse_other_encodings(&client).await?;
+            is_missing_some(&client).await
+        };
+        match is_missing_some.await {
             Ok(true) => {}
             Ok(false) => return Ok(0),
             Err(error) => {
@@ -67,6 +73,13 @@ impl Store {
             },
         }
     }
+}
+
+/// A database that counts bytes, or knows some letters only, refuses or cuts what people are called and eat.
+async fn refuse_other_encodings(client: &tokio_postgres::Client) -> Result<(), StoreError> {
+    let row = client.query_one("select current_setting('server_encoding')", &[]).await?;
+    let found: String = row.try_get(0)?;
+    if found == "UTF8" { Ok(()) } else { Err(StoreError::Encoding { found }) }
 }
 
 /// Whether an embedded migration is not applied, or was applied as another one.

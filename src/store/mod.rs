@@ -4,6 +4,7 @@
 //! (`docs/ARCHITECTURE.md`, rules 1 and 2). What a function promises if the process dies inside it is said at it;
 //! mostly: nothing happened, or all of it.
 
+mod connect;
 mod convert;
 mod error;
 mod events;
@@ -18,6 +19,7 @@ mod migrations;
 mod orders;
 mod outbox;
 mod pool;
+mod pooler;
 mod reconcile;
 mod session;
 mod sharing;
@@ -32,4 +34,5 @@ pub use orders::{HistoryEntry, OrderDetails, OrderFilter, OrderStatus, OrderSumm
 pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
 pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
 pub use reconcile::LateOrders;
+pub use session::ServerSetup;
 pub use workers::{Crew, Heartbeat, Registered, WorkerRecord, WorkerRegistration};

@@ -6,21 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Manager, ManagerConfig, Metrics, Object, Pool, PoolError, RecyclingMethod, Runtime};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::sync::watch;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
+use super::connect::{postgres_config, tls_connector};
 use super::error::chain;
 use super::fresh::Fresh;
 use super::head::OutboxHead;
 use super::hosts::EachHost;
-use super::session::Session;
+use super::session::{ServerSetup, Session};
 use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
 
@@ -103,8 +99,6 @@ struct Inner {
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// A server that does not answer to nothing within this time is not there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection that the network swallowed is noticed after this time without an acknowledgement.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Store {
     /// Prepares the connections; none is opened yet. A task that ends with `shutdown` closes idle ones and, while
@@ -148,9 +142,9 @@ impl Store {
         self.inner.state.subscribe()
     }
 
-    /// Follows what is wrong with the server's settings although it can be used: texts for an operator.
-    pub fn warnings(&self) -> watch::Receiver<Vec<&'static str>> {
-        self.inner.session.warnings()
+    /// Follows how PostgreSQL is set up.
+    pub fn setup(&self) -> watch::Receiver<ServerSetup> {
+        self.inner.session.setup()
     }
 
     /// Waits until PostgreSQL answers (again).
@@ -163,8 +157,20 @@ impl Store {
     /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes.
     ///
     /// # Errors
-    /// Only when a migration itself fails.
+    /// Only when a migration itself fails, or the database's encoding is another one.
     pub async fn prepare(&self) -> Result<usize, StoreError> {
+        self.prepare_unless(|_| false).await
+    }
+
+    /// The same for somebody who watches: a pooler that cannot be used is an error, and not waited for.
+    ///
+    /// # Errors
+    /// As for [`Self::prepare`], and [`StoreError::Pooled`].
+    pub async fn prepare_unpooled(&self) -> Result<usize, StoreError> {
+        self.prepare_unless(|error| matches!(error, StoreError::Pooled { .. })).await
+    }
+
+    async fn prepare_unless(&self, is_final: impl Fn(&StoreError) -> bool) -> Result<usize, StoreError> {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let started = Instant::now();
         loop {
@@ -176,6 +182,8 @@ impl Store {
                     tracing::info!(action = "db_connected", duration_ms, details = %format_args!("{applied} migrations applied"), "connected to PostgreSQL");
                     return Ok(applied);
                 }
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error @ StoreError::Pooled { .. }) => self.inner.session.note_pooler(&error),
                 Err(error) if error.is_unavailable() => self.note_down(&error),
                 Err(error) => return Err(error),
             }
@@ -218,6 +226,16 @@ impl Store {
         Ok(())
     }
 
+    /// The connection on which PostgreSQL is asked whether it is there.
+    pub(super) async fn probe_connection(&self) -> Result<Object, PoolError> {
+        self.inner.probe.get().await
+    }
+
+    /// What the connections begin with.
+    pub(super) fn session(&self) -> &Session {
+        &self.inner.session
+    }
+
     /// What this process has just written and will announce.
     pub(super) fn fresh(&self) -> &Fresh {
         &self.inner.fresh
@@ -251,6 +269,9 @@ impl Store {
     /// A connection of the pool. While PostgreSQL is known to be away it is refused at once: nobody queues up in front
     /// of a closed door.
     pub(super) async fn checked_out(&self) -> Result<Connection, StoreError> {
+        if self.inner.session.is_pooled() {
+            return Err(StoreError::Pooled { reason: "that was found before".to_owned() });
+        }
         let reason = match *self.inner.state.borrow() {
             StoreState::Up => None,
             StoreState::Starting { .. } => Some("it has not been reached yet".to_owned()),
@@ -280,6 +301,9 @@ impl Store {
         operation: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let result = self.timed(client, name, operation).await;
+        if let Err(error @ StoreError::Pooled { .. }) = &result {
+            self.inner.session.note_pooler(error);
+        }
         if matches!(&result, Err(error) if error.is_unavailable()) {
             self.decide_state().await;
         }
@@ -374,7 +398,10 @@ impl Store {
             }
             // Until then `prepare` does the trying.
             let prepared = self.inner.prepared.load(Ordering::Acquire);
-            if prepared && (down || probe_interval.is_some()) && self.ping().await.is_ok() {
+            let is_in_doubt = prepared && (down || self.inner.session.is_in_doubt());
+            let is_fit = !is_in_doubt || self.has_sessions(down).await;
+            let is_asked = prepared && is_fit && (down || probe_interval.is_some());
+            if is_asked && self.ping().await.is_ok() {
                 backoff.reset();
             }
             self.inner.retain(|metrics| sharing.is_kept(metrics));
@@ -429,39 +456,4 @@ fn pool_of(options: &StoreOptions, session: &Arc<Session>, max_size: usize) -> R
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|e| StoreError::Refused { reason: chain(&e) })
-}
-
-fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> tokio_postgres::Config {
-    let mut config = tokio_postgres::Config::new();
-    config.host(host).port(*port);
-    config
-        .user(&options.user)
-        .password(options.password.expose_secret())
-        .dbname(&options.database)
-        .application_name(&options.application_name)
-        .connect_timeout(options.connect_timeout)
-        .keepalives_idle(Duration::from_secs(15))
-        .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3)
-        .tcp_user_timeout(TCP_USER_TIMEOUT)
-        .target_session_attrs(TargetSessionAttrs::ReadWrite);
-    if options.tls.is_some() {
-        config.ssl_mode(tokio_postgres::config::SslMode::Require);
-    } else {
-        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-    }
-    config
-}
-
-fn tls_connector(options: &TlsOptions) -> Result<MakeRustlsConnect, StoreError> {
-    let Some(path) = &options.ca_file else { return Ok(MakeRustlsConnect::with_webpki_roots()) };
-    let refused = |e: &dyn std::error::Error| StoreError::Refused {
-        reason: format!("cannot read the certificates in {}: {}", path.display(), chain(e)),
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refused(&e))? {
-        roots.add(certificate.map_err(|e| refused(&e))?).map_err(|e| refused(&e))?;
-    }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }

@@ -2,10 +2,13 @@
 //! for other programs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
+
+use super::StoreError;
 
 /// The settings that the promises and the statements rely on, whatever the server, the database or the account has.
 /// They are set by a statement: poolers refuse or drop what is sent with the log-in.
@@ -57,18 +60,41 @@ const NEEDED_ON: [(&str, &str); 2] = [
     ),
 ];
 
+/// What an operator is told of a pooler that cannot be used.
+const POOLED: &str = "a connection pooler gives each transaction another session; set its pool_mode to session for this \
+                      database, or connect to PostgreSQL itself";
+
+/// How PostgreSQL is set up, as far as no session can change it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerSetup {
+    /// What an operator should change although it can be used.
+    pub warnings: Vec<&'static str>,
+    /// Since when it cannot be used because a pooler shares sessions between transactions.
+    pub pooled_since: Option<Instant>,
+}
+
+impl ServerSetup {
+    /// All that an operator should know of.
+    pub fn texts(&self) -> Vec<&'static str> {
+        self.warnings.iter().copied().chain(self.pooled_since.map(|_| POOLED)).collect()
+    }
+}
+
 /// What all connections of a process begin with, and what they found last.
 #[derive(Debug)]
 pub(super) struct Session {
     /// One simple query.
     sql: String,
-    warnings: watch::Sender<Vec<&'static str>>,
+    setup: watch::Sender<ServerSetup>,
+    /// A connection was cut: what is behind the next one may be another pooler.
+    in_doubt: AtomicBool,
 }
 
 impl Session {
     /// With the time that one operation may take.
     pub(super) fn new(operation_timeout: Duration) -> Arc<Self> {
-        Arc::new(Self { sql: opening(operation_timeout), warnings: watch::Sender::new(Vec::new()) })
+        let (setup, _) = watch::channel(ServerSetup::default());
+        Arc::new(Self { sql: opening(operation_timeout), setup, in_doubt: AtomicBool::new(false) })
     }
 
     /// Sets up a connection that has just logged in: one round trip.
@@ -83,25 +109,62 @@ impl Session {
         Ok(())
     }
 
-    /// What is wrong with the server's settings, as far as no session can set them.
-    pub(super) fn warnings(&self) -> watch::Receiver<Vec<&'static str>> {
-        self.warnings.subscribe()
+    /// Follows how the server is set up.
+    pub(super) fn setup(&self) -> watch::Receiver<ServerSetup> {
+        self.setup.subscribe()
     }
 
     /// Logs what is new.
     fn note(&self, found: Vec<&'static str>) {
-        self.warnings.send_if_modified(|known| {
-            for warning in found.iter().filter(|warning| !known.contains(warning)) {
+        self.setup.send_if_modified(|setup| {
+            for warning in found.iter().filter(|warning| !setup.warnings.contains(warning)) {
                 tracing::warn!(
                     action = "db_not_durable",
                     details = warning,
-                    "PostgreSQL does not keep what it is given"
+                    "PostgreSQL may lose what it has answered for"
                 );
             }
-            let is_other = *known != found;
-            *known = found;
+            let is_other = setup.warnings != found;
+            setup.warnings = found;
             is_other
         });
+    }
+
+    /// That connections are none to rely on, until [`Self::note_sessions`]. Said once.
+    pub(super) fn note_pooler(&self, refused: &StoreError) {
+        self.setup.send_if_modified(|setup| {
+            let is_new = setup.pooled_since.is_none();
+            if is_new {
+                setup.pooled_since = Some(Instant::now());
+                tracing::error!(
+                    action = "db_pooler_refused",
+                    error = refused as &dyn std::error::Error,
+                    details = POOLED,
+                    "PostgreSQL cannot be used through this pooler; trying again until it can"
+                );
+            }
+            is_new
+        });
+    }
+
+    /// That each connection is a session.
+    pub(super) fn note_sessions(&self) {
+        self.setup.send_if_modified(|setup| setup.pooled_since.take().is_some());
+    }
+
+    /// Whether connections are none to rely on.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.setup.borrow().pooled_since.is_some()
+    }
+
+    /// That it is to be looked at again.
+    pub(super) fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to be looked at again; that was said since the last time, or a pooler is known.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.swap(false, Ordering::Relaxed) || self.is_pooled()
     }
 }
 

@@ -22,6 +22,7 @@ mod orders;
 mod original;
 mod outbox;
 mod plans;
+mod postgres;
 mod reconciler;
 mod references;
 mod schema;

@@ -11,6 +11,7 @@
 mod env;
 mod files;
 mod management;
+mod pgbouncer;
 mod process;
 mod role;
 mod shared;
@@ -19,6 +20,7 @@ mod wait;
 pub use env::{STAFF_TOKEN, TestEnv};
 pub use files::files_below;
 pub use management::{Management, Message};
+pub use pgbouncer::PgBouncer;
 pub use process::processes_naming;
 pub use role::Role;
 pub use shared::{free_port, new_state_dir, program, shared_servers};
