@@ -1,6 +1,9 @@
 //! The embedded migrations (`migrations/`), applied under a lock.
 
 use std::collections::HashMap;
+use std::error::Error;
+
+use tokio_postgres::error::SqlState;
 
 use super::error::chain;
 use super::{Store, StoreError};
@@ -29,6 +32,13 @@ begin
         execute format('alter table %I set schema original_system', name);
     end loop;
 end $$";
+
+/// A migration takes as long as the tables are large. Only for others' locks it waits no longer than any statement does:
+/// whoever comes meanwhile would have to wait behind it.
+const UNHURRIED: &str = "
+select set_config('lock_timeout', current_setting('statement_timeout'), false);
+set statement_timeout = 0;
+set idle_in_transaction_session_timeout = 0";
 
 const APPLIED: &str = "select version, checksum from refinery_schema_history";
 
@@ -62,17 +72,26 @@ impl Store {
         }
         let mut client = client.detach();
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        client.batch_execute(UNHURRIED).await?;
         client.batch_execute(PUT_ORIGINAL_ASIDE).await?;
         // The lock ends with the connection, which is dropped here whatever happens.
         let report = embedded::migrations::runner().run_async(&mut *client).await;
         match report {
             Ok(report) => Ok(report.applied_migrations().len()),
+            Err(error) if is_locked_out(&error) => Err(StoreError::Unavailable { reason: chain(&error) }),
             Err(error) => match self.pinged().await {
                 Ok(()) => Err(StoreError::Migration(chain(&error))),
                 Err(away) => Err(away),
             },
         }
     }
+}
+
+/// Whether somebody else's lock was waited for too long; a later try may succeed.
+fn is_locked_out(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source())
+        .filter_map(|error| error.downcast_ref::<tokio_postgres::Error>())
+        .any(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
 
 /// A database that counts bytes, or knows some letters only, refuses or cuts what people are called and eat.

@@ -66,3 +66,18 @@ async fn the_originals_orders_are_taken_over_and_go_on() {
     let kept = kit.db.query_one("select count(*) from original_system.orders", &[]).await.unwrap();
     assert_eq!(kept.get::<_, i64>(0), 4);
 }
+
+#[tokio::test]
+async fn a_migration_may_take_longer_than_a_statement() {
+    let env = TestEnv::unmigrated().await;
+    let db = env.connect().await;
+    db.batch_execute(ORIGINAL).await.unwrap();
+    // What is taken over is read for longer than the second that a statement has.
+    let slow = "alter table workers rename to all_workers;
+        create view workers as select * from all_workers where pg_sleep(2) is not null";
+    db.batch_execute(slow).await.unwrap();
+    let mut command = env.command(&["migrate", "--log-format", "json"]);
+    command.arg("--config").arg(env.config()).env("RESTAURANT_DATABASE_STATEMENT_TIMEOUT_SECONDS", "1");
+    let mut role = crate::support::Role::spawn("migrate", command);
+    assert!(role.wait_exit().await.success(), "{:?}", role.output());
+}
