@@ -128,6 +128,9 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
                     view.note(&format!("{reason}; trying again"))?;
                 }
             }
+            Some(StreamItem::Reset) => {
+                view.note("the service has lost changes that it had told; here is what it knows now")?;
+            }
             None => return Err(TrackError::Ended(args.order.clone())),
         }
     }

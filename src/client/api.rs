@@ -201,7 +201,7 @@ impl TrackingApi {
         EventStream::new(self.streams.clone(), self.base.join(&["orders", order_number, "events"]))
     }
 
-    /// The changes of all orders: those so far, then each as it happens.
+    /// The changes of all orders: the open ones as they are, then each change as it happens.
     pub fn all_events(&self) -> EventStream {
         EventStream::new(self.streams.clone(), self.base.join(&["events"]))
     }

@@ -39,9 +39,11 @@ pub enum StreamItem {
     Event(StatusEvent),
     /// The connection broke, for this reason; the next call makes a new one.
     Interrupted(String),
+    /// The service's database does not hold what was told before: what follows begins anew.
+    Reset,
 }
 
-/// The changes of one order or of all: the history first, then each as it happens, none left out or repeated.
+/// The changes of one order, or of all: what is so far, then each change as it happens, none left out or repeated.
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
@@ -111,6 +113,10 @@ impl EventStream {
     /// Reads one piece of the connection; the error says how it ended.
     async fn receive(&mut self) -> Result<(), String> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
+        // All events so far are taken: an id that came without one is behind them.
+        if let Some(id) = connection.parser.last_event_id() {
+            self.last_event_id = Some(id.to_owned()).filter(|id| !id.is_empty());
+        }
         match connection.answer.chunk().await {
             Ok(Some(bytes)) => connection
                 .parser
@@ -124,9 +130,14 @@ impl EventStream {
     /// Takes an event as told: from here on the stream resumes after it.
     fn accept(&mut self, event: SseEvent) -> Result<Option<StreamItem>, ClientError> {
         self.trust_again();
-        self.last_event_id = event.id.or(self.last_event_id.take());
-        if event.event != "status" {
-            return Ok(None);
+        self.last_event_id = event.id.or(self.last_event_id.take()).filter(|id| !id.is_empty());
+        match event.event.as_str() {
+            "status" => {}
+            "reset" => {
+                self.last_event_id = None;
+                return Ok(Some(StreamItem::Reset));
+            }
+            _ => return Ok(None),
         }
         let update = serde_json::from_str(&event.data)
             .map_err(|error| ClientError::unexpected(&self.url, format!("a status event with {error}")))?;
@@ -202,6 +213,28 @@ mod tests {
         assert!(!requests[0].contains("last-event-id"), "{}", requests[0]);
         assert!(requests[1].contains("last-event-id: 11\r\n"), "{}", requests[1]);
         assert!(requests[2].contains("last-event-id: 11\r\n"), "{}", requests[2]);
+    }
+
+    #[tokio::test]
+    async fn after_a_reset_a_stream_begins_anew_also_on_the_next_connection() {
+        let received = status_event(11, "", "received");
+        let reset = "event: reset\nid:\ndata: {\"reason\":\"ahead_of_database\"}\n\n";
+        let again = status_event(3, "", "received");
+        let (url, requests) = scripted(vec![
+            cut_stream(&format!("{received}{reset}")),
+            cut_stream(&again),
+            cut_stream("id: 4\n\n"),
+            cut_stream(&status_event(5, "received", "cooking")),
+        ])
+        .await;
+        let mut stream = TrackingApi::new(url).unwrap().order_events("ORD_20261122_001");
+        assert_eq!(statuses(&mut stream, 1).await, ["received"]);
+        assert_eq!(stream.next().await.unwrap(), Some(StreamItem::Reset));
+        assert_eq!(statuses(&mut stream, 2).await, ["received", "cooking"]);
+        let requests = requests.lock().unwrap();
+        assert!(!requests[1].contains("last-event-id"), "{}", requests[1]);
+        assert!(requests[2].contains("last-event-id: 3\r\n"), "{}", requests[2]);
+        assert!(requests[3].contains("last-event-id: 4\r\n"), "{}", requests[3]);
     }
 
     #[tokio::test]

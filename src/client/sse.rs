@@ -28,9 +28,15 @@ pub struct SseParser {
     event: String,
     data: Option<String>,
     id: Option<String>,
+    last_event_id: Option<String>,
 }
 
 impl SseParser {
+    /// The id that the stream has given last. It may have come without an event.
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.last_event_id.as_deref()
+    }
+
     /// Reads the next piece of the stream and hands out the events that it completes.
     ///
     /// # Errors
@@ -79,6 +85,7 @@ impl SseParser {
 
     fn end_event(&mut self, emit: &mut impl FnMut(SseEvent)) {
         let event = std::mem::take(&mut self.event);
+        self.last_event_id.clone_from(&self.id);
         if let Some(data) = self.data.take() {
             let event = if event.is_empty() { "message".to_owned() } else { event };
             emit(SseEvent { event, data, id: self.id.clone() });
@@ -124,6 +131,15 @@ mod tests {
     fn an_unfinished_event_and_one_without_data_are_not_handed_out() {
         assert_eq!(parse([&b"event: status\nid: 3\n\ndata: begun\n"[..]]), []);
         assert_eq!(parse([&b"data\n\n"[..]]), [event("message", "", None)]);
+    }
+
+    #[test]
+    fn an_id_without_an_event_counts_once_its_block_has_ended() {
+        let mut parser = SseParser::default();
+        parser.push(b"id: 7\n", |_| {}).unwrap();
+        assert_eq!(parser.last_event_id(), None);
+        parser.push(b"\n", |_| {}).unwrap();
+        assert_eq!(parser.last_event_id(), Some("7"));
     }
 
     #[test]

@@ -201,8 +201,9 @@ async fn read_stream(mut stream: EventStream, changes: mpsc::Sender<Change>) {
                 status: event.update.new_status,
                 at: Instant::now(),
             },
-            Ok(Some(_)) => continue,
-            Ok(None) | Err(_) => Change::StreamLost,
+            Ok(Some(StreamItem::Event(_) | StreamItem::Interrupted(_))) => continue,
+            // After a reset nobody tells of an order that was settled meanwhile.
+            Ok(Some(StreamItem::Reset) | None) | Err(_) => Change::StreamLost,
         };
         let is_last = matches!(change, Change::StreamLost);
         if changes.send(change).await.is_err() || is_last {
