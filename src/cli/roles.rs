@@ -186,6 +186,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         host: args.listen.host,
         port: args.port,
         cook_times: setting.config.kitchen.cook_times,
+        max_event_streams: setting.config.tracking.max_event_streams,
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("tracking-service");

@@ -1,6 +1,6 @@
 //! The keys that exist, their names in the environment, and the nearest one to a misspelt key.
 
-use super::{database, kitchen, log, outbox, rabbitmq, staff};
+use super::{database, kitchen, log, outbox, rabbitmq, staff, tracking};
 
 /// What every variable of ours begins with.
 const ENV_PREFIX: &str = "RESTAURANT_";
@@ -32,7 +32,7 @@ impl Key {
 
 /// Every key there is.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    [database::KEYS, rabbitmq::KEYS, kitchen::KEYS, outbox::KEYS, staff::KEYS, log::KEYS]
+    [database::KEYS, rabbitmq::KEYS, kitchen::KEYS, outbox::KEYS, tracking::KEYS, staff::KEYS, log::KEYS]
         .into_iter()
         .flatten()
 }

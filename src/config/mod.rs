@@ -1,7 +1,7 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
 //! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
-//! [`KitchenConfig`], [`OutboxConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
+//! [`KitchenConfig`], [`OutboxConfig`], [`TrackingConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
 //! its `read`. Its environment
 //! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
 //! values and notes every problem with its key and place.
@@ -23,6 +23,7 @@ mod staff;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tracking;
 mod yaml;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use rabbitmq::{QueueType, RabbitMqConfig};
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::StaffConfig;
 pub use tls::TlsConfig;
+pub use tracking::TrackingConfig;
 
 use reader::Reader;
 use source::Layers;
@@ -52,6 +54,8 @@ pub struct Config {
     pub kitchen: KitchenConfig,
     /// What is committed and not yet announced.
     pub outbox: OutboxConfig,
+    /// The tracking service.
+    pub tracking: TrackingConfig,
     /// The staff's access.
     pub staff: StaffConfig,
     /// The log.
@@ -75,6 +79,7 @@ impl Config {
             rabbitmq: RabbitMqConfig::read(&mut reader),
             kitchen: KitchenConfig::read(&mut reader),
             outbox: OutboxConfig::read(&mut reader),
+            tracking: TrackingConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
             file,

@@ -220,11 +220,18 @@ fn wrong_values_are_refused() {
         ("database: {user: \"a\\nb\"}", "database.user: must not contain control characters"),
         ("database: {user: {a: b}}", "database.user: must be a single value"),
         ("database: localhost", "database: must be a mapping with the keys host, port, user"),
-        ("- a", "config.yaml:1: must be a mapping with the keys database, rabbitmq, kitchen, outbox, staff"),
+        (
+            "- a",
+            "config.yaml:1: must be a mapping with the keys database, rabbitmq, kitchen, outbox, tracking",
+        ),
         ("kitchen: {cook_seconds: 5}", "kitchen.cook_seconds: must be a mapping with the keys dine_in"),
         ("kitchen: {cook_seconds: {takeout: .nan}}", "must be a number of seconds from 0 to 86400"),
         ("kitchen: {cook_seconds: {takeout: 86401}}", "must be a number of seconds from 0 to 86400"),
         ("kitchen: {cook_seconds: {takeout: 1e400}}", "must be a number of seconds from 0 to 86400"),
+        (
+            "tracking: {max_event_streams: 0}",
+            "tracking.max_event_streams: must be a whole number from 1 to 60000",
+        ),
         ("rabbitmq: {tls: maybe}", "rabbitmq.tls: must be true or false"),
         (
             "rabbitmq: {heartbeat_seconds: 1}",

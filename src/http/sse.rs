@@ -62,6 +62,29 @@ impl SseEvent {
     }
 }
 
+/// An event as it is sent. Clones share the text: what many streams tell is written down once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SseFrame(Bytes);
+
+impl SseFrame {
+    /// Moves the client's `Last-Event-ID` on and tells nothing.
+    pub fn place(id: &str) -> Self {
+        let mut text = String::with_capacity(id.len() + 8);
+        field(&mut text, "id", id);
+        text.push('\n');
+        Self(text.into())
+    }
+}
+
+impl From<SseEvent> for SseFrame {
+    fn from(event: SseEvent) -> Self {
+        let mut text = String::with_capacity(64 + event.data.len());
+        event.write(&mut text);
+        text.shrink_to_fit();
+        Self(text.into())
+    }
+}
+
 /// One line; a value with a line's end in it would be two, so it is cut there.
 fn field(out: &mut String, name: &str, value: &str) {
     let value = value.split(['\n', '\r', '\0']).next().unwrap_or_default();
@@ -99,7 +122,10 @@ impl EventStreams {
     ///
     /// # Errors
     /// 503 when as many are open as may be.
-    pub fn open(&self, events: impl Stream<Item = SseEvent> + Send + 'static) -> Result<Sse, Problem> {
+    pub fn open<E>(&self, events: impl Stream<Item = E> + Send + 'static) -> Result<Sse, Problem>
+    where
+        E: Into<SseFrame> + 'static,
+    {
         let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
             Problem::unavailable(
                 RETRY_WHEN_FULL,
@@ -108,7 +134,8 @@ impl EventStreams {
         })?;
         self.open.inc();
         let slot = Slot { _permit: slot, open: self.open.clone() };
-        Ok(Sse { events: events.boxed(), heartbeat: HEARTBEAT, shutdown: self.shutdown.clone(), slot })
+        let events = events.map(Into::into).boxed();
+        Ok(Sse { events, heartbeat: HEARTBEAT, shutdown: self.shutdown.clone(), slot })
     }
 }
 
@@ -126,7 +153,7 @@ impl Drop for Slot {
 
 /// A `200 OK` with a stream of events.
 pub struct Sse {
-    events: BoxStream<'static, SseEvent>,
+    events: BoxStream<'static, SseFrame>,
     heartbeat: Duration,
     shutdown: CancellationToken,
     slot: Slot,
@@ -146,7 +173,7 @@ impl Sse {
             let piece = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => None,
-                batch = events.next() => batch.map(|batch| text_of(&batch)),
+                batch = events.next() => batch.map(text_of),
                 () = tokio::time::sleep(heartbeat) => Some(Bytes::from_static(b":\n\n")),
             };
             piece.map(|piece| (piece, (events, shutdown, slot)))
@@ -155,12 +182,12 @@ impl Sse {
     }
 }
 
-fn text_of(batch: &[SseEvent]) -> Bytes {
-    let mut text = String::with_capacity(256 * batch.len());
-    for event in batch {
-        event.write(&mut text);
+/// One piece of what is ready at once; a lone event is not copied.
+fn text_of(batch: Vec<SseFrame>) -> Bytes {
+    match <[SseFrame; 1]>::try_from(batch) {
+        Ok([SseFrame(alone)]) => alone,
+        Err(batch) => batch.iter().map(|SseFrame(text)| &**text).collect::<Vec<_>>().concat().into(),
     }
-    text.into()
 }
 
 impl std::fmt::Debug for Sse {
@@ -255,9 +282,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_is_an_id_alone() {
+        let sse = streams(1).open(stream::iter([event("1", "{}").into(), SseFrame::place("2-7")])).unwrap();
+        let text = sse.into_response().into_body().into_string().await.unwrap();
+        assert!(text.ends_with("data: {}\n\nid: 2-7\n\n"), "{text}");
+    }
+
+    #[tokio::test]
     async fn a_quiet_stream_has_heartbeats_and_ends_with_the_service() {
         let streams = streams(1);
-        let quiet = streams.open(stream::pending()).unwrap().heartbeat(Duration::from_millis(20));
+        let quiet = streams.open(stream::pending::<SseFrame>()).unwrap().heartbeat(Duration::from_millis(20));
         let mut pieces = std::pin::pin!(quiet.into_bytes());
         assert_eq!(pieces.next().await.unwrap().unwrap(), RETRY);
         for _ in 0..3 {
@@ -270,12 +304,14 @@ mod tests {
     #[test]
     fn only_so_many_streams_are_open_at_once() {
         let streams = streams(2);
-        let (first, _second) =
-            (streams.open(stream::pending()).unwrap(), streams.open(stream::pending()).unwrap());
-        assert_eq!(streams.open(stream::pending()).unwrap_err().status().as_u16(), 503);
+        let (first, _second) = (
+            streams.open(stream::pending::<SseFrame>()).unwrap(),
+            streams.open(stream::pending::<SseFrame>()).unwrap(),
+        );
+        assert_eq!(streams.open(stream::pending::<SseFrame>()).unwrap_err().status().as_u16(), 503);
         assert_eq!(streams.open.get(), 2);
         drop(first.into_response());
         assert_eq!(streams.open.get(), 1);
-        assert!(streams.open(stream::pending()).is_ok());
+        assert!(streams.open(stream::pending::<SseFrame>()).is_ok());
     }
 }

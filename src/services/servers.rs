@@ -128,6 +128,7 @@ fn wall_clock(since: Instant) -> Timestamp {
 pub(super) async fn serve_prepared(
     (listener, doors): (Listener, Doors),
     endpoint: App,
+    limits: ServerLimits,
     store: &Store,
     stopping: &CancellationToken,
     manager: &ServiceManager,
@@ -136,7 +137,7 @@ pub(super) async fn serve_prepared(
         if doors == Doors::ClosedAtFirst {
             open_doors(store, stopping).await;
         }
-        serve(listener, endpoint, ServerLimits::default(), stopping.clone()).await;
+        serve(listener, endpoint, limits, stopping.clone()).await;
     });
     let prepared = tokio::select! {
         () = &mut serving => return Ok(()),

@@ -19,6 +19,100 @@ pub struct EventCursor {
     log_id: i64,
 }
 
+impl EventCursor {
+    /// Before everything.
+    pub const START: Self = Self { transaction_id: 0, log_id: 0 };
+
+    /// Whether this is a later change of the same order than `other`: the rows of one order are written one after the
+    /// other under its row's lock, so there ids are an order.
+    pub fn is_later_of_order(self, other: Self) -> bool {
+        self.log_id > other.log_id
+    }
+}
+
+/// Whether a place in the stream is one of this server's. A standby that was promoted before it had received everything,
+/// and a restored dump, lack changes of which clients have been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is the start, or a change that is there.
+    Known,
+    /// The server has not come so far.
+    Ahead,
+    /// The server has come further, on another way: the change is not there.
+    Unknown,
+}
+
+/// A look at the stream behind a place.
+#[derive(Debug)]
+pub struct EventPage {
+    /// What that place is to this server.
+    pub place: Place,
+    /// The events behind it that no later commit can precede, oldest first.
+    pub events: Vec<Event>,
+    /// Further changes, which a running transaction holds back from the stream.
+    pub held_back: Vec<Event>,
+    /// Whether there may be more of either.
+    pub is_full: bool,
+}
+
+/// The orders that are open, and where the stream goes on behind them.
+#[derive(Debug)]
+pub struct OpenOrders {
+    /// The latest change of each open order, in the order of the stream: `order_status_log.id`.
+    pub latest: Vec<i64>,
+    /// The last event that no later commit can precede.
+    pub horizon: EventCursor,
+    /// What those who looked could see.
+    pub seen: SeenBy,
+}
+
+/// Which transactions a look could see: a snapshot of PostgreSQL's (`pg_current_snapshot`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenBy {
+    /// All below have ended.
+    oldest: i64,
+    /// From here on none had begun, or none was seen.
+    next: i64,
+    /// Those in between that were running.
+    running: Vec<i64>,
+}
+
+impl SeenBy {
+    /// Whether the change at this place was seen.
+    pub fn has_seen(&self, cursor: EventCursor) -> bool {
+        let id = cursor.transaction_id;
+        id < self.oldest || (id < self.next && !self.running.contains(&id))
+    }
+
+    /// Whether nothing can come before this place any more.
+    pub fn is_settled(&self, cursor: EventCursor) -> bool {
+        cursor.transaction_id < self.oldest
+    }
+
+    /// Whether something was seen that a running transaction can still precede.
+    pub fn holds_back(&self) -> bool {
+        self.oldest < self.next
+    }
+
+    /// Whether nothing from this place on was seen.
+    pub fn is_behind(&self, cursor: EventCursor) -> bool {
+        cursor.transaction_id >= self.next
+    }
+}
+
+impl FromStr for SeenBy {
+    type Err = std::num::ParseIntError;
+
+    /// `xmin:xmax:xip,xip`
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, ':');
+        let mut next = || parts.next().unwrap_or_default();
+        let (oldest, end, running) = (next().parse()?, next().parse()?, next());
+        let running = running.split(',').filter(|id| !id.is_empty()).map(str::parse);
+        Ok(Self { oldest, next: end, running: running.collect::<Result<_, _>>()? })
+    }
+}
+
 /// One change of one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -51,61 +145,188 @@ impl FromStr for EventCursor {
     }
 }
 
-/// `offset 0` has each order looked up by its key, however few the planner believes there are.
-const ALL_AFTER: &str = "
+/// One row at least: what `$1`, `$2` is to this server, with the changes behind it in the order of the stream. Those from
+/// `oldest` on are held back. `offset 0` has each order looked up by its key, however few the planner believes there are.
+const LOOK: &str = "
+select here.oldest, here.next, here.is_known, later.*
+from (
+    select pg_snapshot_xmin(s)::text::bigint as oldest, pg_snapshot_xmax(s)::text::bigint as next,
+           ($1::bigint = 0 and $2::bigint = 0)
+           or exists (select from order_status_log where transaction_id = $1 and id = $2) as is_known
+    from pg_current_snapshot() as s
+) as here
+left join lateral (
+    select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
+    from order_status_log l cross join lateral (select number from orders where id = l.order_id offset 0) o
+    where (l.transaction_id, l.id) > ($1, $2)
+    order by l.transaction_id, l.id limit $3
+) as later on true";
+
+/// The last change that no later commit can precede.
+const NEWEST: &str = "
+select transaction_id, id from order_status_log
+where transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+order by transaction_id desc, id desc limit 1";
+
+/// All in one snapshot: what is open, and where the stream has come to. `offset 0` has each order's few changes read by
+/// the order, and not all changes from the last one back until one of that order comes.
+const OPEN: &str = "
+select pg_current_snapshot()::text as seen, horizon.transaction_id, horizon.id,
+       (select coalesce(array_agg(newest.id order by newest.transaction_id, newest.id), '{}')
+        from (
+            select last.transaction_id, last.id
+            from orders o cross join lateral (
+                select transaction_id, id from (
+                    select transaction_id, id from order_status_log where order_id = o.id offset 0
+                ) as own order by id desc limit 1
+            ) as last
+            where o.status = any($1) and o.status <> 'completed'
+            order by last.transaction_id desc, last.id desc limit $2
+        ) as newest) as latest
+from (values (1)) as one left join lateral (
+    select transaction_id, id from order_status_log
+    where transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    order by transaction_id desc, id desc limit 1
+) as horizon on true";
+
+const BY_ID: &str = "
 select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
-from order_status_log l cross join lateral (select number from orders where id = l.order_id offset 0) o
-where (l.transaction_id, l.id) > ($1, $2)
-  and l.transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-order by l.transaction_id, l.id limit $3";
+from unnest($1::bigint[]) as wanted (id)
+cross join lateral (select * from order_status_log where id = wanted.id offset 0) l
+cross join lateral (select number from orders where id = l.order_id offset 0) o
+order by l.transaction_id, l.id";
 
 /// The rows of one order are written one after the other under its row's lock: here ids are an order.
-const ORDER_AFTER: &str = "
+const OF_ORDERS: &str = "
 select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
-from order_status_log l join orders o on o.id = l.order_id
-where o.number = $1 and l.id > $2
+from unnest($1::text[]) as wanted (number)
+cross join lateral (select id, number from orders where number = wanted.number offset 0) o
+cross join lateral (select * from order_status_log where order_id = o.id offset 0) l
 order by l.id";
 
 impl Store {
-    /// Up to `limit` events of all orders after `cursor`, oldest first. A running transaction holds back what comes
+    /// Up to `limit` events of all orders behind `cursor`, oldest first. A running transaction holds back what comes
     /// after it, so nothing is ever skipped.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn events_after(&self, cursor: EventCursor, limit: i64) -> Result<Vec<Event>, StoreError> {
+    pub async fn events_after(&self, cursor: EventCursor, limit: i64) -> Result<EventPage, StoreError> {
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(ALL_AFTER).await?;
+            let statement = client.prepare_cached(LOOK).await?;
             let rows = client.query(&statement, &[&cursor.transaction_id, &cursor.log_id, &limit]).await?;
-            rows.iter().map(event).collect()
+            page(&rows, cursor, limit)
         })
         .await
     }
 
-    /// The events of one order after `cursor`, oldest first: five at most.
+    /// Where the stream has come to: its last event that no later commit can precede.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn order_events_after(
-        &self,
-        number: &OrderNumber,
-        cursor: EventCursor,
-    ) -> Result<Vec<Event>, StoreError> {
+    pub async fn newest_event(&self) -> Result<EventCursor, StoreError> {
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(ORDER_AFTER).await?;
-            let rows = client.query(&statement, &[&number.as_str(), &cursor.log_id]).await?;
-            rows.iter().map(event).collect()
+            let statement = client.prepare_cached(NEWEST).await?;
+            let row = client.query_opt(&statement, &[]).await?;
+            row.as_ref().map_or(Ok(EventCursor::START), cursor)
+        })
+        .await
+    }
+
+    /// The orders that are open now: the `limit` that changed last, where they are more.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn open_orders(&self, limit: i64) -> Result<OpenOrders, StoreError> {
+        let open: Vec<&str> = Status::ALL.iter().filter(|s| !s.is_final()).map(|s| s.as_str()).collect();
+        self.run("reading open orders", async |client| {
+            let statement = client.prepare_cached(OPEN).await?;
+            let row = client.query_one(&statement, &[&open, &limit]).await?;
+            let seen: &str = get(&row, "seen")?;
+            let seen = seen.parse().map_err(|_| StoreError::Unknown(format!("the snapshot is {seen:?}")))?;
+            let is_empty = get::<Option<i64>>(&row, "id")?.is_none();
+            let horizon = if is_empty { EventCursor::START } else { cursor(&row)? };
+            Ok(OpenOrders { latest: get(&row, "latest")?, horizon, seen })
+        })
+        .await
+    }
+
+    /// The events with these `order_status_log.id`, in the order of the stream.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn events_by_id(&self, ids: &[i64]) -> Result<Vec<Event>, StoreError> {
+        self.run("reading events", async |client| {
+            let statement = client.prepare_cached(BY_ID).await?;
+            client.query(&statement, &[&ids]).await?.iter().map(event).collect()
+        })
+        .await
+    }
+
+    /// All that happened to these orders, each one's changes from its first to its last.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn events_of_orders(&self, numbers: &[OrderNumber]) -> Result<Vec<Event>, StoreError> {
+        let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
+        self.run("reading events", async |client| {
+            let statement = client.prepare_cached(OF_ORDERS).await?;
+            client.query(&statement, &[&numbers]).await?.iter().map(event).collect()
         })
         .await
     }
 }
 
+fn page(rows: &[Row], place: EventCursor, limit: i64) -> Result<EventPage, StoreError> {
+    let Some(first) = rows.first() else {
+        return Err(StoreError::Unknown("a look without a row".to_owned()));
+    };
+    let (oldest, next): (i64, i64) = (get(first, "oldest")?, get(first, "next")?);
+    let place = match get(first, "is_known")? {
+        true => Place::Known,
+        false if place.transaction_id >= next => Place::Ahead,
+        false => Place::Unknown,
+    };
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        if get::<Option<i64>>(row, "id")?.is_some() {
+            events.push(event(row)?);
+        }
+    }
+    let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= limit);
+    let settled = events.partition_point(|event| event.cursor.transaction_id < oldest);
+    let held_back = events.split_off(settled);
+    Ok(EventPage { place, events, held_back, is_full })
+}
+
+fn cursor(row: &Row) -> Result<EventCursor, StoreError> {
+    Ok(EventCursor { transaction_id: get(row, "transaction_id")?, log_id: get(row, "id")? })
+}
+
 fn event(row: &Row) -> Result<Event, StoreError> {
     Ok(Event {
-        cursor: EventCursor { transaction_id: get(row, "transaction_id")?, log_id: get(row, "id")? },
+        cursor: cursor(row)?,
         number: order_number(row, "number")?,
         status: status(row, "status")?,
         changed_by: get(row, "changed_by")?,
         changed_at: get(row, "changed_at")?,
         estimated_completion: get(row, "estimated_completion")?,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_tells_what_was_seen() {
+        let seen: SeenBy = "10:15:10,12".parse().unwrap();
+        let at = |transaction_id| EventCursor { transaction_id, log_id: 1 };
+        let visible: Vec<i64> = (8..17).filter(|id| seen.has_seen(at(*id))).collect();
+        assert_eq!(visible, [8, 9, 11, 13, 14]);
+        assert!(seen.is_settled(at(9)) && !seen.is_settled(at(10)));
+        assert!(seen.is_behind(at(15)) && !seen.is_behind(at(14)));
+        assert_eq!("7:7:".parse(), Ok(SeenBy { oldest: 7, next: 7, running: Vec::new() }));
+        assert!("7:7:x".parse::<SeenBy>().is_err() && "7".parse::<SeenBy>().is_err());
+    }
 }

@@ -26,7 +26,7 @@ mod sharing;
 mod workers;
 
 pub use error::StoreError;
-pub use events::{Event, EventCursor};
+pub use events::{Event, EventCursor, EventPage, OpenOrders, Place, SeenBy};
 pub use intake::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder};
 pub use kitchen::{Claim, ClaimedOrder, Finish, Refusal};
 pub use load::KitchenPicture;

@@ -19,7 +19,7 @@ pub async fn watch(house: Arc<House>, seen: Seen) {
     let mut last_id = String::new();
     loop {
         if let Some(url) = house.url(TRACKING_SERVICE) {
-            follow(http.get(format!("{url}/events")), &mut last_id, &seen).await;
+            follow(http.get(format!("{url}/events?from=start")), &mut last_id, &seen).await;
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }

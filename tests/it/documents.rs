@@ -35,8 +35,8 @@ fn the_example_configuration_has_every_default() {
     let (example, built_in) =
         (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
     let shown = |config: &Config| {
-        let Config { database, rabbitmq, kitchen, outbox, staff, .. } = config;
-        format!("{database:?} {rabbitmq:?} {kitchen:?} {outbox:?} {staff:?}")
+        let Config { database, rabbitmq, kitchen, outbox, tracking, staff, .. } = config;
+        format!("{database:?} {rabbitmq:?} {kitchen:?} {outbox:?} {tracking:?} {staff:?}")
     };
     assert_eq!(shown(&example), shown(&built_in));
 }
@@ -59,6 +59,7 @@ fn the_example_configuration_names_every_key() {
         "max_rows",
         "announce_again_seconds",
         "repeat_updates_seconds",
+        "max_event_streams",
         "vhost",
         "queue_type",
         "confirm_timeout_seconds",

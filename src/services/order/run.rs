@@ -12,6 +12,7 @@ use super::{OrderServiceError, OrderServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
 use crate::http::auth::StaffAuth;
+use crate::http::server::ServerLimits;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::lane::Lane;
@@ -87,7 +88,9 @@ pub async fn run(
         refusal,
     );
 
-    let served = serve_prepared(listening, endpoint, &store, &shutdown.stopping(), manager).await;
+    let served =
+        serve_prepared(listening, endpoint, ServerLimits::default(), &store, &shutdown.stopping(), manager)
+            .await;
     stop_background.cancel();
     settle(&background).await;
     drop(lane);

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 
-use super::cursors::{LastEventId, PageCursor};
-use super::feed::Feed;
+use super::cursors::{LastEventId, PageCursor, StreamStart};
+use super::journal::Journal;
 use super::load::{Ahead, Kitchens};
 use super::statuses::Statuses;
-use super::stream::{Scope, events};
+use super::stream::{Begin, Openings, all_events, order_events, rest_of};
+use super::told::Told;
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
 use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
 use crate::http::docs::ApiInfo;
@@ -21,7 +22,7 @@ use crate::http::schemas::UtcTime;
 use crate::http::sse::{EventStreams, SseReply};
 use crate::http::{Fail, Problem, may};
 use crate::services::lookup::{no_such_order, order_number_in_path};
-use crate::store::{EventCursor, OrderFilter, OrderStatus, Store};
+use crate::store::{OrderFilter, OrderStatus, Store};
 
 /// Orders on a page where the client does not say, and at most.
 const PAGE_DEFAULT: u16 = 50;
@@ -50,9 +51,15 @@ struct State {
     store: Store,
     statuses: Statuses,
     kitchens: Kitchens,
-    feed: Feed,
     cook_times: CookTimes,
-    streams: EventStreams,
+    live: Live,
+}
+
+/// What the event streams come from.
+pub(super) struct Live {
+    pub(super) journal: Journal,
+    pub(super) openings: Openings,
+    pub(super) streams: EventStreams,
 }
 
 #[derive(Tags)]
@@ -151,6 +158,9 @@ impl TrackingApi {
     ///
     /// The history so far, then each change as it happens; ends after a final status. `event: status`, `data:` a
     /// status update (`old_status` is `null` for the first).
+    ///
+    /// `event: reset` says that the database does not know the event after which the stream was to go on (a standby
+    /// was promoted, or a backup restored), and why: what was told is void, and the history begins anew.
     #[oai(
         path = "/orders/:order_number/events",
         method = "get",
@@ -163,51 +173,57 @@ impl TrackingApi {
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<LastEventId>>,
+        /// The same for a client that cannot send the header, which wins.
+        #[oai(name = "last_event_id")]
+        last_event_id_query: Query<Option<LastEventId>>,
     ) -> Result<SseReply, StreamFail> {
         let number = order_number_in_path(&order_number)?;
-        let seen = last_event_id.0.and_then(|id| id.0);
-        let cursor = seen.unwrap_or_default();
+        let cursor = LastEventId::of(last_event_id.0, last_event_id_query.0);
         let order = self.0.statuses.of(&number).await?;
-        if order.status.is_final() && seen.is_some() {
-            let rest = self.0.store.order_events_after(&number, cursor).await.map_err(Problem::from)?;
-            if rest.is_empty() {
+        if order.status.is_final() && cursor.is_some() {
+            let told =
+                self.0.store.events_of_orders(std::slice::from_ref(&number)).await.map_err(Problem::from)?;
+            let told: Vec<_> = told.iter().map(Told::new).collect();
+            if rest_of(&told, cursor).is_ok_and(<[Told]>::is_empty) {
                 return Ok(SseReply::Over);
             }
         }
-        Ok(self.stream(Scope::Order(number), cursor)?)
+        let Live { journal, streams, .. } = &self.0.live;
+        Ok(SseReply::Stream(streams.open(order_events(journal.follow_order(number), cursor))?))
     }
 
     /// Every order's life as Server-Sent Events
     ///
-    /// As for one order, but it does not end.
+    /// The open orders as they are, one event each, then each change of any order as it happens; `from=start` begins
+    /// with the first change of all. It does not end. Where more than 100,000 orders are open, it begins with those that
+    /// changed last.
+    ///
+    /// `event: reset` says that the database does not know the event after which the stream was to go on (a standby
+    /// was promoted, or a backup restored), and why: what was told is void, and the stream begins anew.
     #[oai(path = "/events", method = "get", operation_id = "events", tag = "Tag::Tracking")]
     async fn all_events(
         &self,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<LastEventId>>,
+        /// The same for a client that cannot send the header, which wins.
+        #[oai(name = "last_event_id")]
+        last_event_id_query: Query<Option<LastEventId>>,
+        /// Where to begin without one: `start` for the first change of all, else with the open orders.
+        from: Query<Option<StreamStart>>,
     ) -> Result<SseReply, ListFail> {
-        // Without one, the stream begins at the beginning.
-        let cursor = last_event_id.0.and_then(|id| id.0).unwrap_or_default();
-        Ok(self.stream(Scope::All, cursor)?)
+        let cursor = LastEventId::of(last_event_id.0, last_event_id_query.0);
+        let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
+        let Live { journal, openings, streams } = &self.0.live;
+        let events = all_events(journal.clone(), openings.clone(), begin, cursor);
+        Ok(SseReply::Stream(streams.open(events)?))
     }
 }
 
 impl TrackingApi {
-    pub(super) fn new(
-        store: Store,
-        statuses: Statuses,
-        feed: Feed,
-        cook_times: CookTimes,
-        streams: EventStreams,
-    ) -> Self {
+    pub(super) fn new(store: Store, statuses: Statuses, cook_times: CookTimes, live: Live) -> Self {
         let kitchens = Kitchens::new(store.clone());
-        Self(Arc::new(State { store, statuses, kitchens, feed, cook_times, streams }))
-    }
-
-    fn stream(&self, scope: Scope, cursor: EventCursor) -> Result<SseReply, Problem> {
-        let State { store, feed, streams, .. } = &*self.0;
-        Ok(SseReply::Stream(streams.open(events(store.clone(), feed, scope, cursor))?))
+        Self(Arc::new(State { store, statuses, kitchens, cook_times, live }))
     }
 
     /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.

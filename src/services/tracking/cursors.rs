@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use poem_openapi::Enum;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 
@@ -45,6 +46,22 @@ cursor!(PageCursor, "^[0-9]{1,18}$", "42");
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastEventId(pub(super) Option<EventCursor>);
 cursor!(LastEventId, "^([0-9]{1,18}-[0-9]{1,18})?$", "822-46");
+
+/// Where a stream of all orders begins.
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "lowercase")]
+pub(super) enum StreamStart {
+    /// With the first change of all.
+    Start,
+}
+
+impl LastEventId {
+    /// Where a stream goes on, by the header or else by the query; `None` where it begins.
+    pub(super) fn of(header: Option<Self>, query: Option<Self>) -> Option<EventCursor> {
+        let given = |id: Option<Self>| id.and_then(|id| id.0);
+        given(header).or_else(|| given(query))
+    }
+}
 
 impl ParseFromParameter for PageCursor {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {

@@ -2,11 +2,14 @@
 
 mod api;
 mod cursors;
+mod desk;
 mod feed;
+mod journal;
 mod load;
 mod run;
 mod statuses;
 mod stream;
+mod told;
 mod views;
 
 pub use api::{TrackingApi, info};
@@ -25,6 +28,8 @@ pub struct TrackingServiceOptions {
     pub port: u16,
     /// How long each type cooks, for estimates where nothing was measured yet.
     pub cook_times: CookTimes,
+    /// Streams of live events that are served at once.
+    pub max_event_streams: usize,
 }
 
 /// Why the tracking service cannot go on.

@@ -2,12 +2,16 @@
 
 use tokio_util::task::TaskTracker;
 
-use super::api::{TrackingApi, info};
-use super::feed::Feed;
+use super::api::{Live, TrackingApi, info};
+use super::desk::Desk;
+use super::feed;
+use super::journal::Journal;
 use super::statuses::Statuses;
+use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
+use crate::http::server::ServerLimits;
 use crate::http::sse::EventStreams;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
@@ -15,8 +19,8 @@ use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
 use crate::store::Store;
 
-/// Streams of live events that are served at once; half of all connections, so that others get through.
-const MAX_EVENT_STREAMS: usize = 512;
+/// Connections beyond those of the streams, so that others get through however many streams are open.
+const OTHER_CONNECTIONS: usize = 512;
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -36,14 +40,26 @@ pub async fn run(
     let _reports = manager.follow(&shutdown, move || servers.condition(format!("answering at {address}")));
     let stopping = shutdown.stopping();
     let background = TaskTracker::new();
-    let feed = Feed::new();
-    background.spawn(feed.clone().follow(broker.clone(), stopping.clone()));
+    let desk = Desk::default();
+    let journal = Journal::new(store.clone(), desk.clone());
+    background.spawn(desk.serve(store.clone(), stopping.clone()));
+    background.spawn(journal.clone().read(stopping.clone()));
+    background.spawn(feed::follow(broker.clone(), journal.clone(), stopping.clone()));
     let metrics = Metrics::new();
-    let streams = EventStreams::new(MAX_EVENT_STREAMS, stopping.clone(), &metrics);
-    let statuses = Statuses::start(store.clone(), &background);
-    let api = TrackingApi::new(store.clone(), statuses, feed, options.cook_times, streams);
+    let streams = EventStreams::new(options.max_event_streams, stopping.clone(), &metrics);
+    let openings = Openings::start(store.clone(), options.max_event_streams, &background);
+    let limits = limits(options.max_event_streams);
+    let statuses = Statuses::start(store.clone(), limits.connections, &background);
+    let live = Live { journal, openings, streams };
+    let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
-    let served = serve_prepared(listening, endpoint, &store, &stopping, manager).await;
+    let served = serve_prepared(listening, endpoint, limits, &store, &stopping, manager).await;
     settle(&background).await;
     Ok(served?)
+}
+
+/// As many connections as ever, or more where so many streams are allowed.
+fn limits(max_event_streams: usize) -> ServerLimits {
+    let limits = ServerLimits::default();
+    ServerLimits { connections: limits.connections.max(max_event_streams + OTHER_CONNECTIONS), ..limits }
 }

@@ -7,7 +7,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::OrderNumber;
 use crate::http::Problem;
-use crate::http::server::ServerLimits;
 use crate::runtime::batcher::{BatchError, BatchLimits, Batcher};
 use crate::services::lookup::no_such_order;
 use crate::store::{OrderStatus, Store, StoreError};
@@ -25,10 +24,9 @@ type Found = Result<Option<OrderStatus>, Arc<StoreError>>;
 pub(super) struct Statuses(Batcher<OrderNumber, Found>);
 
 impl Statuses {
-    /// Starts it on `tasks`. Every open connection may ask at once.
-    pub(super) fn start(store: Store, tasks: &TaskTracker) -> Self {
-        let queue = ServerLimits::default().connections;
-        let limits = BatchLimits { queue, batch: BATCH_ORDERS, writers: READERS, rest: None };
+    /// Starts it on `tasks`. Every one of so many connections may ask at once.
+    pub(super) fn start(store: Store, connections: usize, tasks: &TaskTracker) -> Self {
+        let limits = BatchLimits { queue: connections, batch: BATCH_ORDERS, writers: READERS, rest: None };
         Self(Batcher::start(limits, tasks, move |numbers| read(store.clone(), numbers)))
     }
 

@@ -1,120 +1,226 @@
-//! The event streams: the history so far, then each change as it happens. Everything that is sent comes from the
-//! database in its order; the wake-ups only say when to look. That is why nothing is missed or repeated.
+//! The event streams: what is so far, then each change as it happens. Everything that is sent comes from the database in
+//! its order, which is why nothing is missed or repeated.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
+use tokio_util::task::TaskTracker;
 
-use super::feed::{Feed, Wakes};
-use crate::broker::messages::StatusUpdate;
-use crate::domain::OrderNumber;
-use crate::http::sse::SseEvent;
-use crate::store::{Event, EventCursor, Store, StoreError};
+use super::desk::{Following, Life};
+use super::journal::{Follower, Journal, PAGE_EVENTS};
+use super::told::{Reset, Told};
+use crate::http::sse::SseFrame;
+use crate::runtime::batcher::{BatchLimits, Batcher};
+use crate::store::{EventCursor, OpenOrders, SeenBy, Store, StoreError};
 
-/// Events that are read at once; a longer history is sent in several reads.
-const PAGE: i64 = 500;
-/// How often a stream looks without having been woken: RabbitMQ may be away, and a running transaction holds back what
-/// was committed after it.
-const LOOK: Duration = Duration::from_secs(1);
-/// After a wake-up that found nothing, how soon it looks again: the transaction that holds it back is a short one.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Looks of that kind after one wake-up.
-const LOOKS_AGAIN: u32 = 5;
+/// Open orders that a stream begins with: those that changed last, where they are more. A stream holds eight bytes of each
+/// while it tells them.
+pub(super) const OPEN_ORDERS_MAX: usize = 100_000;
+/// While PostgreSQL is away, how often it is asked again.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// What a stream tells of.
-#[derive(Debug, Clone)]
-pub(super) enum Scope {
-    /// One order; it ends after a final status.
-    Order(OrderNumber),
-    /// All of them; it does not end.
-    All,
+/// Where a stream of all orders begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// With the open orders as they are.
+    Open,
+    /// With the first change of all.
+    Start,
 }
 
-struct Tail {
-    store: Store,
-    wakes: Wakes,
-    scope: Scope,
-    cursor: EventCursor,
-    pending: VecDeque<Event>,
-    looks_again: u32,
-    over: bool,
-}
+/// Reads what is open, once for all streams that begin at the same time.
+#[derive(Clone)]
+pub(super) struct Openings(Batcher<(), Result<Arc<OpenOrders>, Arc<StoreError>>>);
 
-/// The events of `scope` after `cursor`.
-pub(super) fn events(
-    store: Store,
-    feed: &Feed,
-    scope: Scope,
-    cursor: EventCursor,
-) -> impl Stream<Item = SseEvent> + Send + 'static {
-    // Subscribed before the first read, so that no change falls between the two.
-    let wakes = feed.subscribe();
-    let tail = Tail { store, wakes, scope, cursor, pending: VecDeque::new(), looks_again: 0, over: false };
-    stream::unfold(tail, |mut tail| async move { tail.next().await.map(|event| (event, tail)) })
-}
-
-impl Tail {
-    async fn next(&mut self) -> Option<SseEvent> {
-        loop {
-            if let Some(event) = self.pending.pop_front() {
-                self.cursor = event.cursor;
-                self.over = event.status.is_final() && matches!(self.scope, Scope::Order(_));
-                return Some(sse_event(&event));
+impl Openings {
+    /// Starts it on `tasks`, for so many streams.
+    pub(super) fn start(store: Store, max_streams: usize, tasks: &TaskTracker) -> Self {
+        let limits = BatchLimits { queue: max_streams, batch: max_streams, writers: 1, rest: None };
+        Self(Batcher::start(limits, tasks, move |streams: Vec<()>| {
+            let store = store.clone();
+            async move {
+                let limit = i64::try_from(OPEN_ORDERS_MAX).unwrap_or(i64::MAX);
+                let opening = store.open_orders(limit).await.map(Arc::new).map_err(Arc::new);
+                vec![opening; streams.len()]
             }
-            if self.over {
+        }))
+    }
+
+    /// What is open now; waits for PostgreSQL.
+    async fn read(&self) -> Arc<OpenOrders> {
+        loop {
+            match self.0.submit(()).await {
+                Ok(Ok(opening)) => return opening,
+                // The store tells of its outage itself; the stream stays open meanwhile.
+                Ok(Err(_)) | Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+}
+
+/// The events of all orders after `cursor`, or from the beginning. The stream does not end.
+pub(super) fn all_events(
+    journal: Journal,
+    openings: Openings,
+    begin: Begin,
+    cursor: Option<EventCursor>,
+) -> impl Stream<Item = SseFrame> + Send + 'static {
+    let stage = match cursor {
+        Some(cursor) => Stage::following(&journal, cursor, None),
+        None => Stage::Beginning,
+    };
+    let tail = AllTail { journal, openings, begin, stage, pending: VecDeque::new() };
+    stream::unfold(tail, |mut tail| async move { Some((tail.next().await, tail)) })
+}
+
+struct AllTail {
+    journal: Journal,
+    openings: Openings,
+    begin: Begin,
+    stage: Stage,
+    pending: VecDeque<SseFrame>,
+}
+
+enum Stage {
+    Beginning,
+    /// Tells the open orders, from this one of them on.
+    Opening(Arc<OpenOrders>, usize),
+    /// Tells what comes, but for what those who looked at the open orders have seen.
+    Following(Follower, Option<SeenBy>),
+}
+
+impl Stage {
+    fn following(journal: &Journal, cursor: EventCursor, seen: Option<SeenBy>) -> Self {
+        Self::Following(journal.follow(cursor), seen)
+    }
+}
+
+impl AllTail {
+    async fn next(&mut self) -> SseFrame {
+        loop {
+            if let Some(frame) = self.pending.pop_front() {
+                return frame;
+            }
+            // A buffer that has held a page is not kept by a stream that waits.
+            self.pending = VecDeque::new();
+            match &mut self.stage {
+                Stage::Beginning => self.begin().await,
+                Stage::Opening(opening, next) => {
+                    let (opening, first) = (Arc::clone(opening), *next);
+                    let last = opening.latest.len().min(first + PAGE_EVENTS);
+                    self.tell_open(opening, first, last).await;
+                }
+                Stage::Following(follower, seen) => match follower.next().await {
+                    Ok(told) => self.pending = unseen(told, seen),
+                    Err(reset) => {
+                        self.pending.push_back(reset.frame());
+                        self.stage = Stage::Beginning;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn begin(&mut self) {
+        self.stage = match self.begin {
+            Begin::Start => Stage::following(&self.journal, EventCursor::START, None),
+            Begin::Open => Stage::Opening(self.openings.read().await, 0),
+        };
+    }
+
+    /// Tells a page of the open orders, and behind the last one where the client goes on from here. A client that goes on
+    /// behind one of them is told what is later in the stream. That is not all where a running transaction holds the
+    /// change back: there it goes on from the last event that nothing can precede.
+    async fn tell_open(&mut self, opening: Arc<OpenOrders>, first: usize, last: usize) {
+        let (seen, horizon) = (&opening.seen, opening.horizon);
+        if first < last {
+            let events = self.journal.events_by_id(&opening.latest[first..last]).await;
+            self.pending.extend(events.iter().map(|event| match seen.is_settled(event.cursor) {
+                true => Told::new(event).frame,
+                false => Told::going_on_after(event, horizon).frame,
+            }));
+        }
+        if last < opening.latest.len() {
+            self.stage = Stage::Opening(opening, last);
+            return;
+        }
+        self.pending.push_back(SseFrame::place(&horizon.to_string()));
+        self.stage = Stage::following(&self.journal, horizon, seen.holds_back().then(|| seen.clone()));
+    }
+}
+
+/// What was not seen when the stream began.
+fn unseen(told: Vec<Told>, seen: &mut Option<SeenBy>) -> VecDeque<SseFrame> {
+    let mut frames = VecDeque::with_capacity(told.len());
+    for Told { cursor, frame, .. } in told {
+        if seen.as_ref().is_some_and(|seen| seen.is_behind(cursor)) {
+            *seen = None;
+        }
+        if seen.as_ref().is_none_or(|seen| !seen.has_seen(cursor)) {
+            frames.push_back(frame);
+        }
+    }
+    frames
+}
+
+/// The events of one order after `cursor`; ends after a final status.
+pub(super) fn order_events(
+    order: Following,
+    cursor: Option<EventCursor>,
+) -> impl Stream<Item = SseFrame> + Send + 'static {
+    let tail = OrderTail { order, cursor, pending: VecDeque::new(), is_over: false };
+    stream::unfold(tail, |mut tail| async move { tail.next().await.map(|frame| (frame, tail)) })
+}
+
+struct OrderTail {
+    order: Following,
+    /// The last event that was told.
+    cursor: Option<EventCursor>,
+    pending: VecDeque<SseFrame>,
+    is_over: bool,
+}
+
+impl OrderTail {
+    async fn next(&mut self) -> Option<SseFrame> {
+        loop {
+            if let Some(frame) = self.pending.pop_front() {
+                return Some(frame);
+            }
+            if self.is_over {
                 return None;
             }
-            match self.read().await {
-                Ok(events) if events.is_empty() => self.wait().await,
-                Ok(events) => {
-                    self.pending = events.into();
-                    self.looks_again = 0;
-                }
-                // PostgreSQL is away: the stream stays open and goes on where it was.
-                Err(_) => tokio::time::sleep(LOOK).await,
+            let Some(life) = self.order.life() else {
+                self.order.read_again().await;
+                continue;
+            };
+            self.go_on(&life);
+            if self.pending.is_empty() && !self.is_over {
+                self.order.read_again().await;
             }
         }
     }
 
-    async fn read(&self) -> Result<Vec<Event>, StoreError> {
-        match &self.scope {
-            Scope::Order(number) => self.store.order_events_after(number, self.cursor).await,
-            Scope::All => self.store.events_after(self.cursor, PAGE).await,
-        }
-    }
-
-    async fn wait(&mut self) {
-        if self.looks_again > 0 {
-            self.looks_again -= 1;
-            return tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        let order = match &self.scope {
-            Scope::Order(number) => Some(number.as_str()),
-            Scope::All => None,
-        };
-        tokio::select! {
-            () = self.wakes.wait(order) => {
-                self.looks_again = if order.is_none() { LOOKS_AGAIN } else { 0 };
-            }
-            () = tokio::time::sleep(LOOK) => {}
-        }
+    fn go_on(&mut self, life: &Life) {
+        let after = rest_of(life, self.cursor).unwrap_or_else(|reset| {
+            self.pending.push_back(reset.frame());
+            life
+        });
+        self.pending.extend(after.iter().map(|told| told.frame.clone()));
+        self.cursor = life.last().map(|told| told.cursor);
+        self.is_over = life.last().is_none_or(|told| told.is_final);
     }
 }
 
-fn sse_event(event: &Event) -> SseEvent {
-    let update = StatusUpdate {
-        order_number: event.number.as_str().to_owned(),
-        old_status: event.status.previous().map(|s| s.as_str().to_owned()),
-        new_status: event.status.as_str().to_owned(),
-        changed_by: event.changed_by.clone(),
-        timestamp: event.changed_at,
-        estimated_completion: event.estimated_completion,
-    };
-    SseEvent {
-        id: Some(event.cursor.to_string()),
-        event: Some("status".into()),
-        // Texts and times: nothing that JSON cannot say.
-        data: serde_json::to_string(&update).unwrap_or_default(),
+/// What happened to an order after this event of it.
+///
+/// # Errors
+/// It is none of this order's.
+pub(super) fn rest_of(life: &[Told], cursor: Option<EventCursor>) -> Result<&[Told], Reset> {
+    let Some(cursor) = cursor else { return Ok(life) };
+    match life.iter().position(|told| told.cursor == cursor) {
+        Some(place) => Ok(&life[place + 1..]),
+        None => Err(Reset::UnknownEvent),
     }
 }

@@ -1,11 +1,14 @@
 //! The tracking service, from outside: what it answers and what its event streams tell.
 
 mod answers;
+mod beginning;
 mod estimates;
 mod events;
 mod list;
 mod privacy;
-mod sse;
+mod reset;
+mod shared_reader;
+pub(crate) mod sse;
 mod stream_order;
 mod workers;
 

@@ -17,7 +17,7 @@ async fn no_name_and_no_address_of_a_customer_is_served_or_logged() {
     for path in ["/orders", "/workers/status", "/metrics", "/openapi.json", "/readyz"] {
         served += &t.request(path).await.text().await.unwrap();
     }
-    let mut all = t.events("/events", None).await;
+    let mut all = t.events("/events?from=start", None).await;
     served += &all.take(4).await.iter().map(|event| event.data.to_string()).collect::<String>();
     served += &t.role.output().join("\n");
     assert!(served.contains(number));

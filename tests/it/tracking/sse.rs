@@ -4,31 +4,32 @@ use crate::support::DEADLINE;
 use serde_json::Value;
 
 /// An open stream of events.
-pub(super) struct Events {
+pub(crate) struct Events {
     response: reqwest::Response,
     buffer: String,
+    last_id: String,
 }
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Event {
+pub(crate) struct Event {
     pub id: String,
     pub event: String,
     pub data: Value,
 }
 
 impl Event {
-    pub(super) fn order(&self) -> &str {
+    pub(crate) fn order(&self) -> &str {
         self.data["order_number"].as_str().unwrap()
     }
 
-    pub(super) fn new_status(&self) -> &str {
+    pub(crate) fn new_status(&self) -> &str {
         self.data["new_status"].as_str().unwrap()
     }
 }
 
 impl Events {
-    pub(super) async fn open(http: &reqwest::Client, url: &str, last_event_id: Option<&str>) -> Self {
+    pub(crate) async fn open(http: &reqwest::Client, url: &str, last_event_id: Option<&str>) -> Self {
         let mut request = http.get(url).header("accept", "text/event-stream");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
@@ -36,19 +37,22 @@ impl Events {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{url}");
         assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
-        Self { response, buffer: String::new() }
+        Self { response, buffer: String::new(), last_id: String::new() }
     }
 
     /// The next event; `None` at the end of the stream. Fails the test when neither comes.
-    pub(super) async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         tokio::time::timeout(DEADLINE, self.next_whenever()).await.expect("an event or the end of the stream")
     }
 
     /// The next event or the end, however long it takes.
-    pub(super) async fn next_whenever(&mut self) -> Option<Event> {
+    pub(crate) async fn next_whenever(&mut self) -> Option<Event> {
         loop {
             while let Some((block, rest)) = self.buffer.split_once("\n\n") {
                 let event = parse(block);
+                if let Some(id) = block.lines().find_map(|line| line.strip_prefix("id:")) {
+                    self.last_id = id.trim().to_owned();
+                }
                 self.buffer = rest.to_owned();
                 if event.is_some() {
                     return event;
@@ -59,7 +63,19 @@ impl Events {
         }
     }
 
-    pub(super) async fn take(&mut self, count: usize) -> Vec<Event> {
+    /// The id that a browser would come back with, once it is another than `id`.
+    pub(crate) async fn last_id_after(&mut self, id: &str) -> String {
+        let deadline = std::time::Instant::now() + DEADLINE;
+        while self.last_id == id {
+            assert!(std::time::Instant::now() < deadline, "no other id than {id}");
+            let moment = std::time::Duration::from_millis(50);
+            let event = tokio::time::timeout(moment, self.next_whenever()).await;
+            assert!(event.is_err(), "an event in place of an id: {event:?}");
+        }
+        self.last_id.clone()
+    }
+
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::with_capacity(count);
         while events.len() < count {
             let so_far = events.len();
@@ -68,7 +84,7 @@ impl Events {
         events
     }
 
-    pub(super) async fn until_end(&mut self) -> Vec<Event> {
+    pub(crate) async fn until_end(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
             events.push(event);

@@ -58,13 +58,13 @@ async fn with_concurrent_writers_every_reader_sees_every_change_exactly_once() {
             }
         }));
     }
-    let staying = async { t.events("/events", None).await.take(CHANGES).await };
+    let staying = async { t.events("/events?from=start", None).await.take(CHANGES).await };
     // It looks all the time, while transactions are open on every side of what it has seen.
     let returning = async {
         let mut seen: Vec<super::sse::Event> = Vec::new();
         while seen.len() < CHANGES {
             let last = seen.last().map(|event| event.id.clone());
-            let mut stream = t.events("/events", last.as_deref()).await;
+            let mut stream = t.events("/events?from=start", last.as_deref()).await;
             let moment = Duration::from_millis(10);
             while let Ok(Some(event)) = tokio::time::timeout(moment, stream.next_whenever()).await {
                 seen.push(event);

@@ -1,0 +1,26 @@
+//! `tracking:` what the tracking service serves.
+
+use super::keys::Key;
+use super::reader::Reader;
+
+pub(super) const KEYS: &[Key] = &[Key::single("tracking.max_event_streams")];
+
+/// Each stream is an open connection, and a system gives a process some 65,000 of them at most without being told.
+const EVENT_STREAMS_LIMIT: usize = 60_000;
+
+/// What the tracking service serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackingConfig {
+    /// Streams of live events that one process serves at once; the next client gets 503.
+    pub max_event_streams: usize,
+}
+
+impl TrackingConfig {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        Self {
+            max_event_streams: reader
+                .number("tracking.max_event_streams", 1..=EVENT_STREAMS_LIMIT)
+                .unwrap_or(512),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Orders that are followed one by one: each is read once for all its streams, and those that changed at the same time
+//! together. Their streams read nothing themselves.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::told::Told;
+use crate::domain::OrderNumber;
+use crate::store::{EventCursor, Store, StoreError};
+
+/// Orders that one statement reads.
+const PAGE_ORDERS: usize = 128;
+/// While PostgreSQL is away, how often it is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// All that happened to an order, oldest first; nothing where there is no such order any more.
+pub(super) type Life = Arc<[Told]>;
+
+/// Reads the orders that are followed, and hands them to their streams.
+#[derive(Clone, Default)]
+pub(super) struct Desk(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    orders: Mutex<Orders>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Orders {
+    followed: HashMap<OrderNumber, Followed>,
+    /// Those of them that are to be read.
+    changed: HashSet<OrderNumber>,
+    /// How many readings have begun.
+    readings: u64,
+}
+
+#[derive(Default)]
+struct Followed {
+    streams: usize,
+    known: watch::Sender<Known>,
+}
+
+/// What is known of an order.
+#[derive(Default)]
+struct Known {
+    life: Life,
+    /// The reading that it comes from; 0 before the first.
+    reading: u64,
+}
+
+/// One stream's look at its order.
+pub(super) struct Following {
+    desk: Desk,
+    number: OrderNumber,
+    known: watch::Receiver<Known>,
+    /// The first reading that began after this stream, whose client may have been told of what an earlier one did not see.
+    first_reading: u64,
+}
+
+impl Desk {
+    /// Follows an order from now on. It is read, however lately it was read for somebody else.
+    pub(super) fn follow(&self, number: OrderNumber) -> Following {
+        let mut orders = self.orders();
+        let first_reading = orders.readings + 1;
+        let followed = orders.followed.entry(number.clone()).or_default();
+        followed.streams += 1;
+        let known = followed.known.subscribe();
+        orders.changed.insert(number.clone());
+        self.0.changed.notify_one();
+        Following { desk: self.clone(), number, known, first_reading }
+    }
+
+    /// Whether an order is followed.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.orders().followed.is_empty()
+    }
+
+    /// Says that this order has changed.
+    pub(super) fn changed(&self, number: &OrderNumber) {
+        let mut orders = self.orders();
+        if orders.followed.contains_key(number) {
+            orders.changed.insert(number.clone());
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Says that this happened to an order, which may have been read since.
+    pub(super) fn happened(&self, number: &OrderNumber, at: EventCursor) {
+        let is_new = |followed: &Followed| {
+            followed.known.borrow().life.last().is_none_or(|last| at.is_later_of_order(last.cursor))
+        };
+        if self.orders().followed.get(number).is_some_and(is_new) {
+            self.changed(number);
+        }
+    }
+
+    /// Says that any of them may have changed.
+    pub(super) fn any_changed(&self) {
+        let mut orders = self.orders();
+        let Orders { followed, changed, .. } = &mut *orders;
+        changed.extend(followed.keys().cloned());
+        self.0.changed.notify_one();
+    }
+
+    /// Reads what has changed until `stop`.
+    pub(super) async fn serve(self, store: Store, stop: CancellationToken) {
+        let reading = async {
+            loop {
+                let (reading, numbers) = self.take();
+                if numbers.is_empty() {
+                    self.0.changed.notified().await;
+                } else if self.read(&store, reading, &numbers).await.is_err() {
+                    // The store tells of its outage itself; the streams stay open meanwhile.
+                    numbers.iter().for_each(|number| self.changed(number));
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = reading => {}
+        }
+    }
+
+    /// Up to a page of the orders that changed.
+    fn take(&self) -> (u64, Vec<OrderNumber>) {
+        let mut orders = self.orders();
+        orders.readings += 1;
+        let numbers: Vec<_> = orders.changed.iter().take(PAGE_ORDERS).cloned().collect();
+        for number in &numbers {
+            orders.changed.remove(number);
+        }
+        (orders.readings, numbers)
+    }
+
+    async fn read(&self, store: &Store, reading: u64, numbers: &[OrderNumber]) -> Result<(), StoreError> {
+        let events = store.events_of_orders(numbers).await?;
+        let mut lives: HashMap<&OrderNumber, Vec<Told>> =
+            numbers.iter().map(|number| (number, Vec::new())).collect();
+        for event in &events {
+            lives.entry(&event.number).or_default().push(Told::new(event));
+        }
+        let orders = self.orders();
+        for (number, life) in lives {
+            if let Some(followed) = orders.followed.get(number) {
+                followed.known.send_replace(Known { life: life.into(), reading });
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is left half done while it is held.
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Following {
+    /// What is known of the order, once it was read for this stream.
+    pub(super) fn life(&mut self) -> Option<Life> {
+        let known = self.known.borrow_and_update();
+        (known.reading >= self.first_reading).then(|| Life::clone(&known.life))
+    }
+
+    /// Waits until it was read (again).
+    pub(super) async fn read_again(&mut self) {
+        // The sender is there for as long as this is.
+        let _ = self.known.changed().await;
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut orders = self.desk.orders();
+        let is_last = orders.followed.get_mut(&self.number).is_some_and(|followed| {
+            followed.streams -= 1;
+            followed.streams == 0
+        });
+        if is_last {
+            orders.followed.remove(&self.number);
+            orders.changed.remove(&self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_forgotten_with_its_last_stream() {
+        let desk = Desk::default();
+        let numbers: Vec<_> = OrderNumber::parse("ORD_20261122_001").into_iter().collect();
+        let [number] = &numbers[..] else { panic!("no number") };
+        let (first, second) = (desk.follow(number.clone()), desk.follow(number.clone()));
+        assert_eq!(desk.take().1, numbers, "read once for both");
+        drop(first);
+        assert!(desk.is_followed());
+        desk.changed(number);
+        drop(second);
+        assert!(!desk.is_followed());
+        assert!(desk.take().1.is_empty(), "nobody would read it");
+    }
+}

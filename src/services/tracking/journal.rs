@@ -1,0 +1,386 @@
+//! Everything that happens, read by one reader for all streams of the process.
+//!
+//! The reader goes along the log in the order of (transaction, row), up to the oldest running transaction, and keeps the
+//! latest events in a ring. A stream takes from the ring what comes after its place. One whose place is older than the
+//! ring, because its client comes back late or does not keep up, reads pages of the log itself until it has caught up:
+//! nothing waits in memory for a slow client. Wake-ups only say when to look, so a lost one does no harm.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::desk::{Desk, Following};
+use super::told::{Reset, Told};
+use crate::domain::OrderNumber;
+use crate::store::{Event, EventCursor, EventPage, Store, StoreError};
+
+/// Events that one look of the reader reads.
+const LOOK_EVENTS: i64 = 500;
+/// Events in the ring, some 2 MB: what a busy house tells in half a minute.
+const RING_EVENTS: usize = 4_096;
+/// Events that a stream takes at once, and that it reads at once where it is behind: some 30 KB for each client that does
+/// not keep up.
+pub(super) const PAGE_EVENTS: usize = 64;
+/// Streams that read for themselves at once; the others wait for their turn, and leave connections to the requests.
+const CATCHING_UP: usize = 2;
+/// How often the reader looks without having been woken: RabbitMQ may be away, and a running transaction holds back what
+/// was committed after it.
+const LOOK: Duration = Duration::from_secs(1);
+/// After a wake-up that found nothing, how soon it looks again: the transaction that holds it back is a short one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Looks of that kind after one wake-up.
+const LOOKS_AGAIN: u32 = 5;
+/// Between two looks at least: what changes meanwhile is read together.
+const REST: Duration = Duration::from_millis(10);
+
+/// The latest events, and where they come from.
+#[derive(Clone)]
+pub(super) struct Journal(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    desk: Desk,
+    ring: Mutex<Ring>,
+    /// Streams of all orders that are open.
+    followers: AtomicUsize,
+    /// There is a stream again.
+    opened: Notify,
+    /// There is something to look at.
+    woken: Notify,
+    /// Changes with the ring.
+    turned: watch::Sender<()>,
+    catching_up: Semaphore,
+}
+
+#[derive(Default)]
+struct Ring {
+    /// Grows when the database turns out to be another one than what was told came from; with the reason.
+    resets: u64,
+    reason: Option<Reset>,
+    /// All events behind it, as far as the reader has come, are here. `None` while it has not begun.
+    floor: Option<EventCursor>,
+    events: VecDeque<Told>,
+}
+
+/// What the ring has behind a place.
+enum Behind {
+    Events(Vec<Told>),
+    /// It begins later.
+    Older,
+    NotBegun,
+}
+
+/// One stream's place in the journal.
+pub(super) struct Follower {
+    journal: Journal,
+    cursor: EventCursor,
+    /// Whether the place is one of this database's, and not further back than the ring when it was looked at last.
+    has_caught_up: bool,
+    resets: u64,
+    turned: watch::Receiver<()>,
+}
+
+impl Journal {
+    pub(super) fn new(store: Store, desk: Desk) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            desk,
+            ring: Mutex::default(),
+            followers: AtomicUsize::new(0),
+            opened: Notify::new(),
+            woken: Notify::new(),
+            turned: watch::Sender::new(()),
+            catching_up: Semaphore::new(CATCHING_UP),
+        }))
+    }
+
+    /// Goes on behind this place.
+    pub(super) fn follow(&self, cursor: EventCursor) -> Follower {
+        self.0.followers.fetch_add(1, Ordering::Relaxed);
+        self.0.opened.notify_one();
+        let (resets, turned) = (self.ring().resets, self.0.turned.subscribe());
+        Follower { journal: self.clone(), cursor, has_caught_up: false, resets, turned }
+    }
+
+    /// Follows one order.
+    pub(super) fn follow_order(&self, number: OrderNumber) -> Following {
+        let following = self.0.desk.follow(number);
+        self.0.opened.notify_one();
+        following
+    }
+
+    /// The events with these `order_status_log.id`, in the order of the stream; waits for a turn and for PostgreSQL.
+    pub(super) async fn events_by_id(&self, ids: &[i64]) -> Vec<Event> {
+        loop {
+            let _turn = self.0.catching_up.acquire().await;
+            match self.0.store.events_by_id(ids).await {
+                Ok(events) => return events,
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Says that this order has changed, or any.
+    pub(super) fn changed(&self, order: Option<&OrderNumber>) {
+        match order {
+            Some(number) => self.0.desk.changed(number),
+            None => self.0.desk.any_changed(),
+        }
+        if self.0.followers.load(Ordering::Relaxed) > 0 {
+            self.0.woken.notify_one();
+        }
+    }
+
+    /// Reads for all streams until `stop`; nothing while there is none.
+    pub(super) async fn read(self, stop: CancellationToken) {
+        let reading = async {
+            loop {
+                if !self.is_followed() {
+                    self.ring().clear();
+                    self.0.opened.notified().await;
+                } else if self.read_while_followed().await.is_err() {
+                    // The store tells of its outage itself; the streams stay open meanwhile.
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = reading => {}
+        }
+    }
+
+    fn is_followed(&self) -> bool {
+        self.0.followers.load(Ordering::Relaxed) > 0 || self.0.desk.is_followed()
+    }
+
+    async fn read_while_followed(&self) -> Result<(), StoreError> {
+        let mut cursor = match self.head() {
+            Some(head) => head,
+            None => self.begin().await?,
+        };
+        let mut looks_again = 0;
+        while self.is_followed() {
+            let page = self.0.store.events_after(cursor, LOOK_EVENTS).await?;
+            self.tell_the_desk(&page);
+            if let Some(reason) = Reset::of(page.place) {
+                self.reset(reason);
+                return Ok(());
+            }
+            let is_new = !page.events.is_empty();
+            if let Some(last) = page.events.last() {
+                cursor = last.cursor;
+                self.turn(&page);
+            }
+            tokio::time::sleep(REST).await;
+            if is_new && page.is_full {
+                continue;
+            }
+            looks_again = if is_new { 0_u32 } else { looks_again };
+            looks_again = match self.pause(looks_again > 0).await {
+                true => LOOKS_AGAIN,
+                false => looks_again.saturating_sub(1),
+            };
+        }
+        Ok(())
+    }
+
+    /// Waits for a reason to look; says whether it is a wake-up.
+    async fn pause(&self, is_short: bool) -> bool {
+        let pause = if is_short { LOOK_AGAIN } else { LOOK };
+        tokio::time::timeout(pause, self.0.woken.notified()).await.is_ok()
+    }
+
+    /// The orders that are followed one by one wait for no other transaction.
+    fn tell_the_desk(&self, page: &EventPage) {
+        for event in page.events.iter().chain(&page.held_back) {
+            self.0.desk.happened(&event.number, event.cursor);
+        }
+        // More than one look shows is held back: what else is there may concern any of them.
+        if page.is_full && !page.held_back.is_empty() {
+            self.0.desk.any_changed();
+        }
+    }
+
+    /// Begins the ring where the stream has come to.
+    async fn begin(&self) -> Result<EventCursor, StoreError> {
+        let newest = self.0.store.newest_event().await?;
+        self.ring().floor = Some(newest);
+        self.0.turned.send_replace(());
+        // What changed up to here since they were read, no look will show.
+        self.0.desk.any_changed();
+        Ok(newest)
+    }
+
+    /// How far the reader has come.
+    fn head(&self) -> Option<EventCursor> {
+        let ring = self.ring();
+        ring.events.back().map(|last| last.cursor).or(ring.floor)
+    }
+
+    fn turn(&self, page: &EventPage) {
+        let told: Vec<Told> = page.events.iter().map(Told::new).collect();
+        self.ring().push(told);
+        self.0.turned.send_replace(());
+    }
+
+    /// What was told came from a database that had more, or other, changes.
+    fn reset(&self, reason: Reset) {
+        tracing::warn!(
+            action = "event_streams_reset",
+            details = ?reason,
+            "the database has lost changes that were told: the event streams begin anew"
+        );
+        self.ring().reset(reason);
+        self.0.desk.any_changed();
+        self.0.turned.send_replace(());
+    }
+
+    /// Nothing is left half done while it is held.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn clear(&mut self) {
+        *self = Self { resets: self.resets, reason: self.reason, ..Self::default() };
+    }
+
+    fn reset(&mut self, reason: Reset) {
+        *self = Self { resets: self.resets + 1, reason: Some(reason), ..Self::default() };
+    }
+
+    fn push(&mut self, told: Vec<Told>) {
+        self.events.extend(told);
+        while self.events.len() > RING_EVENTS {
+            self.floor = self.events.pop_front().map(|oldest| oldest.cursor).or(self.floor);
+        }
+    }
+
+    fn behind(&self, cursor: EventCursor) -> Behind {
+        match self.floor {
+            None => Behind::NotBegun,
+            Some(floor) if cursor < floor => Behind::Older,
+            Some(_) => {
+                let next = self.events.partition_point(|told| told.cursor <= cursor);
+                Behind::Events(self.events.range(next..).take(PAGE_EVENTS).cloned().collect())
+            }
+        }
+    }
+}
+
+impl Follower {
+    /// The next events, at least one; or the reason why there is no going on from here.
+    pub(super) async fn next(&mut self) -> Result<Vec<Told>, Reset> {
+        loop {
+            self.turned.borrow_and_update();
+            let is_at_ring = self.has_caught_up;
+            let told = if is_at_ring { self.take_from_ring()? } else { self.catch_up().await? };
+            if let Some(last) = told.last() {
+                self.cursor = last.cursor;
+                return Ok(told);
+            }
+            if is_at_ring && self.has_caught_up {
+                // The sender lives in the journal, which this holds.
+                let _ = self.turned.changed().await;
+            }
+        }
+    }
+
+    fn take_from_ring(&mut self) -> Result<Vec<Told>, Reset> {
+        let ring = self.journal.ring();
+        match ring.reason {
+            Some(reason) if ring.resets != self.resets => return Err(reason),
+            _ => {}
+        }
+        match ring.behind(self.cursor) {
+            Behind::Events(told) => Ok(told),
+            Behind::NotBegun => Ok(Vec::new()),
+            Behind::Older => {
+                self.has_caught_up = false;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Reads a page of the log.
+    async fn catch_up(&mut self) -> Result<Vec<Told>, Reset> {
+        let page = {
+            let _turn = self.journal.0.catching_up.acquire().await;
+            let limit = i64::try_from(PAGE_EVENTS).unwrap_or(i64::MAX);
+            self.journal.0.store.events_after(self.cursor, limit).await
+        };
+        match page {
+            Ok(page) => {
+                if let Some(reason) = Reset::of(page.place) {
+                    return Err(reason);
+                }
+                self.has_caught_up = !page.is_full || page.events.is_empty();
+                Ok(page.events.iter().map(Told::new).collect())
+            }
+            Err(_) => {
+                tokio::time::sleep(LOOK).await;
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.journal.0.followers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{OrderNumber, Status};
+
+    /// The event of this row, each in a transaction of its own.
+    fn told(row: usize) -> Option<Told> {
+        let event = Event {
+            cursor: at(row)?,
+            number: OrderNumber::parse("ORD_20261122_001").ok()?,
+            status: Status::Received,
+            changed_by: "order-service".to_owned(),
+            changed_at: jiff::Timestamp::UNIX_EPOCH,
+            estimated_completion: None,
+        };
+        Some(Told::new(&event))
+    }
+
+    fn at(row: usize) -> Option<EventCursor> {
+        format!("{}-{row}", 1_000 + row).parse().ok()
+    }
+
+    fn behind(ring: &Ring, row: usize) -> Option<Result<Vec<EventCursor>, &'static str>> {
+        Some(match ring.behind(at(row)?) {
+            Behind::Events(told) => Ok(told.iter().map(|told| told.cursor).collect()),
+            Behind::Older => Err("older"),
+            Behind::NotBegun => Err("not begun"),
+        })
+    }
+
+    #[test]
+    fn a_ring_has_the_latest_events_and_says_so_where_it_lacks_one() {
+        let mut ring = Ring::default();
+        assert_eq!(behind(&ring, 0), Some(Err("not begun")));
+        ring.floor = at(0);
+        ring.push((1..=RING_EVENTS).filter_map(told).collect());
+        let first: Vec<_> = (1..=PAGE_EVENTS).filter_map(at).collect();
+        assert_eq!(behind(&ring, 0), Some(Ok(first)));
+        assert_eq!(behind(&ring, RING_EVENTS), Some(Ok(Vec::new())));
+        assert_eq!(behind(&ring, RING_EVENTS + 7), Some(Ok(Vec::new())), "another process was quicker");
+        ring.push((RING_EVENTS + 1..=RING_EVENTS + 2).filter_map(told).collect());
+        assert_eq!(behind(&ring, 1), Some(Err("older")));
+        let next: Vec<_> = (3..PAGE_EVENTS + 3).filter_map(at).collect();
+        assert_eq!(behind(&ring, 2), Some(Ok(next)));
+        assert_eq!(ring.events.len(), RING_EVENTS);
+    }
+}

@@ -1,0 +1,86 @@
+//! What the event streams tell, written down once for all of them.
+
+use serde::Serialize;
+
+use crate::broker::messages::StatusUpdate;
+use crate::http::sse::{SseEvent, SseFrame};
+use crate::store::{Event, EventCursor, Place};
+
+/// An event with its text.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// Its place in the stream.
+    pub(super) cursor: EventCursor,
+    /// Whether nothing happens to its order after it.
+    pub(super) is_final: bool,
+    /// As it is sent.
+    pub(super) frame: SseFrame,
+}
+
+impl Told {
+    /// An event that clients go on behind.
+    pub(super) fn new(event: &Event) -> Self {
+        Self::going_on_after(event, event.cursor)
+    }
+
+    /// An event of which clients go on behind another one.
+    pub(super) fn going_on_after(event: &Event, place: EventCursor) -> Self {
+        let frame = SseEvent { id: Some(place.to_string()), event: Some("status".into()), data: data(event) };
+        Self { cursor: event.cursor, is_final: event.status.is_final(), frame: frame.into() }
+    }
+}
+
+fn data(event: &Event) -> String {
+    let update = StatusUpdate {
+        order_number: event.number.as_str().to_owned(),
+        old_status: event.status.previous().map(|s| s.as_str().to_owned()),
+        new_status: event.status.as_str().to_owned(),
+        changed_by: event.changed_by.clone(),
+        timestamp: event.changed_at,
+        estimated_completion: event.estimated_completion,
+    };
+    // Texts and times: nothing that JSON cannot say.
+    serde_json::to_string(&update).unwrap_or_default()
+}
+
+/// Why a stream begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "reason")]
+pub(super) enum Reset {
+    /// The client, or this service, has been told of more than the database has come to.
+    AheadOfDatabase,
+    /// The change after which it is to go on is not in the database.
+    UnknownEvent,
+}
+
+impl Reset {
+    /// Where a stream cannot go on after this place.
+    pub(super) fn of(place: Place) -> Option<Self> {
+        match place {
+            Place::Known => None,
+            Place::Ahead => Some(Self::AheadOfDatabase),
+            Place::Unknown => Some(Self::UnknownEvent),
+        }
+    }
+
+    /// As it is sent. The empty id takes the client's `Last-Event-ID` away, which is worth nothing any more.
+    pub(super) fn frame(self) -> SseFrame {
+        let data = serde_json::to_string(&self).unwrap_or_default();
+        SseEvent { id: Some(String::new()), event: Some("reset".into()), data }.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_says_why() {
+        let expected = SseEvent {
+            id: Some(String::new()),
+            event: Some("reset".into()),
+            data: r#"{"reason":"ahead_of_database"}"#.to_owned(),
+        };
+        assert_eq!(Reset::AheadOfDatabase.frame(), expected.into());
+    }
+}
