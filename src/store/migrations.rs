@@ -6,6 +6,7 @@ use std::error::Error;
 use tokio_postgres::error::SqlState;
 
 use super::error::chain;
+use super::restored::{self, Cluster};
 use super::{Store, StoreError};
 
 mod embedded {
@@ -33,12 +34,8 @@ begin
     end loop;
 end $$";
 
-/// A migration takes as long as the tables are large. Only for others' locks it waits no longer than any statement does:
-/// whoever comes meanwhile would have to wait behind it.
-const UNHURRIED: &str = "
-select set_config('lock_timeout', current_setting('statement_timeout'), false);
-set statement_timeout = 0;
-set idle_in_transaction_session_timeout = 0";
+/// Whoever waits for another's migrations, or goes through whole tables, is not stuck.
+const UNHURRIED: &str = "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0";
 
 const APPLIED: &str = "select version, checksum from refinery_schema_history";
 
@@ -48,6 +45,8 @@ impl Store {
     /// A process that dies in here leaves whole migrations behind (each is one transaction) and no lock.
     ///
     /// The tables of the original system are taken over with what they hold (`V3__original_tables.sql`).
+    ///
+    /// A database that was restored from another cluster is made one of its own (`store/restored.rs`).
     ///
     /// Where nothing is missing nothing is written, so a role may log in as somebody who may not change the schema,
     /// and a schema that a later version has brought further is left to this one as it is.
@@ -62,20 +61,29 @@ impl Store {
             refuse_other_encodings(&client).await?;
             is_missing_some(&client).await
         };
-        match is_missing_some.await {
-            Ok(true) => {}
-            Ok(false) => return Ok(0),
+        let is_missing_some = match is_missing_some.await {
+            Ok(false) if is_settled(&client).await => return Ok(0),
+            Ok(is_missing_some) => is_missing_some,
             Err(error) => {
                 client.close();
                 return Err(error);
             }
-        }
+        };
         let mut client = client.detach();
-        client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         client.batch_execute(UNHURRIED).await?;
-        client.batch_execute(PUT_ORIGINAL_ASIDE).await?;
         // The lock ends with the connection, which is dropped here whatever happens.
-        let report = embedded::migrations::runner().run_async(&mut *client).await;
+        client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        let applied = if is_missing_some { self.apply(&mut client).await? } else { 0 };
+        settle(&client).await?;
+        Ok(applied)
+    }
+
+    async fn apply(&self, client: &mut tokio_postgres::Client) -> Result<usize, StoreError> {
+        // For others' locks on a table it waits no longer than any statement does: all that come later wait behind it.
+        let patience_ms = self.operation_timeout().as_millis();
+        client.batch_execute(&format!("set lock_timeout = {patience_ms}")).await?;
+        client.batch_execute(PUT_ORIGINAL_ASIDE).await?;
+        let report = embedded::migrations::runner().run_async(client).await;
         match report {
             Ok(report) => Ok(report.applied_migrations().len()),
             Err(error) if is_locked_out(&error) => Err(StoreError::Unavailable { reason: chain(&error) }),
@@ -99,6 +107,32 @@ async fn refuse_other_encodings(client: &tokio_postgres::Client) -> Result<(), S
     let row = client.query_one("select current_setting('server_encoding')", &[]).await?;
     let found: String = row.try_get(0)?;
     if found == "UTF8" { Ok(()) } else { Err(StoreError::Encoding { found }) }
+}
+
+/// Whether there is nothing to settle, or nothing that this role may know of.
+async fn is_settled(client: &tokio_postgres::Client) -> bool {
+    match restored::cluster_of(client).await {
+        Ok(cluster) => cluster == Cluster::Known,
+        Err(error) => restored::is_forbidden(&error),
+    }
+}
+
+/// Settles what was restored from another cluster, where this role may. A role that may not leaves it to the next that
+/// may, and goes on: the event streams alone depend on it.
+async fn settle(client: &tokio_postgres::Client) -> Result<(), StoreError> {
+    match restored::settle(client).await {
+        Ok(_) => Ok(()),
+        Err(error) if restored::is_forbidden(&error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                action = "restored_database_unsettled",
+                error,
+                "the database comes from another cluster, and this user may not settle it: run `migrate` as its owner"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether an embedded migration is not applied, or was applied as another one.

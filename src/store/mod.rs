@@ -21,6 +21,7 @@ mod outbox;
 mod pool;
 mod pooler;
 mod reconcile;
+mod restored;
 mod session;
 mod sharing;
 mod workers;

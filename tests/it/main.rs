@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod advisories;
+mod backup;
 mod broker;
 mod cli;
 #[path = "../crash/mod.rs"]
