@@ -22,8 +22,6 @@ use super::topology::{NOTIFICATIONS_EXCHANGE, Topology};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the farewell to the server may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many subscribers' queues are tried before it is said that all are in use.
-const MAX_SLOTS: usize = 1000;
 
 /// The connection to RabbitMQ, kept for ever. Cheap to clone: all clones are one.
 #[derive(Debug, Clone)]
@@ -151,27 +149,6 @@ impl Broker {
         self.start_consumer(Source::Queues(options)).await
     }
 
-    /// Consumes the first of these queues that nobody else has, as its exclusive consumer; `Consumer::queue` says
-    /// which it is. The other settings are those of `options`.
-    ///
-    /// # Errors
-    /// `InUse` when all are (a thousand are tried), else as `consume`.
-    pub async fn consume_first_free(
-        &self,
-        queues: impl IntoIterator<Item = String>,
-        options: &ConsumeOptions,
-    ) -> Result<Consumer, BrokerError> {
-        let mut failure = BrokerError::InUse { object: "every subscriber's queue".to_owned() };
-        for queue in queues.into_iter().take(MAX_SLOTS) {
-            let options = ConsumeOptions { queues: vec![queue], ..options.clone() }.exclusive();
-            match self.consume(options).await {
-                Err(error @ BrokerError::InUse { .. }) => failure = error,
-                other => return other,
-            }
-        }
-        Err(failure)
-    }
-
     /// Consumes a copy of every status update from now on, by a queue that lives with the connection. What is
     /// published during an interruption is missed: read the database after `ConsumerEvent::Resumed`.
     ///
@@ -192,7 +169,21 @@ impl Broker {
     /// # Errors
     /// `InUse` by a living process, `Invalid`, or the broker's own.
     pub async fn hold_name(&self, name: &str) -> Result<HeldName, NameError> {
-        name::hold(&self.shared.options, self.shared.links.clone(), name).await
+        self.hold_name_within(name, self.shared.options.claim_grace).await
+    }
+
+    /// [`Self::hold_name`], asking for so long while somebody has it.
+    pub(super) async fn hold_name_within(&self, name: &str, grace: Duration) -> Result<HeldName, NameError> {
+        name::hold(&self.shared.options, self.shared.links.clone(), name, grace).await
+    }
+
+    pub(super) fn node_patience(&self) -> Duration {
+        self.shared.options.node_patience
+    }
+
+    /// How long RabbitMQ may take to notice that a connection is dead, and to give up what it held.
+    pub fn death_notice(&self) -> Duration {
+        self.shared.options.reclaim_grace()
     }
 
     /// Says goodbye: what was handed in for publishing is confirmed first, within some seconds. Consumers end.

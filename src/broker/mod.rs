@@ -13,7 +13,7 @@
 //! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
 //! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
 //! - `mark`: how a broker that lost its disk is known.
-//! - `name`: names that only a living process holds. `dead_letter`: what no worker can ever process;
+//! - `name`: names that only a living process holds. `slot`: subscribers' queues, each with such a name. `dead_letter`: what no worker can ever process;
 //!   `dead_queue`: looking at it. `unreadable`: what the client library itself cannot read.
 
 mod channel;
@@ -31,6 +31,7 @@ mod options;
 mod outage;
 mod properties;
 mod publisher;
+mod slot;
 mod supervisor;
 mod tls;
 mod topology;
@@ -48,6 +49,7 @@ pub use handle::Broker;
 pub use name::{HeldName, NameError};
 pub use options::{BrokerOptions, QueueType, TlsOptions};
 pub use properties::{InvalidMessage, Outgoing, Properties};
+pub use slot::{Slot, SlotEvent, WantedSlot};
 pub use supervisor::BrokerState;
 pub use topology::{
     DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,

@@ -46,6 +46,7 @@ pub enum NameError {
 pub struct HeldName {
     name: String,
     lost: watch::Receiver<bool>,
+    holding: Holding,
     _release: DropGuard,
 }
 
@@ -63,15 +64,47 @@ impl HeldName {
             std::future::pending().await
         }
     }
+
+    /// On which connection it is held, for those who may use something only while it is.
+    pub(super) fn holding(&self) -> Holding {
+        self.holding.clone()
+    }
 }
 
-/// Takes the name, waiting for a connection as long as there is none.
-pub(super) async fn hold(options: &BrokerOptions, links: Links, name: &str) -> Result<HeldName, NameError> {
+/// The connection on which a name is held at the moment, by its generation.
+#[derive(Debug, Clone)]
+pub(super) struct Holding(watch::Receiver<Option<u64>>);
+
+impl Holding {
+    /// Waits until the name is held on this connection. `false`: the connection ends before that. A name that is lost or
+    /// released is waited for without end: whoever uses it hears of that elsewhere.
+    pub(super) async fn on(&mut self, link: &Link) -> bool {
+        let held = async {
+            if self.0.wait_for(|held| *held == Some(link.generation())).await.is_err() {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            biased;
+            () = link.dead() => false,
+            () = held => true,
+        }
+    }
+}
+
+/// Takes the name, waiting for a connection as long as there is none, and for `grace` while somebody has it.
+pub(super) async fn hold(
+    options: &BrokerOptions,
+    links: Links,
+    name: &str,
+    grace: Duration,
+) -> Result<HeldName, NameError> {
     check(name)?;
     let (lost, lost_seen) = watch::channel(false);
+    let (holding, holding_seen) = watch::channel(None);
     let (held, first) = oneshot::channel();
     let release = CancellationToken::new();
-    let keeper = Keeper { options: options.clone(), links, name: name.to_owned(), lost };
+    let keeper = Keeper { options: options.clone(), links, name: name.to_owned(), grace, lost, holding };
     let released = release.clone();
     let release = release.drop_guard();
     tokio::spawn(async move {
@@ -81,7 +114,12 @@ pub(super) async fn hold(options: &BrokerOptions, links: Links, name: &str) -> R
         }
     });
     match first.await {
-        Ok(Ok(())) => Ok(HeldName { name: name.to_owned(), lost: lost_seen, _release: release }),
+        Ok(Ok(())) => Ok(HeldName {
+            name: name.to_owned(),
+            lost: lost_seen,
+            holding: Holding(holding_seen),
+            _release: release,
+        }),
         Ok(Err(BrokerError::InUse { .. })) => Err(NameError::InUse { name: name.to_owned() }),
         Ok(Err(source)) => Err(NameError::Broker { name: name.to_owned(), source }),
         Err(_) => Err(NameError::Broker { name: name.to_owned(), source: BrokerError::Closed }),
@@ -103,7 +141,10 @@ struct Keeper {
     options: BrokerOptions,
     links: Links,
     name: String,
+    /// How long it is asked for at first while somebody has it.
+    grace: Duration,
     lost: watch::Sender<bool>,
+    holding: watch::Sender<Option<u64>>,
 }
 
 impl Keeper {
@@ -120,14 +161,16 @@ impl Keeper {
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
                     }
+                    self.holding.send_replace(Some(link.generation()));
                     claim.until_gone().await;
+                    self.holding.send_replace(None);
                 }
                 Err(error) if error.is_connection_gone() => {}
                 Err(error) => {
                     let since = *refused_since.get_or_insert_with(Instant::now);
                     let in_use = matches!(error, BrokerError::InUse { .. });
                     let patience = match first {
-                        Some(_) if in_use => self.options.claim_grace,
+                        Some(_) if in_use => self.grace,
                         Some(_) => Duration::ZERO,
                         None => self.options.reclaim_grace(),
                     };

@@ -59,6 +59,9 @@ pub struct BrokerOptions {
     /// How long a name or an exclusive queue is asked for while somebody has it, before it counts as in use: a
     /// crashed owner's connection takes a moment to vanish.
     pub claim_grace: Duration,
+    /// How long the nodes of a cluster may take to give up one of them that is frozen, with what its connections held:
+    /// RabbitMQ's `net_ticktime`. A subscriber that lost its slot takes no other one before that.
+    pub node_patience: Duration,
 }
 
 impl Default for BrokerOptions {
@@ -79,6 +82,7 @@ impl Default for BrokerOptions {
             backoff_max: Duration::from_secs(10),
             publish_window: 1024,
             claim_grace: Duration::from_secs(3),
+            node_patience: Duration::from_secs(60),
         }
     }
 }

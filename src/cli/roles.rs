@@ -100,7 +100,8 @@ Examples:
   restaurant-system notification-subscriber
   restaurant-system notification-subscriber --name counter")]
 pub(super) struct NotificationSubscriberArgs {
-    /// Take the queue notifications_queue.NAME [default: the first free one of notifications_queue, .2, .3 …]
+    /// Take the queue notifications_queue.NAME, waiting as a standby while another has it [default: the first free one
+    /// of notifications_queue, .2, .3 …]
     #[arg(long, value_name = "NAME", env = "RESTAURANT_NAME", value_parser = parse_subscriber_name)]
     name: Option<String>,
 

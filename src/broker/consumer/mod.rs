@@ -18,7 +18,8 @@ pub(super) use task::Source;
 use self::inbox::Inbox;
 use self::task::{Command, ConsumerTask};
 use super::error::BrokerError;
-use super::options::BrokerOptions;
+use super::name::{HeldName, Holding};
+use super::options::{BrokerOptions, QueueType};
 use super::publisher::Publisher;
 use super::supervisor::Links;
 
@@ -37,6 +38,10 @@ pub struct ConsumeOptions {
     /// How long a queue that another consumer has exclusively is asked for before the first establishment fails
     /// with `InUse`. Zero: one try.
     pub in_use_grace: Duration,
+    /// The name that goes with the queues: they are consumed only on connections on which it is held.
+    name: Option<Holding>,
+    /// Whether consumers that a quorum queue counts may be dead.
+    ignores_counted: bool,
 }
 
 impl ConsumeOptions {
@@ -48,6 +53,8 @@ impl ConsumeOptions {
             exclusive: false,
             consumer_tag_prefix: "restaurant".to_owned(),
             in_use_grace: Duration::ZERO,
+            name: None,
+            ignores_counted: false,
         }
     }
 
@@ -67,6 +74,25 @@ impl ConsumeOptions {
     pub fn waiting_for_queue(mut self, grace: Duration) -> Self {
         self.in_use_grace = grace;
         self
+    }
+
+    /// Only on connections on which this name is held. When it is lost nothing is consumed any more, and nothing is said.
+    pub fn with_name(mut self, name: &HeldName) -> Self {
+        self.name = Some(name.holding());
+        self
+    }
+
+    /// Beside consumers that a quorum queue counts, if `yes`: while a node is away the queue counts those that it had there,
+    /// and who has the name knows that no other lives which takes it.
+    pub fn ignoring_counted(mut self, yes: bool) -> Self {
+        self.ignores_counted = yes;
+        self
+    }
+
+    /// Whether the name alone keeps others from the queues. On quorum queues nothing else does: on many versions they let
+    /// several exclusive consumers in.
+    fn is_held_by_name(&self, queue_type: QueueType) -> bool {
+        self.exclusive && self.name.is_some() && queue_type == QueueType::Quorum
     }
 }
 

@@ -54,10 +54,6 @@ impl Source {
         }
     }
 
-    fn is_exclusive(&self) -> bool {
-        matches!(self, Source::Queues(options) if options.exclusive)
-    }
-
     fn prefetch(&self) -> u16 {
         match self {
             Source::Queues(options) => options.prefetch.max(1),
@@ -127,7 +123,7 @@ impl ConsumerTask {
         // Since when somebody else has had our queue.
         let mut in_use_since: Option<Instant> = None;
         while let Some(link) = self.next_link().await {
-            match self.establish(&link).await {
+            match self.establish(&link, first.is_some()).await {
                 Ok((lane, feeds)) => {
                     in_use_since = None;
                     let established_at = Instant::now();
@@ -222,7 +218,7 @@ impl ConsumerTask {
         tokio::select! {
             biased;
             () = until_asked_to_end(&mut self.commands) => None,
-            link = self.links.live() => link,
+            link = usable(&mut self.links, &self.source) => link,
         }
     }
 
@@ -234,9 +230,13 @@ impl ConsumerTask {
         }
     }
 
-    async fn establish(&self, link: &Arc<Link>) -> Result<(Arc<Lane>, Vec<Feed>), BrokerError> {
+    async fn establish(
+        &self,
+        link: &Arc<Link>,
+        at_start: bool,
+    ) -> Result<(Arc<Lane>, Vec<Feed>), BrokerError> {
         let channel = BrokerChannel::open(link).await?;
-        let queues = self.prepare_queues(&channel).await?;
+        let queues = self.prepare_queues(&channel, at_start).await?;
         // For a sum over several queues RabbitMQ asks a process of its own about each message.
         let is_sum = self.options.queue_type == QueueType::Classic && queues.len() > 1;
         let arguments = if is_sum {
@@ -254,17 +254,24 @@ impl ConsumerTask {
     }
 
     /// Declares what is to be consumed, and answers with the queues' names.
-    async fn prepare_queues(&self, channel: &BrokerChannel) -> Result<Vec<String>, BrokerError> {
+    async fn prepare_queues(
+        &self,
+        channel: &BrokerChannel,
+        at_start: bool,
+    ) -> Result<Vec<String>, BrokerError> {
         match &self.source {
             Source::Queues(options) => {
                 let topology = Topology { queue_type: self.options.queue_type };
+                let by_name = options.is_held_by_name(self.options.queue_type);
+                // Who was here before may be counted still.
+                let ignores_counted = by_name && (options.ignores_counted || !at_start);
                 for queue in &options.queues {
                     let consumers = match topology.queue(queue) {
                         Some(spec) => spec.declare(channel).await?,
                         None => 0,
                     };
                     // Asked before it is tried: every refusal costs a channel.
-                    if options.exclusive && consumers > 0 {
+                    if options.exclusive && consumers > 0 && !ignores_counted {
                         return Err(BrokerError::InUse { object: format!("queue '{queue}'") });
                     }
                 }
@@ -280,6 +287,11 @@ impl ConsumerTask {
         }
     }
 
+    fn is_exclusive(&self) -> bool {
+        matches!(&self.source, Source::Queues(options)
+            if options.exclusive && !options.is_held_by_name(self.options.queue_type))
+    }
+
     async fn consume(&self, channel: &BrokerChannel, queue: String) -> Result<Feed, BrokerError> {
         let prefix = match &self.source {
             Source::Queues(options) => options.consumer_tag_prefix.as_str(),
@@ -289,7 +301,7 @@ impl ConsumerTask {
         // Empty: the server chooses one. It must be unique on its channel only.
         let wanted = if wanted.len() <= 255 { wanted } else { String::new() };
         let mut arguments = BasicConsumeArguments::new(&queue, &wanted);
-        arguments.manual_ack(true).exclusive(self.source.is_exclusive());
+        arguments.manual_ack(true).exclusive(self.is_exclusive());
         let (consumer_tag, messages) = channel
             .call(
                 &format!("queue '{queue}'"),
@@ -372,6 +384,21 @@ impl ConsumerTask {
             command = self.commands.recv().await;
         }
         Ended::Done
+    }
+}
+
+/// A connection on which the source may be consumed. `None`: there will never be one again.
+async fn usable(links: &mut Links, source: &Source) -> Option<Arc<Link>> {
+    loop {
+        let link = links.live().await?;
+        match source {
+            Source::Queues(ConsumeOptions { name: Some(name), .. }) => {
+                if name.clone().on(&link).await {
+                    return Some(link);
+                }
+            }
+            Source::Queues(_) | Source::FanoutCopy { .. } => return Some(link),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::broker::messages::StatusUpdate;
-use crate::broker::{
-    Broker, BrokerError, ConsumeOptions, Consumer, ConsumerEvent, Delivery, named_slot, numbered_slots,
-};
+use crate::broker::{Broker, BrokerError, Delivery, Slot, SlotEvent, WantedSlot};
 use crate::domain::breaks_or_turns_line;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
@@ -19,8 +19,6 @@ use crate::services::servers::Servers;
 
 /// Updates that may be on their way to this subscriber at once.
 const PREFETCH: u16 = 64;
-/// How long a named queue is waited for that somebody has: the subscriber before may just have crashed.
-const IN_USE_GRACE: Duration = Duration::from_secs(3);
 /// How long, once asked to stop, a line is waited for that nobody reads: a reader that is only slow is told no update twice.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// A line that has waited so long is one that nobody reads, as the status says.
@@ -29,7 +27,7 @@ const UNREAD_AFTER: Duration = Duration::from_secs(5);
 /// How a subscriber works.
 #[derive(Debug, Clone)]
 pub struct NotificationOptions {
-    /// Take `notifications_queue.NAME`; without a name the first free slot.
+    /// Take `notifications_queue.NAME`, as a standby while another has it; without a name the first free slot.
     pub name: Option<String>,
 }
 
@@ -44,10 +42,27 @@ pub enum NotificationError {
     Output(#[from] io::Error),
 }
 
-/// Prints to `stdout` until it is asked to stop.
+/// What a subscriber does at the moment, for its service manager.
+#[derive(Debug, Default)]
+struct Doing {
+    told: AtomicU64,
+    /// What another has that it waits for.
+    stands_by_for: watch::Sender<Option<String>>,
+}
+
+impl Doing {
+    fn in_words(&self) -> String {
+        match &*self.stands_by_for.borrow() {
+            Some(queue) => format!("standby: another subscriber has {queue}"),
+            None => format!("{} changes told", self.told.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// Prints to `stdout` until it is asked to stop. While another subscriber has its queue it waits: that is its job then.
 ///
 /// # Errors
-/// When its queue is in use, or standard output is closed. A server that is away is waited for.
+/// When its queue cannot be used whoever has it, or standard output is closed. A server that is away is waited for.
 pub async fn run(
     options: NotificationOptions,
     broker: Broker,
@@ -55,76 +70,100 @@ pub async fn run(
     shutdown: Shutdown,
     manager: &ServiceManager,
 ) -> Result<(), NotificationError> {
-    let stopping = shutdown.stopping();
     tracing::info!(
         action = "service_started",
         details = options.name.as_deref().unwrap_or("the first free queue"),
         "the notification subscriber starts"
     );
     let servers = Servers::of(None, broker.state());
-    let told = Arc::new(AtomicU64::new(0));
+    let doing = Arc::new(Doing::default());
     let _reports = {
-        let (told, stdout) = (Arc::clone(&told), Arc::clone(&stdout));
+        let (doing, stdout) = (Arc::clone(&doing), Arc::clone(&stdout));
         manager.follow(&shutdown, move || {
             let is_unread = stdout.stuck_for() >= UNREAD_AFTER;
             let unread = if is_unread { "; nobody reads standard output" } else { "" };
-            servers.condition(format!("{} changes told{unread}", told.load(Ordering::Relaxed)))
+            servers.condition(format!("{}{unread}", doing.in_words()))
         })
     };
-    let mut consumer = tokio::select! {
-        biased;
-        () = stopping.cancelled() => return Ok(()),
-        consumer = subscribe(&options, &broker) => consumer?,
+    let mut subscriber = Subscriber {
+        wanted: options.name.map_or(WantedSlot::FirstFree, WantedSlot::Named),
+        broker,
+        stdout,
+        shutdown,
+        manager,
+        pulse: Pulse::default(),
+        doing,
     };
-    tracing::info!(
-        action = "subscribed",
-        details = consumer.queue(),
-        "every change of an order is told from now on"
-    );
-    manager.ready();
-    let mut teller = Teller { broker, stdout, shutdown, pulse: manager.pulse(), told };
-    loop {
-        let event = tokio::select! {
-            biased;
-            () = stopping.cancelled() => break,
-            () = teller.pulse.due() => continue,
-            event = consumer.next() => event,
-        };
-        match event {
-            Some(ConsumerEvent::Delivery(delivery)) => teller.tell(delivery).await?,
-            Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
-            Some(ConsumerEvent::Failed(error)) => return Err(error.into()),
-            None => return Err(BrokerError::Closed.into()),
+    let mut before = None;
+    while let Some(slot) = subscriber.take(before.as_deref()).await? {
+        let queue = slot.queue().to_owned();
+        tracing::info!(
+            action = "subscribed",
+            details = queue,
+            "every change of an order is told from now on"
+        );
+        if !subscriber.tell_all(slot).await? {
+            break;
         }
+        tracing::warn!(action = "slot_lost", details = queue, "another subscriber has the queue now");
+        before = Some(queue);
     }
-    consumer.close().await;
     Ok(())
 }
 
-async fn subscribe(options: &NotificationOptions, broker: &Broker) -> Result<Consumer, BrokerError> {
-    match &options.name {
-        Some(name) => {
-            let consume = ConsumeOptions::new([named_slot(name)], PREFETCH).exclusive();
-            broker.consume(consume.waiting_for_queue(IN_USE_GRACE)).await
-        }
-        None => {
-            let consume = ConsumeOptions::new(Vec::<String>::new(), PREFETCH);
-            broker.consume_first_free(numbered_slots(), &consume).await
-        }
-    }
-}
-
-/// What it takes to tell.
-struct Teller {
+struct Subscriber<'a> {
+    wanted: WantedSlot,
     broker: Broker,
     stdout: Arc<Outlet>,
     shutdown: Shutdown,
-    /// Who waits for a reader is not wedged.
+    manager: &'a ServiceManager,
+    /// While it has a slot; who waits for a reader is not wedged.
     pulse: Pulse,
-    told: Arc<AtomicU64>,
+    doing: Arc<Doing>,
 }
 
-impl Teller {
+impl Subscriber<'_> {
+    /// Takes a slot, as a standby until it is free; `before` is the one that was lost. `None`: asked to stop.
+    async fn take(&self, before: Option<&str>) -> Result<Option<Slot>, BrokerError> {
+        let on_standby = |queue: &str| {
+            if self.doing.stands_by_for.send_replace(Some(queue.to_owned())).is_none() {
+                let message = "another subscriber has the queue; this one waits until it is free";
+                tracing::info!(action = "standby", details = queue, "{message}");
+                self.manager.ready();
+            }
+        };
+        let taken = tokio::select! {
+            biased;
+            () = self.shutdown.stopping().cancelled_owned() => return Ok(None),
+            taken = self.broker.take_slot(&self.wanted, before, PREFETCH, on_standby) => taken,
+        };
+        let slot = taken?;
+        self.doing.stands_by_for.send_replace(None);
+        self.manager.ready();
+        Ok(Some(slot))
+    }
+
+    /// Tells what comes by this slot. Whether it was lost; else this process has been asked to stop.
+    async fn tell_all(&mut self, mut slot: Slot) -> Result<bool, NotificationError> {
+        let stopping = self.shutdown.stopping();
+        self.pulse = self.manager.pulse();
+        let was_lost = loop {
+            let event = tokio::select! {
+                biased;
+                () = stopping.cancelled() => break false,
+                () = self.pulse.due() => continue,
+                event = slot.next() => event?,
+            };
+            match event {
+                SlotEvent::Delivery(delivery) => self.tell(delivery).await?,
+                SlotEvent::Lost => break true,
+            }
+        };
+        self.pulse = Pulse::default();
+        slot.close().await;
+        Ok(was_lost)
+    }
+
     /// Prints one update, then acknowledges it. Killed in between, it is printed again: never not at all.
     async fn tell(&mut self, delivery: Delivery) -> Result<(), io::Error> {
         let update: StatusUpdate = match serde_json::from_slice(&delivery.body) {
@@ -138,7 +177,7 @@ impl Teller {
             // With its end the subscriber gives back all that it has not told.
             return Ok(());
         }
-        self.told.fetch_add(1, Ordering::Relaxed);
+        self.doing.told.fetch_add(1, Ordering::Relaxed);
         let request_id = delivery.properties.correlation_id.as_deref().unwrap_or_default();
         order_span(request_id, &update.order_number).in_scope(|| {
             tracing::info!(action = "notification_received", details = %update.new_status, "an order has changed");

@@ -1,13 +1,11 @@
-//! What only one process can have: subscribers' queues and names.
+//! What only one process can have: exclusive queues and names.
 
 use std::time::Duration;
 
-use restaurant_system::broker::{
-    BrokerError, ConsumeOptions, ConsumerEvent, NameError, PublishOutcome, named_slot, numbered_slots,
-};
+use restaurant_system::broker::{BrokerError, ConsumeOptions, ConsumerEvent, NameError};
 
 use super::proxy::Proxy;
-use super::{connected, cut, id, next_delivery, options, start, update, wait_for_event, within};
+use super::{connected, cut, options, start, wait_for_event, within};
 use crate::support::{TestEnv, eventually};
 
 const NAME: &str = "kitchen_worker.chef_anna";
@@ -24,29 +22,6 @@ async fn an_exclusive_queue_takes_no_second_consumer() {
     }
     first.close().await;
     two.consume(exclusive.waiting_for_queue(Duration::from_secs(5))).await.unwrap();
-}
-
-#[tokio::test]
-async fn subscribers_take_the_first_free_queue_and_each_gets_every_update() {
-    let env = TestEnv::unmigrated().await;
-    let (one, two) = (connected(&env).await, connected(&env).await);
-    let options = ConsumeOptions::new(Vec::<String>::new(), 10);
-    let (first, second) = tokio::join!(
-        one.consume_first_free(numbered_slots(), &options),
-        two.consume_first_free(numbered_slots(), &options),
-    );
-    let (mut first, mut second) = (first.unwrap(), second.unwrap());
-    let mut third = one.consume_first_free(numbered_slots(), &options).await.unwrap();
-    let mut named = one.consume(ConsumeOptions::new([named_slot("kiosk")], 10).exclusive()).await.unwrap();
-    let mut queues = [first.queue(), second.queue(), third.queue()];
-    queues.sort_unstable();
-    assert_eq!(queues, ["notifications_queue", "notifications_queue.2", "notifications_queue.3"]);
-    assert_eq!(one.publish_one(update("u")).await, PublishOutcome::Routed);
-    for consumer in [&mut first, &mut second, &mut third, &mut named] {
-        let delivery = next_delivery(consumer).await;
-        assert_eq!(id(&delivery), "u");
-        assert!(delivery.ack().await);
-    }
 }
 
 #[tokio::test]
@@ -122,4 +97,30 @@ async fn a_name_that_was_taken_during_an_outage_is_lost() {
     let _taken = near.hold_name(NAME).await.unwrap();
     proxy.restore();
     within("the loss being told", held.lost()).await;
+}
+
+/// The far end is gone without a word, as with a cut cable.
+#[tokio::test]
+async fn the_name_of_a_half_open_connection_is_in_use_until_rabbitmq_notices() {
+    let env = TestEnv::unmigrated().await;
+    let proxy = Proxy::to(env.servers.rabbitmq.amqp_port()).await;
+    let mut far = options(&env);
+    (far.hosts, far.claim_grace) = (vec![proxy.host()], Duration::ZERO);
+    let far = start(far);
+    let _held = within("the name", far.hold_name(NAME)).await.unwrap();
+    proxy.hold();
+    let near = connected(&env).await;
+    let since = std::time::Instant::now();
+    assert!(matches!(near.hold_name(NAME).await, Err(NameError::InUse { .. })), "it was free at once");
+    let free = within("the name being free", async {
+        loop {
+            if let Ok(held) = near.hold_name(NAME).await {
+                return held;
+            }
+        }
+    })
+    .await;
+    // As long as units try, and those who lost a name.
+    assert!(since.elapsed() <= near.death_notice() + Duration::from_secs(3), "{:?}", since.elapsed());
+    drop(free);
 }

@@ -4,8 +4,9 @@ mod consuming;
 mod exclusive;
 mod logs;
 mod outages;
-mod proxy;
+pub mod proxy;
 mod publishing;
+mod slots;
 mod topology;
 
 use std::time::Duration;
@@ -34,7 +35,8 @@ fn start(options: BrokerOptions) -> Broker {
     Broker::start(options, CancellationToken::new())
 }
 
-async fn connected(env: &TestEnv) -> Broker {
+/// Connected to this test's virtual host.
+pub async fn connected(env: &TestEnv) -> Broker {
     let broker = start(options(env));
     within("a connection", broker.wait_connected()).await;
     broker

@@ -9,6 +9,7 @@ mod many;
 mod outages;
 mod poison;
 mod rail;
+mod slots;
 mod stopping;
 mod stopping_cut_off;
 mod subscriber;

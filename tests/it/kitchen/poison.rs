@@ -1,7 +1,7 @@
 //! Messages that no worker can process: to the dead letters with the reason, and nothing innocent with them.
 
 use super::kit::{Kit, MESSAGES_ONLY};
-use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
+use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome, QueueType};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -203,27 +203,38 @@ async fn falsifying_wire(port: u16, from: &'static [u8], to: &'static [u8]) -> u
     here
 }
 
-#[tokio::test]
-async fn a_message_that_the_client_library_cannot_read_is_removed_and_those_around_it_are_cooked() {
-    let kit = Kit::with(MESSAGES_ONLY).await;
-    let mut good = kit.place_many("takeout", 2).await;
-    kit.wait_announced().await;
+/// Publishes a message that the client library cannot read.
+pub(super) async fn publish_unreadable(
+    kit: &Kit,
+    queue_type: QueueType,
+    exchange: &'static str,
+    routing_key: &str,
+) {
     let port = falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), b"no UTF-8", b"no\xffUTF-8").await;
     let options = BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), port)],
         vhost: kit.env.vhost.clone(),
+        queue_type,
         ..BrokerOptions::default()
     };
     let broker = Broker::start(options, CancellationToken::new());
     assert!(broker.wait_connected().await);
     let poison = Outgoing {
-        exchange: "orders_topic".into(),
-        routing_key: "kitchen.takeout.1".to_owned(),
+        exchange: exchange.into(),
+        routing_key: routing_key.to_owned(),
         body: "{}".into(),
         properties: Properties { app_id: Some("no UTF-8".to_owned()), ..Properties::default() },
     };
     assert_eq!(broker.publish_one(poison).await, PublishOutcome::Routed);
     broker.close().await;
+}
+
+#[tokio::test]
+async fn a_message_that_the_client_library_cannot_read_is_removed_and_those_around_it_are_cooked() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let mut good = kit.place_many("takeout", 2).await;
+    kit.wait_announced().await;
+    publish_unreadable(&kit, QueueType::Classic, "orders_topic", "kitchen.takeout.1").await;
     good.extend(kit.place_many("takeout", 2).await);
     let chef = kit.worker("chef_anna", &["--prefetch", "4"]);
     kit.wait_ready(&good).await;

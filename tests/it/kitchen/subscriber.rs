@@ -78,16 +78,6 @@ async fn a_subscriber_that_was_away_prints_what_it_missed() {
     }
 }
 
-#[tokio::test]
-async fn a_name_in_use_is_refused() {
-    let kit = Kit::new().await;
-    let mut first = kit.subscriber(&["--name", "counter"]).await;
-    let mut double = kit.env.spawn(&["notification-subscriber", "--name", "counter"]);
-    assert_eq!(double.wait_exit().await.code(), Some(1));
-    assert!(double.logs().iter().any(|log| log["level"] == "ERROR"), "{:?}", double.output());
-    assert!(first.is_running());
-}
-
 /// A subscriber at work whose output nobody reads.
 async fn unread(kit: &Kit) -> Child {
     let mut command = kit.env.command(&["notification-subscriber", "--log-format", "json", "--config"]);

@@ -1,0 +1,170 @@
+//! A subscriber's slot: a queue of its own, and beside it a name that only one living process holds.
+//!
+//! The name decides who has the slot, on every kind of queue. The queue alone cannot: a quorum queue lets several exclusive
+//! consumers in on many versions, and counts those of a node that is away. Messages flow only on a connection on which the
+//! name is held. Subscribers of older versions take no name: where a queue has a consumer and nobody has its name, it is
+//! theirs, at first.
+//!
+//! `x-single-active-consumer` is not used: RabbitMQ refuses `basic.get` on such queues, which `unreadable` needs, and the
+//! queues that there are have other arguments.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::confirms::PublishOutcome;
+use super::consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
+use super::error::BrokerError;
+use super::handle::Broker;
+use super::name::{HeldName, NameError};
+use super::properties::{Outgoing, Properties};
+use super::topology::{named_slot, numbered_slots};
+
+/// How often a standby looks whether its slot is free.
+const STANDBY_LOOK: Duration = Duration::from_secs(1);
+/// How many numbered slots there are.
+const MAX_SLOTS: usize = 1000;
+
+/// Which slot a subscriber wants.
+#[derive(Debug, Clone)]
+pub enum WantedSlot {
+    /// The one of this name, however long another has it.
+    Named(String),
+    /// The first that is free, by number.
+    FirstFree,
+}
+
+/// A slot that this process has, until it is lost, closed or dropped.
+#[derive(Debug)]
+pub struct Slot {
+    name: HeldName,
+    consumer: Consumer,
+}
+
+/// What the holder of a slot meets.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all events are deliveries")]
+pub enum SlotEvent {
+    /// A message to be processed, then acknowledged, given back or dead-lettered.
+    Delivery(Delivery),
+    /// Another has the slot now. The last event.
+    Lost,
+}
+
+impl Slot {
+    /// Its queue.
+    pub fn queue(&self) -> &str {
+        self.consumer.queue()
+    }
+
+    /// The next event. May be cancelled.
+    ///
+    /// # Errors
+    /// When its queue cannot be consumed any more, whoever has it.
+    pub async fn next(&mut self) -> Result<SlotEvent, BrokerError> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.name.lost() => return Ok(SlotEvent::Lost),
+                event = self.consumer.next() => event,
+            };
+            match event {
+                Some(ConsumerEvent::Delivery(delivery)) => return Ok(SlotEvent::Delivery(delivery)),
+                Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => {}
+                Some(ConsumerEvent::Failed(BrokerError::InUse { .. })) => return Ok(SlotEvent::Lost),
+                Some(ConsumerEvent::Failed(error)) => return Err(error),
+                None => return Err(BrokerError::Closed),
+            }
+        }
+    }
+
+    /// Gives the slot back. Acknowledgements made before have reached the server by then.
+    pub async fn close(self) {
+        self.consumer.close().await;
+    }
+}
+
+impl Broker {
+    /// Takes a slot, waiting for it as long as another has it, and for a connection as long as there is none. `on_standby`
+    /// is told, each time, which queue that is. May be cancelled.
+    ///
+    /// Who had the slot `before` and lost it is given it back if it is free again soon: its queue may hold what nobody else
+    /// tells, and its holder may be this process's own connection to a node that is gone.
+    ///
+    /// # Errors
+    /// `NotPermitted`, `Conflict` or `Refused` by the server, `Closed` at the broker's end; never `InUse`.
+    pub async fn take_slot(
+        &self,
+        wanted: &WantedSlot,
+        before: Option<&str>,
+        prefetch: u16,
+        mut on_standby: impl FnMut(&str),
+    ) -> Result<Slot, BrokerError> {
+        let began = Instant::now();
+        let mut is_first_try = true;
+        loop {
+            let is_early = began.elapsed() < self.node_patience();
+            let tried: Vec<String> = match (wanted, before.filter(|_| is_early)) {
+                (WantedSlot::Named(name), _) => vec![named_slot(name)],
+                (WantedSlot::FirstFree, Some(queue)) => vec![queue.to_owned()],
+                (WantedSlot::FirstFree, None) => numbered_slots().take(MAX_SLOTS).collect(),
+            };
+            for queue in &tried {
+                let name = format!("notification_subscriber.{queue}");
+                // The first try does without the question: a server that takes no messages would not answer it.
+                let is_free = is_first_try || !self.is_held(&name).await;
+                is_first_try = false;
+                // Who had the queue, or wants no other and has waited, is not kept from it by consumers that are dead.
+                let is_its_own =
+                    before == Some(queue.as_str()) || matches!(wanted, WantedSlot::Named(_)) && !is_early;
+                if is_free && let Some(slot) = self.try_slot(&name, queue, prefetch, is_its_own).await? {
+                    return Ok(slot);
+                }
+            }
+            on_standby(if let [queue] = &*tried { queue } else { "every queue" });
+            tokio::time::sleep(STANDBY_LOOK).await;
+        }
+    }
+
+    /// One try. `None`: somebody has it.
+    async fn try_slot(
+        &self,
+        name: &str,
+        queue: &str,
+        prefetch: u16,
+        is_its_own: bool,
+    ) -> Result<Option<Slot>, BrokerError> {
+        let name = match self.hold_name_within(name, Duration::ZERO).await {
+            Ok(name) => name,
+            Err(NameError::InUse { .. }) => return Ok(None),
+            Err(NameError::Invalid { reason, .. }) => {
+                return Err(BrokerError::Unusable { reason: reason.to_owned() });
+            }
+            Err(NameError::Broker { source, .. }) => return Err(source),
+        };
+        let options = ConsumeOptions::new([queue], prefetch).exclusive().with_name(&name);
+        let consumer = tokio::select! {
+            biased;
+            () = name.lost() => return Ok(None),
+            consumer = self.consume(options.ignoring_counted(is_its_own)) => consumer,
+        };
+        match consumer {
+            Ok(consumer) => Ok(Some(Slot { name, consumer })),
+            // By a subscriber that takes no name with its queue, or by a connection that is dead and still counted.
+            Err(BrokerError::InUse { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether somebody holds this name, as far as it can be told. To ask for the name itself costs a channel each time
+    /// that it is refused; a message to its queue, which the holder ignores, costs nothing.
+    async fn is_held(&self, name: &str) -> bool {
+        let knock = Outgoing {
+            exchange: "".into(),
+            routing_key: name.to_owned(),
+            body: Bytes::new(),
+            properties: Properties::default(),
+        };
+        self.publish_one(knock).await == PublishOutcome::Routed
+    }
+}
