@@ -36,4 +36,4 @@ pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBat
 pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
 pub use reconcile::LateOrders;
 pub use session::ServerSetup;
-pub use workers::{Crew, Heartbeat, Registered, WorkerRecord, WorkerRegistration};
+pub use workers::{Crew, Heartbeat, NameRecord, Registered, WorkerRecord, WorkerRegistration};

@@ -45,6 +45,21 @@ pub struct Registered {
     pub crew: Crew,
 }
 
+/// What the table says of a name: who had it last, and since when nothing was heard of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRecord {
+    /// The start that registered last; `None`: no start of this system's workers.
+    pub session: Option<Uuid>,
+    /// Its last heartbeat.
+    pub last_seen: Timestamp,
+    /// How often it says that it lives.
+    pub heartbeat_interval: Duration,
+    /// Its last word was that it goes.
+    pub is_offline: bool,
+    /// It has gone, or nothing was heard of it for two of its intervals.
+    pub is_free: bool,
+}
+
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
@@ -74,7 +89,8 @@ pub struct WorkerRecord {
     pub order_types: Vec<OrderType>,
 }
 
-/// What an earlier start of the same name had in hand is back on the rail with the registration.
+/// What an earlier start of the same name had in hand is back on the rail with the registration. It is refused where
+/// neither $7 nor an earlier try of this start allows it, and the row is not what it was found to be ($8, $9).
 const REGISTER: &str = "
 with me as (
     insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity)
@@ -82,12 +98,19 @@ with me as (
     on conflict (name) do update
     set type = excluded.type, status = 'online', last_seen = now(), session = excluded.session,
         heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity
+    where $7::boolean or workers.session = $3
+       or (workers.session is not distinct from $8::uuid and workers.last_seen = $9::timestamptz)
     returning type
 ), released as (
     update orders set claimed_at = null, updated_at = now(), estimated_completion = null
-    where processed_by = $1 and status = 'cooking' and claimed_at is not null
+    where processed_by = $1 and status = 'cooking' and claimed_at is not null and exists (select from me)
     returning id
 )";
+
+const NAME_RECORD: &str = "
+select session, last_seen, heartbeat_interval_ms, status = 'offline' as is_offline,
+       status = 'offline' or last_seen <= now() - make_interval(secs => heartbeat_interval_ms * $2::int / 1000.0) as is_free
+from workers where name = $1";
 
 /// What the worker is said to hold and does not know of is released: it was claimed, but the answer was lost. So long
 /// ($5) after the claim its answer is not on its way any more.
@@ -134,23 +157,73 @@ select name, type, orders_processed, last_seen,
 from workers order by name";
 
 impl Store {
-    /// Enters a worker that has just started, and releases what an earlier start of it left in hand.
+    /// Enters a worker that has just started and holds its name in RabbitMQ, and releases what an earlier start of it left
+    /// in hand.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
+        let registered = self.enter_worker(worker, true, None).await?;
+        registered.ok_or_else(|| StoreError::Unknown("a registration without a row".to_owned()))
+    }
+
+    /// [`Self::register_worker`] for one whose name nobody can vouch for: only where the table still says what was found
+    /// before. `None`: somebody has registered or given a sign of life since.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn register_worker_over(
+        &self,
+        worker: &WorkerRegistration,
+        found: Option<&NameRecord>,
+    ) -> Result<Option<Registered>, StoreError> {
+        self.enter_worker(worker, false, found).await
+    }
+
+    async fn enter_worker(
+        &self,
+        worker: &WorkerRegistration,
+        whoever_has_it: bool,
+        found: Option<&NameRecord>,
+    ) -> Result<Option<Registered>, StoreError> {
         let types = type_names(&worker.order_types).join(",");
         let interval_ms = i32::try_from(millis(worker.heartbeat_interval).max(1)).unwrap_or(i32::MAX);
+        let (session, last_seen) =
+            (found.and_then(|found| found.session), found.map(|found| found.last_seen));
         self.run("registering the worker", async |client| {
             let statement = client.prepare_cached(&format!("{REGISTER}{CREW_TAIL}")).await?;
             let (name, capacity) = (worker.name.as_str(), i32::from(worker.capacity));
             let row = client
-                .query_one(
+                .query_opt(
                     &statement,
-                    &[&name, &types, &worker.session, &interval_ms, &capacity, &offline_after()],
+                    &[
+                        &name,
+                        &types,
+                        &worker.session,
+                        &interval_ms,
+                        &capacity,
+                        &offline_after(),
+                        &whoever_has_it,
+                        &session,
+                        &last_seen,
+                    ],
                 )
                 .await?;
-            Ok(Registered { released: get(&row, "released")?, crew: crew(&row)? })
+            let Some(row) = row else { return Ok(None) };
+            Ok(Some(Registered { released: get(&row, "released")?, crew: crew(&row)? }))
+        })
+        .await
+    }
+
+    /// What the table says of a worker's name; `None` where no worker ever had it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn name_record(&self, name: &WorkerName) -> Result<Option<NameRecord>, StoreError> {
+        self.run("looking at the worker's name", async |client| {
+            let statement = client.prepare_cached(NAME_RECORD).await?;
+            let row = client.query_opt(&statement, &[&name.as_str(), &offline_after()]).await?;
+            row.as_ref().map(name_record).transpose()
         })
         .await
     }
@@ -200,6 +273,17 @@ fn offline_after() -> i32 {
 fn crew(row: &tokio_postgres::Row) -> Result<Crew, StoreError> {
     let count = |column| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(1).max(1));
     Ok(Crew { living: count("living")?, waiting: count("waiting")?, crowded: get(row, "crowded")? })
+}
+
+fn name_record(row: &tokio_postgres::Row) -> Result<NameRecord, StoreError> {
+    let interval_ms: i32 = get(row, "heartbeat_interval_ms")?;
+    Ok(NameRecord {
+        session: get(row, "session")?,
+        last_seen: get(row, "last_seen")?,
+        heartbeat_interval: Duration::from_millis(u64::try_from(interval_ms).unwrap_or(1)),
+        is_offline: get(row, "is_offline")?,
+        is_free: get(row, "is_free")?,
+    })
 }
 
 fn worker_record(row: &tokio_postgres::Row) -> Result<WorkerRecord, StoreError> {

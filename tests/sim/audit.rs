@@ -31,6 +31,7 @@ pub fn audit(state: &mut State, answers: &[Answer], reconciled: bool) {
     announcements(state, reconciled, &mut wrong);
     keys(state, answers, &mut wrong);
     workers(state, &mut wrong);
+    names(state, &mut wrong);
     for letter in state.broker.dead_letters.iter().filter(|letter| letter.id != "poison") {
         wrong.push(format!("{} is among the dead letters", letter.id));
     }
@@ -97,4 +98,14 @@ fn workers(state: &State, wrong: &mut Vec<String>) {
     if usize::try_from(counted) != Ok(ready) {
         wrong.push(format!("the workers counted {counted} orders, and {ready} are ready"));
     }
+}
+
+/// Of the processes that ever were at work under one name, the last one is, at most.
+fn names(state: &State, wrong: &mut Vec<String>) {
+    let mut at_work: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for process in state.processes.iter().filter(|process| process.alive && process.registered) {
+        let name = process.name.split('#').next().unwrap_or_default();
+        at_work.entry(name).or_default().push(&process.name);
+    }
+    wrong.extend(at_work.values().filter(|all| all.len() > 1).map(|all| format!("{all:?} are at work")));
 }

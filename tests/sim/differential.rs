@@ -8,7 +8,7 @@ use fastrand::Rng;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName, WorkerState};
 use restaurant_system::store::{
     Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IdempotencyKey, IntakeRequest,
-    OutboxBatch, StaffOutcome, Store, WorkerRegistration,
+    NameRecord, OutboxBatch, StaffOutcome, Store, WorkerRegistration,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -199,10 +199,39 @@ impl Pair {
             heartbeat_interval: Duration::from_secs(3600),
             capacity: self.rng.u16(1..4),
         };
+        if self.rng.bool() {
+            return self.register_over(name, registration).await;
+        }
         self.sessions.insert(name, session);
         let expected = self.model.register(self.now, &registration);
         assert_eq!(self.real.register_worker(&registration).await.unwrap(), expected);
         "register"
+    }
+
+    /// Over what is found, or over something else.
+    async fn register_over(&mut self, name: &'static str, registration: WorkerRegistration) -> &'static str {
+        let mut found = self.model.name_record(self.now, &registration.name);
+        let mut real = self.real.name_record(&registration.name).await.unwrap();
+        let shown = |record: &NameRecord| {
+            (record.session, record.is_offline, record.is_free, record.heartbeat_interval)
+        };
+        assert_eq!(real.as_ref().map(shown), found.as_ref().map(shown));
+        match self.rng.u8(0..4) {
+            0 => (found, real) = (None, None),
+            1 => {
+                for record in [&mut found, &mut real].into_iter().flatten() {
+                    record.last_seen -= jiff::SignedDuration::from_millis(1);
+                }
+            }
+            _ => {}
+        }
+        let expected = self.model.register_over(self.now, &registration, found.as_ref());
+        let answer = self.real.register_worker_over(&registration, real.as_ref()).await.unwrap();
+        assert_eq!(answer, expected);
+        if answer.is_some() {
+            self.sessions.insert(name, registration.session);
+        }
+        "register over"
     }
 
     async fn heartbeat(&mut self) -> &'static str {

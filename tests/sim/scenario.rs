@@ -24,6 +24,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long after the last fault everything must have come true.
 const PATIENCE_MS: i64 = 300_000;
+/// How long after that two processes of one worker may both be at work.
+const SETTLED_MS: i64 = 30_000;
 /// How long a customer waits for an answer.
 const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(8);
 const WORKERS: [(&str, &[OrderType]); 3] = [
@@ -106,6 +108,7 @@ async fn simulate(seed: u64, without: Without, verbose: bool) -> Outcome {
     faults::rage(&scenario, calm_ms, &mut rng).await;
     let reconciled = scenario.reconciler.is_some();
     let quiet = until_quiet(&world, &customers, reconciled).await;
+    sleep_ms(SETTLED_MS).await;
     let mut state = world.lock();
     if !quiet {
         let waiting = format!("{:?}", state.broker.waiting());

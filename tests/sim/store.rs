@@ -8,8 +8,8 @@ use restaurant_system::relay::{LockedRows, RelayStore};
 use restaurant_system::services::kitchen::KitchenStore;
 use restaurant_system::services::order::IntakeStore;
 use restaurant_system::store::{
-    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders, Placed, Refusal,
-    Registered, StoreError, StoreState, WorkerRegistration,
+    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders, NameRecord, Placed,
+    Refusal, Registered, StoreError, StoreState, WorkerRegistration,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -113,6 +113,12 @@ impl SimStore {
             };
             drop(done);
         });
+    }
+
+    /// From now on the process works, if it has heard so.
+    fn note_registered(&self, yes: bool) {
+        let mut state = self.0.world.lock();
+        state.processes[self.0.process].registered |= yes;
     }
 
     /// An answer that has arrived: from now on the process knows what it has in hand.
@@ -317,7 +323,26 @@ impl KitchenStore for SimStore {
 
     async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
         let worker = worker.clone();
-        self.call("registers", move |state, now| state.tables.register(now, &worker)).await
+        let registered = self.call("registers", move |state, now| state.tables.register(now, &worker)).await;
+        self.note_registered(registered.is_ok());
+        registered
+    }
+
+    async fn register_worker_over(
+        &self,
+        worker: &WorkerRegistration,
+        found: Option<&NameRecord>,
+    ) -> Result<Option<Registered>, StoreError> {
+        let (worker, found) = (worker.clone(), found.cloned());
+        let effect = move |state: &mut State, now| state.tables.register_over(now, &worker, found.as_ref());
+        let registered = self.call("registers alone", effect).await;
+        self.note_registered(matches!(registered, Ok(Some(_))));
+        registered
+    }
+
+    async fn name_record(&self, name: &WorkerName) -> Result<Option<NameRecord>, StoreError> {
+        let name = name.clone();
+        self.call("looks at its name", move |state, now| state.tables.name_record(now, &name)).await
     }
 
     async fn heartbeat(

@@ -1,6 +1,7 @@
 //! A model of PostgreSQL's tables and of the statements on them, each of them one step. `differential` holds it against
 //! the real ones. Times are milliseconds of any clock that never goes back.
 
+mod names;
 mod outbox;
 
 pub use outbox::{LockedBatch, OutboxRow};

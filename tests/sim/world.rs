@@ -72,6 +72,8 @@ pub struct Process {
     pub link: Link,
     /// The name that it holds in RabbitMQ, and where it hears that it lost it.
     pub held_name: Option<(String, watch::Sender<bool>)>,
+    /// It is at work, as a worker.
+    pub registered: bool,
 }
 
 /// What a process believes of its connection to RabbitMQ. Who follows it has a channel of his own: those who share one are
@@ -229,6 +231,7 @@ impl World {
                 server_open: false,
                 link: Link::new(BrokerState::Connecting { since: std::time::Instant::now(), failure: None }),
                 held_name: None,
+                registered: false,
             });
             state.note(Some(process), "starts", ());
             Actor { world: self.clone(), process }

@@ -6,6 +6,7 @@
 mod cook;
 mod heartbeat;
 mod messages;
+mod name;
 mod ports;
 mod rail;
 mod run;

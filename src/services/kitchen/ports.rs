@@ -13,7 +13,7 @@ use crate::domain::{OrderNumber, WorkerName, WorkerState};
 use crate::relay::{RelayBroker, RelayStore};
 use crate::services::dead_letters;
 use crate::store::{
-    Claim, ClaimedOrder, Finish, Heartbeat, Refusal, Registered, Store, StoreError, StoreState,
+    Claim, ClaimedOrder, Finish, Heartbeat, NameRecord, Refusal, Registered, Store, StoreError, StoreState,
     WorkerRegistration,
 };
 
@@ -36,6 +36,19 @@ pub trait KitchenStore: RelayStore {
         &self,
         worker: &WorkerRegistration,
     ) -> impl Future<Output = Result<Registered, StoreError>> + Send;
+
+    /// See [`Store::register_worker_over`].
+    fn register_worker_over(
+        &self,
+        worker: &WorkerRegistration,
+        found: Option<&NameRecord>,
+    ) -> impl Future<Output = Result<Option<Registered>, StoreError>> + Send;
+
+    /// See [`Store::name_record`].
+    fn name_record(
+        &self,
+        name: &WorkerName,
+    ) -> impl Future<Output = Result<Option<NameRecord>, StoreError>> + Send;
 
     /// See [`Store::heartbeat`].
     fn heartbeat(
@@ -99,8 +112,8 @@ pub trait KitchenBroker: RelayBroker {
     /// The name, held as long as this lives.
     type Name: WorkerNameHold;
 
-    /// See [`Broker::wait_connected`].
-    fn wait_connected(&self) -> impl Future<Output = bool> + Send;
+    /// See [`Broker::death_notice`].
+    fn death_notice(&self) -> Duration;
 
     /// See [`Broker::hold_name`].
     fn hold_name(&self, name: &str) -> impl Future<Output = Result<Self::Name, NameError>> + Send;
@@ -166,6 +179,18 @@ impl KitchenStore for Store {
         Self::register_worker(self, worker).await
     }
 
+    async fn register_worker_over(
+        &self,
+        worker: &WorkerRegistration,
+        found: Option<&NameRecord>,
+    ) -> Result<Option<Registered>, StoreError> {
+        Self::register_worker_over(self, worker, found).await
+    }
+
+    async fn name_record(&self, name: &WorkerName) -> Result<Option<NameRecord>, StoreError> {
+        Self::name_record(self, name).await
+    }
+
     async fn heartbeat(
         &self,
         name: &WorkerName,
@@ -219,8 +244,8 @@ impl KitchenBroker for Broker {
     type Consumer = Consumer;
     type Name = HeldName;
 
-    async fn wait_connected(&self) -> bool {
-        Self::wait_connected(self).await
+    fn death_notice(&self) -> Duration {
+        Self::death_notice(self)
     }
 
     async fn hold_name(&self, name: &str) -> Result<HeldName, NameError> {

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::cook::Kitchen;
 use super::{
-    KitchenBroker, KitchenConsumer, KitchenError, KitchenOptions, KitchenStore, WorkerNameHold, heartbeat,
-    messages, rail,
+    KitchenBroker, KitchenConsumer, KitchenError, KitchenOptions, KitchenStore, heartbeat, messages, name,
+    rail,
 };
 use crate::broker::{BrokerError, ConsumeOptions, ConsumerEvent, kitchen_queue};
 use crate::domain::WorkerState;
@@ -21,7 +21,6 @@ use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
 use crate::services::servers::{Servers, settle};
-use crate::store::{Crew, Registered, WorkerRegistration};
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
@@ -29,7 +28,8 @@ const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 /// Works until it is asked to stop. Claims and finishes are written on `lane`, which must live as long as this runs.
 ///
 /// # Errors
-/// When its name is taken, or a server refuses for good what it needs. A server that is away is waited for.
+/// When its name is taken, or a server refuses for good what it needs. PostgreSQL is waited for while it is away; without
+/// RabbitMQ it cooks what it finds in the database.
 pub async fn run<S: KitchenStore, B: KitchenBroker>(
     options: KitchenOptions,
     store: S,
@@ -40,16 +40,16 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
     let session = Uuid::now_v7();
-    tracing::info!(action = "service_started", details = %described(&options), "the kitchen worker starts");
+    tracing::info!(action = "service_started", details = %name::described(&options), "the kitchen worker starts");
     let servers = Servers::of(Some(store.state()), broker.state());
     let reports = {
         let servers = servers.clone();
         manager.follow(&shutdown, move || servers.condition(""))
     };
-    let (held, crew) = tokio::select! {
+    let (mut held, crew) = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
-        entered = enter(&options, &store, &broker, session) => entered?,
+        entered = name::enter(&options, &store, &broker, session) => entered?,
     };
     drop(reports);
 
@@ -75,7 +75,7 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
         manager.follow(&shutdown, move || condition(&kitchen, &servers, stopping.is_cancelled()))
     };
     manager.ready();
-    let outcome = work(&kitchen, &broker, &held, &mut heartbeat, &shutdown, manager.pulse()).await;
+    let outcome = work(&kitchen, &broker, &mut held, &mut heartbeat, &shutdown, manager.pulse()).await;
     drop(reports);
 
     heartbeat_stop.cancel();
@@ -91,51 +91,6 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
     drop(kitchen);
     settle(&background).await;
     outcome
-}
-
-/// Waits for the servers, takes the name, and registers. Until it knows the others it takes itself for one of many.
-async fn enter<S: KitchenStore, B: KitchenBroker>(
-    options: &KitchenOptions,
-    store: &S,
-    broker: &B,
-    session: Uuid,
-) -> Result<(B::Name, Crew), KitchenError> {
-    store.spare_connections(true);
-    let (prepared, _) = tokio::join!(store.prepare(), broker.wait_connected());
-    prepared?;
-    let held = broker
-        .hold_name(&format!("kitchen_worker.{}", options.name))
-        .await
-        .map_err(|source| KitchenError::Name { name: options.name.clone(), source })?;
-    let registration = WorkerRegistration {
-        name: options.name.clone(),
-        session,
-        order_types: options.order_types.clone(),
-        heartbeat_interval: options.heartbeat_interval,
-        capacity: options.prefetch,
-    };
-    let Registered { released, crew } = loop {
-        match store.register_worker(&registration).await {
-            Ok(registered) => break registered,
-            Err(error) if error.is_unavailable() => {
-                // Not only while it is known to be away: a busy server is asked again, but not at once.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                store.wait_up().await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
-    tracing::info!(
-        action = "worker_registered",
-        details = %format_args!("{}; {released} orders of an earlier start released", described(options)),
-        "the worker is registered"
-    );
-    Ok((held, crew))
-}
-
-fn described(options: &KitchenOptions) -> String {
-    let types: Vec<&str> = options.order_types.iter().map(|t| t.as_str()).collect();
-    format!("cooks {}, {} at once", types.join(","), options.prefetch)
 }
 
 /// What the worker does, for its service manager.
@@ -155,7 +110,7 @@ fn condition<S: KitchenStore>(kitchen: &Kitchen<S>, servers: &Servers, is_stoppi
 async fn work<S: KitchenStore, B: KitchenBroker>(
     kitchen: &Arc<Kitchen<S>>,
     broker: &B,
-    held: &B::Name,
+    held: &mut Option<B::Name>,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
     pulse: Pulse,
@@ -172,7 +127,7 @@ async fn work<S: KitchenStore, B: KitchenBroker>(
     let mut consumer = None;
     let outcome = tokio::select! {
         biased;
-        ended = end(&kitchen.options, held, heartbeat, shutdown) => ended,
+        ended = end(kitchen, broker, held, heartbeat, shutdown) => ended,
         failed = consume(&kitchen.options, broker, &mut consumer, pulse, handle) => Err(failed),
     };
     stopping.cancel();
@@ -191,18 +146,19 @@ async fn work<S: KitchenStore, B: KitchenBroker>(
 }
 
 /// Ends when the worker has to: it was asked to, or its name is another's now.
-async fn end(
-    options: &KitchenOptions,
-    held: &impl WorkerNameHold,
+async fn end<S: KitchenStore, B: KitchenBroker>(
+    kitchen: &Kitchen<S>,
+    broker: &B,
+    held: &mut Option<B::Name>,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
 ) -> Result<(), KitchenError> {
     tokio::select! {
         biased;
         () = shutdown.stopping().cancelled_owned() => Ok(()),
-        () = held.lost() => Err(KitchenError::Replaced(options.name.clone())),
         // The heart only stops by itself when another has the name.
-        _ = heartbeat => Err(KitchenError::Replaced(options.name.clone())),
+        _ = heartbeat => Err(KitchenError::Replaced(kitchen.options.name.clone())),
+        refused = name::keep(kitchen, broker, held) => Err(refused),
     }
 }
 

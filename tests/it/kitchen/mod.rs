@@ -14,3 +14,4 @@ mod stopping;
 mod stopping_cut_off;
 mod subscriber;
 mod takeover;
+mod without_rabbitmq;

@@ -11,12 +11,15 @@ use restaurant_system::relay::RelayBroker;
 use restaurant_system::services::kitchen::{KitchenBroker, KitchenConsumer, KitchenDelivery, WorkerNameHold};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// How long a confirmation is waited for on a connection that is gone.
 const CONFIRM_TIMEOUT_MS: i64 = 2_000;
 /// How long a name is asked for that somebody has.
 const CLAIM_GRACE_MS: i64 = 3_000;
+/// Longer than the model takes to notice that a connection is gone.
+const DEATH_NOTICE: Duration = Duration::from_secs(5);
 
 /// One process's connection to RabbitMQ.
 #[derive(Clone)]
@@ -67,6 +70,12 @@ impl RelayBroker for SimBroker {
 }
 
 impl SimBroker {
+    async fn wait_connected(&self) {
+        let mut link = self.state();
+        let _ = link.wait_for(|state| matches!(state, BrokerState::Connected { .. })).await;
+        self.0.awake().await;
+    }
+
     /// The present connection, or the last one.
     fn connection(&self) -> u64 {
         self.0.world.lock().processes[self.0.process].generation
@@ -111,11 +120,8 @@ impl KitchenBroker for SimBroker {
     type Consumer = SimConsumer;
     type Name = SimName;
 
-    async fn wait_connected(&self) -> bool {
-        let mut link = self.state();
-        let _ = link.wait_for(|state| matches!(state, BrokerState::Connected { .. })).await;
-        self.0.awake().await;
-        true
+    fn death_notice(&self) -> Duration {
+        DEATH_NOTICE
     }
 
     async fn hold_name(&self, name: &str) -> Result<SimName, NameError> {
