@@ -170,6 +170,79 @@ async fn without_its_servers_a_role_says_what_it_waits_for_and_lives() {
 }
 
 #[tokio::test]
+async fn a_worker_without_rabbitmq_is_ready_and_says_what_it_waits_for() {
+    let env = TestEnv::new().await;
+    let port = env.servers.rabbitmq.amqp_port().to_string();
+    let manager = Manager::of(&env);
+    let file = std::fs::read_to_string(env.config()).unwrap();
+    std::fs::write(env.config(), file.replace(&port, "1")).unwrap();
+    let chef = manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna"]);
+    manager.wait_told("STATUS=waiting for orders, 0 done; waiting for RabbitMQ since ").await;
+    manager.wait_told("READY=1").await;
+    assert!(!chef.logs_of("worker_registered").is_empty(), "ready before it can work");
+    manager.wait_more("WATCHDOG=1", 2).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_stands_by_is_ready_and_says_for_which_queue() {
+    let env = TestEnv::new().await;
+    let args = ["notification-subscriber", "--name", "counter"];
+    let mut active = env.spawn(&args);
+    active.wait_for_action("subscribed").await;
+    let manager = Manager::of(&env);
+    let mut standby = manager.spawn(&env, &args);
+    manager.wait_told("STATUS=standby: another subscriber has notifications_queue.counter").await;
+    manager.wait_told("READY=1").await;
+    manager.wait_more("WATCHDOG=1", 4).await;
+    active.kill();
+    manager.wait_told("STATUS=0 changes told").await;
+    standby.signal(Signal::SIGTERM);
+    assert_eq!(standby.wait_exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_subscriber_that_stands_by_stops_at_once() {
+    let env = TestEnv::new().await;
+    let args = ["notification-subscriber", "--name", "counter"];
+    let active = env.spawn(&args);
+    active.wait_for_action("subscribed").await;
+    let mut standby = env.spawn(&args);
+    standby.wait_for_action("standby").await;
+    standby.signal(Signal::SIGTERM);
+    assert_eq!(standby.wait_exit().await.code(), Some(0));
+}
+
+/// A setting of a unit.
+fn setting(unit: &str, key: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(unit);
+    let text = std::fs::read_to_string(path).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("{unit} has no {key}")).to_owned()
+}
+
+/// A span of a unit in seconds: `2s` or `2min`.
+fn seconds(unit: &str, key: &str) -> u64 {
+    let value = setting(unit, key);
+    match value.strip_suffix("min") {
+        Some(minutes) => 60 * minutes.parse::<u64>().unwrap(),
+        None => value.trim_end_matches('s').parse().unwrap(),
+    }
+}
+
+#[test]
+fn a_cook_is_tried_for_longer_than_rabbitmq_takes_to_notice_a_dead_connection_and_not_for_ever() {
+    let options = restaurant_system::broker::BrokerOptions::default();
+    let unit = "kitchen-worker@.service";
+    let tries: u64 = setting(unit, "StartLimitBurst").parse().unwrap();
+    // Each is refused when it has asked for the name for so long.
+    let tried_for_s = tries * (seconds(unit, "RestartSec") + options.claim_grace.as_secs());
+    let notices_after_s = 3 * options.heartbeat.as_secs();
+    assert!(tried_for_s >= 2 * notices_after_s, "{tried_for_s} s are too short for {notices_after_s} s");
+    // The last of a double's tries falls into the interval of the first, on a slow machine as well.
+    assert!(tried_for_s * 2 <= seconds(unit, "StartLimitIntervalSec"), "a double is tried for ever");
+}
+
+#[tokio::test]
 async fn the_reason_of_a_failure_is_its_last_status() {
     let env = TestEnv::new().await;
     let _anna = env.spawn(&["kitchen-worker", "--worker-name", "chef_anna"]);
