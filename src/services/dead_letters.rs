@@ -1,5 +1,7 @@
 //! What is done with a message that nobody can ever process.
 
+use tracing::Level;
+
 use crate::broker::{Broker, DeadLettered, Delivery};
 
 /// Why a message goes to the dead letters.
@@ -9,7 +11,12 @@ struct Unprocessable(String);
 
 /// Puts a message to the dead letters, where a person finds it with the reason.
 pub(super) async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
-    log_unprocessable(&delivery, reason);
+    bury_at(Level::ERROR, broker, delivery, reason).await;
+}
+
+/// The same; the reason is logged as an error, or at any other level for those who look for it, where one line tells of many.
+pub(super) async fn bury_at(level: Level, broker: &Broker, delivery: Delivery, reason: &str) {
+    log_unprocessable(&delivery, reason, level);
     if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
         tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
     }
@@ -26,7 +33,12 @@ pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> String {
 }
 
 /// Apart, because the error as it is logged may not be held over an await.
-fn log_unprocessable(delivery: &Delivery, reason: &str) {
+fn log_unprocessable(delivery: &Delivery, reason: &str, level: Level) {
+    if level != Level::ERROR {
+        let details = &delivery.queue;
+        tracing::debug!(action = "message_unprocessable", %details, "to the dead letters: {reason}");
+        return;
+    }
     let error = Unprocessable(reason.to_owned());
     let error: &dyn std::error::Error = &error;
     tracing::error!(

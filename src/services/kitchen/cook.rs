@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::unknown::UnknownOrders;
 use super::{KitchenOptions, KitchenStore};
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
@@ -46,6 +47,8 @@ pub(super) struct Kitchen<S> {
     pub(super) state_changed: Notify,
     /// Cancelled when the orders in hand are to be given back.
     pub(super) give_back: CancellationToken,
+    /// Messages of orders that there are none of.
+    pub(super) unknown: Arc<UnknownOrders>,
 }
 
 /// A write did not happen, or it is unknown whether it did. The reason has been logged.
@@ -111,6 +114,7 @@ impl<S: KitchenStore> Kitchen<S> {
             rounds: Notify::new(),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
+            unknown: Arc::default(),
         }
     }
 

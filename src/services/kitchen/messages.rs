@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Level};
 
 use super::cook::{Cooked, Kitchen, WriteFailed, backoff};
 use super::{KitchenBroker, KitchenDelivery, KitchenStore};
@@ -22,6 +22,8 @@ enum Verdict {
     GiveBack,
     /// Nobody can ever process it, for this reason.
     DeadLetter(String),
+    /// The same, because there is no such order.
+    Unknown(OrderNumber),
 }
 
 /// Handles one delivery to its end, in one of the worker's `slots`.
@@ -35,7 +37,7 @@ pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
     kitchen.note_delivery();
     let number = match order_number(delivery.body()) {
         Ok(number) => number,
-        Err(reason) => return broker.bury(delivery, &reason).await,
+        Err(reason) => return broker.bury(delivery, &reason, Level::ERROR).await,
     };
     let request_id = delivery.properties().correlation_id.clone().unwrap_or_default();
     let span = order_span(&request_id, number.as_str());
@@ -45,7 +47,11 @@ pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
             // A channel that is gone cannot be told; the message comes again and finds its order done.
             Verdict::Acknowledge => drop(delivery.ack().await),
             Verdict::GiveBack => drop(delivery.give_back().await),
-            Verdict::DeadLetter(reason) => broker.bury(delivery, &reason).await,
+            Verdict::DeadLetter(reason) => broker.bury(delivery, &reason, Level::ERROR).await,
+            Verdict::Unknown(number) => {
+                let level = if kitchen.unknown.note() { Level::ERROR } else { Level::DEBUG };
+                broker.bury(delivery, &format!("the database has no order {number}"), level).await;
+            }
         }
     }
     .instrument(span)
@@ -101,7 +107,7 @@ async fn refused<S: KitchenStore>(kitchen: &Kitchen<S>, number: &OrderNumber) ->
             tracing::debug!(action = "order_not_waiting", details = %format_args!("{status} {holder}"), "nothing to do");
             Verdict::Acknowledge
         }
-        Ok(Refusal::Unknown) => Verdict::DeadLetter(format!("there is no order {number}")),
+        Ok(Refusal::Unknown) => Verdict::Unknown(number.clone()),
         Ok(Refusal::OtherType(order_type)) => {
             Verdict::DeadLetter(format!("order {number} is {order_type}, which this queue is not for"))
         }

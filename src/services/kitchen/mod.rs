@@ -10,6 +10,7 @@ mod name;
 mod ports;
 mod rail;
 mod run;
+mod unknown;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::Level;
 use uuid::Uuid;
 
 use crate::broker::{
@@ -124,8 +125,8 @@ pub trait KitchenBroker: RelayBroker {
         options: ConsumeOptions,
     ) -> impl Future<Output = Result<Self::Consumer, BrokerError>> + Send;
 
-    /// Puts a message to the dead letters, where a person finds it with the reason.
-    fn bury(&self, delivery: Self::Delivery, reason: &str) -> impl Future<Output = ()> + Send;
+    /// Puts a message to the dead letters, where a person finds it with the reason, which is logged at this level.
+    fn bury(&self, delivery: Self::Delivery, reason: &str, level: Level) -> impl Future<Output = ()> + Send;
 }
 
 /// See [`Delivery`].
@@ -256,8 +257,8 @@ impl KitchenBroker for Broker {
         Self::consume(self, options).await
     }
 
-    async fn bury(&self, delivery: Delivery, reason: &str) {
-        dead_letters::bury(self, delivery, reason).await;
+    async fn bury(&self, delivery: Delivery, reason: &str, level: Level) {
+        dead_letters::bury_at(level, self, delivery, reason).await;
     }
 }
 

@@ -77,6 +77,7 @@ pub async fn run<S: KitchenStore, B: KitchenBroker>(
     manager.ready();
     let outcome = work(&kitchen, &broker, &mut held, &mut heartbeat, &shutdown, manager.pulse()).await;
     drop(reports);
+    kitchen.unknown.tell();
 
     heartbeat_stop.cancel();
     // A beat that is on its way must not arrive after the last one, and say that this worker is online.

@@ -130,6 +130,30 @@ async fn orders_claimed_in_one_batch_with_one_that_postgresql_refuses_are_cooked
 }
 
 #[tokio::test]
+async fn of_many_orders_that_the_database_does_not_have_one_line_says_how_many() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let known = kit.place("takeout").await;
+    kit.wait_announced().await;
+    let sample = kit.env.rabbit.get_messages("kitchen_takeout_queue", 1).await.remove(0);
+    for n in 0..30 {
+        let mut message = sample.json();
+        message["order_number"] = json!(format!("ORD_20200101_{}", 100 + n));
+        let key = "kitchen.takeout.1";
+        assert!(kit.env.rabbit.publish("orders_topic", key, &json!({}), &message.to_string()).await);
+    }
+    let chef = kit.worker("chef_anna", &["--prefetch", "4"]);
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 30).await;
+    kit.wait_ready(&[known]).await;
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 1).await.remove(0);
+    let reason = dead.properties["headers"]["x-death-reason"].as_str().unwrap().to_owned();
+    assert!(reason.starts_with("the database has no order ORD_20200101_1"), "{reason}");
+    let line = chef.wait_for_action("orders_unknown").await;
+    assert_eq!((&line["level"], &line["details"]), (&json!("ERROR"), &json!(30)));
+    // The first, by itself.
+    assert_eq!(chef.logs_of("message_processing_failed").len(), 1, "{:?}", chef.output());
+}
+
+#[tokio::test]
 async fn an_order_in_the_queue_of_another_type_is_dead_and_still_cooked_by_the_right_worker() {
     let kit = Kit::with(MESSAGES_ONLY).await;
     let number = kit.place("delivery").await;

@@ -170,7 +170,7 @@ impl KitchenBroker for SimBroker {
         }
     }
 
-    async fn bury(&self, delivery: SimDelivery, reason: &str) {
+    async fn bury(&self, delivery: SimDelivery, reason: &str, _: tracing::Level) {
         self.0.hop().await;
         {
             let mut state = self.0.world.lock();
