@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 
 use super::convert::{get, millis, order_number, order_type, priority, status, type_names};
 use super::outbox::announce_logged;
+use super::writes::tick;
 use super::{Announcement, AnnouncementContent, StatusAnnouncement, Store, StoreError};
 use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
 
@@ -62,15 +63,22 @@ pub enum Refusal {
 
 /// What an order must be like to be claimed: waiting, or in nobody's hand, or in the hand of another who is lost.
 /// A holder is lost when its heartbeat is older than it may be, or it says itself that it is offline. Nobody could beat
-/// while PostgreSQL was away: after its start everybody has the 5 s that it takes at most to try it again (`pool`), and
-/// the time that a heartbeat may take. What the claimant
-/// itself has in hand it never takes from itself; what it does not know to have, its heartbeat releases.
+/// while PostgreSQL was away or took no writes: after its start everybody has the 5 s that it takes at most to try it again
+/// (`pool`), and the time that a heartbeat may take; and that time is measured by the clock of writes as well (`writes`).
+/// What the claimant itself has in hand it never takes from itself; what it does not know to have, its heartbeat releases.
 const CLAIMABLE: &str = "
 (o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or (o.processed_by <> $1 and not exists (
     select from workers w
     where w.name = o.processed_by and w.status <> 'offline'
-      and greatest(w.last_seen, pg_postmaster_start_time() + interval '5 s')
-          > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0))))))";
+      and (greatest(w.last_seen, pg_postmaster_start_time() + interval '5 s')
+              > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0)
+          or w.seen_writing_ms is not null and exists (
+              select from database_writes d
+              where d.spared_until > now()
+                 or d.writing_ms - w.seen_writing_ms <= w.heartbeat_interval_ms::bigint * $6::int)))))))";
+
+/// What a look at the rail does beside looking. A claim by message does not: there may be hundreds a second.
+const TICK: &str = tick!();
 
 /// The head of both claims: `picked` is followed by what they share.
 const CLAIM_TAIL: &str = concat!(
@@ -166,7 +174,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ClaimedOrder>, StoreError> {
         let sql = format!(
-            "with picked as materialized (
+            "with {TICK}, picked as materialized (
                 select o.id, o.status from orders o
                 where o.status in ('received', 'cooking') and o.type = any($2::text[]) and {CLAIMABLE}
                   and (o.status = 'cooking'

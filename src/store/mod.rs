@@ -25,6 +25,7 @@ mod restored;
 mod session;
 mod sharing;
 mod workers;
+mod writes;
 
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, OpenOrders, Place, SeenBy};

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::convert::{get, millis, type_names};
+use super::writes::{tick, writing_ms};
 use super::{Store, StoreError};
 use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, WorkerName, WorkerState};
 
@@ -91,13 +92,19 @@ pub struct WorkerRecord {
 
 /// What an earlier start of the same name had in hand is back on the rail with the registration. It is refused where
 /// neither $7 nor an earlier try of this start allows it, and the row is not what it was found to be ($8, $9).
-const REGISTER: &str = "
-with me as (
-    insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity)
-    values ($1, $2, 'online', now(), $3, $4, $5)
+const REGISTER: &str = concat!(
+    "
+with ",
+    tick!(),
+    ", me as (
+    insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity, seen_writing_ms)
+    values ($1, $2, 'online', now(), $3, $4, $5, ",
+    writing_ms!(),
+    ")
     on conflict (name) do update
     set type = excluded.type, status = 'online', last_seen = now(), session = excluded.session,
-        heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity
+        heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity,
+        seen_writing_ms = excluded.seen_writing_ms
     where $7::boolean or workers.session = $3
        or (workers.session is not distinct from $8::uuid and workers.last_seen = $9::timestamptz)
     returning type
@@ -105,7 +112,8 @@ with me as (
     update orders set claimed_at = null, updated_at = now(), estimated_completion = null
     where processed_by = $1 and status = 'cooking' and claimed_at is not null and exists (select from me)
     returning id
-)";
+)"
+);
 
 const NAME_RECORD: &str = "
 select session, last_seen, heartbeat_interval_ms, status = 'offline' as is_offline,
@@ -114,16 +122,23 @@ from workers where name = $1";
 
 /// What the worker is said to hold and does not know of is released: it was claimed, but the answer was lost. So long
 /// ($5) after the claim its answer is not on its way any more.
-const HEARTBEAT: &str = "
-with me as (
-    update workers set last_seen = now(), status = $3 where name = $1 and session = $2 returning name, type
+const HEARTBEAT: &str = concat!(
+    "
+with ",
+    tick!(),
+    ", me as (
+    update workers set last_seen = now(), status = $3, seen_writing_ms = ",
+    writing_ms!(),
+    "
+    where name = $1 and session = $2 returning name, type
 ), released as (
     update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
     from me
     where o.processed_by = me.name and o.status = 'cooking'
       and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
     returning o.id
-)";
+)"
+);
 
 /// What both statements end with; no row when the worker is not this start's any more.
 ///

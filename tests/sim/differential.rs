@@ -43,7 +43,7 @@ struct Pair {
 #[tokio::test]
 async fn the_model_of_the_tables_answers_as_postgresql_does() {
     let env = TestEnv::new().await;
-    let mut pair = Pair::new(&env, super::variable("SIM_SEED").unwrap_or(3)).await;
+    let mut pair = Pair::new(&env, super::variable("SIM_SEED").unwrap_or(6)).await;
     for step in 0..STEPS {
         let what = pair.step().await;
         pair.adopt_log_ids().await;
@@ -258,6 +258,9 @@ impl Pair {
             self.set_silent(name, true).await;
             return "a silent worker";
         }
+        if self.rng.bool() {
+            return self.outage().await;
+        }
         let number = self.some_number();
         let sql = "update orders set claimed_at = claimed_at - interval '1 day' where number = $1";
         self.db.execute(sql, &[&number.as_str()]).await.unwrap();
@@ -267,16 +270,41 @@ impl Pair {
         "an old claim"
     }
 
-    /// One who is silent has an interval so short that the start of PostgreSQL is long ago, too.
+    /// Nothing was committed for a day, so that somebody is silent, and then something is; a moment later others look for the
+    /// lost.
+    async fn outage(&mut self) -> &'static str {
+        let name = WORKERS[self.rng.usize(..WORKERS.len())].0;
+        self.set_silent(name, true).await;
+        let sql = "update database_writes set ticked_at = now() - interval '1 day'";
+        self.db.batch_execute(sql).await.unwrap();
+        self.model.writes.ticked_at = Some(self.now - DAY_MS);
+        self.heartbeat().await;
+        for _ in WORKERS {
+            self.claim_overdue().await;
+        }
+        // Everybody has found the way back.
+        self.db.batch_execute("update database_writes set spared_until = '-infinity'").await.unwrap();
+        assert!(self.model.writes.spared_until.take().is_some());
+        "an outage"
+    }
+
+    /// One who is silent has an interval so short that the start of PostgreSQL is long ago, too. Some of them have been
+    /// silent by the clock of writes as well, others by the time of day alone, or have never seen that clock.
     async fn set_silent(&mut self, name: &str, silent: bool) {
         let interval_ms = if silent { 1 } else { HOUR_MS };
         let silent_s = if silent { 86_400.0 } else { 0.0 };
-        let sql = "update workers set heartbeat_interval_ms = $2::bigint::int,
+        let seen_writing_ms = match self.rng.u8(0..4) {
+            0 => None,
+            1 => Some(DAY_MS),
+            _ => Some(-DAY_MS),
+        };
+        let sql = "update workers set heartbeat_interval_ms = $2::bigint::int, seen_writing_ms = $4,
             last_seen = now() - make_interval(secs => $3::float8) where name = $1";
-        self.db.execute(sql, &[&name, &interval_ms, &silent_s]).await.unwrap();
+        self.db.execute(sql, &[&name, &interval_ms, &silent_s, &seen_writing_ms]).await.unwrap();
         if let Some(worker) = self.model.workers.get_mut(name) {
             worker.heartbeat_interval_ms = interval_ms;
             worker.last_seen = self.now - if silent { DAY_MS } else { 0 };
+            worker.seen_writing_ms = seen_writing_ms;
         }
     }
 

@@ -3,8 +3,10 @@
 
 mod names;
 mod outbox;
+mod writes;
 
 pub use outbox::{LockedBatch, OutboxRow};
+pub use writes::WritesClock;
 
 use restaurant_system::domain::{
     NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
@@ -15,9 +17,6 @@ use restaurant_system::store::{
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
-
-/// How long after a start of PostgreSQL nobody counts as lost (`store/kitchen.rs`).
-const SERVER_START_GRACE_MS: i64 = 5_000;
 
 /// PostgreSQL's limit: more than the simulated house needs.
 const MAX_CONNECTIONS: usize = 400;
@@ -85,6 +84,8 @@ pub struct Worker {
     pub session: Uuid,
     pub heartbeat_interval_ms: i64,
     pub capacity: u16,
+    /// What the clock of writes showed then; `None` for one of an old version.
+    pub seen_writing_ms: Option<i64>,
 }
 
 /// Everything that is committed.
@@ -103,6 +104,7 @@ pub struct Tables {
     pub mark_noted: bool,
     /// When PostgreSQL was started.
     pub server_started_at: i64,
+    pub writes: WritesClock,
     /// How long after a claim its answer is not on its way any more: twice the store's operation timeout.
     pub settled_ms: i64,
     pub without: Without,
@@ -220,14 +222,6 @@ impl Tables {
         }
     }
 
-    fn is_alive(&self, now: i64, name: &str) -> bool {
-        self.workers.get(name).is_some_and(|worker| {
-            let heard_at = worker.last_seen.max(self.server_started_at + SERVER_START_GRACE_MS);
-            worker.state != WorkerState::Offline
-                && heard_at > now - worker.heartbeat_interval_ms * i64::from(OFFLINE_AFTER_INTERVALS)
-        })
-    }
-
     /// `Store::claim_orders`
     pub fn claim_orders(&mut self, now: i64, claim: &Claim, numbers: &[OrderNumber]) -> Vec<ClaimedOrder> {
         let unchecked = self.without == Without::StatusCheck;
@@ -264,6 +258,7 @@ impl Tables {
             .collect();
         waiting.sort_unstable();
         let picked: Vec<i64> = waiting.into_iter().take(limit).map(|(_, id)| id).collect();
+        self.writes.tick(now);
         self.take(now, claim, &picked)
     }
 
@@ -397,6 +392,7 @@ impl Tables {
 
     /// `Store::register_worker`
     pub fn register(&mut self, now: i64, registration: &WorkerRegistration) -> Registered {
+        self.writes.tick(now);
         let name = registration.name.as_str();
         let interval_ms = i64::try_from(registration.heartbeat_interval.as_millis()).unwrap().max(1);
         let orders_processed = self.workers.get(name).map_or(0, |worker| worker.orders_processed);
@@ -408,6 +404,7 @@ impl Tables {
             session: registration.session,
             heartbeat_interval_ms: interval_ms,
             capacity: registration.capacity,
+            seen_writing_ms: Some(self.writes.writing_ms),
         };
         self.workers.insert(name.to_owned(), worker);
         let released = self.release(now, name, |order| order.claimed_at.is_some());
@@ -449,11 +446,13 @@ impl Tables {
         state: WorkerState,
         in_hand: &[OrderNumber],
     ) -> Heartbeat {
+        self.writes.tick(now);
         match self.workers.get_mut(name.as_str()).filter(|worker| worker.session == session) {
             None => return Heartbeat::Replaced,
             Some(worker) => {
                 worker.last_seen = now;
                 worker.state = state;
+                worker.seen_writing_ms = Some(self.writes.writing_ms);
             }
         }
         let settled = now - self.settled_ms;
