@@ -21,7 +21,8 @@ use crate::store::{self, Store, StoreOptions};
 /// that is closed soon, since there may be many workers.
 const SERVICE_IDLE: Duration = Duration::from_secs(60);
 const WORKER_IDLE: Duration = Duration::from_secs(5);
-/// A service asks PostgreSQL so often whether it is there, so that `/readyz` knows.
+/// A service asks PostgreSQL so often whether it is there, so that `/readyz` knows. The order service's question sets the clock
+/// of writes (`store/writes.rs`), which wants it every 3 s.
 const SERVICE_PROBE: Duration = Duration::from_secs(2);
 /// How long the farewell to RabbitMQ may take.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
@@ -49,6 +50,8 @@ pub(super) struct CommonArgs {
 pub(super) enum Usage {
     /// Requests come at any time.
     Service,
+    /// The same, but none of them writes.
+    Reader,
     /// Mostly idle, and one of many.
     Worker,
 }
@@ -161,7 +164,7 @@ fn hosts(hosts: &[HostPort]) -> Vec<(String, u16)> {
 
 fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreOptions {
     let (idle_timeout, probe_interval) = match usage {
-        Usage::Service => (SERVICE_IDLE, Some(SERVICE_PROBE)),
+        Usage::Service | Usage::Reader => (SERVICE_IDLE, Some(SERVICE_PROBE)),
         Usage::Worker => (WORKER_IDLE, None),
     };
     StoreOptions {
@@ -176,6 +179,7 @@ fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreO
         connect_timeout: config.connect_timeout,
         idle_timeout,
         probe_interval,
+        writes: !matches!(usage, Usage::Reader),
     }
 }
 

@@ -189,7 +189,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         cook_times: setting.config.kitchen.cook_times,
         max_event_streams: setting.config.tracking.max_event_streams,
     };
-    let store = setting.store(Usage::Service)?;
+    let store = setting.store(Usage::Reader)?;
     let broker = setting.broker("tracking-service");
     let outcome =
         tracking::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;

@@ -1,43 +1,176 @@
 //! Several hosts of one database: each gets its own time, so that a frozen one does not keep the others from being
-//! tried.
+//! tried, and the one that writes belong to is chosen (`lineage`).
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Connect;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, Config, Error, Socket};
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Socket};
 
+use super::error::chain;
+use super::lineage::{DO_YOU_TAKE_WRITES, Known, Look, Server, Verdict, WHO_ARE_YOU, decide, refusal};
 use super::session::Session;
 use super::sharing::says_full;
 
-/// Connects to the first host that answers as it should, beginning with the one that did so last.
+/// Connects to the host that was chosen last, as long as it is what it was; chooses anew where it is not.
 ///
-/// tokio-postgres does the same with a list of hosts, but its time limit ends with the TCP connection: a server that
-/// is paused, or a network that swallows the log-in, would be waited for until the pool gives up, every time anew.
+/// tokio-postgres takes a list of hosts as well, but the first that takes writes, which may be an old primary; and its time
+/// limit ends with the TCP connection: a server that is paused, or a network that swallows the log-in, would be waited for
+/// until the pool gives up, every time anew.
 pub(super) struct EachHost<T> {
     /// Each with one host; never empty.
     hosts: Vec<Config>,
     tls: T,
     timeout: Duration,
     session: Arc<Session>,
-    /// The host that was connected to last.
-    last: AtomicUsize,
+    election: Arc<Election>,
 }
 
-impl<T> EachHost<T> {
-    /// With the configuration of each host, in order, the time that one of them may take, log-in included, and what a
-    /// connection begins with. The last that is tried is left to the pool's own limit.
-    pub(super) fn new(hosts: Vec<Config>, tls: T, timeout: Duration, session: Arc<Session>) -> Self {
-        Self { hosts, tls, timeout, session, last: AtomicUsize::new(0) }
+/// What all connections of a process know about the hosts.
+pub(super) struct Election {
+    names: Vec<String>,
+    state: Mutex<State>,
+    /// One look at all of them at a time; the others wait for what it finds.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<Known>,
+    /// The host to connect to without looking at the others.
+    settled: Option<usize>,
+    /// The one that was used last.
+    last: Option<usize>,
+    /// When connections began to go elsewhere.
+    switched_at: Option<Instant>,
+    /// How often all hosts were looked at.
+    rounds: u64,
+    /// Why the last look found none.
+    failure: Option<(io::ErrorKind, String)>,
+    /// Why each host was refused, as it was logged.
+    told: Vec<Option<String>>,
+}
+
+impl Election {
+    /// Between the hosts of these names.
+    pub(super) fn new(hosts: &[(String, u16)]) -> Arc<Self> {
+        let names: Vec<String> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+        let state = State { told: vec![None; names.len()], ..State::default() };
+        Arc::new(Self { names, state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host that is used does not do: all are looked at before the next connection.
+    pub(super) fn reopen(&self) {
+        self.state().settled = None;
+    }
+
+    /// Whether a connection that was opened then may still go to the host before.
+    pub(super) fn is_outdated(&self, opened_at: Instant) -> bool {
+        self.state().switched_at.is_some_and(|switched_at| opened_at < switched_at)
+    }
+
+    /// Whether the host that is settled on is what it was.
+    fn still_fits(&self, look: &Look) -> bool {
+        let mut state = self.state();
+        match (look, &mut state.known) {
+            (Look::Nameless, None) => true,
+            (Look::Is(server), Some(known)) if server.takes_writes && known.is_continued_by(server) => {
+                known.timeline = server.timeline;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn decide(&self, looks: &[Look]) -> Verdict {
+        let state = self.state();
+        decide(state.known.as_ref(), state.last, looks, &self.names)
+    }
+
+    fn settle(&self, at: usize, looks: &[Look]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        state.rounds += 1;
+        let used = match &looks[at] {
+            Look::Is(server) => Some(Known { cluster: server.cluster.clone(), timeline: server.timeline }),
+            _ => None,
+        };
+        if state.last.is_some_and(|last| last != at) || state.known.is_some() && state.known != used {
+            state.switched_at = Some(Instant::now());
+        }
+        (state.settled, state.last, state.known) = (Some(at), Some(at), used);
+        state.tell_refused(looks, &self.names);
+    }
+
+    fn give_up(&self, looks: &[Look], kind: io::ErrorKind, reason: &str) {
+        let mut state = self.state();
+        let state = &mut *state;
+        state.rounds += 1;
+        state.settled = None;
+        state.failure = Some((kind, reason.to_owned()));
+        // The outage may have been logged before, for another reason.
+        state.tell_refused(looks, &self.names);
+        if let Some(known) = &mut state.known {
+            let of_cluster = looks.iter().filter_map(|look| match look {
+                Look::Is(server) if server.cluster == known.cluster => Some(server.timeline),
+                _ => None,
+            });
+            known.timeline = of_cluster.fold(known.timeline, i64::max);
+        }
     }
 }
 
-type Connecting<'a> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
+impl State {
+    /// Logs once who takes writes and is not used.
+    fn tell_refused(&mut self, looks: &[Look], names: &[String]) {
+        let Some(used) = &self.known else { return };
+        for ((look, name), told) in looks.iter().zip(names).zip(&mut self.told) {
+            let Look::Is(server) = look else { continue };
+            let reason = if server.takes_writes { refusal(name, server, used) } else { None };
+            if let Some(reason) = &reason
+                && *told != Some(reason.clone())
+            {
+                tracing::error!(
+                    action = "db_host_refused",
+                    details = reason,
+                    "a PostgreSQL server that takes writes is not used"
+                );
+            }
+            *told = reason;
+        }
+    }
+}
+
+/// A connection, and the task that serves it.
+type Connected = (Client, JoinHandle<()>);
+type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send + 'a>>;
+
+impl<T> EachHost<T> {
+    /// With the configuration of each host, in order, the time that one of them may take, log-in included, and what a
+    /// connection begins with. A single host is left to the pool's own limit.
+    pub(super) fn new(
+        hosts: Vec<Config>,
+        tls: T,
+        timeout: Duration,
+        session: &Arc<Session>,
+        election: &Arc<Election>,
+    ) -> Self {
+        Self { hosts, tls, timeout, session: Arc::clone(session), election: Arc::clone(election) }
+    }
+}
 
 impl<T> Connect for EachHost<T>
 where
@@ -48,20 +181,46 @@ where
 {
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async move {
-            let count = self.hosts.len().max(1);
-            let first = self.last.load(Ordering::Relaxed);
-            let mut full = None;
-            for at in (0..count.saturating_sub(1)).map(|n| (first + n) % count) {
-                match tokio::time::timeout(self.timeout, self.connect_to(at)).await {
-                    Ok(Ok(connected)) => return Ok(connected),
-                    Ok(Err(error)) if says_full(&error) => full = Some(error),
-                    Ok(Err(_)) | Err(_) => {}
+            if let [only] = self.hosts.as_slice() {
+                return self.connect_to(only).await;
+            }
+            let (settled, rounds) = {
+                let state = self.election.state();
+                (state.settled, state.rounds)
+            };
+            if let Some(at) = settled {
+                match self.meet(at).await {
+                    Ok((connected, look)) if self.election.still_fits(&look) => {
+                        self.session.open(&connected.0).await?;
+                        return Ok(connected);
+                    }
+                    Err(Missed::Full(error)) => return Err(error),
+                    Ok(_) | Err(Missed::Away(..)) => {}
                 }
             }
-            // That the primary has no connection left says more than that a standby is none.
-            self.connect_to((first + count - 1) % count).await.map_err(|error| full.unwrap_or(error))
+            let _turn = self.election.turn.lock().await;
+            let found = {
+                let state = self.election.state();
+                (state.rounds != rounds).then(|| state.settled.ok_or_else(|| state.failure.clone()))
+            };
+            match found {
+                None => self.elect().await,
+                Some(Ok(at)) => self.connect_to(&self.hosts[at]).await,
+                Some(Err(failure)) => {
+                    let (kind, reason) = failure.unwrap_or((io::ErrorKind::Other, String::new()));
+                    fail(kind, reason).await
+                }
+            }
         })
     }
+}
+
+/// Why a host was not met.
+enum Missed {
+    /// It has no connection left.
+    Full(Error),
+    /// It does not answer, or not as it should.
+    Away(io::ErrorKind, String),
 }
 
 impl<T> EachHost<T>
@@ -71,8 +230,15 @@ where
     T::TlsConnect: Sync + Send,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    async fn connect_to(&self, at: usize) -> Result<(Client, JoinHandle<()>), Error> {
-        let (client, connection) = self.hosts[at].connect(self.tls.clone()).await?;
+    async fn connect_to(&self, host: &Config) -> Result<Connected, Error> {
+        let connected = self.log_in(host).await?;
+        self.session.open(&connected.0).await?;
+        Ok(connected)
+    }
+
+    /// A connection that is not set up yet.
+    async fn log_in(&self, host: &Config) -> Result<Connected, Error> {
+        let (client, connection) = host.connect(self.tls.clone()).await?;
         let session = Arc::clone(&self.session);
         let driver = tokio::spawn(async move {
             // How the connection ends is met by whoever uses it, and told there.
@@ -80,8 +246,149 @@ where
                 session.doubt();
             }
         });
-        self.session.open(&client).await?;
-        self.last.store(at, Ordering::Relaxed);
         Ok((client, driver))
+    }
+
+    /// Connects to a host whatever it is, and asks it for that.
+    async fn meet(&self, at: usize) -> Result<(Connected, Look), Missed> {
+        let mut host = self.hosts[at].clone();
+        host.target_session_attrs(TargetSessionAttrs::Any);
+        let meeting = async {
+            let connected = self.log_in(&host).await?;
+            let look = who_is(&connected.0).await?;
+            Ok((connected, look))
+        };
+        match tokio::time::timeout(self.timeout, meeting).await {
+            Ok(Ok(met)) => Ok(met),
+            Ok(Err(error)) if says_full(&error) => Err(Missed::Full(error)),
+            Ok(Err(error)) => Err(Missed::Away(io::ErrorKind::Other, chain(&error))),
+            Err(_) => {
+                let reason = format!("no answer within {} ms", self.timeout.as_millis());
+                Err(Missed::Away(io::ErrorKind::TimedOut, reason))
+            }
+        }
+    }
+
+    /// Looks at all hosts at once, and connects to the one that writes belong to.
+    async fn elect(&self) -> Result<Connected, Error> {
+        let count = self.hosts.len();
+        let mut looks = vec![Look::Pending; count];
+        let mut connections: Vec<Option<Connected>> = (0..count).map(|_| None).collect();
+        let (mut full, mut kind) = (None, io::ErrorKind::Other);
+        let mut meetings: FuturesUnordered<_> =
+            (0..count).map(|at| async move { (at, self.meet(at).await) }).collect();
+        while let Some((at, met)) = meetings.next().await {
+            looks[at] = match met {
+                Ok((connected, look)) => {
+                    connections[at] = Some(connected);
+                    look
+                }
+                Err(Missed::Full(error)) => {
+                    full = Some(error);
+                    Look::Full
+                }
+                Err(Missed::Away(why, reason)) => {
+                    kind = if why == io::ErrorKind::TimedOut { why } else { kind };
+                    Look::Away(reason)
+                }
+            };
+            let reason = match self.election.decide(&looks) {
+                Verdict::Wait => continue,
+                Verdict::Use(at) => match connections[at].take() {
+                    Some(connected) => {
+                        self.election.settle(at, &looks);
+                        self.session.open(&connected.0).await?;
+                        return Ok(connected);
+                    }
+                    None => continue,
+                },
+                Verdict::Nobody => described(&looks, &self.election.names),
+                Verdict::Refuse(reason) => reason,
+            };
+            self.election.give_up(&looks, kind, &reason);
+            // That a server has no connection left says more than that others are standbys.
+            return match full {
+                Some(error) => Err(error),
+                None => fail(kind, reason).await,
+            };
+        }
+        fail(kind, described(&looks, &self.election.names)).await
+    }
+}
+
+async fn who_is(client: &Client) -> Result<Look, Error> {
+    let answer = match client.simple_query(WHO_ARE_YOU).await {
+        Ok(answer) => answer,
+        // No such function, or not for this role: another server that speaks the same language.
+        Err(error) if error.code().is_some_and(|code| code.code().starts_with("42")) => {
+            client.simple_query(DO_YOU_TAKE_WRITES).await?
+        }
+        Err(error) => return Err(error),
+    };
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column| row.and_then(|row| row.try_get(column).ok().flatten()).unwrap_or_default().to_owned();
+    let takes_writes = text("takes_writes") == "t";
+    Ok(match text("timeline").parse() {
+        Ok(timeline) => Look::Is(Server {
+            takes_writes,
+            cluster: text("cluster"),
+            timeline,
+            started_at: text("started_at"),
+        }),
+        Err(_) if takes_writes => Look::Nameless,
+        Err(_) => Look::Away("it takes no writes".to_owned()),
+    })
+}
+
+/// What was found where there is nobody to connect to.
+fn described(looks: &[Look], names: &[String]) -> String {
+    let hosts = looks.iter().zip(names).map(|(look, name)| match look {
+        Look::Away(reason) => format!("{name}: {reason}"),
+        Look::Full => format!("{name}: it has no connection left"),
+        Look::Pending => format!("{name}: not looked at"),
+        Look::Is(_) | Look::Nameless => format!("{name}: it takes no writes, being a standby or read-only"),
+    });
+    hosts.collect::<Vec<_>>().join("; ")
+}
+
+/// An error of tokio-postgres with a text of our own: it makes none but those that a connection has had.
+async fn fail(kind: io::ErrorKind, reason: String) -> Result<Connected, Error> {
+    let failing = Failing(Some(io::Error::new(kind, reason)));
+    let (client, connection) = Config::new().user("nobody").connect_raw(failing, NoTls).await?;
+    let driver = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Ok((client, driver))
+}
+
+/// A connection that has failed for a known reason.
+struct Failing(Option<io::Error>);
+
+impl Failing {
+    fn error(&mut self) -> io::Error {
+        self.0.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(self.error()))
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(self.error()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

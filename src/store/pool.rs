@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Metrics, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +17,8 @@ use super::connect::{postgres_config, tls_connector};
 use super::error::chain;
 use super::fresh::Fresh;
 use super::head::OutboxHead;
-use super::hosts::EachHost;
+use super::hosts::{EachHost, Election};
+use super::ping::{Ping, answers};
 use super::session::{ServerSetup, Session};
 use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
@@ -23,7 +26,7 @@ use crate::runtime::retry::Backoff;
 /// Where PostgreSQL is and how much of it is used.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Hosts and ports, tried in turn; the first that takes writes is used.
+    /// Hosts and ports of one cluster; the one that takes writes on the highest timeline is used.
     pub hosts: Vec<(String, u16)>,
     /// The role to log in as.
     pub user: String,
@@ -45,6 +48,8 @@ pub struct StoreOptions {
     pub idle_timeout: Duration,
     /// How often PostgreSQL is asked whether it is there, for those who must know it before somebody asks them.
     pub probe_interval: Option<Duration>,
+    /// Whether PostgreSQL is there for this process only when it commits what is written.
+    pub writes: bool,
 }
 
 /// How the server's certificate is checked.
@@ -85,6 +90,8 @@ struct Inner {
     own: Pool,
     /// One connection to ask whether the server is there.
     probe: Pool,
+    /// Which of the hosts all of them connect to.
+    election: Arc<Election>,
     options: StoreOptions,
     session: Arc<Session>,
     state: watch::Sender<StoreState>,
@@ -93,12 +100,12 @@ struct Inner {
     sharing: Arc<Sharing>,
     fresh: Fresh,
     outbox_head: OutboxHead,
+    /// One at a time decides what a failure means.
+    deciding: tokio::sync::Mutex<()>,
 }
 
 /// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// A server that does not answer to nothing within this time is not there.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Prepares the connections; none is opened yet. A task that ends with `shutdown` closes idle ones and, while
@@ -108,9 +115,10 @@ impl Store {
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
         let session = Session::new(options.operation_timeout);
-        let shared = pool_of(&options, &session, options.pool_size)?;
-        let own = pool_of(&options, &session, 1)?;
-        let probe = pool_of(&options, &session, 1)?;
+        let election = Election::new(&options.hosts);
+        let shared = pool_of(&options, &session, &election, options.pool_size)?;
+        let own = pool_of(&options, &session, &election, 1)?;
+        let probe = pool_of(&options, &session, &election, 1)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
         let sharing = Sharing::new(options.idle_timeout);
         let pool = shared.clone();
@@ -118,6 +126,7 @@ impl Store {
             shared,
             own,
             probe,
+            election,
             options,
             session,
             state,
@@ -125,6 +134,7 @@ impl Store {
             sharing,
             fresh: Fresh::default(),
             outbox_head: OutboxHead::default(),
+            deciding: tokio::sync::Mutex::new(()),
         };
         let store = Self { inner: Arc::new(inner), pool };
         tokio::spawn(store.clone().tend(shutdown));
@@ -174,7 +184,14 @@ impl Store {
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         let started = Instant::now();
         loop {
-            match self.migrate().await {
+            let migrated = match self.migrate().await {
+                // A worker finds out with its registration, and many of them have few connections.
+                Ok(applied) if self.inner.options.probe_interval.is_some() => {
+                    self.pinged().await.map(|()| applied)
+                }
+                migrated => migrated,
+            };
+            match migrated {
                 Ok(applied) => {
                     self.inner.prepared.store(true, Ordering::Release);
                     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -197,14 +214,14 @@ impl Store {
         self.inner.sharing.spare(spare);
     }
 
-    /// Asks PostgreSQL for nothing. That it has no connection left is an answer, too.
+    /// Asks PostgreSQL whether it is there ([`StoreOptions::writes`]). That it has no connection left is an answer, too.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let pinged = loop {
             match self.inner.probe.get().await {
-                Ok(client) => match answers(client).await {
+                Ok(client) => match answers(client, self.ping_kind()).await {
                     Ok(false) => {}
                     answered => break answered.map(drop),
                 },
@@ -222,8 +239,16 @@ impl Store {
     /// Asks without drawing conclusions, on a connection that is for this alone: that all others are in use says
     /// nothing about the server.
     pub(super) async fn pinged(&self) -> Result<(), StoreError> {
-        while !answers(self.inner.probe.get().await?).await? {}
+        while !answers(self.inner.probe.get().await?, self.ping_kind()).await? {}
         Ok(())
+    }
+
+    fn ping_kind(&self) -> Ping {
+        match (self.inner.options.writes, self.inner.prepared.load(Ordering::Acquire)) {
+            (false, _) => Ping::Answer,
+            (true, false) => Ping::Write,
+            (true, true) => Ping::Tick,
+        }
     }
 
     /// The connection on which PostgreSQL is asked whether it is there.
@@ -312,7 +337,11 @@ impl Store {
 
     /// One failed operation may be its own fault (a lock, a dead connection): the ping decides.
     async fn decide_state(&self) {
-        let _ = self.ping().await;
+        let _turn = self.inner.deciding.lock().await;
+        // Many operations fail at once when PostgreSQL goes away, and one ping is enough.
+        if !matches!(*self.inner.state.borrow(), StoreState::Down { .. }) {
+            let _ = self.ping().await;
+        }
     }
 
     async fn timed<T>(
@@ -357,6 +386,8 @@ impl Store {
         if matches!(error, StoreError::Busy { .. }) {
             return;
         }
+        // Whoever cannot be used at the moment may have been replaced.
+        self.inner.election.reopen();
         let newly_down = self.inner.state.send_if_modified(|state| {
             let since = match *state {
                 StoreState::Down { .. } => return false,
@@ -418,37 +449,33 @@ impl Inner {
     }
 }
 
-/// Whether the server answers on this connection, which is closed if it does not. `false`: it was a kept one that has been
-/// cut meanwhile, which says nothing about the server as it is now.
-async fn answers(client: Object) -> Result<bool, StoreError> {
-    let is_kept = Object::metrics(&client).recycled.is_some();
-    let error = match tokio::time::timeout(PING_TIMEOUT, client.batch_execute("")).await {
-        Ok(Ok(())) => return Ok(true),
-        Ok(Err(_)) if is_kept => None,
-        Ok(Err(error)) => Some(StoreError::from(error)),
-        Err(_) => Some(StoreError::deadline("ping", PING_TIMEOUT)),
-    };
-    drop(Object::take(client));
-    error.map_or(Ok(false), Err)
-}
-
-fn pool_of(options: &StoreOptions, session: &Arc<Session>, max_size: usize) -> Result<Pool, StoreError> {
+fn pool_of(
+    options: &StoreOptions,
+    session: &Arc<Session>,
+    election: &Arc<Election>,
+    max_size: usize,
+) -> Result<Pool, StoreError> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
     let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
     let manager = match &options.tls {
         None => {
             let hosts =
-                EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout, Arc::clone(session));
+                EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout, session, election);
             Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
         }
         Some(tls) => {
-            let hosts =
-                EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout, Arc::clone(session));
+            let hosts = EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout, session, election);
             Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
         }
     };
+    let election = Arc::clone(election);
+    let to_the_host_in_use = Hook::sync_fn(move |_, metrics| match election.is_outdated(metrics.created) {
+        true => Err(HookError::message("another host is used now")),
+        false => Ok(()),
+    });
     Pool::builder(manager)
+        .pre_recycle(to_the_host_in_use)
         .max_size(max_size)
         .wait_timeout(Some(options.connect_timeout))
         .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))

@@ -14,6 +14,7 @@ mod dev_command;
 mod documents;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
+mod hosts;
 mod kitchen;
 mod layers;
 mod logs;

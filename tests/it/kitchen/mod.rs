@@ -8,6 +8,7 @@ pub(crate) mod kit;
 mod many;
 mod outages;
 mod poison;
+mod promotion;
 mod rail;
 mod slots;
 mod stopping;

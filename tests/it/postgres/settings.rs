@@ -98,6 +98,7 @@ async fn a_durable_server_is_not_warned_of() {
         connect_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(600),
         probe_interval: None,
+        writes: true,
     };
     let store = Store::new(options, CancellationToken::new()).unwrap();
     store.prepare().await.unwrap();

@@ -174,6 +174,7 @@ impl TestEnv {
             connect_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(600),
             probe_interval: None,
+            writes: true,
         };
         let store = Store::new(options, CancellationToken::new()).unwrap();
         store.prepare().await.unwrap();
