@@ -77,13 +77,19 @@ struct State {
     /// By tag; `None` where the answer has been given already.
     slots: VecDeque<Option<InFlight>>,
     last_progress: Instant,
+    has_progressed: bool,
     closed: Option<BrokerError>,
 }
 
 impl Confirms {
     pub(super) fn new() -> Self {
-        let state =
-            State { first_tag: 1, slots: VecDeque::new(), last_progress: Instant::now(), closed: None };
+        let state = State {
+            first_tag: 1,
+            slots: VecDeque::new(),
+            last_progress: Instant::now(),
+            has_progressed: false,
+            closed: None,
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -109,6 +115,7 @@ impl Confirms {
     pub(super) fn settle(&self, tag: u64, multiple: bool, verdict: Verdict) {
         let mut state = self.lock();
         state.last_progress = Instant::now();
+        state.has_progressed = true;
         let last = match tag {
             0 => state.slots.len(),
             tag => {
@@ -141,11 +148,21 @@ impl Confirms {
         }
     }
 
+    /// Whether anything was ever confirmed.
+    pub(super) fn has_progressed(&self) -> bool {
+        self.lock().has_progressed
+    }
+
+    /// Since when messages are waiting and nothing at all was confirmed.
+    pub(super) fn silent_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        let oldest = state.slots.iter().flatten().next();
+        oldest.map(|slot| slot.sent_at.max(state.last_progress))
+    }
+
     /// Whether messages are waiting and nothing at all was confirmed for so long.
     pub(super) fn is_stalled(&self, patience: Duration) -> bool {
-        let state = self.lock();
-        let oldest = state.slots.iter().flatten().next().map(|slot| slot.sent_at.max(state.last_progress));
-        oldest.is_some_and(|since| since.elapsed() > patience)
+        self.silent_since().is_some_and(|since| since.elapsed() > patience)
     }
 
     /// Answers for the messages that have waited so long although others are being confirmed: their queue is stuck.

@@ -39,8 +39,8 @@ pub enum BrokerError {
     },
     /// An exchange or queue exists, made by somebody else with other arguments.
     #[error(
-        "{object} exists on RabbitMQ with other arguments than this system's: {reason}; delete it there (once it is \
-         empty) or configure the same rabbitmq.queue_type"
+        "{object} exists on RabbitMQ with other arguments than this system's: {reason}; `restaurant-system queues \
+         migrate` makes it anew and keeps what is in it, or configure the same rabbitmq.queue_type"
     )]
     Conflict {
         /// For instance `queue 'kitchen_takeout_queue'`.
@@ -94,6 +94,12 @@ pub enum BrokerError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// An alarm of the server has it take no messages.
+    #[error(
+        "RabbitMQ takes no messages: its memory or disk alarm is on; `rabbitmq-diagnostics alarms` says which, and \
+         everything waits until there is room again"
+    )]
+    Blocked,
     /// There is no connection at the moment.
     #[error("there is no connection to RabbitMQ at the moment")]
     NotConnected,
@@ -114,6 +120,14 @@ impl BrokerError {
             406 => Self::Conflict { object, reason },
             _ => Self::Refused { object, code, reason },
         }
+    }
+
+    /// Whether one queue or exchange is in trouble, and nothing else.
+    pub(super) fn is_of_one_object(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. } | Self::InUse { .. } | Self::NotFound { .. } | Self::Refused { .. }
+        )
     }
 
     /// Whether the connection is gone or was given up, so that the next one may do.
@@ -145,6 +159,6 @@ mod tests {
         assert!(matches!(of(404, "NOT_FOUND"), BrokerError::NotFound { .. }));
         assert!(matches!(of(541, "INTERNAL_ERROR"), BrokerError::Refused { code: 541, .. }));
         let conflict = of(406, "PRECONDITION_FAILED - inequivalent arg 'x-max-priority'").to_string();
-        assert!(conflict.contains("queue 'q'") && conflict.contains("delete it"), "{conflict}");
+        assert!(conflict.contains("queue 'q'") && conflict.contains("queues migrate"), "{conflict}");
     }
 }

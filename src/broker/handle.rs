@@ -1,7 +1,7 @@
 //! `Broker`: what the rest of the system holds.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,9 @@ pub struct Broker {
 #[derive(Debug)]
 struct Shared {
     options: BrokerOptions,
+    topology: Topology,
     links: Links,
+    blocked: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<BrokerState>,
     publisher: Publisher,
     topology_turn: tokio::sync::Mutex<()>,
@@ -49,9 +51,12 @@ impl Broker {
         let stop = shutdown.child_token();
         let supervisor_stop = CancellationToken::new();
         let closed = CancellationToken::new();
-        let (supervisor, links, state) = Supervisor::new(options.clone(), supervisor_stop.clone());
+        let topology = Topology::new(options.queue_type);
+        let (supervisor, links, state) =
+            Supervisor::new(options.clone(), topology.clone(), supervisor_stop.clone());
         let supervising = tokio::spawn(supervisor.run());
-        let (publisher, task) = Publisher::start(&options, links.clone(), stop.clone());
+        let (publisher, task) = Publisher::start(&options, topology.clone(), links.clone(), stop.clone());
+        let blocked = task.blocked();
         let publishing = tokio::spawn(task.run());
         let (stopping, links_at_end, done) = (stop.clone(), links.clone(), closed.clone());
         tokio::spawn(async move {
@@ -65,12 +70,30 @@ impl Broker {
             done.cancel();
         });
         let topology_turn = tokio::sync::Mutex::new(());
-        Self { shared: Arc::new(Shared { options, links, state, publisher, topology_turn, stop, closed }) }
+        Self {
+            shared: Arc::new(Shared {
+                options,
+                topology,
+                links,
+                blocked,
+                state,
+                publisher,
+                topology_turn,
+                stop,
+                closed,
+            }),
+        }
     }
 
     /// How things stand, to be watched.
     pub fn state(&self) -> watch::Receiver<BrokerState> {
         self.shared.state.clone()
+    }
+
+    /// Since when the server takes no messages because of an alarm, `None` while it takes them; to be watched. Known
+    /// some seconds after something was to be published, or after `BrokerOptions::alarm_probe`.
+    pub fn blocked(&self) -> watch::Receiver<Option<Instant>> {
+        self.shared.blocked.clone()
     }
 
     /// Whether there is a connection right now.
@@ -128,11 +151,16 @@ impl Broker {
     /// shows.
     ///
     /// # Errors
-    /// `NotConnected`, the connection's loss, or the server's refusal.
+    /// `NotConnected`, the connection's loss, or a right that the user lacks. A queue in trouble is none: it is logged.
     pub async fn redeclare_topology(&self) -> Result<(), BrokerError> {
         let _turn = self.shared.topology_turn.lock().await;
         let link = self.link()?;
-        Topology { queue_type: self.shared.options.queue_type }.declare(&link).await
+        self.shared.topology.declare(&link).await
+    }
+
+    /// How it connects, and what it declares.
+    pub(super) fn settings(&self) -> (&BrokerOptions, &Topology) {
+        (&self.shared.options, &self.shared.topology)
     }
 
     /// The present connection.
@@ -159,8 +187,8 @@ impl Broker {
     }
 
     async fn start_consumer(&self, source: Source) -> Result<Consumer, BrokerError> {
-        let publisher = self.shared.publisher.clone();
-        Consumer::start(&self.shared.options, self.shared.links.clone(), publisher, source).await
+        let Shared { options, topology, links, publisher, .. } = &*self.shared;
+        Consumer::start(options, topology.clone(), links.clone(), publisher.clone(), source).await
     }
 
     /// Holds a name that only one living process can hold, for instance `kitchen_worker.chef_anna`. Waits for a

@@ -18,6 +18,8 @@ use amqprs::tls::TlsAdaptor;
 use amqprs::{Close, channel::Channel};
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,10 +34,14 @@ const MAX_SPENT_CHANNELS: u32 = 500;
 /// Why a connection ended that nobody ended in an orderly way. What the client library cannot read looks the same.
 const CUT: &str = "it was cut, or the server went silent";
 
+/// A log-in that ends without a word.
+const SILENT: &str = "it closed the connection during the log-in";
+
 /// A connection that was open once. Shared by all who use it; the last one to let go closes it.
 #[derive(Debug)]
 pub(super) struct Link {
     generation: u64,
+    address: (String, u16),
     host: String,
     connection: Mutex<Option<Guarded>>,
     death: Arc<Death>,
@@ -81,7 +87,10 @@ impl Link {
         let opened = tokio::time::timeout(options.connect_timeout, &mut opening).await;
         let connection = match opened {
             Ok(Ok(Ok(connection))) => connection,
-            Ok(Ok(Err(error))) => return Err(explain_open(options, address, &error.to_string())),
+            Ok(Ok(Err(error))) => {
+                let error = explain_open(options, address, &error.to_string());
+                return Err(unless_nobody_is_there(error, options, host, *port).await);
+            }
             Ok(Err(panic)) => {
                 return Err(BrokerError::Unreachable { host: address, reason: panic.to_string() });
             }
@@ -98,6 +107,7 @@ impl Link {
         }
         let link = Arc::new(Self {
             generation,
+            address: (host.clone(), *port),
             host: address,
             connection: Mutex::new(Some(Guarded(connection.clone()))),
             death: Arc::default(),
@@ -122,6 +132,11 @@ impl Link {
     /// The server's `host:port`.
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Where the server is.
+    pub(super) fn address(&self) -> &(String, u16) {
+        &self.address
     }
 
     /// How long one request may take.
@@ -156,8 +171,7 @@ impl Link {
 
     /// The library's own view. It says `true` for long after a connection has broken, never `false` too early.
     pub(super) fn claims_to_be_open(&self) -> bool {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.as_ref().is_some_and(|Guarded(connection)| connection.is_open())
+        self.connection().is_some_and(|connection| connection.is_open())
     }
 
     /// Gives the connection up: it is not trusted any more. Everybody who uses it learns it at once.
@@ -186,13 +200,7 @@ impl Link {
 
     /// Opens a channel on it.
     pub(super) async fn open_channel(self: &Arc<Self>) -> Result<Channel, BrokerError> {
-        let connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(|Guarded(connection)| connection.clone());
-        let connection = connection.ok_or_else(|| self.lost())?;
+        let connection = self.connection().ok_or_else(|| self.lost())?;
         self.bounded("a channel", async move { connection.open_channel(None).await }).await
     }
 
@@ -220,6 +228,21 @@ impl Link {
                 Err(BrokerError::TimedOut { what: what.to_owned(), after: self.operation_timeout })
             }
         }
+    }
+
+    /// Whether the server answers a request within this time. Unlike other requests a late answer is no reason to give
+    /// the connection up.
+    pub(super) async fn answers(&self, within: Duration) -> bool {
+        let connection = self.connection().filter(|_| !self.is_dead());
+        let Some(connection) = connection else { return false };
+        // Not cancelled: the channel is closed when the answer comes after all.
+        let asked = tokio::spawn(async move { connection.open_channel(None).await.is_ok() });
+        matches!(tokio::time::timeout(within, asked).await, Ok(Ok(true)))
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.as_ref().map(|Guarded(connection)| connection.clone())
     }
 
     fn let_go(&self) {
@@ -292,8 +315,7 @@ fn adaptor(options: &TlsOptions, host: &str) -> Result<TlsAdaptor, BrokerError> 
 fn explain_open(options: &BrokerOptions, host: String, text: &str) -> BrokerError {
     let silent = ["peer shutdown", "connection interrupted", "reset by peer", "Broken pipe"];
     let silent = silent.iter().any(|sign| text.contains(sign));
-    let refusal =
-        reply_text(text).or_else(|| silent.then(|| "it closed the connection during the log-in".to_owned()));
+    let refusal = reply_text(text).or_else(|| silent.then(|| SILENT.to_owned()));
     match refusal {
         Some(reason) => BrokerError::LoginRefused {
             host,
@@ -306,6 +328,38 @@ fn explain_open(options: &BrokerOptions, host: String, text: &str) -> BrokerErro
             BrokerError::Unreachable { host, reason }
         }
     }
+}
+
+/// A connection that is closed without a word may have been closed by a proxy that has no server behind it, or by
+/// something that is no RabbitMQ: a server greets before anybody has to log in. What is encrypted is not asked again.
+async fn unless_nobody_is_there(
+    error: BrokerError,
+    options: &BrokerOptions,
+    host: &str,
+    port: u16,
+) -> BrokerError {
+    match error {
+        BrokerError::LoginRefused { host: address, reason, .. }
+            if reason == SILENT
+                && options.tls.is_none()
+                && !is_greeted((host, port), options.connect_timeout).await =>
+        {
+            let reason =
+                "it closed the connection before the AMQP handshake; is RabbitMQ behind that proxy or port?";
+            BrokerError::Unreachable { host: address, reason: reason.to_owned() }
+        }
+        error => error,
+    }
+}
+
+/// Whether a server answers the protocol header with the first frame of AMQP 0-9-1, which is of type 1.
+async fn is_greeted(address: (&str, u16), within: Duration) -> bool {
+    let greeting = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+        stream.read_u8().await
+    };
+    matches!(tokio::time::timeout(within, greeting).await, Ok(Ok(1)))
 }
 
 /// The server's words out of the debug form of its `close` frame, which is all that the library hands out.

@@ -1,21 +1,25 @@
 //! RabbitMQ: the only place that speaks AMQP. It moves bytes with properties; what they mean is for others.
 //!
 //! ```text
-//! Broker (handle) ── publish ──▶ publisher ── counts tags ──▶ confirms
-//!    │                              │ one channel
-//!    ├── consume ──▶ consumer ──────┤ a channel each      supervisor ── keeps one ──▶ link (a connection)
+//! Broker (handle) ── publish ──▶ publisher ──▶ publishing ── a connection of its own; counts tags ──▶ confirms
+//!    │
+//!    ├── consume ──▶ consumer ──────┐ a channel each      supervisor ── keeps one ──▶ link (a connection)
 //!    └── hold_name ─▶ name ─────────┘        ▲ channel         │ declares
 //!                                            └─────────────────┴──▶ topology
 //! ```
 //! - `handle`: what the rest of the system holds; `options` and `error`: what it says to it and hears from it.
 //! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
-//! - `topology`: exchanges, queues, bindings. `properties`: what goes with a message.
-//! - `publisher`, `confirms`: confirmed publishing. `consumer`: deliveries and acknowledgements.
-//! - `mark`: how a broker that lost its disk is known.
-//! - `name`: names that only a living process holds. `slot`: subscribers' queues, each with such a name. `dead_letter`: what no worker can ever process;
-//!   `dead_queue`: looking at it. `unreadable`: what the client library itself cannot read.
+//! - `topology`: exchanges, queues, bindings; `troubles`: those that are not as they should be. `properties`: what goes
+//!   with a message.
+//! - `publisher`, `publishing`, `confirms`: confirmed publishing; `alarm`: a server that takes nothing. `consumer`:
+//!   deliveries and acknowledgements.
+//! - `mark`: how a broker that lost its disk is known. `members`: quorum queues with too few of them.
+//! - `name`: names that only a living process holds. `slot`: subscribers' queues, each with such a name.
+//!   `dead_letter`: what no worker can ever process; `dead_queue`: looking at it. `renewal`, `shovel`: a queue with other
+//!   arguments is made anew. `unreadable`: what the client library itself cannot read.
 
+mod alarm;
 mod channel;
 mod confirms;
 mod consumer;
@@ -31,10 +35,12 @@ mod options;
 mod outage;
 mod properties;
 mod publisher;
+mod publishing;
 mod slot;
 mod supervisor;
 mod tls;
 mod topology;
+mod troubles;
 mod unreadable;
 
 pub use confirms::PublishOutcome;
@@ -53,5 +59,5 @@ pub use slot::{Slot, SlotEvent, WantedSlot};
 pub use supervisor::BrokerState;
 pub use topology::{
     DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
-    kitchen_queue, named_slot, numbered_slots, order_routing_key,
+    kitchen_queue, kitchen_queues, named_slot, numbered_slots, order_routing_key,
 };

@@ -28,7 +28,7 @@ pub struct TlsOptions {
 /// Everything the connection needs. `BrokerOptions::default()` reaches a fresh local RabbitMQ.
 #[derive(Debug, Clone)]
 pub struct BrokerOptions {
-    /// Hosts and ports, tried in turn until one answers.
+    /// Hosts and ports, tried in turn until one answers, from one at random on.
     pub hosts: Vec<(String, u16)>,
     /// The virtual host.
     pub vhost: String,
@@ -38,6 +38,8 @@ pub struct BrokerOptions {
     pub password: SecretString,
     /// The kind of the durable queues.
     pub queue_type: QueueType,
+    /// The management API, `http://host:port`, where quorum queues' members are to be watched.
+    pub management_url: Option<String>,
     /// Encryption, where the listener wants it.
     pub tls: Option<TlsOptions>,
     /// What RabbitMQ's own tools show for this connection, for instance `kitchen-worker.chef_anna`.
@@ -50,6 +52,9 @@ pub struct BrokerOptions {
     pub heartbeat: Duration,
     /// How long published messages may stay without any confirmation before the connection is given up.
     pub confirm_timeout: Duration,
+    /// How long nothing may be published before a message that goes nowhere shows whether an alarm of the server is on;
+    /// `None`: whoever publishes finds out. With it the publishing connection is made at once.
+    pub alarm_probe: Option<Duration>,
     /// The first wait before connecting again; it doubles, with jitter.
     pub backoff_min: Duration,
     /// The longest wait before connecting again.
@@ -72,12 +77,14 @@ impl Default for BrokerOptions {
             user: "guest".to_owned(),
             password: SecretString::from("guest"),
             queue_type: QueueType::default(),
+            management_url: None,
             tls: None,
             connection_name: "restaurant-system".to_owned(),
             connect_timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(10),
+            alarm_probe: None,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(10),
             publish_window: 1024,

@@ -39,6 +39,7 @@ impl Kind {
             | BrokerError::ConnectionLost { .. }
             | BrokerError::TimedOut { .. }
             | BrokerError::NotConnected
+            | BrokerError::Blocked
             | BrokerError::Closed => Self::Away,
             BrokerError::LoginRefused { .. }
             | BrokerError::NotPermitted { .. }
@@ -74,11 +75,23 @@ impl OutageLog {
         if !self.ever_connected {
             self.ever_connected = true;
             let duration_ms = millis_since(self.started);
-            tracing::info!(action = "rabbitmq_connected", duration_ms, details = %host, "connected to RabbitMQ");
+            tracing::info!(
+                action = "rabbitmq_connected",
+                duration_ms,
+                address = host,
+                details = host,
+                "connected to RabbitMQ"
+            );
         }
         if let Some(outage) = outage {
             let duration_ms = millis_since(outage.since);
-            tracing::info!(action = "reconnected", duration_ms, details = "rabbitmq", "RabbitMQ is back");
+            tracing::info!(
+                action = "reconnected",
+                duration_ms,
+                address = host,
+                details = "rabbitmq",
+                "RabbitMQ is back, at {host}"
+            );
         }
     }
 

@@ -2,21 +2,23 @@
 //!
 //! One task owns the publishing channel, because delivery tags are counted. It never waits for ever: when nothing is
 //! confirmed for long the connection is given up, and everything that waits is answered for.
+//!
+//! Publishing has a connection of its own, to the same host, from the first message on. Under a memory or disk alarm
+//! RabbitMQ reads nothing any more from a connection that publishes: acknowledgements and names must not be on it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqprs::channel::BasicPublishArguments;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::channel::BrokerChannel;
-use super::confirms::{Confirms, InFlight, PublishOutcome, Ticket};
+use super::alarm::Alarm;
+use super::confirms::PublishOutcome;
 use super::error::BrokerError;
 use super::link::Link;
-use super::options::BrokerOptions;
+use super::options::{Backoff, BrokerOptions};
 use super::properties::Outgoing;
+use super::publishing::{ANSWER, Session};
 use super::supervisor::Links;
 use super::topology::Topology;
 
@@ -24,9 +26,9 @@ use super::topology::Topology;
 const MAX_WAITING_JOBS: usize = 64;
 
 /// One call of `publish`.
-struct Job {
-    messages: Vec<Outgoing>,
-    reply: mpsc::UnboundedSender<(usize, PublishOutcome)>,
+pub(super) struct Job {
+    pub(super) messages: Vec<Outgoing>,
+    pub(super) reply: mpsc::UnboundedSender<(usize, PublishOutcome)>,
 }
 
 impl Job {
@@ -48,11 +50,20 @@ impl Publisher {
     /// Starts the publishing task. It ends, after what was handed in has been confirmed, when `stop` is cancelled.
     pub(super) fn start(
         options: &BrokerOptions,
+        topology: Topology,
         links: Links,
         stop: CancellationToken,
     ) -> (Self, PublisherTask) {
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_JOBS);
-        let task = PublisherTask { jobs: waiting, links: links.clone(), options: options.clone(), stop };
+        let task = PublisherTask {
+            jobs: waiting,
+            links: links.clone(),
+            topology,
+            options: options.clone(),
+            alarm: Alarm::default(),
+            suspected: None,
+            stop,
+        };
         (Self { jobs, links }, task)
     }
 
@@ -82,11 +93,20 @@ impl Publisher {
 pub(super) struct PublisherTask {
     jobs: mpsc::Receiver<Job>,
     links: Links,
+    topology: Topology,
     options: BrokerOptions,
+    alarm: Alarm,
+    /// Since when the server has been suspected to take nothing because of an alarm.
+    suspected: Option<Instant>,
     stop: CancellationToken,
 }
 
 impl PublisherTask {
+    /// Since when the server takes no messages because of an alarm.
+    pub(super) fn blocked(&self) -> watch::Receiver<Option<Instant>> {
+        self.alarm.subscribe()
+    }
+
     pub(super) async fn run(mut self) {
         let mut backoff = self.options.backoff();
         loop {
@@ -100,30 +120,109 @@ impl PublisherTask {
                 }
             };
             let Some(link) = link else { break };
-            let failure = match Session::open(&link, &self.options).await {
-                Ok(session) => {
-                    backoff.reset();
-                    match session.run(&mut self.jobs, &self.stop).await {
-                        Some(failure) => failure,
-                        None => break,
-                    }
-                }
-                Err(failure) => failure,
+            let at_once = self.is_needed_at_once();
+            let first = tokio::select! {
+                biased;
+                job = self.jobs.recv() => match job {
+                    Some(job) => Some(job),
+                    None => break,
+                },
+                () = self.stop.cancelled() => break,
+                () = link.dead() => continue,
+                () = std::future::ready(()), if at_once => None,
             };
-            self.recover(&link, failure, backoff.next_delay()).await;
+            match self.publish_beside(&link, first, &mut backoff).await {
+                Some(failure) => self.recover(&link, failure, backoff.next_delay()).await,
+                None => break,
+            }
         }
         self.jobs.close();
         self.fail_waiting(&BrokerError::Closed);
     }
 
-    /// The channel ended. Where the connection lives, somebody deleted an exchange, most likely: make it again.
+    /// Who publishes nothing needs no connection for it, unless somebody wants to know how things stand.
+    fn is_needed_at_once(&self) -> bool {
+        self.options.alarm_probe.is_some() || self.suspected.is_some()
+    }
+
+    /// Publishes over a connection of its own until that ends (the answer says why) or all is done after `stop` (`None`).
+    async fn publish_beside(
+        &mut self,
+        link: &Arc<Link>,
+        first: Option<Job>,
+        backoff: &mut Backoff,
+    ) -> Option<BrokerError> {
+        let session = match Session::open(link, &self.options, &self.topology).await {
+            Ok(session) => session,
+            Err(failure) => {
+                if let Some(job) = first {
+                    job.fail(&failure);
+                }
+                link.discard(format!("there is no second connection for publishing: {failure}"));
+                return Some(failure);
+            }
+        };
+        let failure = match self.wait_for_room(&session, first).await {
+            Ok(first) => {
+                backoff.reset();
+                session.run(first, &mut self.jobs, &self.stop).await?
+            }
+            Err(failure) => session.end(failure?),
+        };
+        match &failure {
+            BrokerError::Blocked => self.suspected = session.silent_since(),
+            BrokerError::NotPermitted { reason, .. } if reason.contains("default") => {
+                tracing::debug!(action = "rabbitmq_probe_refused", details = %failure, "alarms are noticed late");
+                (self.options.alarm_probe, self.suspected) = (None, None);
+                self.alarm.is_over();
+            }
+            _ => {}
+        }
+        Some(failure)
+    }
+
+    /// Where an alarm is suspected: waits until the server takes a message again, and answers for what is handed in
+    /// meanwhile. The failure is the session's; none where it is time to stop.
+    async fn wait_for_room(
+        &mut self,
+        session: &Session,
+        mut first: Option<Job>,
+    ) -> Result<Option<Job>, Option<BrokerError>> {
+        let Some(since) = self.suspected else { return Ok(first) };
+        let (reply, mut answer) = mpsc::unbounded_channel();
+        session.probe(reply).await;
+        let mut late = std::pin::pin!(tokio::time::sleep(ANSWER));
+        loop {
+            if self.alarm.is_on()
+                && let Some(job) = first.take()
+            {
+                job.fail(&BrokerError::Blocked);
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(None),
+                () = session.ended() => return Err(Some(session.failure())),
+                outcome = answer.recv() => match outcome {
+                    Some((_, PublishOutcome::Unconfirmed(failure))) => return Err(Some(failure)),
+                    _ => {
+                        self.suspected = None;
+                        self.alarm.is_over();
+                        return Ok(first);
+                    }
+                },
+                () = &mut late, if !self.alarm.is_on() => self.alarm.is_on_since(since),
+                Some(job) = self.jobs.recv(), if self.alarm.is_on() => job.fail(&BrokerError::Blocked),
+            }
+        }
+    }
+
+    /// Publishing ended. Where the connection lives, somebody deleted an exchange, most likely: make it again.
     async fn recover(&mut self, link: &Arc<Link>, failure: BrokerError, delay: std::time::Duration) {
         tracing::debug!(action = "rabbitmq_publishing_interrupted", details = %failure, "publishing was interrupted");
         self.fail_waiting(&failure);
-        if !link.is_dead() {
+        if !link.is_dead() && failure != BrokerError::Blocked {
             tokio::time::sleep(delay).await;
-            let topology = Topology { queue_type: self.options.queue_type };
-            if let Err(error) = topology.declare(link).await {
+            if let Err(error) = self.topology.declare(link).await {
                 tracing::debug!(action = "rabbitmq_publishing_interrupted", details = %error, "declaring failed");
             }
         }
@@ -132,106 +231,6 @@ impl PublisherTask {
     fn fail_waiting(&mut self, error: &BrokerError) {
         while let Ok(job) = self.jobs.try_recv() {
             job.fail(error);
-        }
-    }
-}
-
-/// Publishing on one channel.
-struct Session {
-    channel: BrokerChannel,
-    confirms: Arc<Confirms>,
-    window: Arc<Semaphore>,
-    options: BrokerOptions,
-}
-
-impl Session {
-    async fn open(link: &Arc<Link>, options: &BrokerOptions) -> Result<Self, BrokerError> {
-        let confirms = Arc::new(Confirms::new());
-        let channel = BrokerChannel::open_confirming(link, confirms.clone()).await?;
-        let window = Arc::new(Semaphore::new(options.publish_window.max(1)));
-        Ok(Self { channel, confirms, window, options: options.clone() })
-    }
-
-    /// Publishes until the channel ends (the answer says why) or all is done after `stop` (`None`).
-    async fn run(self, jobs: &mut mpsc::Receiver<Job>, stop: &CancellationToken) -> Option<BrokerError> {
-        let ended = tokio::select! {
-            biased;
-            () = self.watch() => true,
-            () = self.work(jobs, stop) => false,
-        };
-        if ended {
-            let failure = self.channel.failure("publishing");
-            // The callback's own end does this too, but a connection that is stuck may take its time to die.
-            self.confirms.close(&failure);
-            return Some(failure);
-        }
-        self.channel.close().await;
-        None
-    }
-
-    /// Ends when the channel has ended, and sees to it that it does when confirmations stay out.
-    async fn watch(&self) {
-        let patience = self.options.confirm_timeout;
-        let mut ticks = interval((patience / 8).max(std::time::Duration::from_millis(10)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.channel.ended() => return,
-                _ = ticks.tick() => {
-                    if self.confirms.is_stalled(patience) {
-                        let reason = format!(
-                            "no publisher confirm within {} ms; if RabbitMQ runs, look at its memory and disk alarms",
-                            patience.as_millis()
-                        );
-                        self.channel.link().discard(reason);
-                    }
-                    self.confirms.expire(3 * patience);
-                }
-            }
-        }
-    }
-
-    /// Publishes what is handed in; after `stop` what is left of it, until all of it is confirmed.
-    async fn work(&self, jobs: &mut mpsc::Receiver<Job>, stop: &CancellationToken) {
-        loop {
-            tokio::select! {
-                biased;
-                job = jobs.recv() => match job {
-                    Some(job) => self.publish(job).await,
-                    None => break,
-                },
-                () = stop.cancelled() => break,
-            }
-        }
-        // The whole window is free when nothing is on its way.
-        let all = u32::try_from(self.options.publish_window.max(1)).unwrap_or(u32::MAX);
-        let _ = self.window.acquire_many(all).await;
-    }
-
-    async fn publish(&self, job: Job) {
-        for (index, message) in job.messages.into_iter().enumerate() {
-            let ticket = Ticket { index, reply: job.reply.clone() };
-            if let Err(invalid) = message.validate() {
-                ticket.answer(PublishOutcome::Invalid(invalid));
-                continue;
-            }
-            // The window is never closed: waiting for it ends by a confirmation or with the session.
-            let Ok(permit) = self.window.clone().acquire_owned().await else { return };
-            let message_id = message.properties.message_id.clone();
-            let message_id = message_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-            let properties = message.properties.to_amqp(&message_id);
-            let in_flight =
-                InFlight { ticket, message_id, sent_at: Instant::now(), returned: None, _permit: permit };
-            if !self.confirms.push(in_flight) {
-                continue;
-            }
-            let mut arguments = BasicPublishArguments::new(&message.exchange, &message.routing_key);
-            arguments.mandatory(true);
-            // From here on the tag is given away. Only the end of the session, which ends the channel, may cut in.
-            if let Some(channel) = self.channel.raw() {
-                let _ = channel.basic_publish(properties, message.body.into(), arguments).await;
-            }
         }
     }
 }

@@ -64,11 +64,13 @@ impl Links {
 /// The task that keeps the connection.
 pub(super) struct Supervisor {
     options: BrokerOptions,
+    topology: Topology,
     links: watch::Sender<Option<Arc<Link>>>,
     state: watch::Sender<BrokerState>,
     stop: CancellationToken,
     generation: u64,
-    /// Which host to try first: the one after the last that failed.
+    /// Which host to try first: one at random at the start, so that the roles spread over the nodes of a cluster, then the
+    /// one after the last that failed.
     next_host: usize,
 }
 
@@ -76,12 +78,14 @@ impl Supervisor {
     /// Prepares it; `run` does the work until `stop` is cancelled.
     pub(super) fn new(
         options: BrokerOptions,
+        topology: Topology,
         stop: CancellationToken,
     ) -> (Self, Links, watch::Receiver<BrokerState>) {
         let (links, links_seen) = watch::channel(None);
         let (state, state_seen) =
             watch::channel(BrokerState::Connecting { since: Instant::now(), failure: None });
-        let supervisor = Self { options, links, state, stop, generation: 0, next_host: 0 };
+        let next_host = fastrand::usize(..options.hosts.len().max(1));
+        let supervisor = Self { options, topology, links, state, stop, generation: 0, next_host };
         (supervisor, Links(links_seen), state_seen)
     }
 
@@ -152,7 +156,7 @@ impl Supervisor {
 
     async fn connect_to(&self, host: &(String, u16)) -> Result<Arc<Link>, BrokerError> {
         let link = Link::open(&self.options, host, self.generation + 1).await?;
-        Topology { queue_type: self.options.queue_type }.declare(&link).await?;
+        self.topology.declare(&link).await?;
         Ok(link)
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use amqprs::channel::{ExchangeDeclareArguments, QueueBindArguments, QueueDeclareArguments};
 use amqprs::{FieldTable, FieldValue};
 
-use super::channel::BrokerChannel;
+use super::channel::{BrokerChannel, RenewedChannel};
 use super::error::BrokerError;
 use super::link::Link;
 use super::options::QueueType;
+use super::troubles::Troubles;
 
 /// Topic exchange for orders; routing key `kitchen.{order_type}.{priority}`.
 pub const ORDERS_EXCHANGE: &str = "orders_topic";
@@ -21,17 +22,26 @@ pub const DEAD_LETTER_QUEUE: &str = "kitchen_dead_letters";
 /// The first subscriber's queue; the next ones append `.2`, `.3`, … or a name.
 pub const NOTIFICATIONS_QUEUE: &str = "notifications_queue";
 
+/// What the names of temporary queues begin with: no subscriber's queue can be called so.
+const MOVING_PREFIX: &str = "restaurant_moving.";
+
 const ORDER_TYPES: [&str; 3] = ["dine_in", "takeout", "delivery"];
 const MAX_PRIORITY: i32 = 10;
 /// Subscribers' queues past the first vanish when nobody has used them for a day.
 const SLOT_EXPIRES_MS: i32 = 24 * 60 * 60 * 1000;
 /// A quorum queue drops a message that was put back too often, from RabbitMQ 4 on after 20 times unless it is told
-/// otherwise; looking at the dead letters puts them back.
-const UNLIMITED_LOOKS: i32 = i32::MAX;
+/// otherwise. Each crash of a consumer puts its messages back, and so does looking at the dead letters. The largest number
+/// is understood by every version; "unlimited" (-1) only by RabbitMQ 4.
+const UNLIMITED_DELIVERIES: i32 = i32::MAX;
 
 /// The queue that workers of this order type consume.
 pub fn kitchen_queue(order_type: &str) -> String {
     format!("kitchen_{order_type}_queue")
+}
+
+/// The queues of all order types.
+pub fn kitchen_queues() -> [String; 3] {
+    ORDER_TYPES.map(kitchen_queue)
 }
 
 /// The routing key that takes an order to the queue of its type.
@@ -58,34 +68,62 @@ pub(super) struct QueueSpec {
     binding_key: String,
 }
 
-/// What this system needs to find on the server.
-#[derive(Debug, Clone, Copy)]
+/// What this system needs to find on the server, and what it has found otherwise. All clones are one.
+#[derive(Debug, Clone)]
 pub(super) struct Topology {
-    pub(super) queue_type: QueueType,
+    queue_type: QueueType,
+    troubles: Arc<Troubles>,
 }
 
 impl Topology {
+    pub(super) fn new(queue_type: QueueType) -> Self {
+        Self { queue_type, troubles: Arc::default() }
+    }
+
+    /// Whose trouble was met already.
+    pub(super) fn troubles(&self) -> &Troubles {
+        &self.troubles
+    }
+
     /// Declares everything that always exists, one after the other: the client library mixes up answers otherwise.
-    pub(super) async fn declare(self, link: &Arc<Link>) -> Result<(), BrokerError> {
-        let channel = BrokerChannel::open(link).await?;
+    ///
+    /// What is there otherwise, or in other hands, stops nothing else: it is told of once. An error is the connection's,
+    /// or a right that the user lacks.
+    pub(super) async fn declare(&self, link: &Arc<Link>) -> Result<(), BrokerError> {
+        let mut channel = RenewedChannel::on(link);
         for (exchange, kind) in
             [(ORDERS_EXCHANGE, "topic"), (NOTIFICATIONS_EXCHANGE, "fanout"), (DEAD_LETTER_EXCHANGE, "fanout")]
         {
-            declare_exchange(&channel, exchange, kind).await?;
+            match declare_exchange(channel.get().await?, exchange, kind).await {
+                Ok(()) => self.troubles.exchange_is_well(exchange),
+                Err(error) if error.is_of_one_object() => {
+                    channel.renew();
+                    self.troubles.exchange_unusable(exchange, &error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        let kitchen = ORDER_TYPES.map(kitchen_queue);
+        let kitchen = kitchen_queues();
         let others = [NOTIFICATIONS_QUEUE, DEAD_LETTER_QUEUE].map(str::to_owned);
-        for name in kitchen.into_iter().chain(others) {
-            if let Some(spec) = self.queue(&name) {
-                spec.declare(&channel).await?;
+        for spec in kitchen.iter().chain(&others).filter_map(|name| self.queue(name)) {
+            match spec.declare(&mut channel, &self.troubles).await {
+                Ok(_) => self.troubles.queue_is_there(&spec.name),
+                Err(error) if error.is_of_one_object() => self.troubles.queue_missing(&spec.name, &error),
+                Err(error) => return Err(error),
             }
         }
         channel.close().await;
         Ok(())
     }
 
+    /// Where the messages of a queue are kept while it is made anew; of the same type, and bound like it.
+    pub(super) fn temporary(&self, spec: &QueueSpec) -> QueueSpec {
+        let name = format!("{MOVING_PREFIX}{}", spec.name);
+        QueueSpec { name, arguments: self.queue_type.arguments(), ..spec.clone() }
+    }
+
     /// How this queue is to be declared, if it is one of the system's.
-    pub(super) fn queue(self, name: &str) -> Option<QueueSpec> {
+    pub(super) fn queue(&self, name: &str) -> Option<QueueSpec> {
         let (mut arguments, exchange, binding_key) = if let Some(order_type) =
             ORDER_TYPES.iter().find(|order_type| kitchen_queue(order_type) == name)
         {
@@ -103,19 +141,75 @@ impl Topology {
         } else {
             return None;
         };
-        if self.queue_type == QueueType::Quorum {
-            arguments.push(("x-queue-type", FieldValue::from("quorum")));
-            if name == DEAD_LETTER_QUEUE {
-                arguments.push(("x-delivery-limit", FieldValue::I(UNLIMITED_LOOKS)));
-            }
-        }
+        arguments.extend(self.queue_type.arguments());
         Some(QueueSpec { name: name.to_owned(), arguments, exchange, binding_key })
     }
 }
 
+impl QueueType {
+    /// What every queue of this type that must lose nothing is declared with.
+    fn arguments(self) -> Vec<(&'static str, FieldValue)> {
+        match self {
+            Self::Classic => Vec::new(),
+            Self::Quorum => vec![
+                ("x-queue-type", FieldValue::from("quorum")),
+                ("x-delivery-limit", FieldValue::I(UNLIMITED_DELIVERIES)),
+            ],
+        }
+    }
+}
+
+/// A queue that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Declared {
+    /// How many consumers it has.
+    pub(super) consumers: u32,
+    /// Whether it has the arguments that it should have.
+    pub(super) is_as_wanted: bool,
+}
+
 impl QueueSpec {
-    /// Declares and binds it; the answer is how many consumers it has.
-    pub(super) async fn declare(&self, channel: &BrokerChannel) -> Result<u32, BrokerError> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn exchange(&self) -> &str {
+        self.exchange
+    }
+
+    pub(super) fn binding_key(&self) -> &str {
+        &self.binding_key
+    }
+
+    /// Declares and binds it. One that exists with other arguments is used as it is: a house must not stand still because
+    /// a queue is of another type, or of the version before.
+    pub(super) async fn declare(
+        &self,
+        channel: &mut RenewedChannel,
+        troubles: &Troubles,
+    ) -> Result<Declared, BrokerError> {
+        let declared = match self.declare_exactly(channel).await {
+            Ok(consumers) => {
+                troubles.queue_is_as_wanted(&self.name);
+                Declared { consumers, is_as_wanted: true }
+            }
+            Err(conflict @ BrokerError::Conflict { .. }) => {
+                let consumers = match look_at_queue(channel, &self.name).await? {
+                    Some(found) => found.consumers,
+                    // It is the arguments that the server does not take.
+                    None => return Err(conflict),
+                };
+                troubles.queue_differs(&self.name, &conflict);
+                Declared { consumers, is_as_wanted: false }
+            }
+            Err(error) => return Err(error),
+        };
+        self.bind(channel).await?;
+        Ok(declared)
+    }
+
+    /// Declares it without binding it; the answer is how many consumers it has.
+    pub(super) async fn declare_exactly(&self, channel: &mut RenewedChannel) -> Result<u32, BrokerError> {
         let mut table = FieldTable::new();
         for (key, value) in &self.arguments {
             if let Ok(key) = (*key).try_into() {
@@ -123,9 +217,14 @@ impl QueueSpec {
             }
         }
         let declare = QueueDeclareArguments::durable_client_named(&self.name).arguments(table).finish();
-        let (_, consumers) = declare_queue(channel, &self.name, declare).await?;
-        bind_queue(channel, &self.name, self.exchange, &self.binding_key).await?;
-        Ok(consumers)
+        let declared = declare_queue(channel.get().await?, &self.name, declare).await;
+        channel.renew_after(declared).map(|found| found.consumers)
+    }
+
+    /// Binds it to its exchange.
+    pub(super) async fn bind(&self, channel: &mut RenewedChannel) -> Result<(), BrokerError> {
+        let bound = bind_queue(channel.get().await?, &self.name, self.exchange, &self.binding_key).await;
+        channel.renew_after(bound)
     }
 }
 
@@ -138,20 +237,43 @@ async fn declare_exchange(channel: &BrokerChannel, exchange: &str, kind: &str) -
         .await
 }
 
-/// Declares a queue; the answer is its name (of use when the server chose it) and how many consumers it has.
+/// A queue as the server describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its name; of use when the server chose it.
+    pub(super) name: String,
+    /// How many messages wait in it.
+    pub(super) messages: u32,
+    /// How many consumers it has.
+    pub(super) consumers: u32,
+}
+
+/// Declares a queue.
 pub(super) async fn declare_queue(
     channel: &BrokerChannel,
     name: &str,
     arguments: QueueDeclareArguments,
-) -> Result<(String, u32), BrokerError> {
+) -> Result<Found, BrokerError> {
     let object = format!("queue '{name}'");
     let answer =
         channel.call(&object, |channel| async move { channel.queue_declare(arguments).await }).await?;
-    answer.map(|(name, _messages, consumers)| (name, consumers)).ok_or(BrokerError::Refused {
-        object,
-        code: 0,
-        reason: "no answer".to_owned(),
-    })
+    answer
+        .map(|(name, messages, consumers)| Found { name, messages, consumers })
+        .ok_or(BrokerError::Refused { object, code: 0, reason: "no answer".to_owned() })
+}
+
+/// Looks at a queue without declaring it; `None`: there is none.
+pub(super) async fn look_at_queue(
+    channel: &mut RenewedChannel,
+    name: &str,
+) -> Result<Option<Found>, BrokerError> {
+    let arguments = QueueDeclareArguments::new(name).passive(true).finish();
+    let found = declare_queue(channel.get().await?, name, arguments).await;
+    match channel.renew_after(found) {
+        Ok(found) => Ok(Some(found)),
+        Err(BrokerError::NotFound { reason, .. }) if reason.contains("no queue") => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Binds a queue to an exchange.
@@ -174,8 +296,9 @@ pub(super) async fn bind_queue(
 mod tests {
     use super::*;
 
-    const CLASSIC: Topology = Topology { queue_type: QueueType::Classic };
-    const QUORUM: Topology = Topology { queue_type: QueueType::Quorum };
+    fn queue(queue_type: QueueType, name: &str) -> Option<QueueSpec> {
+        Topology::new(queue_type).queue(name)
+    }
 
     fn keys(spec: &QueueSpec) -> Vec<&str> {
         spec.arguments.iter().map(|(key, _)| *key).collect()
@@ -183,32 +306,35 @@ mod tests {
 
     #[test]
     fn kitchen_queues_have_priorities_and_take_the_orders_of_their_type() {
-        let spec = CLASSIC.queue("kitchen_dine_in_queue").unwrap();
+        let spec = queue(QueueType::Classic, "kitchen_dine_in_queue").unwrap();
         assert_eq!(spec.arguments, [("x-max-priority", FieldValue::I(10))]);
         assert_eq!((spec.exchange, spec.binding_key.as_str()), ("orders_topic", "kitchen.dine_in.*"));
     }
 
     #[test]
     fn classic_queues_carry_no_other_argument_because_other_clients_declare_them_too() {
-        assert!(keys(&CLASSIC.queue("notifications_queue").unwrap()).is_empty());
-        assert!(keys(&CLASSIC.queue("kitchen_dead_letters").unwrap()).is_empty());
-        assert_eq!(keys(&CLASSIC.queue("notifications_queue.7").unwrap()), ["x-expires"]);
+        assert!(keys(&queue(QueueType::Classic, "notifications_queue").unwrap()).is_empty());
+        assert!(keys(&queue(QueueType::Classic, "kitchen_dead_letters").unwrap()).is_empty());
+        assert_eq!(keys(&queue(QueueType::Classic, "notifications_queue.7").unwrap()), ["x-expires"]);
     }
 
     #[test]
-    fn quorum_queues_are_declared_as_such_and_without_priorities() {
-        assert_eq!(keys(&QUORUM.queue("kitchen_takeout_queue").unwrap()), ["x-queue-type"]);
-        assert_eq!(keys(&QUORUM.queue("notifications_queue.2").unwrap()), ["x-expires", "x-queue-type"]);
-        assert_eq!(
-            keys(&QUORUM.queue("kitchen_dead_letters").unwrap()),
-            ["x-queue-type", "x-delivery-limit"]
-        );
+    fn quorum_queues_have_no_priorities_and_never_drop_a_message_for_being_delivered_too_often() {
+        let unlimited = ("x-delivery-limit", FieldValue::I(i32::MAX));
+        for name in
+            ["kitchen_takeout_queue", "notifications_queue", "notifications_queue.2", "kitchen_dead_letters"]
+        {
+            let spec = queue(QueueType::Quorum, name).unwrap();
+            assert!(spec.arguments.contains(&("x-queue-type", FieldValue::from("quorum"))), "{name}");
+            assert!(spec.arguments.contains(&unlimited), "{name}");
+            assert!(!keys(&spec).contains(&"x-max-priority"), "{name}");
+        }
     }
 
     #[test]
     fn strangers_are_not_declared() {
         for name in ["", "kitchen_sushi_queue", "notifications_queue2", "amq.gen-1"] {
-            assert_eq!(CLASSIC.queue(name), None, "{name}");
+            assert_eq!(queue(QueueType::Classic, name), None, "{name}");
         }
     }
 

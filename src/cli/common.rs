@@ -24,6 +24,8 @@ const WORKER_IDLE: Duration = Duration::from_secs(5);
 /// A service asks PostgreSQL so often whether it is there, so that `/readyz` knows. The order service's question sets the clock
 /// of writes (`store/writes.rs`), which wants it every 3 s.
 const SERVICE_PROBE: Duration = Duration::from_secs(2);
+/// A service that publishes nothing for so long finds out whether RabbitMQ would take it, so that `/readyz` knows.
+const ALARM_PROBE: Duration = Duration::from_secs(5);
 /// How long the farewell to RabbitMQ may take.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
@@ -45,7 +47,7 @@ pub(super) struct CommonArgs {
     log_level: Option<LogLevel>,
 }
 
-/// How a role uses PostgreSQL.
+/// How a role uses its servers.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Usage {
     /// Requests come at any time.
@@ -107,8 +109,9 @@ impl Setting {
     }
 
     /// The way to RabbitMQ. It must be closed in the end ([`Setting::leave`]).
-    pub(super) fn broker(&self, connection_name: &str) -> Broker {
-        let options = broker_options(&self.config.rabbitmq, connection_name);
+    pub(super) fn broker(&self, connection_name: &str, usage: Usage) -> Broker {
+        let mut options = broker_options(&self.config.rabbitmq, connection_name);
+        options.alarm_probe = !matches!(usage, Usage::Worker).then_some(ALARM_PROBE);
         Broker::start(options, tokio_util::sync::CancellationToken::new())
     }
 
@@ -162,7 +165,7 @@ fn hosts(hosts: &[HostPort]) -> Vec<(String, u16)> {
     hosts.iter().map(|h| (h.host.clone(), h.port)).collect()
 }
 
-fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreOptions {
+pub(super) fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreOptions {
     let (idle_timeout, probe_interval) = match usage {
         Usage::Service | Usage::Reader => (SERVICE_IDLE, Some(SERVICE_PROBE)),
         Usage::Worker => (WORKER_IDLE, None),

@@ -142,7 +142,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         staff_token: setting.config.staff.token.clone(),
     };
     let store = setting.store(Usage::Service)?;
-    let broker = setting.broker("order-service");
+    let broker = setting.broker("order-service", Usage::Service);
     let outcome =
         order::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
@@ -162,7 +162,7 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         None => sources,
     };
     let setting = Setting::new("kitchen-worker", &args.common, Some(name), sources)?;
-    let broker = setting.broker(&format!("kitchen-worker.{}", args.worker_name));
+    let broker = setting.broker(&format!("kitchen-worker.{}", args.worker_name), Usage::Worker);
     let options = KitchenOptions {
         name: args.worker_name,
         order_types: args.order_types.map_or_else(|| OrderType::ALL.to_vec(), |types| types.0),
@@ -190,7 +190,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         max_event_streams: setting.config.tracking.max_event_streams,
     };
     let store = setting.store(Usage::Reader)?;
-    let broker = setting.broker("tracking-service");
+    let broker = setting.broker("tracking-service", Usage::Reader);
     let outcome =
         tracking::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
@@ -198,7 +198,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
 
 pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) -> Result<(), CliError> {
     let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
-    let broker = setting.broker("notification-subscriber");
+    let broker = setting.broker("notification-subscriber", Usage::Worker);
     let options = NotificationOptions { name: args.name };
     let stdout = setting.stdout()?;
     let outcome =
@@ -255,7 +255,7 @@ fn parse_cook_seconds(text: &str) -> Result<String, String> {
 }
 
 /// The queue's name has 255 bytes at most.
-fn parse_subscriber_name(text: &str) -> Result<String, String> {
+pub(super) fn parse_subscriber_name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > 200 || text.chars().any(breaks_or_turns_line) {
         return Err(
             "must have 1 to 200 bytes, no control character and none that breaks or turns a line".to_owned()

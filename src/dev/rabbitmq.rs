@@ -28,6 +28,7 @@ const ERLANG_ARGS: &str = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt non
 const PID_FILE: &str = "pids";
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const EPMD_TIMEOUT: Duration = Duration::from_secs(10);
+const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a private RabbitMQ server is to be run.
 #[derive(Debug, Clone)]
@@ -171,6 +172,18 @@ impl RabbitMqServer {
             std::fs::remove_dir_all(&disk).map_err(DevError::io("remove", &disk))?;
         }
         self.restart()
+    }
+
+    /// Runs `rabbitmqctl` with these arguments on the running server; takes some seconds.
+    ///
+    /// # Errors
+    /// It cannot be run, or says no.
+    pub fn control(&self, arguments: &[&str]) -> Result<(), DevError> {
+        let mut command = self.isolated(Command::new(self.programs.server.with_file_name("rabbitmqctl")));
+        command.args(["--node", NODE]).args(arguments);
+        let log = self.home.join("rabbitmqctl.log");
+        let mut running = ServerProcess::spawn("rabbitmqctl", command, self.account, &log)?;
+        running.wait_success(CONTROL_TIMEOUT, &self.options.cancel)
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {

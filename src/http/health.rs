@@ -33,6 +33,8 @@ pub enum ReadyState {
 pub enum CheckState {
     /// It can.
     Up,
+    /// It can, but it takes nothing at the moment: its memory or disk alarm is on.
+    Blocked,
     /// It cannot.
     Down,
 }
@@ -76,10 +78,14 @@ impl ReadinessReport {
 
     /// A server without which the service can do its job, if not all of it.
     #[must_use]
-    pub fn optional(mut self, name: &str, up: bool, since: Timestamp) -> Self {
-        let status = if up { CheckState::Up } else { CheckState::Down };
-        self.checks.insert(name.to_owned(), Check { status, since: format!("{since:.3}"), warnings: None });
-        self
+    pub fn optional(self, name: &str, up: bool, since: Timestamp) -> Self {
+        self.with(name, if up { CheckState::Up } else { CheckState::Down }, since)
+    }
+
+    /// A server without which the service can do its job, and which takes nothing at the moment.
+    #[must_use]
+    pub fn blocked(self, name: &str, since: Timestamp) -> Self {
+        self.with(name, CheckState::Blocked, since)
     }
 
     /// What should be changed at a server that is in the report.
@@ -88,6 +94,11 @@ impl ReadinessReport {
         if let Some(check) = self.checks.get_mut(name).filter(|_| !warnings.is_empty()) {
             check.warnings = Some(warnings.iter().map(|&warning| warning.to_owned()).collect());
         }
+        self
+    }
+
+    fn with(mut self, name: &str, status: CheckState, since: Timestamp) -> Self {
+        self.checks.insert(name.to_owned(), Check { status, since: format!("{since:.3}"), warnings: None });
         self
     }
 }

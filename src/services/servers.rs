@@ -28,6 +28,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 pub(super) struct Servers {
     store: Option<watch::Receiver<StoreState>>,
     broker: watch::Receiver<BrokerState>,
+    blocked: Option<watch::Receiver<Option<Instant>>>,
 }
 
 impl Servers {
@@ -35,7 +36,12 @@ impl Servers {
         store: Option<watch::Receiver<StoreState>>,
         broker: watch::Receiver<BrokerState>,
     ) -> Self {
-        Self { store, broker }
+        Self { store, broker, blocked: None }
+    }
+
+    /// With what is known of RabbitMQ's alarms.
+    pub(super) fn with_alarms(self, broker: &Broker) -> Self {
+        Self { blocked: Some(broker.blocked()), ..self }
     }
 
     /// A role that does this, and waits for those servers that are away.
@@ -48,7 +54,12 @@ impl Servers {
             BrokerState::Connecting { since, .. } => Some(("RabbitMQ", since)),
             BrokerState::Connected { .. } | BrokerState::Closed => None,
         };
-        let away = [store, broker].into_iter().flatten();
+        let blocked = self.blocked.as_ref().and_then(|blocked| *blocked.borrow());
+        let blocked = match (blocked, &broker) {
+            (Some(since), None) => Some(("room in RabbitMQ", since)),
+            _ => None,
+        };
+        let away = [store, broker, blocked].into_iter().flatten();
         let away: Vec<_> =
             away.map(|(server, since)| format!("{server} since {}", in_words(wall_clock(since)))).collect();
         let waiting_for = (!away.is_empty()).then(|| away.join(" and "));
@@ -95,7 +106,8 @@ pub(super) enum Doors {
 /// Readiness of a role that cannot work without PostgreSQL but can without RabbitMQ: it has the outbox, or the database
 /// to look at.
 pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
-    let (store, setup, broker) = (store.state(), store.setup(), broker.state());
+    let (store, setup) = (store.state(), store.setup());
+    let (broker, blocked) = (broker.state(), broker.blocked());
     let started = Timestamp::now();
     Readiness::new(move || {
         let setup = setup.borrow().clone();
@@ -104,15 +116,17 @@ pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
             | (StoreState::Up, Some(since)) => (false, wall_clock(since)),
             (StoreState::Up, None) => (true, started),
         };
-        let (broker_up, broker_since) = match *broker.borrow() {
-            BrokerState::Connected { .. } => (true, started),
-            BrokerState::Connecting { since, .. } => (false, wall_clock(since)),
-            BrokerState::Closed => (false, Timestamp::now()),
-        };
-        ReadinessReport::new()
+        let report = ReadinessReport::new()
             .required("postgresql", store_up, store_since)
-            .warnings("postgresql", &setup.texts())
-            .optional("rabbitmq", broker_up, broker_since)
+            .warnings("postgresql", &setup.texts());
+        match (&*broker.borrow(), *blocked.borrow()) {
+            (BrokerState::Connected { .. }, Some(since)) => report.blocked("rabbitmq", wall_clock(since)),
+            (BrokerState::Connected { .. }, None) => report.optional("rabbitmq", true, started),
+            (BrokerState::Connecting { since, .. }, _) => {
+                report.optional("rabbitmq", false, wall_clock(*since))
+            }
+            (BrokerState::Closed, _) => report.optional("rabbitmq", false, Timestamp::now()),
+        }
     })
 }
 

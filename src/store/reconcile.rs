@@ -133,6 +133,15 @@ impl Store {
         Ok(orders + self.announce_pages(ANNOUNCE_CHANGES, after, page, &[&window_ms]).await?)
     }
 
+    /// Enters in the outbox, page by page, all orders that wait: what a kitchen queue has to be told that was made anew.
+    /// Says how many rows are new there. What was entered before a failure stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; it is safe to repeat.
+    pub async fn announce_waiting(&self, page: i64) -> Result<i64, StoreError> {
+        self.announce_pages(ANNOUNCE_WAITING, 0, page, &[]).await
+    }
+
     async fn announce_pages(
         &self,
         sql: &str,

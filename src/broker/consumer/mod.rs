@@ -1,9 +1,10 @@
 //! Consuming: messages in, acknowledgements out, over all connections that there will be.
 //!
-//! A task per consumer keeps it established (`task`), an inbox between the task and the reader is emptied when the
-//! connection goes (`inbox`), and a delivery can be acknowledged only on the channel it came by (`delivery`).
+//! A task per consumer keeps it established (`task`, `establish`), an inbox between the task and the reader is emptied
+//! when the connection goes (`inbox`), and a delivery can be acknowledged only on the channel it came by (`delivery`).
 
 mod delivery;
+mod establish;
 mod inbox;
 mod task;
 
@@ -22,6 +23,7 @@ use super::name::{HeldName, Holding};
 use super::options::{BrokerOptions, QueueType};
 use super::publisher::Publisher;
 use super::supervisor::Links;
+use super::topology::Topology;
 
 /// What to consume, and how.
 #[derive(Debug, Clone)]
@@ -33,6 +35,9 @@ pub struct ConsumeOptions {
     pub prefetch: u16,
     /// Refuse, and be refused, company on the queues.
     pub exclusive: bool,
+    /// Do without those of the system's own queues that cannot be consumed, were it all of them; they are told of, and tried
+    /// again now and then.
+    pub tolerant: bool,
     /// What RabbitMQ's own tools show for it.
     pub consumer_tag_prefix: String,
     /// How long a queue that another consumer has exclusively is asked for before the first establishment fails
@@ -51,6 +56,7 @@ impl ConsumeOptions {
             queues: queues.into_iter().map(Into::into).collect(),
             prefetch,
             exclusive: false,
+            tolerant: false,
             consumer_tag_prefix: "restaurant".to_owned(),
             in_use_grace: Duration::ZERO,
             name: None,
@@ -61,6 +67,12 @@ impl ConsumeOptions {
     /// The only consumer of its queues.
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+
+    /// See `tolerant`.
+    pub fn tolerant(mut self) -> Self {
+        self.tolerant = true;
         self
     }
 
@@ -127,6 +139,7 @@ impl Consumer {
     /// `InUse`, `NotFound`, `NotPermitted`, `Conflict` or `Refused` by the server, `Closed` at the broker's end.
     pub(super) async fn start(
         broker: &BrokerOptions,
+        topology: Topology,
         links: Links,
         publisher: Publisher,
         source: Source,
@@ -135,7 +148,7 @@ impl Consumer {
         let (commands, requests) = mpsc::channel(4);
         let (established, first) = oneshot::channel();
         let queue = source.first_queue();
-        let task = ConsumerTask::new(broker, links, publisher, source, inbox.clone(), requests);
+        let task = ConsumerTask::new(broker, topology, links, publisher, source, inbox.clone(), requests);
         tokio::spawn(task.run(established));
         first.await.unwrap_or(Err(BrokerError::Closed))?;
         Ok(Self { inbox, commands, queue })

@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use amqprs::channel::{
-    BasicCancelArguments, BasicConsumeArguments, BasicQosArguments, ConsumerMessage, QueueDeclareArguments,
-};
+use amqprs::channel::{BasicCancelArguments, ConsumerMessage};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::super::channel::BrokerChannel;
 use super::super::confirms::PublishOutcome;
 use super::super::error::BrokerError;
 use super::super::link::Link;
@@ -17,9 +15,10 @@ use super::super::options::{BrokerOptions, QueueType};
 use super::super::properties::Outgoing;
 use super::super::publisher::Publisher;
 use super::super::supervisor::Links;
-use super::super::topology::{Topology, bind_queue, declare_queue};
+use super::super::topology::Topology;
 use super::super::unreadable;
 use super::delivery::Lane;
+use super::establish::{Established, Establisher, Feed};
 use super::inbox::Inbox;
 use super::{ConsumeOptions, ConsumerEvent, Delivery};
 
@@ -54,7 +53,30 @@ impl Source {
         }
     }
 
-    fn prefetch(&self) -> u16 {
+    /// Whether nobody else may consume it, as RabbitMQ sees it.
+    pub(super) fn is_exclusive(&self, queue_type: QueueType) -> bool {
+        matches!(self, Source::Queues(options) if options.exclusive && !options.is_held_by_name(queue_type))
+    }
+
+    /// Whether another consumer of the queue means that it is in use. Where a name decides, who was here before may be
+    /// counted still.
+    pub(super) fn heeds_counted(&self, queue_type: QueueType, at_start: bool) -> bool {
+        matches!(self, Source::Queues(options) if options.exclusive
+            && !(options.is_held_by_name(queue_type) && (options.ignores_counted || !at_start)))
+    }
+
+    pub(super) fn is_tolerant(&self) -> bool {
+        matches!(self, Source::Queues(options) if options.tolerant)
+    }
+
+    pub(super) fn consumer_tag_prefix(&self) -> &str {
+        match self {
+            Source::Queues(options) => &options.consumer_tag_prefix,
+            Source::FanoutCopy { .. } => "copy",
+        }
+    }
+
+    pub(super) fn prefetch(&self) -> u16 {
         match self {
             Source::Queues(options) => options.prefetch.max(1),
             Source::FanoutCopy { prefetch, .. } => (*prefetch).max(1),
@@ -78,13 +100,6 @@ pub(super) enum Command {
     Close(oneshot::Sender<()>),
 }
 
-/// One queue's stream of messages.
-struct Feed {
-    queue: String,
-    consumer_tag: String,
-    messages: mpsc::UnboundedReceiver<ConsumerMessage>,
-}
-
 /// How the time on one channel ended.
 enum Ended {
     /// The connection, channel or a queue went.
@@ -94,10 +109,9 @@ enum Ended {
 }
 
 pub(super) struct ConsumerTask {
-    options: BrokerOptions,
+    what: Establisher,
     links: Links,
     publisher: Publisher,
-    source: Source,
     inbox: Arc<Inbox>,
     commands: mpsc::Receiver<Command>,
     /// How many connections in a row were cut soon after consuming began.
@@ -107,31 +121,33 @@ pub(super) struct ConsumerTask {
 impl ConsumerTask {
     pub(super) fn new(
         options: &BrokerOptions,
+        topology: Topology,
         links: Links,
         publisher: Publisher,
         source: Source,
         inbox: Arc<Inbox>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
-        Self { options: options.clone(), links, publisher, source, inbox, commands, cut_early: 0 }
+        let what = Establisher { options: options.clone(), topology, source };
+        Self { what, links, publisher, inbox, commands, cut_early: 0 }
     }
 
     /// Keeps the consumer until its reader or the broker is gone.
     pub(super) async fn run(mut self, established: oneshot::Sender<Result<(), BrokerError>>) {
         let mut first = Some(established);
-        let mut backoff = self.options.backoff();
+        let mut backoff = self.what.options.backoff();
         // Since when somebody else has had our queue.
         let mut in_use_since: Option<Instant> = None;
         while let Some(link) = self.next_link().await {
-            match self.establish(&link, first.is_some()).await {
-                Ok((lane, feeds)) => {
+            match self.what.establish(&link, first.is_some()).await {
+                Ok(Established { lane, feeds, left_out }) => {
                     in_use_since = None;
                     let established_at = Instant::now();
                     match first.take() {
                         Some(first) => drop(first.send(Ok(()))),
                         None => self.inbox.push(ConsumerEvent::Resumed),
                     }
-                    if matches!(self.pump(&lane, feeds).await, Ended::Done) {
+                    if matches!(self.pump(&lane, feeds, left_out).await, Ended::Done) {
                         break;
                     }
                     self.inbox.interrupt();
@@ -139,7 +155,7 @@ impl ConsumerTask {
                     if !self.remove_unreadable(&link, established_at.elapsed()).await {
                         break;
                     }
-                    if established_at.elapsed() > self.options.backoff_max {
+                    if established_at.elapsed() > self.what.options.backoff_max {
                         backoff.reset();
                     }
                 }
@@ -158,7 +174,7 @@ impl ConsumerTask {
                         }
                         break;
                     }
-                    tracing::debug!(action = "rabbitmq_consumer_waits", details = %error, "consuming must wait");
+                    self.tell_why_it_waits(&error);
                 }
             }
             if !self.pause(backoff.next_delay()).await {
@@ -175,12 +191,12 @@ impl ConsumerTask {
         let _ = tokio::time::timeout(DEATH_NOTICE, link.dead()).await;
         let is_early = link.was_cut() && lived < EARLY;
         self.cut_early = if is_early { self.cut_early + 1 } else { 0 };
-        let Source::Queues(ConsumeOptions { queues, .. }) = &self.source else { return true };
+        let Source::Queues(ConsumeOptions { queues, .. }) = &self.what.source else { return true };
         if self.cut_early < SUSPICIOUS_CUTS {
             return true;
         }
         self.cut_early = 0;
-        let (options, queues) = (self.options.clone(), queues.clone());
+        let (options, queues) = (self.what.options.clone(), queues.clone());
         let (mut links, publisher) = (self.links.clone(), self.publisher.clone());
         // A task of its own: what it has taken out it must not forget because the reader goes.
         let removing = tokio::spawn(async move {
@@ -201,14 +217,23 @@ impl ConsumerTask {
         }
     }
 
+    /// A queue in use is waited for, for a while; everything else wants somebody who repairs it.
+    fn tell_why_it_waits(&self, error: &BrokerError) {
+        if matches!(error, BrokerError::InUse { .. }) {
+            tracing::debug!(action = "rabbitmq_consumer_waits", details = %error, "consuming must wait");
+        } else {
+            self.what.topology.troubles().queue_not_consumed(&self.what.source.first_queue(), error);
+        }
+    }
+
     /// A failure that is no lost connection: whether to wait longer. At the start everything but a queue in use is
     /// told at once. Later only a queue in use for long ends the consumer: the rest may be repaired by somebody.
     fn gives_up(&self, error: &BrokerError, since: Instant, at_start: bool) -> bool {
         let in_use = matches!(error, BrokerError::InUse { .. });
         match (at_start, in_use) {
             (true, false) => true,
-            (true, true) => since.elapsed() >= self.source.in_use_grace(),
-            (false, true) => since.elapsed() >= self.options.reclaim_grace(),
+            (true, true) => since.elapsed() >= self.what.source.in_use_grace(),
+            (false, true) => since.elapsed() >= self.what.options.reclaim_grace(),
             (false, false) => false,
         }
     }
@@ -218,7 +243,7 @@ impl ConsumerTask {
         tokio::select! {
             biased;
             () = until_asked_to_end(&mut self.commands) => None,
-            link = usable(&mut self.links, &self.source) => link,
+            link = usable(&mut self.links, &self.what.source) => link,
         }
     }
 
@@ -230,90 +255,19 @@ impl ConsumerTask {
         }
     }
 
-    async fn establish(
-        &self,
-        link: &Arc<Link>,
-        at_start: bool,
-    ) -> Result<(Arc<Lane>, Vec<Feed>), BrokerError> {
-        let channel = BrokerChannel::open(link).await?;
-        let queues = self.prepare_queues(&channel, at_start).await?;
-        // For a sum over several queues RabbitMQ asks a process of its own about each message.
-        let is_sum = self.options.queue_type == QueueType::Classic && queues.len() > 1;
-        let arguments = if is_sum {
-            BasicQosArguments::new(0, self.source.prefetch(), true)
-        } else {
-            let share = self.source.prefetch() / u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1);
-            BasicQosArguments::new(0, share.max(1), false)
-        };
-        channel.call("the prefetch", |channel| async move { channel.basic_qos(arguments).await }).await?;
-        let mut feeds = Vec::with_capacity(queues.len());
-        for queue in queues {
-            feeds.push(self.consume(&channel, queue).await?);
-        }
-        Ok((Arc::new(Lane::new(channel)), feeds))
-    }
-
-    /// Declares what is to be consumed, and answers with the queues' names.
-    async fn prepare_queues(
-        &self,
-        channel: &BrokerChannel,
-        at_start: bool,
-    ) -> Result<Vec<String>, BrokerError> {
-        match &self.source {
-            Source::Queues(options) => {
-                let topology = Topology { queue_type: self.options.queue_type };
-                let by_name = options.is_held_by_name(self.options.queue_type);
-                // Who was here before may be counted still.
-                let ignores_counted = by_name && (options.ignores_counted || !at_start);
-                for queue in &options.queues {
-                    let consumers = match topology.queue(queue) {
-                        Some(spec) => spec.declare(channel).await?,
-                        None => 0,
-                    };
-                    // Asked before it is tried: every refusal costs a channel.
-                    if options.exclusive && consumers > 0 && !ignores_counted {
-                        return Err(BrokerError::InUse { object: format!("queue '{queue}'") });
-                    }
-                }
-                Ok(options.queues.clone())
-            }
-            Source::FanoutCopy { exchange, .. } => {
-                let mut arguments = QueueDeclareArguments::exclusive_server_named();
-                arguments.auto_delete(true);
-                let (name, _) = declare_queue(channel, "", arguments).await?;
-                bind_queue(channel, &name, exchange, "").await?;
-                Ok(vec![name])
-            }
-        }
-    }
-
-    fn is_exclusive(&self) -> bool {
-        matches!(&self.source, Source::Queues(options)
-            if options.exclusive && !options.is_held_by_name(self.options.queue_type))
-    }
-
-    async fn consume(&self, channel: &BrokerChannel, queue: String) -> Result<Feed, BrokerError> {
-        let prefix = match &self.source {
-            Source::Queues(options) => options.consumer_tag_prefix.as_str(),
-            Source::FanoutCopy { .. } => "copy",
-        };
-        let wanted = format!("{prefix}.{queue}");
-        // Empty: the server chooses one. It must be unique on its channel only.
-        let wanted = if wanted.len() <= 255 { wanted } else { String::new() };
-        let mut arguments = BasicConsumeArguments::new(&queue, &wanted);
-        arguments.manual_ack(true).exclusive(self.is_exclusive());
-        let (consumer_tag, messages) = channel
-            .call(
-                &format!("queue '{queue}'"),
-                |channel| async move { channel.basic_consume_rx(arguments).await },
-            )
-            .await?;
-        Ok(Feed { queue, consumer_tag, messages })
-    }
-
     /// Moves messages into the inbox until something ends it.
-    async fn pump(&mut self, lane: &Arc<Lane>, mut feeds: Vec<Feed>) -> Ended {
+    async fn pump(&mut self, lane: &Arc<Lane>, mut feeds: Vec<Feed>, left_out: Vec<String>) -> Ended {
         let mut turn = 0;
+        let looks = (!left_out.is_empty()).then(|| {
+            let looking = self.what.clone().until_usable(lane.channel.link().clone(), left_out);
+            AbortOnDropHandle::new(tokio::spawn(looking))
+        });
+        let mut usable = std::pin::pin!(async move {
+            match looks {
+                Some(looks) => drop(looks.await),
+                None => std::future::pending().await,
+            }
+        });
         loop {
             tokio::select! {
                 command = self.commands.recv() => {
@@ -321,6 +275,8 @@ impl ConsumerTask {
                     return self.wind_down(lane, command).await;
                 }
                 () = lane.channel.ended() => return Ended::Interrupted,
+                // What was left out is taken in again.
+                () = &mut usable => return Ended::Interrupted,
                 received = next_message(&mut feeds, &mut turn) => match received {
                     Some((queue, message)) => self.deliver(lane, &queue, message).await,
                     // Its queue was deleted, or moved.

@@ -172,7 +172,7 @@ async fn consume<B: KitchenBroker>(
     handle: impl Fn(B::Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
-    let consume = ConsumeOptions::new(queues, options.prefetch).tagged(options.name.as_str());
+    let consume = ConsumeOptions::new(queues, options.prefetch).tolerant().tagged(options.name.as_str());
     let consumer = match broker.consume(consume).await {
         Ok(established) => consumer.insert(established),
         Err(error) => return error.into(),

@@ -36,7 +36,7 @@ pub async fn run(
     let listening = listen(&options.host, options.port, manager).await?;
     let address = listening.0.local_addr();
     tracing::info!(action = "service_started", %address, "the tracking service listens");
-    let servers = Servers::of(Some(store.state()), broker.state());
+    let servers = Servers::of(Some(store.state()), broker.state()).with_alarms(&broker);
     let _reports = manager.follow(&shutdown, move || servers.condition(format!("answering at {address}")));
     let stopping = shutdown.stopping();
     let background = TaskTracker::new();

@@ -1,6 +1,8 @@
 //! The RabbitMQ layer against a real server, watched through its HTTP API.
 
+mod alarms;
 mod consuming;
+mod crash_loops;
 mod exclusive;
 mod logs;
 mod outages;

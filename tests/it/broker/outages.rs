@@ -1,8 +1,11 @@
 //! The server goes away in every way there is, and comes back.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use restaurant_system::broker::{BrokerError, BrokerState, ConsumeOptions, ConsumerEvent, PublishOutcome};
+use restaurant_system::broker::{
+    Broker, BrokerError, BrokerState, ConsumeOptions, ConsumerEvent, PublishOutcome,
+};
 use secrecy::SecretString;
 
 use super::logs::Logs;
@@ -111,6 +114,61 @@ async fn the_next_host_is_tried_when_the_first_is_away() {
     let broker = start(options);
     within("a connection", broker.wait_connected()).await;
     assert!(logs.of("rabbitmq_connection_failed").is_empty(), "{:?}", logs.all());
+}
+
+#[tokio::test]
+async fn processes_spread_over_the_hosts_and_say_which_one_they_are_on() {
+    let env = TestEnv::unmigrated().await;
+    let (one, two) = (
+        Proxy::to(env.servers.rabbitmq.amqp_port()).await,
+        Proxy::to(env.servers.rabbitmq.amqp_port()).await,
+    );
+    let mut options = options(&env);
+    options.hosts = vec![one.host(), two.host()];
+    let host = |broker: &Broker| match &*broker.state().borrow() {
+        BrokerState::Connected { host, .. } => host.clone(),
+        state => panic!("{state:?}"),
+    };
+    let (logs, _guard) = Logs::collect();
+    let mut hosts = BTreeSet::new();
+    // All on one host has a probability of 1 in 2 to the 39.
+    for _ in 0..40 {
+        let broker = start(options.clone());
+        within("a connection", broker.wait_connected()).await;
+        hosts.insert(host(&broker));
+        if hosts.len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(hosts.len(), 2, "{hosts:?}");
+    let broker = start(options);
+    within("a connection", broker.wait_connected()).await;
+    let before = host(&broker);
+    let [from, to] = if before.ends_with(&one.host().1.to_string()) { [&one, &two] } else { [&two, &one] };
+    from.cut();
+    let moved = |state: &BrokerState| matches!(state, BrokerState::Connected { generation: 2, .. });
+    within("the next host", broker.state().wait_for(moved)).await.unwrap();
+    let to = format!("{}:{}", to.host().0, to.host().1);
+    eventually("the log saying where", || async {
+        logs.of("reconnected").iter().any(|line| line.contains(&to))
+    })
+    .await;
+    assert!(logs.of("rabbitmq_connected").iter().any(|line| line.contains(&before)), "{:?}", logs.all());
+}
+
+#[tokio::test]
+async fn a_proxy_without_a_server_behind_it_is_no_refused_log_in() {
+    let env = TestEnv::unmigrated().await;
+    let proxy = Proxy::to(env.servers.rabbitmq.amqp_port()).await;
+    proxy.cut();
+    let mut options = options(&env);
+    options.hosts = vec![proxy.host()];
+    let (logs, _guard) = Logs::collect();
+    let _broker = start(options);
+    eventually("the failure being logged", || async { !logs.of("rabbitmq_connection_failed").is_empty() })
+        .await;
+    let line = logs.of("rabbitmq_connection_failed").remove(0);
+    assert!(line.contains("before the AMQP handshake") && !line.contains("password"), "{line}");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use super::kit::{Kit, MESSAGES_ONLY};
 use crate::support::{Role, TestEnv, eventually};
 use serde_json::{Value, json};
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -206,24 +208,31 @@ async fn what_cannot_be_published_again_stays_and_the_others_go() {
     env.rabbit.wait_for_depth("kitchen_takeout_queue", 1).await;
 }
 
-/// A wire to the broker on which nothing more goes to it once these bytes have.
+/// A wire to the broker on which nothing more goes to it, over any connection, once these bytes have.
 async fn wire_until(port: u16, last: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let here = listener.local_addr().unwrap().port();
+    let is_open = Arc::new(AtomicBool::new(true));
     tokio::spawn(async move {
-        let (client, _) = listener.accept().await.unwrap();
-        let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let (mut from_client, mut to_client) = client.into_split();
-        let (mut from_server, mut to_server) = server.into_split();
-        tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-        let (mut buffer, mut seen) = ([0_u8; 4096], Vec::<u8>::new());
-        let mut is_open = true;
-        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
-            if is_open {
-                seen.extend(&buffer[..count]);
-                to_server.write_all(&buffer[..count]).await.unwrap();
-                is_open = !seen.windows(last.len()).any(|part| part == last);
-            }
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let is_open = Arc::clone(&is_open);
+            tokio::spawn(async move {
+                let (mut buffer, mut seen) = ([0_u8; 4096], Vec::<u8>::new());
+                while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+                    if is_open.load(Ordering::SeqCst) {
+                        seen.extend(&buffer[..count]);
+                        // Before anything can come of it.
+                        if seen.windows(last.len()).any(|part| part == last) {
+                            is_open.store(false, Ordering::SeqCst);
+                        }
+                        to_server.write_all(&buffer[..count]).await.unwrap();
+                    }
+                }
+            });
         }
     });
     here

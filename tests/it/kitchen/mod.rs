@@ -9,6 +9,7 @@ mod many;
 mod outages;
 mod poison;
 mod promotion;
+mod queues;
 mod rail;
 mod slots;
 mod stopping;

@@ -202,12 +202,12 @@ async fn what_is_no_update_goes_to_the_dead_letters_and_the_rest_is_printed() {
 async fn a_subscriber_whose_connection_is_cut_is_back_with_its_queue() {
     let kit = Kit::new().await;
     let subscriber = kit.subscriber(&[]).await;
-    eventually("the late list of connections has the subscriber's and the order service's", || async {
+    eventually("the late list of connections has the subscriber's and the order service's two", || async {
         let connections = kit.env.rabbit.get("vhosts/{vhost}/connections").await.unwrap_or_default();
-        connections.as_array().is_some_and(|all| all.len() == 2)
+        connections.as_array().is_some_and(|all| all.len() == 3)
     })
     .await;
-    assert_eq!(kit.env.rabbit.close_connections().await, 2);
+    assert_eq!(kit.env.rabbit.close_connections().await, 3);
     subscriber.wait_for_action("rabbitmq_connection_failed").await;
     let number = kit.place("takeout").await;
     kit.staff(&number, "cancel").await;

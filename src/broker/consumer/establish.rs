@@ -1,0 +1,209 @@
+//! Establishing a consumer on one channel: of several queues those that can be consumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqprs::channel::{BasicConsumeArguments, BasicQosArguments, ConsumerMessage, QueueDeclareArguments};
+use tokio::sync::mpsc;
+
+use super::super::channel::{BrokerChannel, RenewedChannel};
+use super::super::error::BrokerError;
+use super::super::link::Link;
+use super::super::options::{BrokerOptions, QueueType};
+use super::super::topology::{Topology, bind_queue, declare_queue};
+use super::delivery::Lane;
+use super::task::Source;
+
+/// Between looks at what was left out: from, to. Each look that is refused costs a channel number of the connection.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// One queue's stream of messages.
+pub(super) struct Feed {
+    pub(super) queue: String,
+    pub(super) consumer_tag: String,
+    pub(super) messages: mpsc::UnboundedReceiver<ConsumerMessage>,
+}
+
+/// A consumer at work.
+pub(super) struct Established {
+    pub(super) lane: Arc<Lane>,
+    pub(super) feeds: Vec<Feed>,
+    /// Queues that cannot be consumed at the moment.
+    pub(super) left_out: Vec<String>,
+}
+
+/// A failure, and the queue whose it is where it is one queue's.
+struct Refused {
+    queue: Option<String>,
+    error: BrokerError,
+}
+
+impl Refused {
+    fn of(queue: &str) -> impl FnOnce(BrokerError) -> Self {
+        |error| Self { queue: Some(queue.to_owned()), error }
+    }
+}
+
+impl From<BrokerError> for Refused {
+    fn from(error: BrokerError) -> Self {
+        Self { queue: None, error }
+    }
+}
+
+/// What is to be established, and how.
+#[derive(Clone)]
+pub(super) struct Establisher {
+    pub(super) options: BrokerOptions,
+    pub(super) topology: Topology,
+    pub(super) source: Source,
+}
+
+impl Establisher {
+    /// Consumes all queues, or all but those that are in trouble. `at_start`: not again after an interruption.
+    pub(super) async fn establish(
+        &self,
+        link: &Arc<Link>,
+        at_start: bool,
+    ) -> Result<Established, BrokerError> {
+        let mut left_out = Vec::new();
+        loop {
+            match self.consume_but(link, &left_out, at_start).await {
+                Ok((lane, feeds)) => {
+                    for feed in &feeds {
+                        self.topology.troubles().queue_is_consumed(&feed.queue);
+                    }
+                    return Ok(Established { lane, feeds, left_out });
+                }
+                Err(Refused { queue: Some(queue), error }) if self.can_do_without(&queue, &error) => {
+                    self.topology.troubles().queue_not_consumed(&queue, &error);
+                    left_out.push(queue);
+                }
+                Err(Refused { error, .. }) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends when one of these queues, which were left out, can be consumed.
+    pub(super) async fn until_usable(self, link: Arc<Link>, left_out: Vec<String>) {
+        let mut pause = LOOK_AGAIN.0;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_AGAIN.1);
+            for queue in &left_out {
+                if self.is_usable(&link, queue).await {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What it is handed meanwhile goes back with the channel.
+    async fn is_usable(&self, link: &Arc<Link>, queue: &str) -> bool {
+        let looked = async {
+            let mut channel = RenewedChannel::on(link);
+            self.declare(&mut channel, queue, false).await.map_err(|refused| refused.error)?;
+            let channel = channel.into_channel().await?;
+            set_prefetch(&channel, BasicQosArguments::new(0, 1, false)).await?;
+            self.consume(&channel, queue.to_owned()).await?;
+            channel.close().await;
+            Ok::<(), BrokerError>(())
+        };
+        looked.await.is_ok()
+    }
+
+    /// Whether the others are consumed without this queue.
+    fn can_do_without(&self, queue: &str, error: &BrokerError) -> bool {
+        let is_own_trouble = error.is_of_one_object() || matches!(error, BrokerError::NotPermitted { .. });
+        is_own_trouble && self.source.is_tolerant() && self.topology.queue(queue).is_some()
+    }
+
+    async fn consume_but(
+        &self,
+        link: &Arc<Link>,
+        left_out: &[String],
+        at_start: bool,
+    ) -> Result<(Arc<Lane>, Vec<Feed>), Refused> {
+        let mut channel = RenewedChannel::on(link);
+        let (queues, all_as_wanted) = self.prepare_queues(&mut channel, left_out, at_start).await?;
+        let channel = channel.into_channel().await?;
+        // For a sum over several queues RabbitMQ asks a process of its own about each message. Of a queue that is of
+        // another type than it should be it may know no sum, and would end the connection.
+        let is_sum = self.options.queue_type == QueueType::Classic && all_as_wanted && queues.len() > 1;
+        let arguments = if is_sum {
+            BasicQosArguments::new(0, self.source.prefetch(), true)
+        } else {
+            let share = self.source.prefetch() / u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1);
+            BasicQosArguments::new(0, share.max(1), false)
+        };
+        set_prefetch(&channel, arguments).await?;
+        let mut feeds = Vec::with_capacity(queues.len());
+        for queue in queues {
+            feeds.push(self.consume(&channel, queue.clone()).await.map_err(Refused::of(&queue))?);
+        }
+        Ok((Arc::new(Lane::new(channel)), feeds))
+    }
+
+    /// Declares what is to be consumed, and answers with the queues' names and whether all of them are as they should be.
+    async fn prepare_queues(
+        &self,
+        channel: &mut RenewedChannel,
+        left_out: &[String],
+        at_start: bool,
+    ) -> Result<(Vec<String>, bool), Refused> {
+        match &self.source {
+            Source::Queues(options) => {
+                let mut queues = Vec::with_capacity(options.queues.len());
+                let mut all_as_wanted = true;
+                for queue in options.queues.iter().filter(|queue| !left_out.contains(queue)) {
+                    all_as_wanted &= self.declare(channel, queue, at_start).await?;
+                    queues.push(queue.clone());
+                }
+                Ok((queues, all_as_wanted))
+            }
+            Source::FanoutCopy { exchange, .. } => {
+                let mut arguments = QueueDeclareArguments::exclusive_server_named();
+                arguments.auto_delete(true);
+                let name = declare_queue(channel.get().await?, "", arguments).await?.name;
+                bind_queue(channel.get().await?, &name, exchange, "").await?;
+                Ok((vec![name], true))
+            }
+        }
+    }
+
+    /// Declares a queue that is the system's own. The answer is whether it is as it should be.
+    async fn declare(
+        &self,
+        channel: &mut RenewedChannel,
+        queue: &str,
+        at_start: bool,
+    ) -> Result<bool, Refused> {
+        let Some(spec) = self.topology.queue(queue) else { return Ok(true) };
+        let declared = spec.declare(channel, self.topology.troubles()).await.map_err(Refused::of(queue))?;
+        // Asked before it is tried: every refusal costs a channel.
+        if self.source.heeds_counted(self.options.queue_type, at_start) && declared.consumers > 0 {
+            let error = BrokerError::InUse { object: format!("queue '{queue}'") };
+            return Err(Refused { queue: Some(queue.to_owned()), error });
+        }
+        Ok(declared.is_as_wanted)
+    }
+
+    async fn consume(&self, channel: &BrokerChannel, queue: String) -> Result<Feed, BrokerError> {
+        let prefix = self.source.consumer_tag_prefix();
+        let wanted = format!("{prefix}.{queue}");
+        // Empty: the server chooses one. It must be unique on its channel only.
+        let wanted = if wanted.len() <= 255 { wanted } else { String::new() };
+        let mut arguments = BasicConsumeArguments::new(&queue, &wanted);
+        arguments.manual_ack(true).exclusive(self.source.is_exclusive(self.options.queue_type));
+        let (consumer_tag, messages) = channel
+            .call(
+                &format!("queue '{queue}'"),
+                |channel| async move { channel.basic_consume_rx(arguments).await },
+            )
+            .await?;
+        Ok(Feed { queue, consumer_tag, messages })
+    }
+}
+
+async fn set_prefetch(channel: &BrokerChannel, arguments: BasicQosArguments) -> Result<(), BrokerError> {
+    channel.call("the prefetch", |channel| async move { channel.basic_qos(arguments).await }).await
+}

@@ -1,0 +1,167 @@
+//! Queues and exchanges that are not as they should be. One line when a trouble is met, however often it is met again, and
+//! one when it is over.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use super::error::BrokerError;
+
+/// What was told already.
+#[derive(Debug, Default)]
+pub(super) struct Troubles(Mutex<BTreeSet<(Kind, String)>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// A queue with other arguments, in use.
+    Differs,
+    /// A queue that could not be made, or not be bound.
+    Missing,
+    /// A queue that cannot be consumed.
+    NotConsumed,
+    /// An exchange that does not do what it should.
+    Exchange,
+    /// A quorum queue with fewer members than it could have.
+    Lonely,
+    /// The management API does not say how many members queues have.
+    MembersUnknown,
+    /// No queue confirms what is published, although the server answers.
+    NotConfirmed,
+}
+
+impl Troubles {
+    /// It exists with other arguments, and is used as it is.
+    pub(super) fn queue_differs(&self, queue: &str, error: &BrokerError) {
+        if self.is_news(Kind::Differs, queue) {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(
+                action = "rabbitmq_queue_differs",
+                error,
+                details = queue,
+                "a queue has other arguments than it should have; it is used as it is"
+            );
+        }
+    }
+
+    /// It could not be declared and bound.
+    pub(super) fn queue_missing(&self, queue: &str, error: &BrokerError) {
+        if self.is_news(Kind::Missing, queue) {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(
+                action = "rabbitmq_queue_unusable",
+                error,
+                details = queue,
+                "a queue cannot be declared; everything else goes on"
+            );
+        }
+    }
+
+    /// It cannot be consumed.
+    pub(super) fn queue_not_consumed(&self, queue: &str, error: &BrokerError) {
+        if self.is_news(Kind::NotConsumed, queue) {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(
+                action = "rabbitmq_queue_unusable",
+                error,
+                details = queue,
+                "a queue cannot be consumed; orders of a kitchen queue are cooked from the backlog meanwhile"
+            );
+        }
+    }
+
+    /// It exists as another type.
+    pub(super) fn exchange_unusable(&self, exchange: &str, error: &BrokerError) {
+        if self.is_news(Kind::Exchange, exchange) {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(
+                action = "rabbitmq_exchange_unusable",
+                error,
+                details = exchange,
+                "an exchange is of another type; what is published there may reach no queue"
+            );
+        }
+    }
+
+    /// The server answers, and confirms nothing.
+    pub(super) fn not_confirmed(&self, error: &BrokerError) {
+        if self.is_news(Kind::NotConfirmed, "") {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(
+                action = "rabbitmq_publish_unconfirmed",
+                error,
+                "RabbitMQ answers but confirms no message; a quorum queue may have lost its majority"
+            );
+        }
+    }
+
+    /// These are all the quorum queues with fewer members than they could have: how many, of how many.
+    pub(super) fn queues_are_lonely(&self, queues: &[(String, usize, usize)]) {
+        self.is_over(Kind::MembersUnknown, "");
+        for (queue, members, wanted) in queues {
+            if self.is_news(Kind::Lonely, queue) {
+                tracing::warn!(
+                    action = "rabbitmq_queue_members",
+                    details = queue,
+                    "a quorum queue has {members} of {wanted} members and is lost or stands still with a node; run \
+                     `rabbitmq-queues grow NODE all` for each node without one"
+                );
+            }
+        }
+        let told = self.told_of(Kind::Lonely);
+        for queue in told.iter().filter(|told| !queues.iter().any(|(queue, ..)| queue == *told)) {
+            self.is_over(Kind::Lonely, queue);
+        }
+    }
+
+    /// Nobody says how many members the queues have.
+    pub(super) fn members_unknown(&self, error: &(dyn std::error::Error + 'static)) {
+        if self.is_news(Kind::MembersUnknown, "") {
+            tracing::warn!(
+                action = "rabbitmq_queue_members",
+                error,
+                "the members of quorum queues are not known"
+            );
+        }
+    }
+
+    /// It has the arguments that it should have.
+    pub(super) fn queue_is_as_wanted(&self, queue: &str) {
+        self.is_over(Kind::Differs, queue);
+    }
+
+    /// It is declared and bound, with whatever arguments.
+    pub(super) fn queue_is_there(&self, queue: &str) {
+        self.is_over(Kind::Missing, queue);
+    }
+
+    /// It is consumed.
+    pub(super) fn queue_is_consumed(&self, queue: &str) {
+        self.is_over(Kind::NotConsumed, queue);
+    }
+
+    /// It is of the right type.
+    pub(super) fn exchange_is_well(&self, exchange: &str) {
+        self.is_over(Kind::Exchange, exchange);
+    }
+
+    /// Messages are confirmed.
+    pub(super) fn is_confirmed(&self) {
+        self.is_over(Kind::NotConfirmed, "");
+    }
+
+    fn is_news(&self, kind: Kind, object: &str) -> bool {
+        // Whole at every panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, object.to_owned()))
+    }
+
+    fn told_of(&self, kind: Kind) -> Vec<String> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter().filter(|(of, _)| *of == kind).map(|(_, object)| object.clone()).collect()
+    }
+
+    fn is_over(&self, kind: Kind, object: &str) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.is_empty() && told.remove(&(kind, object.to_owned())) {
+            tracing::info!(action = "rabbitmq_trouble_over", details = object, "it is as it should be again");
+        }
+    }
+}
