@@ -36,6 +36,8 @@ mod outage;
 mod properties;
 mod publisher;
 mod publishing;
+mod renewal;
+mod shovel;
 mod slot;
 mod supervisor;
 mod tls;
@@ -55,6 +57,7 @@ pub use handle::Broker;
 pub use name::{HeldName, NameError};
 pub use options::{BrokerOptions, QueueType, TlsOptions};
 pub use properties::{InvalidMessage, Outgoing, Properties};
+pub use renewal::QueueReport;
 pub use slot::{Slot, SlotEvent, WantedSlot};
 pub use supervisor::BrokerState;
 pub use topology::{

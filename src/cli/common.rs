@@ -111,7 +111,7 @@ impl Setting {
     /// The way to RabbitMQ. It must be closed in the end ([`Setting::leave`]).
     pub(super) fn broker(&self, connection_name: &str, usage: Usage) -> Broker {
         let mut options = broker_options(&self.config.rabbitmq, connection_name);
-        options.alarm_probe = !matches!(usage, Usage::Worker).then_some(ALARM_PROBE);
+        options.alarm_probe = (!matches!(usage, Usage::Worker)).then_some(ALARM_PROBE);
         Broker::start(options, tokio_util::sync::CancellationToken::new())
     }
 

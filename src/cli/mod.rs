@@ -8,6 +8,7 @@ mod manual;
 mod mode;
 mod openapi;
 pub mod place;
+mod queues;
 mod roles;
 pub mod simulate;
 pub mod track;
@@ -60,6 +61,8 @@ enum Command {
     Man(manual::ManArgs),
     /// Look at what no worker could process, and decide what becomes of it
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// See whether the queues on RabbitMQ are as they should be, and make them so
+    Queues(queues::QueuesArgs),
     /// Run everything at once, with private PostgreSQL and RabbitMQ servers
     Dev(dev::DevArgs),
     /// Place an order
@@ -137,6 +140,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
         Command::DeadLetters(args) => dead_letters::run(args).await,
+        Command::Queues(args) => queues::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),
         Command::Place(args) => place::run(args).await.map_err(CliError::failed),
         Command::Track(args) => track::run(args).await.map_err(CliError::failed),

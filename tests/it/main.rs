@@ -25,6 +25,7 @@ mod original;
 mod outbox;
 mod plans;
 mod postgres;
+mod queues;
 mod reconciler;
 mod references;
 mod schema;

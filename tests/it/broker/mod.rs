@@ -9,6 +9,7 @@ mod outages;
 pub mod proxy;
 mod publishing;
 mod slots;
+mod renewal;
 mod topology;
 
 use std::time::Duration;

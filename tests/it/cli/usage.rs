@@ -4,7 +4,7 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 14] = [
     "completions",
     "man",
     "dead-letters",
+    "queues",
     "dev",
     "place",
     "track",
