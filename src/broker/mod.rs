@@ -29,6 +29,7 @@ mod error;
 mod handle;
 mod link;
 mod mark;
+mod members;
 pub mod messages;
 mod name;
 mod options;

@@ -196,6 +196,7 @@ pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> 
             crate::config::QueueType::Classic => broker::QueueType::Classic,
             crate::config::QueueType::Quorum => broker::QueueType::Quorum,
         },
+        management_url: config.management_url.clone(),
         tls: config.tls.as_ref().map(|tls| broker::TlsOptions { ca_file: tls.ca_file.clone(), domain: None }),
         connection_name: connection_name.to_owned(),
         connect_timeout: config.connect_timeout,

@@ -17,6 +17,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::single("rabbitmq.password_file"),
     Key::single("rabbitmq.vhost"),
     Key::single("rabbitmq.queue_type"),
+    Key::single("rabbitmq.management_url"),
     Key::single("rabbitmq.tls"),
     Key::single("rabbitmq.tls.enabled"),
     Key::single("rabbitmq.tls.ca_file"),
@@ -37,7 +38,7 @@ pub enum QueueType {
 /// How RabbitMQ is reached.
 #[derive(Debug, Clone)]
 pub struct RabbitMqConfig {
-    /// The nodes to try, in order; never empty.
+    /// The nodes to try, from one at random on; never empty.
     pub hosts: Vec<HostPort>,
     /// The user to log in as.
     pub user: String,
@@ -47,6 +48,8 @@ pub struct RabbitMqConfig {
     pub vhost: String,
     /// The kind of queue that is declared.
     pub queue_type: QueueType,
+    /// The management API, `http://host:port`, for what AMQP does not tell.
+    pub management_url: Option<String>,
     /// TLS, where it is on; the default port is then 5671.
     pub tls: Option<TlsConfig>,
     /// How long one attempt to connect may take, log-in included.
@@ -70,6 +73,7 @@ impl RabbitMqConfig {
             password: reader.password("rabbitmq").unwrap_or_else(|| "guest".into()),
             vhost: reader.text("rabbitmq.vhost").unwrap_or_else(|| "/".to_owned()),
             queue_type: reader.one_of("rabbitmq.queue_type", &kinds).unwrap_or(QueueType::Classic),
+            management_url: reader.http_url("rabbitmq.management_url", 15672),
             tls,
             connect_timeout: reader
                 .seconds("rabbitmq.connect_timeout_seconds", 0.1)

@@ -95,6 +95,17 @@ impl Reader {
         })
     }
 
+    /// The address of an HTTP API, `http://host:port`, without a slash at its end. What is encrypted is not asked: the
+    /// program's HTTP client has no TLS. The error does not repeat the text, which might have a password in it.
+    pub(super) fn http_url(&mut self, key: &str, default_port: u16) -> Option<String> {
+        self.parsed(key, |text| {
+            let host = text.trim().strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+            let host = host.and_then(|host| HostPort::parse(host, default_port).ok());
+            host.map(|host| format!("http://{host}"))
+                .ok_or_else(|| "must be http://host:port, without a user, a path or a query".to_owned())
+        })
+    }
+
     /// One of a few words.
     pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> Option<T> {
         self.parsed(key, |text| {

@@ -39,7 +39,7 @@ pub async fn run(
 ) -> Result<(), OrderServiceError> {
     let listening = listen(&options.host, options.port, manager).await?;
     let address = listening.0.local_addr();
-    let servers = Servers::of(Some(store.state()), broker.state());
+    let servers = Servers::of(Some(store.state()), broker.state()).with_alarms(&broker);
     let _reports =
         manager.follow(&shutdown, move || servers.condition(format!("taking orders at {address}")));
     tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");
@@ -61,6 +61,10 @@ pub async fn run(
         stop_background.clone(),
         &background,
     );
+    background.spawn({
+        let (broker, stop) = (broker.clone(), stop_background.clone());
+        async move { broker.watch_members(stop).await }
+    });
     background.spawn(keep_house(store.clone(), stop_background.clone()));
     // PostgreSQL has nothing to do between two batches: the next one does not wait behind requests.
     let lane = Lane::start("intake").map_err(OrderServiceError::Thread)?;

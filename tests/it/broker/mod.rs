@@ -5,6 +5,7 @@ mod consuming;
 mod crash_loops;
 mod exclusive;
 mod logs;
+mod members;
 mod outages;
 pub mod proxy;
 mod publishing;
