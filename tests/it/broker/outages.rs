@@ -54,6 +54,8 @@ async fn killed_restarted_and_frozen_the_server_is_found_again_with_one_line_eac
     assert_eq!(logs.of("rabbitmq_connection_failed").len(), 1, "{:?}", logs.all());
     assert_eq!(logs.of("reconnected").len(), 1, "{:?}", logs.all());
 
+    // The server has heard of the acknowledgement, which would be lost otherwise.
+    env.rabbit.wait_for_depth(TAKEOUT, 0).await;
     // Frozen: connections stay open and nothing answers.
     env.servers.rabbitmq.pause().unwrap();
     let began = Instant::now();
