@@ -13,10 +13,48 @@ let
     "[::1]"
   ];
 
+  thisMachine = loopback ++ [
+    config.networking.hostName
+    config.networking.fqdnOrHostName
+  ];
+
+  hostsOf = server: lib.toList cfg.${server}.host;
+
+  # Whether the server that runs here was given a certificate, which is not this module's business.
+  speaksTls = {
+    database = lib.elem (config.services.postgresql.settings.ssl or false) [
+      true
+      "on"
+    ];
+    rabbitmq = lib.any (lib.hasPrefix "listeners.ssl.") (
+      lib.attrNames config.services.rabbitmq.configItems
+    );
+  };
+
+  certificateOf = {
+    database = "services.postgresql.settings.ssl";
+    rabbitmq = "services.rabbitmq.configItems.\"listeners.ssl.default\"";
+  };
+
   forServer = server: [
     {
-      assertion = cfg.${server}.createLocally -> lib.elem cfg.${server}.host loopback;
+      assertion =
+        cfg.${server}.createLocally -> lib.any (host: lib.elem host thisMachine) (hostsOf server);
       message = "${option "${server}.createLocally"} makes a server on this machine, but ${option "${server}.host"} names another one.";
+    }
+    {
+      assertion =
+        cfg.${server}.createLocally && lib.length (hostsOf server) > 1
+        -> cfg.${server}.passwordFile != null;
+      message = "${option "${server}.passwordFile"} has to be set where ${option "${server}.host"} names several servers: a random password would be another one on each.";
+    }
+    {
+      assertion = cfg.${server}.createLocally && cfg.${server}.tls.enable -> speaksTls.${server};
+      message = "${option "${server}.tls.enable"}: the server that ${option "${server}.createLocally"} makes has no certificate. Give it one (${certificateOf.${server}}).";
+    }
+    {
+      assertion = cfg.${server}.tls.caFile != null -> cfg.${server}.tls.enable;
+      message = "${option "${server}.tls.caFile"} is of no use without ${option "${server}.tls.enable"}.";
     }
     {
       assertion = cfg.${server}.createLocally || cfg.${server}.passwordFile != null;

@@ -54,8 +54,8 @@ let
       example = "/run/secrets/restaurant-${server}";
       description = ''
         File with the password, readable by root; the services get it as a systemd credential. With
-        {option}`services.restaurant-system.${server}.createLocally` it may be null: then a random password is made and
-        kept in {file}`/var/lib/restaurant-system`.
+        {option}`services.restaurant-system.${server}.createLocally` on one machine it may be null: then a random password
+        is made and kept in {file}`/var/lib/restaurant-system`.
       '';
     };
 
@@ -66,7 +66,24 @@ let
       "server1"
       "server2:1234"
     ];
-    description = "Host of the server, or several that are tried in turn.";
+    description = ''
+      Host of the server, or all hosts of a cluster or of a primary and its standbys. They are tried in turn; of several
+      PostgreSQL servers the one that takes writes is used.
+    '';
+  };
+
+  tls = {
+    enable = mkEnableOption "TLS to the server";
+
+    caFile = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = "/etc/ssl/restaurant-ca.pem";
+      description = ''
+        PEM file with the certificates of the authorities to trust, readable by everybody; null for the public ones. The
+        server's certificate has to be for the name in {option}`host`.
+      '';
+    };
   };
 
   positiveSeconds = types.addCheck (types.either types.int types.float) (seconds: seconds > 0);
@@ -172,7 +189,7 @@ in
     database = {
       createLocally = mkEnableOption "a PostgreSQL server on this machine, with the role and the database";
 
-      inherit host;
+      inherit host tls;
 
       port = mkOption {
         type = types.port;
@@ -199,12 +216,18 @@ in
     rabbitmq = {
       createLocally = mkEnableOption "a RabbitMQ server on this machine, with the user and the virtual host";
 
-      inherit host;
+      inherit host tls;
 
       port = mkOption {
         type = types.port;
-        default = if cfg.rabbitmq.createLocally then config.services.rabbitmq.port else 5672;
-        defaultText = lib.literalMD "that of the local server, else 5672";
+        default =
+          if cfg.rabbitmq.tls.enable then
+            5671
+          else if cfg.rabbitmq.createLocally then
+            config.services.rabbitmq.port
+          else
+            5672;
+        defaultText = lib.literalMD "5671 with TLS, else that of the local server, else 5672";
         description = "Port of hosts that do not name one.";
       };
 
@@ -218,6 +241,18 @@ in
         type = types.str;
         default = "/";
         description = "The virtual host, in RabbitMQ's sense.";
+      };
+
+      queueType = mkOption {
+        type = types.enum [
+          "classic"
+          "quorum"
+        ];
+        default = "classic";
+        description = ''
+          The kind of queue that is declared: on one node with ten priorities, or replicated over the nodes of a cluster
+          without them. Queues that are there keep their kind.
+        '';
       };
 
       passwordFile = passwordFile "rabbitmq";

@@ -117,9 +117,13 @@ in
           User = "postgres";
           LoadCredential = "password:${cfg.credentials.database-password}";
         };
-        # psql reads the file and does the quoting: a command line can be seen by everybody. Encoding and template are named
-        # because the cluster may have been made for another language, whose encoding the roles refuse.
+        # A standby has role and database from its primary. psql reads the file and does the quoting: a command line can be
+        # seen by everybody. Encoding and template are named because the cluster may have been made for another language,
+        # whose encoding the roles refuse.
         script = ''
+          if [ "$(psql --no-psqlrc --tuples-only --no-align --command='select pg_is_in_recovery()')" = t ]; then
+            exit 0
+          fi
           psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
             --set=role=${lib.escapeShellArg cfg.database.user} \
             --set=database=${lib.escapeShellArg cfg.database.name} <<'EOF'
@@ -165,7 +169,8 @@ in
           if rabbitmqctl --quiet list_users --no-table-headers | cut --fields=1 | grep --quiet --line-regexp --fixed-strings -- "$user"; then
             rabbitmqctl --quiet change_password "$user" < "$password"
           else
-            rabbitmqctl --quiet add_user "$user" < "$password"
+            # Another node of the cluster may do so at the same moment.
+            rabbitmqctl --quiet add_user "$user" < "$password" || rabbitmqctl --quiet change_password "$user" < "$password"
           fi
           rabbitmqctl --quiet add_vhost "$vhost"
           rabbitmqctl --quiet set_permissions --vhost "$vhost" "$user" '.*' '.*' '.*'

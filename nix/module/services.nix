@@ -26,6 +26,20 @@ let
 
   inherit (cfg) credentials;
 
+  # Nothing where it is off, so that `settings` may say it as well.
+  tlsOf =
+    server:
+    let
+      inherit (cfg.${server}) tls;
+    in
+    lib.optionalAttrs tls.enable {
+      tls = {
+        enabled = true;
+      }
+      # A path that is not a string is copied to the store: a certificate is no secret.
+      // lib.optionalAttrs (tls.caFile != null) { ca_file = "${tls.caFile}"; };
+    };
+
   configFile =
     let
       file = (pkgs.formats.yaml { }).generate "config.yaml" cfg.settings;
@@ -119,7 +133,8 @@ in
       database = {
         inherit (cfg.database) host port user;
         database = cfg.database.name;
-      };
+      }
+      // tlsOf "database";
       rabbitmq = {
         inherit (cfg.rabbitmq)
           host
@@ -127,7 +142,11 @@ in
           user
           vhost
           ;
-      };
+      }
+      // lib.optionalAttrs (cfg.rabbitmq.queueType != "classic") {
+        queue_type = cfg.rabbitmq.queueType;
+      }
+      // tlsOf "rabbitmq";
     };
 
     environment = {

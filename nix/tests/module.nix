@@ -8,10 +8,10 @@
 }:
 
 let
-  evaluate =
-    settings:
+  evaluateModules =
+    modules:
     lib.nixosSystem {
-      modules = [
+      modules = modules ++ [
         module
         {
           nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
@@ -21,13 +21,35 @@ let
             device = "none";
             fsType = "tmpfs";
           };
-          services.restaurant-system = settings // {
+          services.restaurant-system = {
             enable = true;
             package = restaurant-system;
           };
         }
       ];
     };
+
+  evaluate = settings: evaluateModules [ { services.restaurant-system = settings; } ];
+
+  # The examples of docs/NIXOS.md with several machines, each for each of them.
+  machineOf =
+    example: hostName:
+    lib.nameValuePair "${lib.replaceStrings [ "-" ] [ "_" ] example}_${hostName}" (evaluateModules [
+      ../examples/${example}.nix
+      { networking = { inherit hostName; }; }
+    ]);
+
+  machines = lib.listToAttrs (
+    map (machineOf "two-machines") [
+      "one"
+      "two"
+    ]
+    ++ map (machineOf "three-machines") [
+      "one"
+      "two"
+      "three"
+    ]
+  );
 
   # As in docs/NIXOS.md.
   oneMachine = {
@@ -55,8 +77,19 @@ let
     };
   };
 
+  encrypted = lib.recursiveUpdate elsewhere {
+    database.tls.enable = true;
+    rabbitmq = {
+      queueType = "quorum";
+      tls = {
+        enable = true;
+        caFile = "/etc/ssl/restaurant-ca.pem";
+      };
+    };
+  };
+
   accepted = {
-    inherit oneMachine;
+    inherit encrypted oneMachine;
     kitchenOnly = elsewhere // {
       orderService.enable = false;
       trackingService.enable = false;
@@ -118,7 +151,81 @@ let
         "kitchenWorkers.chef luigi: a name has"
       ];
     };
+    severalServers = {
+      settings = {
+        database = {
+          createLocally = true;
+          host = [
+            "localhost"
+            "db2"
+          ];
+          tls.enable = true;
+        };
+        rabbitmq = {
+          createLocally = true;
+          tls.caFile = "/etc/ssl/restaurant-ca.pem";
+        };
+      };
+      messages = [
+        "database.passwordFile has to be set where"
+        "database.createLocally makes has no certificate"
+        "rabbitmq.tls.caFile is of no use"
+      ];
+    };
   };
+
+  # What a role reads of TLS and of several servers.
+  settingsOf = name: systems.${name}.config.services.restaurant-system.settings;
+
+  wanted = {
+    encrypted = {
+      database = {
+        host = [
+          "db1"
+          "db2:5433"
+        ];
+        port = 5432;
+        user = "restaurant";
+        database = "restaurant";
+        tls.enabled = true;
+      };
+      rabbitmq = {
+        host = "broker";
+        port = 5671;
+        user = "restaurant";
+        vhost = "/";
+        queue_type = "quorum";
+        tls = {
+          enabled = true;
+          ca_file = "/etc/ssl/restaurant-ca.pem";
+        };
+      };
+    };
+    three_machines_three = {
+      database = {
+        host = [
+          "one"
+          "two"
+        ];
+        port = 5432;
+        user = "restaurant";
+        database = "restaurant";
+      };
+      rabbitmq = {
+        host = [
+          "one"
+          "two"
+          "three"
+        ];
+        port = 5672;
+        user = "restaurant";
+        vhost = "/";
+        queue_type = "quorum";
+      };
+    };
+  };
+
+  unwanted = lib.filterAttrs (name: settings: settingsOf name != settings) wanted;
 
   # Not even evaluated: the type says no.
   impossible = {
@@ -128,42 +235,48 @@ let
     orderType = oneMachine // {
       kitchenWorkers.chef_anna.orderTypes = [ "dinein" ];
     };
+    queueType = lib.recursiveUpdate oneMachine {
+      rabbitmq.queueType = "mirrored";
+    };
   };
 
   failures =
-    settings:
+    system:
     map (failed: failed.message) (
-      lib.filter (assertion: !assertion.assertion) (evaluate settings).config.assertions
+      lib.filter (assertion: !assertion.assertion) system.config.assertions
     );
 
-  acceptedBadly = lib.filterAttrs (_: settings: failures settings != [ ]) accepted;
+  systems = lib.mapAttrs (_: evaluate) accepted // machines;
+
+  acceptedBadly = lib.filterAttrs (_: system: failures system != [ ]) systems;
 
   refusedBadly = lib.filterAttrs (
     _: case:
     let
-      got = failures case.settings;
+      got = failures (evaluate case.settings);
       said = message: lib.any (lib.hasInfix message) got;
     in
     !lib.all said case.messages || lib.length got != lib.length case.messages
   ) refused;
 
   impossibleAccepted = lib.filterAttrs (
-    _: settings: (builtins.tryEval (unitsOf settings).drvPath).success
+    _: settings: (builtins.tryEval (unitsOf (evaluate settings)).drvPath).success
   ) impossible;
 
   noneIn = what: set: lib.assertMsg (set == { }) "${what}: ${toString (lib.attrNames set)}";
 
-  unitsOf = settings: (evaluate settings).config.environment.etc."systemd/system".source;
+  unitsOf = system: system.config.environment.etc."systemd/system".source;
 in
 assert noneIn "accepted configurations are refused" acceptedBadly;
 assert noneIn "configurations are not refused with these words" refusedBadly;
+assert noneIn "configurations give the roles other settings" unwanted;
 assert noneIn "impossible configurations are accepted" impossibleAccepted;
 pkgs.runCommand "restaurant-system-module"
   (
     {
       nativeBuildInputs = [ pkgs.systemd ];
     }
-    // lib.mapAttrs (_: unitsOf) accepted
+    // lib.mapAttrs (_: unitsOf) systems
   )
   ''
     has() { # folder file line: a drop-in of that configuration has this line
@@ -177,10 +290,11 @@ pkgs.runCommand "restaurant-system-module"
     has $kitchenOnly kitchen-worker@chef_luigi.service.d/20-nixos.conf Environment=RESTAURANT_HEARTBEAT_INTERVAL=2.5
     has $kitchenOnly kitchen-worker@.service.d/10-nixos.conf LoadCredential=rabbitmq-password:/run/secrets/rabbitmq
     has $frontOnly order-service.socket.d/overrides.conf ListenStream=0.0.0.0:8080
+    has $three_machines_two rabbitmq.service LoadCredential=cookie:/run/secrets/rabbitmq-cookie
     has $frontOnly tracking-service.service.d/10-nixos.conf LoadCredential=staff-token:/run/secrets/staff
 
     # systemd says what it does not understand, and ends with 0 all the same.
-    for units in $oneMachine $kitchenOnly $frontOnly; do
+    for units in $oneMachine $kitchenOnly $frontOnly $two_machines_two $three_machines_one; do
       SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-migrate.service \
         {order,tracking}-service.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
         notification-subscriber@counter.service 2>&1

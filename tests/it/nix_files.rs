@@ -16,3 +16,16 @@ fn every_nix_file_is_formatted_as_nixfmt_does_it() {
         assert!(text == formatted, "{} is to be formatted with `nix fmt`", file.display());
     }
 }
+
+#[test]
+fn the_documents_show_the_examples_that_are_evaluated() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(repository.join("docs/NIXOS.md")).unwrap();
+    let examples = files_below(&repository.join("nix/examples"), "nix");
+    assert_eq!(examples.len(), 2, "{examples:?}");
+    for example in examples {
+        let text = std::fs::read_to_string(&example).unwrap();
+        let block = format!("```nix\n{text}```\n");
+        assert!(document.contains(&block), "docs/NIXOS.md does not show {}", example.display());
+    }
+}
