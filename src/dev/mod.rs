@@ -1,12 +1,14 @@
 //! Private PostgreSQL and RabbitMQ servers from the installed programs: for the `dev` command and for the tests alike.
 //!
 //! - [`Servers`] is the pair in one state folder, [`PostgresServer`] and [`RabbitMqServer`] are each by itself.
+//! - [`RabbitMqCluster`] is several RabbitMQ nodes, and [`PostgresServer::start_standby`] a copy that follows a primary.
 //! - Both can be stopped, killed, frozen and started again on the same port with the same data.
 //! - [`run`] is the `dev` command: servers, migrations and all roles.
 //! - The servers listen on 127.0.0.1 only, and end with this process, however it ends ([`watch`]).
 
 mod account;
 mod banner;
+mod cluster;
 mod error;
 pub mod ports;
 mod postgres;
@@ -21,6 +23,7 @@ pub mod watch;
 
 use crate::runtime::outlet;
 
+pub use cluster::RabbitMqCluster;
 pub use error::DevError;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use process::Cancel;

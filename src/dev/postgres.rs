@@ -82,6 +82,34 @@ impl PostgresServer {
         Ok(server)
     }
 
+    /// Starts a standby with its files in `home`: a copy of a running `primary`, which it follows from then on. What
+    /// was in `home` before is replaced, the port is kept. It becomes a primary with `select pg_promote()`.
+    ///
+    /// # Errors
+    /// A program is not installed, a file cannot be written, the primary does not answer, or the server does not come
+    /// up in time.
+    pub fn start_standby(home: &Path, primary: &Self, options: PostgresOptions) -> Result<Self, DevError> {
+        let programs = options.programs.postgres()?;
+        let account = Account::choose(NAME, home, &["postgres", "nobody"])?;
+        account.create_dir(home)?;
+        let [port] = ports::kept_or_free_ports(&home.join("port"))?;
+        let home = home.to_path_buf();
+        let mut server = Self { home, port, account, programs, options, process: Mutex::new(None) };
+        server.copy(primary)?;
+        server.launch_on_some_port()?;
+        Ok(server)
+    }
+
+    /// Makes this server a standby of another one: what it has is replaced by a copy of that one's data.
+    ///
+    /// # Errors
+    /// As [`Self::start_standby`].
+    pub fn follow(&self, primary: &Self) -> Result<(), DevError> {
+        self.stop();
+        self.copy(primary)?;
+        self.restart()
+    }
+
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -163,6 +191,14 @@ impl PostgresServer {
         self.execute("drop a database", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
     }
 
+    /// Runs SQL as the superuser in the database `postgres`; returns what `psql` prints, without its frame.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses it.
+    pub fn query(&self, sql: &str) -> Result<String, DevError> {
+        self.psql("query the server", sql)
+    }
+
     fn process(&self) -> MutexGuard<'_, Option<ServerProcess>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,6 +239,27 @@ impl PostgresServer {
         initdb.wait_success(self.options.start_timeout, &self.options.cancel)?;
         let _ = std::fs::remove_file(&password_file);
         std::fs::rename(&fresh, self.data()).map_err(DevError::io("rename", &fresh))
+    }
+
+    /// Replaces the data folder by a copy of a running server's, and has it follow that server.
+    fn copy(&self, primary: &Self) -> Result<(), DevError> {
+        end_left_behind(&self.home)?;
+        if self.data().exists() {
+            std::fs::remove_dir_all(self.data()).map_err(DevError::io("remove", &self.data()))?;
+        }
+        let passwords = primary.password_file();
+        let pgpass = std::fs::read_to_string(&passwords).map_err(DevError::io("read", &passwords))?;
+        super::account::write_private(&self.password_file(), &pgpass)?;
+        // The server reads it as well, as whoever it runs as.
+        let own_passwords = self.home.join("replication");
+        self.account.write(&own_passwords, &pgpass)?;
+        let mut command = self.command(&self.programs.postgres.with_file_name("pg_basebackup"));
+        command.env("PGPASSFILE", &own_passwords).arg("--pgdata").arg(self.data());
+        command.args(["--host=127.0.0.1", "--username", SUPERUSER, "--port", &primary.port.to_string()]);
+        command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--no-password"]);
+        let log = self.home.join("pg_basebackup.log");
+        let mut backup = ServerProcess::spawn("pg_basebackup", command, self.account, &log)?;
+        backup.wait_success(self.options.start_timeout, &self.options.cancel)
     }
 
     /// The first launch: a port that was taken between choosing and using it is replaced.
@@ -261,13 +318,20 @@ impl PostgresServer {
         self.execute("create the user and the database", &sql)
     }
 
-    /// Runs SQL as the superuser through `psql`; what it prints is not returned.
+    /// Runs SQL as the superuser; what it returns is dropped.
     fn execute(&self, task: &str, sql: &str) -> Result<(), DevError> {
+        self.psql(task, sql).map(drop)
+    }
+
+    /// Runs SQL as the superuser through `psql`, and returns what that prints.
+    fn psql(&self, task: &str, sql: &str) -> Result<String, DevError> {
         use std::io::Write;
         let mut command = self.command(&self.programs.psql);
         command.args([
             "-X",
             "-q",
+            "-A",
+            "-t",
             "-v",
             "ON_ERROR_STOP=1",
             "-h",
@@ -279,16 +343,16 @@ impl PostgresServer {
         ]);
         command.args(["-p", &self.port.to_string()]).env("PGPASSFILE", self.password_file());
         command.env("PGCONNECT_TIMEOUT", "10").env("PGOPTIONS", "-c statement_timeout=30s");
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut psql = command.spawn().map_err(DevError::io("start", &self.programs.psql))?;
         if let Some(mut input) = psql.stdin.take() {
             // If psql ended already, what it says about that is worth more than the broken pipe.
             let _ = input.write_all(sql.as_bytes());
         }
-        let Output { status, stderr, .. } =
+        let Output { status, stdout, stderr } =
             psql.wait_with_output().map_err(DevError::io("wait for", &self.programs.psql))?;
         if status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&stdout).trim().to_owned());
         }
         let output = String::from_utf8_lossy(&stderr).trim().to_owned();
         Err(DevError::ProgramFailed { program: "psql", task: task.to_owned(), output })

@@ -19,6 +19,8 @@ use std::time::Duration;
 const NAME: &str = "RabbitMQ";
 /// The same at every start: the name is part of what the server writes to its disk.
 const NODE: &str = "restaurant@localhost";
+/// By this secret the nodes of a cluster let each other in; they listen on loopback only.
+const COOKIE: &str = "restaurant";
 /// Nodes talk on loopback only. An idle scheduler sleeps at once: by default it spins for a while, at the expense of
 /// all others on the same cores (RabbitMQ's guide to runtime tuning, "busy waiting"). Queues have the storage that
 /// RabbitMQ 4 has alone; versions before 3.10 do not know it, nor that they are asked for it.
@@ -58,6 +60,17 @@ impl Default for RabbitMqOptions {
     }
 }
 
+/// What a node of a cluster knows of it. At its first start it joins those of the others that run.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Its own name, such as `one@localhost`.
+    pub(crate) node: String,
+    /// The names of all nodes.
+    pub(crate) nodes: Vec<String>,
+    /// Where Erlang's port mapper listens, which the nodes share: it must outlive a node that is killed.
+    pub(crate) epmd_port: u16,
+}
+
 /// The ports of one server, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
 struct Ports {
@@ -67,11 +80,12 @@ struct Ports {
     epmd: u16,
 }
 
-/// The two processes of a running server. The broker is dropped, and so ended, before its port mapper.
+/// The two processes of a running server. The broker is dropped, and so ended, before its port mapper, which a node of a
+/// cluster does not have.
 #[derive(Debug)]
 struct Running {
     broker: ServerProcess,
-    _epmd: ServerProcess,
+    _epmd: Option<ServerProcess>,
 }
 
 /// A private RabbitMQ server with the user `guest`, password `guest`; stopped when dropped.
@@ -82,6 +96,7 @@ pub struct RabbitMqServer {
     account: Account,
     programs: RabbitMqPrograms,
     options: RabbitMqOptions,
+    member: Option<Member>,
     running: Mutex<Option<Running>>,
 }
 
@@ -92,16 +107,26 @@ impl RabbitMqServer {
     /// # Errors
     /// A program is not installed, a file cannot be written, or the server does not come up in time.
     pub fn start(home: &Path, options: RabbitMqOptions) -> Result<Self, DevError> {
+        Self::start_as(home, options, None)
+    }
+
+    /// The same, as a node of a cluster.
+    pub(crate) fn start_as(
+        home: &Path,
+        options: RabbitMqOptions,
+        member: Option<Member>,
+    ) -> Result<Self, DevError> {
         let programs = options.programs.rabbitmq()?;
         let account = Account::choose(NAME, home, &["rabbitmq", "nobody"])?;
         account.create_dir(home)?;
         let kept = home.join("ports");
         let numbers = ports::kept_or_free_ports(&kept)?;
         ports::keep_ports(&kept, &numbers)?;
-        let [amqp, management, distribution, epmd] = numbers;
+        let [amqp, management, distribution, own_epmd] = numbers;
+        let epmd = member.as_ref().map_or(own_epmd, |member| member.epmd_port);
         let ports = Ports { amqp, management, distribution, epmd };
         let home = home.to_path_buf();
-        let server = Self { home, ports, account, programs, options, running: Mutex::new(None) };
+        let server = Self { home, ports, account, programs, options, member, running: Mutex::new(None) };
         server.restart()?;
         Ok(server)
     }
@@ -193,9 +218,10 @@ impl RabbitMqServer {
     fn launch(&self) -> Result<Running, DevError> {
         end_left_behind(&self.home);
         self.write_configuration()?;
-        let epmd = self.launch_epmd()?;
+        let epmd = self.member.is_none().then(|| self.launch_epmd()).transpose()?;
         let broker = ServerProcess::spawn(NAME, self.broker_command(), self.account, &self.log())?;
-        let pids = format!("{} {} {}\n", broker.pid(), epmd.pid(), self.ports.epmd);
+        let epmd_pid = epmd.as_ref().map_or(0, ServerProcess::pid);
+        let pids = format!("{} {epmd_pid} {}\n", broker.pid(), self.ports.epmd);
         let file = self.home.join(PID_FILE);
         std::fs::write(&file, pids).map_err(DevError::io("write", &file))?;
         let ready = || {
@@ -204,6 +230,10 @@ impl RabbitMqServer {
         };
         broker.wait_until(self.options.start_timeout, &self.options.cancel, ready)?;
         Ok(Running { broker, _epmd: epmd })
+    }
+
+    fn node(&self) -> &str {
+        self.member.as_ref().map_or(NODE, |member| &member.node)
     }
 
     fn log(&self) -> PathBuf {
@@ -223,25 +253,24 @@ impl RabbitMqServer {
             plugins = "[rabbitmq_management].";
             text.push_str(&format!("management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n"));
         }
+        if let Some(member) = &self.member {
+            text.push_str("cluster_formation.peer_discovery_backend = classic_config\ncluster_partition_handling = pause_minority\n");
+            for (n, node) in (1..).zip(&member.nodes) {
+                text.push_str(&format!("cluster_formation.classic_config.nodes.{n} = {node}\n"));
+            }
+            self.account.write(&self.home.join(".erlang.cookie"), COOKIE)?;
+        }
         self.account.write(&self.home.join("rabbitmq.conf"), &text)?;
         self.account.write(&self.home.join("enabled_plugins"), &format!("{plugins}\n"))
     }
 
     /// Takes from a command what of our environment could steer it.
-    fn isolated(&self, mut command: Command) -> Command {
-        command.env_clear().env("PATH", &self.options.programs.path).env("LANG", "C.UTF-8");
-        command.env("HOME", &self.home).current_dir(&self.home);
-        command.env("ERL_EPMD_PORT", self.ports.epmd.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
-        command
+    fn isolated(&self, command: Command) -> Command {
+        isolated(command, &self.home, self.ports.epmd, &self.options)
     }
 
-    /// Erlang would start its port mapper as a daemon that outlives us: ours is a child, there before the broker.
     fn launch_epmd(&self) -> Result<ServerProcess, DevError> {
-        let mut command = self.isolated(Command::new(&self.programs.epmd));
-        command.args(["-port", &self.ports.epmd.to_string(), "-address", "127.0.0.1"]);
-        let epmd = ServerProcess::spawn("epmd", command, self.account, &self.home.join("epmd.log"))?;
-        epmd.wait_until(EPMD_TIMEOUT, &self.options.cancel, || accepts(self.ports.epmd))?;
-        Ok(epmd)
+        launch_epmd(&self.programs, &self.home, self.ports.epmd, &self.options, self.account)
     }
 
     /// Its schedulers become ready with every few messages, and each time one would push off whoever has the processor:
@@ -251,7 +280,7 @@ impl RabbitMqServer {
         let file = |name: &str| self.home.join(name);
         // With this the start script becomes the broker rather than its parent, so signals reach the right process.
         command.env("RUNNING_UNDER_SYSTEMD", "true");
-        command.env("RABBITMQ_NODENAME", NODE);
+        command.env("RABBITMQ_NODENAME", self.node());
         command.env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string());
         command.env("RABBITMQ_MNESIA_BASE", file("mnesia")).env("RABBITMQ_LOG_BASE", file("log"));
         command.env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"));
@@ -270,6 +299,28 @@ impl Drop for RabbitMqServer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn isolated(mut command: Command, home: &Path, epmd_port: u16, options: &RabbitMqOptions) -> Command {
+    command.env_clear().env("PATH", &options.programs.path).env("LANG", "C.UTF-8");
+    command.env("HOME", home).current_dir(home);
+    command.env("ERL_EPMD_PORT", epmd_port.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
+    command
+}
+
+/// Erlang would start its port mapper as a daemon that outlives us: ours is a child, there before the broker.
+pub(crate) fn launch_epmd(
+    programs: &RabbitMqPrograms,
+    home: &Path,
+    port: u16,
+    options: &RabbitMqOptions,
+    account: Account,
+) -> Result<ServerProcess, DevError> {
+    let mut command = isolated(Command::new(&programs.epmd), home, port, options);
+    command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
+    let epmd = ServerProcess::spawn("epmd", command, account, &home.join("epmd.log"))?;
+    epmd.wait_until(EPMD_TIMEOUT, &options.cancel, || accepts(port))?;
+    Ok(epmd)
 }
 
 /// Ends what an earlier, killed run left behind in `home`, each process only if its command line shows that it is ours.

@@ -1,7 +1,7 @@
 //! The private servers: they start, keep their data, recover from a kill, and never outlive their owner.
 
 use crate::support::{TestEnv, blocking, eventually, new_state_dir, processes_naming};
-use restaurant_system::dev::{DevError, Servers, ServersOptions};
+use restaurant_system::dev::{DevError, PostgresServer, Servers, ServersOptions};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -66,6 +66,37 @@ async fn servers_keep_data_and_ports_over_stop_kill_and_restart() {
     let servers = Arc::clone(&env.servers);
     blocking(move || servers.rabbitmq.wipe()).await.unwrap();
     assert!(env.rabbit.queue("kept").await.is_none());
+}
+
+#[tokio::test]
+async fn a_standby_has_what_its_primary_has_until_it_is_promoted() {
+    let state = new_state_dir();
+    let home = |name: &str| state.path().join(name);
+    let (primary_home, standby_home) = (home("primary"), home("standby"));
+    let (primary, standby) = blocking(move || {
+        let options = ServersOptions::for_tests().postgres;
+        let primary = PostgresServer::start(&primary_home, options.clone()).unwrap();
+        let standby = PostgresServer::start_standby(&standby_home, &primary, options).unwrap();
+        primary.create_database("replicated").unwrap();
+        (primary, Arc::new(standby))
+    })
+    .await;
+    let count = "select count(*) from pg_database where datname = 'replicated'";
+    eventually("the standby has it", || {
+        let standby = Arc::clone(&standby);
+        blocking(move || standby.query(count).unwrap() == "1")
+    })
+    .await;
+    blocking(move || {
+        assert!(standby.create_database("of_its_own").is_err());
+        primary.kill();
+        assert_eq!(standby.query("select pg_promote()").unwrap(), "t");
+        standby.create_database("of_its_own").unwrap();
+        // And the other way round.
+        primary.follow(&standby).unwrap();
+        assert_eq!(primary.query("select pg_is_in_recovery()").unwrap(), "t");
+    })
+    .await;
 }
 
 #[tokio::test]

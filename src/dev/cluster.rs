@@ -1,0 +1,48 @@
+//! A cluster of private RabbitMQ servers on this machine, for the tests of what happens when one of several is away.
+//!
+//! Every method blocks: from asynchronous code call them through `spawn_blocking`.
+
+use super::account::Account;
+use super::error::DevError;
+use super::ports;
+use super::process::ServerProcess;
+use super::rabbitmq::{self, Member, RabbitMqOptions, RabbitMqServer};
+use std::path::Path;
+
+/// Nodes that share their queues, each a [`RabbitMqServer`]; stopped when dropped.
+#[derive(Debug)]
+pub struct RabbitMqCluster {
+    nodes: Vec<RabbitMqServer>,
+    /// Dropped, and so ended, after the nodes.
+    _epmd: ServerProcess,
+}
+
+impl RabbitMqCluster {
+    /// Starts so many nodes with their files in folders of `home`.
+    ///
+    /// # Errors
+    /// A program is not installed, a file cannot be written, or a node does not come up in time.
+    pub fn start(home: &Path, size: usize, options: &RabbitMqOptions) -> Result<Self, DevError> {
+        let programs = options.programs.rabbitmq()?;
+        let account = Account::choose("RabbitMQ", home, &["rabbitmq", "nobody"])?;
+        account.create_dir(home)?;
+        let [epmd_port] = ports::free_ports()?;
+        let epmd = rabbitmq::launch_epmd(&programs, home, epmd_port, options, account)?;
+        let names: Vec<String> = (1..=size).map(|n| format!("restaurant{n}@localhost")).collect();
+        let start = |name: &String| {
+            let member = Member { node: name.clone(), nodes: names.clone(), epmd_port };
+            RabbitMqServer::start_as(&home.join(name), options.clone(), Some(member))
+        };
+        // The first is there before the others, which join it: those that start at once wait for each other.
+        let mut nodes = Vec::with_capacity(size);
+        for name in &names {
+            nodes.push(start(name)?);
+        }
+        Ok(Self { nodes, _epmd: epmd })
+    }
+
+    /// The nodes, in the order of their names.
+    pub fn nodes(&self) -> &[RabbitMqServer] {
+        &self.nodes
+    }
+}
