@@ -186,10 +186,12 @@ fn announcements(evidence: &Evidence, findings: &mut Findings) {
         let heard = told.remove(order.number.as_str()).unwrap_or_default();
         one_orders_announcements(order, &heard, &evidence.lost_disks, findings);
         for status in order.statuses().into_iter().skip(1) {
-            let change = (order.number.clone(), status.to_owned());
             // A queue that was wiped is there again when its subscriber is: what was announced meanwhile it missed.
-            if evidence.lost_disks.is_empty() && !evidence.printed.contains(&change) {
-                findings.push((Kind::Unannounced, format!("{} {status} was never printed", order.number)));
+            let missed = evidence.printed.iter().filter(|printed| !printed.has(&order.number, status));
+            for printed in missed.filter(|_| evidence.lost_disks.is_empty()) {
+                let by = printed.who;
+                findings
+                    .push((Kind::Unannounced, format!("{} {status} was not printed by {by}", order.number)));
             }
         }
     }
@@ -260,7 +262,7 @@ fn left_over(evidence: &Evidence, findings: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Change;
+    use super::super::evidence::{Change, Printed};
     use super::*;
 
     fn change(at: f64, status: &str) -> Change {
@@ -302,7 +304,11 @@ mod tests {
             streamed: ["received", "cooking", "ready"]
                 .map(|status| (number.clone(), status.to_owned()))
                 .to_vec(),
-            printed: ["cooking", "ready"].map(|status| (number.clone(), status.to_owned())).into(),
+            printed: vec![Printed {
+                who: "the subscriber",
+                queues: 1,
+                changes: ["cooking", "ready"].map(|status| ((number.clone(), status.to_owned()), 1)).into(),
+            }],
             ..Evidence::default()
         };
         evidence.answers.placed.insert("k1".to_owned(), vec![number.clone(), number]);
@@ -370,7 +376,8 @@ mod tests {
         finds(Kind::WrongCount, |e| e.workers[0].1 = 2);
         finds(Kind::WrongCount, |e| first(e, |order| order.processed_by = Some("chef_luigi".to_owned())));
         finds(Kind::Unannounced, |e| drop(e.heard.remove(1)));
-        finds(Kind::Unannounced, |e| e.printed.clear());
+        finds(Kind::Unannounced, |e| e.printed[0].changes.clear());
+        finds(Kind::Unannounced, |e| e.printed[0].queues = 2);
         finds(Kind::OutOfOrder, |e| e.heard.swap(0, 1));
         finds(Kind::OutOfOrder, |e| e.heard.push(heard(3.3, "m4", "cooking", "ready")));
         finds(Kind::OutOfOrder, |e| e.heard[1].old_status = "received".to_owned());

@@ -4,7 +4,7 @@ use super::house::{ANNOUNCED_MARK, House, SUBSCRIBER};
 use super::listener::Heard;
 use super::load::Answers;
 use crate::support::TestEnv;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 /// The queues that must be empty in the end, the dead letters among them.
 pub const QUEUES: [&str; 6] = [
@@ -49,6 +49,33 @@ pub struct Change {
     pub message_id: String,
 }
 
+/// What was printed by a subscriber, or by several who share their queues.
+#[derive(Debug, Clone, Default)]
+pub struct Printed {
+    pub who: &'static str,
+    /// Into so many queues each change is put for them.
+    pub queues: usize,
+    /// The order number and new status of every line, and how often it was printed.
+    pub changes: HashMap<(String, String), usize>,
+}
+
+impl Printed {
+    /// What is in these lines of output.
+    pub fn of(who: &'static str, queues: usize, lines: &[String]) -> Self {
+        let mut changes = HashMap::new();
+        for change in lines.iter().filter_map(|line| printed_change(line)) {
+            *changes.entry(change).or_default() += 1;
+        }
+        Self { who, queues, changes }
+    }
+
+    /// Whether a change was printed for each of the queues.
+    pub fn has(&self, number: &str, status: &str) -> bool {
+        let change = (number.to_owned(), status.to_owned());
+        self.changes.get(&change).copied().unwrap_or_default() >= self.queues
+    }
+}
+
 /// Everything that the audit looks at.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -69,8 +96,8 @@ pub struct Evidence {
     pub heard: Vec<Heard>,
     /// The order number and new status of every event of the tracking service's stream.
     pub streamed: Vec<(String, String)>,
-    /// The order number and new status of every line that the program's own subscriber printed.
-    pub printed: BTreeSet<(String, String)>,
+    /// What the program's own subscribers printed.
+    pub printed: Vec<Printed>,
     /// When the broker lost its disk, and the subscribers' queues with what was in them, in seconds since 1970.
     pub lost_disks: Vec<f64>,
     /// What roles did that they should not do.
@@ -92,8 +119,6 @@ order by o.id";
 
 /// Whether nothing is on its way any more, `streamed` being the events that the stream's client has; otherwise what is.
 pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
-    const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
-        (select count(*) from outbox), (select count(*) from order_status_log)";
     let env = &house.env;
     // A broker that lost its disk is told everything again: what says that this was done comes last of all.
     if !house.lost_disks().is_empty()
@@ -101,6 +126,20 @@ pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: us
     {
         return Err("the broker has not been told everything".to_owned());
     }
+    unfinished_in(db, streamed).await?;
+    // The dead letters are for a person: they are the audit's business.
+    for (queue, messages) in queues(env).await {
+        if messages != Some(0) && queue != "kitchen_dead_letters" {
+            return Err(format!("{messages:?} messages in {queue}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing is on its way any more in the database.
+pub async fn unfinished_in(db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
+    const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
+        (select count(*) from outbox), (select count(*) from order_status_log)";
     let row = db.query_one(SQL, &[]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
     let (orders, outbox, changes): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     if orders > 0 || outbox > 0 {
@@ -108,12 +147,6 @@ pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: us
     }
     if (streamed as i64) < changes {
         return Err(format!("{streamed} of {changes} events in the stream"));
-    }
-    // The dead letters are for a person: they are the audit's business.
-    for (queue, messages) in queues(env).await {
-        if messages != Some(0) && queue != "kitchen_dead_letters" {
-            return Err(format!("{messages:?} messages in {queue}"));
-        }
     }
     Ok(())
 }
@@ -142,6 +175,18 @@ fn history(row: &tokio_postgres::Row) -> Vec<Change> {
 
 /// Adds what the servers and roles know to `told`, in which clients and subscribers have entered what they do.
 pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) -> Evidence {
+    let printed = house.staff.lines(SUBSCRIBER).await;
+    Evidence {
+        queues: queues(&house.env).await,
+        printed: vec![Printed::of("the subscriber", 1, &printed)],
+        lost_disks: house.lost_disks(),
+        misbehaved: house.staff.misbehaved(),
+        ..gather_from(db, told).await
+    }
+}
+
+/// Adds what is in the database.
+pub async fn gather_from(db: &tokio_postgres::Client, told: Evidence) -> Evidence {
     let orders = db.query(ORDERS, &[]).await.unwrap();
     let orders = orders.iter().map(|row| Order {
         number: row.get("number"),
@@ -155,16 +200,11 @@ pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) 
     let workers = db.query("select name, orders_processed::bigint from workers", &[]).await.unwrap();
     let counters = "select to_char(day, 'YYYYMMDD'), last_sequence from order_counters";
     let counters = db.query(counters, &[]).await.unwrap();
-    let printed = house.lines(SUBSCRIBER).await;
     Evidence {
         orders: orders.collect(),
         workers: workers.iter().map(|row| (row.get(0), row.get(1))).collect(),
         counters: counters.iter().map(|row| (row.get(0), row.get(1))).collect(),
         outbox: db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0),
-        queues: queues(&house.env).await,
-        printed: printed.iter().filter_map(|line| printed_change(line)).collect(),
-        lost_disks: house.lost_disks(),
-        misbehaved: house.misbehaved(),
         ..told
     }
 }

@@ -1,4 +1,4 @@
-//! The independent subscriber: reads `notifications_queue` with a client library of its own and notes what it hears.
+//! The independent subscriber: reads a queue with a client library of its own and notes what it hears.
 //!
 //! It uses nothing of the program's own broker layer, which is under test here.
 
@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-const QUEUE: &str = "notifications_queue";
 const PREFETCH: u16 = 200;
 /// A step of connecting that takes longer is given up.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
@@ -40,11 +39,11 @@ impl Heard {
 /// What was heard so far, in its order, repetitions among it.
 pub type Notes = Arc<Mutex<Vec<Heard>>>;
 
-/// Listens for ever.
-pub async fn listen(port: u16, notes: Notes) {
-    loop {
+/// Listens for ever, at the brokers in turn.
+pub async fn listen(ports: Vec<u16>, vhost: String, queue: &'static str, notes: Notes) {
+    for port in ports.into_iter().cycle() {
         // In a task of its own: the library does not bear being cancelled in the middle of a call.
-        let connecting = tokio::spawn(connect(port));
+        let connecting = tokio::spawn(connect(port, vhost.clone(), queue));
         if let Ok(Ok(Some((connection, channel, messages)))) =
             tokio::time::timeout(STEP_TIMEOUT, connecting).await
         {
@@ -58,13 +57,17 @@ pub async fn listen(port: u16, notes: Notes) {
     }
 }
 
-async fn connect(port: u16) -> Option<(Connection, Channel, UnboundedReceiver<ConsumerMessage>)> {
+async fn connect(
+    port: u16,
+    vhost: String,
+    queue: &'static str,
+) -> Option<(Connection, Channel, UnboundedReceiver<ConsumerMessage>)> {
     let mut arguments = OpenConnectionArguments::new("127.0.0.1", port, "guest", "guest");
-    arguments.heartbeat(4);
+    arguments.virtual_host(&vhost).heartbeat(4);
     let connection = Connection::open(&arguments).await.ok()?;
     let channel = connection.open_channel(None).await.ok()?;
     channel.basic_qos(BasicQosArguments::new(0, PREFETCH, false)).await.ok()?;
-    let consume = BasicConsumeArguments::new(QUEUE, "independent").manual_ack(true).exclusive(true).finish();
+    let consume = BasicConsumeArguments::new(queue, "independent").manual_ack(true).exclusive(true).finish();
     // Exclusive, so that a consumer of before cannot take a message out of its order. Where that one is still there,
     // or the queue is yet to be declared, this fails and is tried again.
     let (_, messages) = channel.basic_consume_rx(consume).await.ok()?;

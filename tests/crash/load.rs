@@ -1,18 +1,15 @@
 //! Customers and staff: orders at a bounded rate, each repeated under its `Idempotency-Key` until it has an answer.
 
-use super::house::{House, ORDER_SERVICES};
 use crate::support::STAFF_TOKEN;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Orders a second while every customer is served at once.
-const RATE_PER_S: u64 = 16;
 /// Customers who wait at once. While all wait nobody new comes.
 const MAX_CUSTOMERS: usize = 64;
 /// A customer's patience with one request: a frozen service is left for the other one.
@@ -40,28 +37,40 @@ pub struct Answers {
     pub wrong: Vec<String>,
 }
 
+/// Where the order services are that answer at this moment.
+type Doors = Box<dyn Fn() -> Vec<Option<String>> + Send + Sync>;
+
 /// The customers.
 pub struct Load {
-    house: Arc<House>,
+    doors: Doors,
+    rate_per_s: u64,
     http: reqwest::Client,
     seed: u64,
     next: AtomicU64,
     retries: AtomicU64,
     answers: Mutex<Answers>,
+    /// When each request for an order was answered, and with what.
+    times: Mutex<Vec<(Instant, u16)>>,
     tasks: TaskTracker,
 }
 
 impl Load {
-    /// Nobody comes before [`Load::run`].
-    pub fn new(house: Arc<House>, seed: u64) -> Self {
+    /// Nobody comes before [`Load::run`]; then so many a second, while every customer is served at once.
+    pub fn new(
+        doors: impl Fn() -> Vec<Option<String>> + Send + Sync + 'static,
+        rate_per_s: u64,
+        seed: u64,
+    ) -> Self {
         let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().unwrap();
         Self {
-            house,
+            doors: Box::new(doors),
+            rate_per_s,
             http,
             seed,
             next: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             answers: Mutex::default(),
+            times: Mutex::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -69,7 +78,7 @@ impl Load {
     /// Customers come until `stop`; those who are there then are served still.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let seats = Arc::new(Semaphore::new(MAX_CUSTOMERS));
-        let mut ticks = tokio::time::interval(Duration::from_millis(1000 / RATE_PER_S));
+        let mut ticks = tokio::time::interval(Duration::from_millis(1000 / self.rate_per_s));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -105,11 +114,16 @@ impl Load {
         self.answers.lock().unwrap().clone()
     }
 
+    /// When each request for an order was answered, and with what.
+    pub fn times(&self) -> Vec<(Instant, u16)> {
+        self.times.lock().unwrap().clone()
+    }
+
     /// One customer's whole visit.
     async fn customer(self: &Arc<Self>, n: u64) {
         let mut rng = fastrand::Rng::with_seed(self.seed.wrapping_mul(1_000_003).wrapping_add(n));
         let key = format!("crash-{}-{n}", self.seed);
-        let service = rng.usize(..ORDER_SERVICES.len());
+        let service = rng.usize(..2);
         let mut one_in = |count| rng.u64(..count) == 0;
         if one_in(INVALID_ONE_IN) {
             let mut order = order(n);
@@ -144,6 +158,7 @@ impl Load {
             let answer =
                 self.post(attempt, "/orders", |request| request.header("idempotency-key", key).json(order));
             let Some((status, body)) = answer.await else { continue };
+            self.times.lock().unwrap().push((Instant::now(), status));
             if status != expected && status != 409 && status != 503 {
                 let wrong = format!("POST /orders with the key {key}: {status} {body}");
                 self.answers.lock().unwrap().wrong.push(wrong);
@@ -193,7 +208,8 @@ impl Load {
         finish: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Option<(u16, Value)> {
         let answer = async {
-            let url = self.house.url(ORDER_SERVICES[attempt % ORDER_SERVICES.len()])?;
+            let doors = (self.doors)();
+            let url = doors.get(attempt % doors.len())?.as_ref()?;
             let response = finish(self.http.post(format!("{url}{path}"))).send().await.ok()?;
             let status = response.status().as_u16();
             Some((status, response.json().await.ok()?))

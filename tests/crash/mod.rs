@@ -2,6 +2,7 @@
 //! decides, and then an audit looks at the database, the queues and what clients and subscribers were told.
 //!
 //! - [`plan`]: the faults, a pure function of the seed;
+//! - [`staff`]: the roles, which are started again whenever they end;
 //! - [`house`]: the roles and servers, and what a fault does to them;
 //! - [`load`]: customers and staff, who remember what they were answered;
 //! - [`listener`]: a subscriber of another make, and [`watcher`], a client of the event stream: they remember what they
@@ -9,16 +10,18 @@
 //! - [`evidence`], [`audit`]: what is left, and what must hold of it;
 //! - [`run`]: all of it together, and the table.
 //!
-//! A short run is part of the tests; `scripts/crash --faults N --seed S` makes a long one.
+//! A short run is part of the tests; `scripts/crash --faults N --seed S` makes a long one. [`super::cluster`] has the same
+//! audit of several machines.
 
-mod audit;
-mod evidence;
+pub mod audit;
+pub mod evidence;
 mod house;
-mod listener;
-mod load;
+pub mod listener;
+pub mod load;
 mod plan;
 mod run;
-mod watcher;
+pub mod staff;
+pub mod watcher;
 
 use plan::{EVERY_KIND, Step, Weights};
 

@@ -3,7 +3,7 @@
 
 use super::audit::{Findings, KINDS, audit};
 use super::evidence::{Evidence, gather, unfinished};
-use super::house::{House, ROLES};
+use super::house::{House, ORDER_SERVICES, ROLES, TRACKING_SERVICE};
 use super::listener::{Notes, listen};
 use super::load::Load;
 use super::plan::Step;
@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// Orders a second while every customer is served at once.
+const RATE_PER_S: u64 = 16;
 /// Faults that may be going on at once.
 const MAX_OVERLAPPING: usize = 4;
 /// How long a fault may take with all that it waits for: others on the same target, the start of a server.
@@ -61,12 +63,20 @@ pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
     let notes = Notes::default();
     let tending = tokio::spawn({
         let house = Arc::clone(&house);
-        async move { house.tend().await }
+        async move { house.staff.tend().await }
     });
-    let listening = tokio::spawn(listen(house.env.servers.rabbitmq.amqp_port(), Arc::clone(&notes)));
+    let listening = tokio::spawn(listen(
+        vec![house.env.servers.rabbitmq.amqp_port()],
+        house.env.vhost.clone(),
+        "notifications_queue",
+        Arc::clone(&notes),
+    ));
     let seen = Seen::default();
-    let watching = tokio::spawn(watch(Arc::clone(&house), Arc::clone(&seen)));
-    let load = Arc::new(Load::new(Arc::clone(&house), seed));
+    let watched = Arc::clone(&house);
+    let watching = tokio::spawn(watch(move || watched.staff.url(TRACKING_SERVICE), Arc::clone(&seen)));
+    let entered = Arc::clone(&house);
+    let doors = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
+    let load = Arc::new(Load::new(doors, RATE_PER_S, seed));
     let mut figures = Figures::default();
     let mut evidence = Evidence::default();
     let mut findings = Findings::new();
@@ -96,7 +106,7 @@ pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
     watching.abort();
     (figures.customers, figures.retries) = (load.customers(), load.retries());
     for role in 0..ROLES.len() {
-        let lines = house.lines(role).await;
+        let lines = house.staff.lines(role).await;
         figures.late_finishes += lines.iter().filter(|line| line.contains("\"order_lost\"")).count();
     }
     let kept = keep(&house, &evidence, seed).await;
@@ -125,7 +135,7 @@ async fn strike(house: &Arc<House>, steps: &[Step], began: Instant, figures: &mu
         going_on.spawn(async move {
             let asked = Instant::now();
             if tokio::time::timeout(FAULT_DEADLINE, house.suffer(fault)).await.is_err() {
-                house.note(format!("{fault}: not over within {FAULT_DEADLINE:?}"));
+                house.staff.note(format!("{fault}: not over within {FAULT_DEADLINE:?}"));
             }
             tell(began, &format!("{fault}; over after {} ms", asked.elapsed().as_millis()));
             drop(turn);
@@ -177,7 +187,7 @@ fn tell(began: Instant, what: &str) {
 /// Keeps what helps to understand a failure, or what was slow.
 async fn keep(house: &House, evidence: &Evidence, seed: u64) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{seed}"));
-    house.keep_output(&dir).await;
+    house.staff.keep_output(&dir).await;
     let lines = |things: Vec<String>| things.join("\n");
     let orders = lines(evidence.orders.iter().map(|order| format!("{order:?}")).collect());
     std::fs::write(dir.join("orders.txt"), orders).unwrap();

@@ -1,6 +1,5 @@
 //! A client of the tracking service's `/events`, which goes on after its last event whenever it is cut off.
 
-use super::house::{House, TRACKING_SERVICE};
 use restaurant_system::client::sse::SseParser;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
@@ -13,12 +12,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// The order number and new status of every event, in the order of the stream.
 pub type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Watches for ever, from the first event of all.
-pub async fn watch(house: Arc<House>, seen: Seen) {
+/// Watches for ever, from the first event of all, at wherever a tracking service is at the moment.
+pub async fn watch(door: impl Fn() -> Option<String>, seen: Seen) {
     let http = reqwest::Client::new();
     let mut last_id = String::new();
     loop {
-        if let Some(url) = house.url(TRACKING_SERVICE) {
+        if let Some(url) = door() {
             follow(http.get(format!("{url}/events?from=start")), &mut last_id, &seen).await;
         }
         tokio::time::sleep(RETRY_PAUSE).await;
