@@ -33,6 +33,12 @@ async fn follow(request: reqwest::RequestBuilder, last_id: &mut String, seen: &S
         let bytes = tokio::time::timeout(SILENCE, response.chunk()).await.ok()?.ok()??;
         let mut seen = seen.lock().unwrap();
         let note = |event: restaurant_system::client::sse::SseEvent| {
+            // The database has lost what the stream had told: it tells everything again.
+            if event.event == "reset" {
+                seen.clear();
+                last_id.clear();
+                return;
+            }
             let Ok(update) = serde_json::from_str::<Value>(&event.data) else { return };
             let text = |name: &str| update[name].as_str().unwrap_or_default().to_owned();
             seen.push((text("order_number"), text("new_status")));

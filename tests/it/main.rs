@@ -7,6 +7,8 @@ mod advisories;
 mod backup;
 mod broker;
 mod cli;
+#[path = "../cluster/mod.rs"]
+mod cluster;
 #[path = "../crash/mod.rs"]
 mod crash;
 mod customers;
