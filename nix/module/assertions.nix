@@ -89,10 +89,6 @@ in
       (forHttpService "orderService")
       (forHttpService "trackingService")
       {
-        assertion = cfg.database.createLocally -> cfg.database.name == cfg.database.user;
-        message = "With ${option "database.createLocally"} the role owns the database of its name: ${option "database.name"} and ${option "database.user"} have to be the same.";
-      }
-      {
         assertion = !((cfg.settings.staff or { }) ? token_file);
         message = "${option "settings.staff.token_file"} could not be read by the services. Use ${option "staffTokenFile"}.";
       }

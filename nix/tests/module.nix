@@ -124,7 +124,6 @@ let
         database = {
           createLocally = true;
           host = "db1";
-          name = "kitchen";
         };
         rabbitmq.createLocally = true;
         settings = {
@@ -141,8 +140,6 @@ let
       };
       messages = [
         "database.host names another one"
-        "database.name and services.restaurant-system.database.user have to be the same"
-        "Offender: restaurant has not been found among databases"
         "settings.rabbitmq.password would be in the store"
         "settings.staff.token_file could not be read by the services"
         "orderService.openFirewall is of no use"
