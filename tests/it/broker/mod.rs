@@ -9,8 +9,8 @@ mod members;
 mod outages;
 pub mod proxy;
 mod publishing;
-mod slots;
 mod renewal;
+mod slots;
 mod topology;
 
 use std::time::Duration;
