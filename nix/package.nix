@@ -49,6 +49,9 @@ rustPlatform.buildRustPackage {
     done
     for unit in $out/lib/systemd/system/*.service; do
       substituteInPlace "$unit" --replace-fail ExecStart=/usr/bin/ ExecStart=$out/bin/
+      # Program, libraries and `kill` are in the store, and nothing there can be changed.
+      substituteInPlace "$unit" --replace-fail "ExecPaths=/usr/bin/restaurant-system -/usr/bin/kill -/usr/lib -/usr/lib64" \
+        "ExecPaths=${builtins.storeDir}"
       substituteInPlace "$unit" --replace-quiet ExecReload=kill ExecReload=${lib.getExe' coreutils "kill"}
     done
   ''

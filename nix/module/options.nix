@@ -136,6 +136,25 @@ in
       '';
     };
 
+    reachableAddresses = mkOption {
+      type = types.listOf types.str;
+      default =
+        let
+          isHere = host: lib.match "localhost(:.*)?|127\\..*|\\[::1](:.*)?|::1|/.*" host != null;
+          hosts = lib.toList cfg.database.host ++ lib.toList cfg.rabbitmq.host;
+        in
+        if lib.all isHere hosts then [ "localhost" ] else [ "any" ];
+      defaultText = lib.literalMD "`[ \"localhost\" ]` where both servers are on this machine, else `[ \"any\" ]`";
+      example = [
+        "localhost"
+        "10.0.0.0/24"
+      ];
+      description = ''
+        Addresses that the roles may talk to ({option}`IPAddressAllow=` in systemd.resource-control(5)). Who may talk to the
+        HTTP services is a matter of their sockets and of the firewall.
+      '';
+    };
+
     staffTokenFile = mkOption {
       type = types.nullOr types.externalPath;
       default = null;

@@ -81,6 +81,8 @@ let
       Service = {
         LoadCredential = map (name: "${name}:${credentials.${name}}") secrets;
         Environment = environment;
+        # The empty one clears the list of the package's unit.
+        IPAddressAllow = [ "" ] ++ cfg.reachableAddresses;
       }
       // whenChanged;
     };

@@ -281,6 +281,8 @@ pkgs.runCommand "restaurant-system-module"
     }
     has $oneMachine kitchen-worker@chef_mario.service.d/20-nixos.conf Environment=RESTAURANT_ORDER_TYPES=dine_in,takeout
     has $oneMachine kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/database-password
+    has $oneMachine kitchen-worker@.service.d/10-nixos.conf IPAddressAllow=localhost
+    has $kitchenOnly kitchen-worker@.service.d/10-nixos.conf IPAddressAllow=any
     has $oneMachine rabbitmq.service CPUSchedulingPolicy=batch
     has $oneMachine order-service.service.d/10-nixos.conf X-StopIfChanged=false
     has $oneMachine restaurant-system-migrate.service.d/10-nixos.conf X-RestartIfChanged=false
