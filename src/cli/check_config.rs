@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::CliError;
 use crate::config::{Config, ConfigSources};
+use crate::runtime::outlet;
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -15,7 +16,7 @@ Examples:
   restaurant-system check-config --config /etc/restaurant-system/config.yaml
   restaurant-system check-config --config config.yaml --without-files     as a build checks it, where no secrets are
 
-Exit codes: 0 it can be used; 78 it cannot, and every problem is named with its key, file and line.")]
+Exit codes: 0 it can be used, perhaps with warnings on standard error; 78 it cannot, and every problem is named with its key, file and line.")]
 pub(super) struct CheckConfigArgs {
     /// Configuration file [default: ./config.yaml where it exists, else built-in values]
     #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG")]
@@ -34,6 +35,7 @@ pub(super) fn run(args: CheckConfigArgs) -> Result<(), CliError> {
     let mut sources = ConfigSources::from_process(args.config);
     sources.without_files = args.without_files;
     let config = Config::load(&sources)?;
+    config.warnings.iter().for_each(|warning| outlet::complain(format_args!("warning: {warning}\n")));
     let file = config.file.as_deref().map_or("no file".into(), |file| file.to_string_lossy());
     writeln!(std::io::stdout().lock(), "{file}: the configuration can be used").map_err(CliError::failed)
 }

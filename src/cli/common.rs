@@ -87,6 +87,9 @@ impl Setting {
             worker_name,
         })
         .map_err(CliError::failed)?;
+        for warning in &config.warnings {
+            tracing::warn!(action = "configuration_doubtful", "{warning}");
+        }
         let shutdown = Shutdown::listen().map_err(CliError::failed)?;
         let manager = ServiceManager::from_env();
         if manager.is_there() {

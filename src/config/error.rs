@@ -67,7 +67,10 @@ impl fmt::Display for Problem {
     }
 }
 
-/// An unusable configuration (exit code 78). Prints one line per problem; there is at least one.
+/// What more is wrong is the same mistake again, or another file.
+const MAX_SHOWN: usize = 50;
+
+/// An unusable configuration (exit code 78). Prints one line per problem, and of many the first; there is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     first: Problem,
@@ -122,7 +125,10 @@ impl From<Problem> for ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first)?;
-        self.rest.iter().try_for_each(|problem| write!(f, "\n{problem}"))
+        let shown = self.rest.iter().take(MAX_SHOWN - 1);
+        let more = self.rest.len() - shown.len();
+        shown.into_iter().try_for_each(|problem| write!(f, "\n{problem}"))?;
+        if more > 0 { write!(f, "\nand {more} problems more") } else { Ok(()) }
     }
 }
 

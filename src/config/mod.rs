@@ -62,6 +62,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+    /// What can be used, and should not be as it is: secrets that others may read.
+    pub warnings: Vec<Problem>,
 }
 
 impl Config {
@@ -74,7 +76,7 @@ impl Config {
         let layers = Layers::gather(sources, &mut problems)?;
         let file = layers.file.clone();
         let mut reader = Reader::new(layers, problems);
-        let config = Self {
+        let mut config = Self {
             database: DatabaseConfig::read(&mut reader),
             rabbitmq: RabbitMqConfig::read(&mut reader),
             kitchen: KitchenConfig::read(&mut reader),
@@ -83,8 +85,11 @@ impl Config {
             staff: StaffConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
             file,
+            warnings: Vec::new(),
         };
-        match ConfigError::from_problems(reader.into_problems()) {
+        let (problems, warnings) = reader.into_problems_and_warnings();
+        config.warnings = warnings;
+        match ConfigError::from_problems(problems) {
             Some(error) => Err(error),
             None => Ok(config),
         }

@@ -1,5 +1,7 @@
 //! Typed access to the layered settings. Every problem is noted with its key and place, and the default stands in
 //! for the value, so that one run reports all of them.
+//!
+//! No message repeats a value: under a wrong key it may be a password.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,7 +15,7 @@ use super::error::{Origin, Problem};
 use super::host::HostPort;
 use super::secret;
 use super::source::{Found, Layers, Setting};
-use super::tls::TlsConfig;
+use super::tls::{self, TlsConfig};
 
 /// The longest time that may be configured, in seconds: a day.
 const MAX_SECONDS: f64 = 86_400.0;
@@ -21,15 +23,24 @@ const MAX_SECONDS: f64 = 86_400.0;
 pub(super) struct Reader {
     layers: Layers,
     problems: Vec<Problem>,
+    /// What can be used, and should not be as it is.
+    warnings: Vec<Problem>,
 }
 
 impl Reader {
     pub(super) fn new(layers: Layers, problems: Vec<Problem>) -> Self {
-        Self { layers, problems }
+        Self { layers, problems, warnings: Vec::new() }
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems
+    /// What is wrong, and what is only doubtful.
+    pub(super) fn into_problems_and_warnings(self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.problems, self.warnings)
+    }
+
+    /// Notes a secret that everybody on this machine can read.
+    fn warn_of_readers(&mut self, key: &str, origin: Origin, file: &Path) {
+        let message = format!("others may read the secret in {0}: `chmod o-r {0}`", file.display());
+        self.warnings.push(Problem { origin, key: Some(key.to_owned()), message });
     }
 
     fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
@@ -70,14 +81,7 @@ impl Reader {
     {
         self.parsed(key, |text| {
             let number = text.trim().parse::<T>().ok().filter(|number| range.contains(number));
-            number.ok_or_else(|| {
-                format!(
-                    "must be a whole number from {} to {}, not {}",
-                    range.start(),
-                    range.end(),
-                    shown(text)
-                )
-            })
+            number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
         })
     }
 
@@ -86,12 +90,9 @@ impl Reader {
         self.parsed(key, |text| {
             let seconds = text.trim().parse::<f64>().ok();
             let seconds = seconds.filter(|seconds| (min_seconds..=MAX_SECONDS).contains(seconds));
-            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
-                format!(
-                    "must be a number of seconds from {min_seconds} to {MAX_SECONDS}, not {}",
-                    shown(text)
-                )
-            })
+            seconds
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .ok_or_else(|| format!("must be a number of seconds from {min_seconds} to {MAX_SECONDS}"))
         })
     }
 
@@ -112,7 +113,7 @@ impl Reader {
             let value = words.iter().find(|(word, _)| word.as_ref() == text.trim()).map(|(_, value)| *value);
             value.ok_or_else(|| {
                 let words: Vec<_> = words.iter().map(|(word, _)| word.as_ref()).collect();
-                format!("must be {}, not {}", words.join(" or "), shown(text))
+                format!("must be {}", words.join(" or "))
             })
         })
     }
@@ -150,9 +151,9 @@ impl Reader {
         }
         if let Some((path, origin)) = &ca_file
             && !self.layers.without_files
-            && let Err(error) = std::fs::File::open(path)
+            && let Err(message) = tls::check_authorities(path)
         {
-            self.problem(&ca_key, origin.clone(), format!("{} can't be read: {error}", path.display()));
+            self.problem(&ca_key, origin.clone(), message);
         }
         Some(TlsConfig { ca_file: ca_file.map(|(path, _)| path) })
     }
@@ -166,18 +167,30 @@ impl Reader {
         match given[..] {
             [] => None,
             [only] if only == file_key => self.secret_file(&file_key),
-            [_] => self
-                .parsed(&plain_key, |text| match text {
+            [_] => {
+                self.look_for_readers(&plain_key);
+                let password = self.parsed(&plain_key, |text| match text {
                     _ if text.contains('\0') => Err("must not contain a NUL character".to_owned()),
                     _ => Ok(text.to_owned()),
-                })
-                .map(SecretString::from),
+                });
+                password.map(SecretString::from)
+            }
             _ => {
                 if let Some((_, origin)) = self.found(&file_key) {
                     self.problem(&file_key, origin, "password and password_file can't both be given");
                 }
                 None
             }
+        }
+    }
+
+    /// Notes a password that stands in a configuration file which others may read.
+    fn look_for_readers(&mut self, key: &str) {
+        if let Some((_, Origin::File { path, line })) = self.found(key)
+            && !self.layers.without_files
+            && path.metadata().is_ok_and(|meta| secret::others_may_read(&meta))
+        {
+            self.warn_of_readers(key, Origin::File { path: path.clone(), line }, &path);
         }
     }
 
@@ -188,7 +201,12 @@ impl Reader {
             return Some(SecretString::default());
         }
         match secret::read_file(&path) {
-            Ok(secret) => Some(secret),
+            Ok((secret, others_may_read)) => {
+                if others_may_read {
+                    self.warn_of_readers(key, origin, &path);
+                }
+                Some(secret)
+            }
             Err(message) => {
                 self.problem(key, origin, message);
                 None
@@ -242,12 +260,6 @@ fn parse_bool(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(format!("must be true or false, not {}", shown(text))),
+        _ => Err("must be true or false".to_owned()),
     }
-}
-
-/// A refused value as a message may show it: short, in quotes, control characters escaped.
-fn shown(text: &str) -> String {
-    let short: String = text.chars().take(40).collect();
-    format!("{short:?}")
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Origin, Problem};
@@ -190,7 +192,7 @@ fn file_layer(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigE
         key,
         message,
     };
-    let bytes = read_bounded(path, MAX_FILE_BYTES)
+    let (bytes, _) = read_bounded(path, MAX_FILE_BYTES)
         .map_err(|error| problem(None, None, format!("the configuration file can't be read: {error}")))?;
     let root = yaml::parse(&bytes).map_err(|error| problem(Some(error.line), error.key, error.message))?;
     let mut file = FileReader { path, layer: Layer::new(), problems };
@@ -204,18 +206,22 @@ fn file_layer(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigE
     Ok(file.layer)
 }
 
-/// Reads a whole file of at most so many bytes.
-pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
+/// Reads a whole regular file of at most so many bytes: a pipe would be waited for, and a device has no end.
+pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<(Vec<u8>, Metadata)> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
-    if file.metadata()?.is_dir() {
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() {
         return Err(std::io::Error::other("it is a folder"));
+    }
+    if !meta.is_file() {
+        return Err(std::io::Error::other("it is not a regular file, but a pipe, a socket or a device"));
     }
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
         return Err(std::io::Error::other(format!("it is larger than {max_bytes} bytes")));
     }
-    Ok(bytes)
+    Ok((bytes, meta))
 }
 
 /// Flattens the tree of a file into settings by their key.

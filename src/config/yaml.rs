@@ -8,6 +8,10 @@ use serde_saphyr::granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle
 
 /// Deeper than any key; bounds the recursion on a hostile file.
 const MAX_DEPTH: usize = 16;
+/// More than any section has; bounds the search for a key that is there twice, and how much is wrong at once.
+const MAX_KEYS: usize = 200;
+/// A list of hosts is the longest there is.
+const MAX_ITEMS: usize = 20_000;
 
 /// A value with the line (from 1) on which it begins. No `Debug`: it may hold a password.
 pub(super) struct Node {
@@ -156,6 +160,9 @@ impl<'a> Reader<'a> {
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(items),
+                (_, line) if items.len() == MAX_ITEMS => {
+                    return Err(YamlError::new(line, format!("more than {MAX_ITEMS} values in one list")));
+                }
                 (event, line) => {
                     self.path.push(items.len().to_string());
                     items.push(self.node(event, line)?);
@@ -173,6 +180,9 @@ impl<'a> Reader<'a> {
                 (Event::Scalar(text, _, 0, None), line) => (text.into_owned(), line),
                 (_, line) => return Err(YamlError::new(line, "a key must be a plain word")),
             };
+            if entries.len() == MAX_KEYS {
+                return Err(YamlError::new(line, format!("more than {MAX_KEYS} keys in one place")));
+            }
             if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 let message = format!("this key is already on line {}", first.line);
                 self.path.push(super::source::shown_key(&key).to_owned());
