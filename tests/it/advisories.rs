@@ -86,6 +86,72 @@ fn a_version_before_the_fix_is_found() {
     assert_eq!(found("b", "9.9.9"), ["RUSTSEC-2"], "an abandoned crate is affected in every version");
 }
 
+/// What `scripts/check-dependencies --files` says of a repository with these lines at the end of its files.
+fn check_files(manifest: &str, lock: &str, cargo_config: &str) -> (bool, String) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, more) in [
+        ("Cargo.toml", manifest),
+        ("Cargo.lock", lock),
+        ("deny.toml", ""),
+        ("deny-advisories.txt", ""),
+        ("scripts/check-dependencies", ""),
+    ] {
+        let copy = dir.path().join(name);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::write(copy, std::fs::read_to_string(root(name)).unwrap() + more).unwrap();
+    }
+    std::fs::create_dir(dir.path().join(".cargo")).unwrap();
+    std::fs::write(dir.path().join(".cargo/config.toml"), cargo_config).unwrap();
+    let script = dir.path().join("scripts/check-dependencies");
+    let output = std::process::Command::new("bash").arg(script).arg("--files").output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn a_crate_from_elsewhere_is_found_however_it_is_written() {
+    for manifest in [
+        "\n[patch.crates-io]\nserde = { path = \"evil\" }\n",
+        "\n[ \"patch\" . 'https://example.org/index' ]\n",
+        "\n[replace]\n",
+        "\n[dependencies.evil]\ngit = \"https://example.org/evil\"\n",
+        "\n[target.'cfg(unix)'.dev-dependencies]\nevil = {version = \"1\", path='../evil'}\n",
+        "\n[build-dependencies]\nevil = { registry = \"mine\", version = \"1\" }\n",
+    ] {
+        let (good, said) = check_files(manifest, "", "");
+        assert!(!good && said.contains("from elsewhere than crates.io"), "{manifest}: {said}");
+    }
+    for config in
+        ["[patch.crates-io]\n", "[source.crates-io]\nreplace-with = 'x'\n", "paths = [\"../evil\"]\n"]
+    {
+        let (good, said) = check_files("", "", config);
+        assert!(!good && said.contains(".cargo/config.toml"), "{config}: {said}");
+    }
+    for lock in [
+        "\n[[package]]\nname = \"evil\"\nversion = \"1.0.0\"\n",
+        "\n[[package]]\nname = \"evil\"\nversion = \"1.0.0\"\nsource = \"git+https://example.org/evil#1\"\n",
+        "\n[[patch.unused]]\nname = \"evil\"\nversion = \"1.0.0\"\n",
+    ] {
+        let (good, said) = check_files("", lock, "");
+        assert!(!good, "{lock}: {said}");
+    }
+}
+
+#[test]
+fn a_banned_crate_is_found_in_any_spelling() {
+    let source = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+    for name in ["native-tls", "native_tls", "Native-TLS"] {
+        let lock = format!("\n[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n{source}\n");
+        let (good, said) = check_files("", &lock, "");
+        assert!(!good && said.contains("native-tls is banned"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn the_age_of_the_advisories_is_said() {
+    let (good, said) = check_files("", "", "");
+    assert!(good && said.contains("deny-advisories.txt is of 20") && said.contains("days old"), "{said}");
+}
+
 #[test]
 #[ignore = "writes deny-advisories.txt anew; wants ADVISORY_DB"]
 fn renew() {

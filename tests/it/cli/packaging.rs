@@ -18,6 +18,11 @@ async fn a_configuration_is_checked_without_starting_anything() {
     }
     assert_eq!(code(&env.run(&["check-config", "--config", "missing.yaml"]).await), Some(78));
 
+    std::fs::write(env.dir().join("pw"), "secret").unwrap();
+    let doubtful = check("database: {password_file: pw}\n", &[]).await;
+    assert_eq!(code(&doubtful), Some(0));
+    assert!(text(&doubtful).contains("warning: some.yaml:1: database.password_file: others may read"));
+
     // Where the secrets are not.
     let elsewhere = "database: {password_file: '${CREDENTIALS_DIRECTORY}/pw', tls: {ca_file: missing}}\nstaff: {token_file: missing}\n";
     let refused = check(elsewhere, &[]).await;
