@@ -7,7 +7,7 @@ use clap::Args;
 use super::CliError;
 use super::common::{CommonArgs, Setting, Usage};
 use crate::config::ConfigSources;
-use crate::domain::{OrderType, WorkerName, breaks_or_turns_line};
+use crate::domain::{OrderType, WorkerName, is_clean_line};
 use crate::reconciler::ReconcilerOptions;
 use crate::runtime::lane::Lane;
 use crate::services::kitchen::{self, KitchenOptions};
@@ -256,9 +256,9 @@ fn parse_cook_seconds(text: &str) -> Result<String, String> {
 
 /// The queue's name has 255 bytes at most.
 pub(super) fn parse_subscriber_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > 200 || text.chars().any(breaks_or_turns_line) {
+    if text.is_empty() || text.len() > 200 || !is_clean_line(text) {
         return Err(
-            "must have 1 to 200 bytes, no control character and none that breaks or turns a line".to_owned()
+            "must have 1 to 200 bytes, no control character, none that breaks or turns a line, none that is invisible".to_owned()
         );
     }
     Ok(text.to_owned())

@@ -22,7 +22,7 @@ pub(super) fn violations(order: &Value) -> Vec<String> {
     for item in items {
         let dish = item["name"].as_str().unwrap_or_default();
         let name_is_fine = (1..=50).contains(&chars(&item["name"])) && !dish.trim().is_empty();
-        rule(name_is_fine && !dish.chars().any(is_forbidden), "name");
+        rule(name_is_fine && !dish.chars().any(is_forbidden) && joins_only_alike(dish), "name");
         let quantity = item["quantity"].as_u64().unwrap_or_default();
         rule((1..=10).contains(&quantity), "quantity");
         rule(is_price(&item["price"].to_string()), "price");
@@ -37,7 +37,9 @@ pub(super) fn violations(order: &Value) -> Vec<String> {
         "delivery" => {
             let address = order["delivery_address"].as_str().unwrap_or_default();
             rule(
-                (10..=500).contains(&address.chars().count()) && !address.chars().any(is_forbidden),
+                (10..=500).contains(&address.chars().count())
+                    && !address.chars().any(is_forbidden)
+                    && joins_only_alike(address),
                 "delivery_address",
             )
         }
@@ -64,11 +66,29 @@ fn is_name(name: &str) -> bool {
     })
 }
 
-/// Made-up texts have one line, and its direction is their own.
+/// Joiners stand between letters, or between pictures.
+fn joins_only_alike(text: &str) -> bool {
+    let is_joiner = |c: &char| matches!(c, '\u{200c}' | '\u{200d}');
+    let is_around = |c: &char, group: GeneralCategoryGroup| {
+        c.general_category_group() == group || c.general_category_group() == GeneralCategoryGroup::Mark
+    };
+    let chars: Vec<char> = text.chars().collect();
+    (0..chars.len()).filter(|at| is_joiner(&chars[*at])).all(|at| {
+        [GeneralCategoryGroup::Letter, GeneralCategoryGroup::Symbol].into_iter().any(|group| {
+            at > 0
+                && is_around(&chars[at - 1], group)
+                && chars.get(at + 1).is_some_and(|c| is_around(c, group))
+        })
+    })
+}
+
+/// Made-up texts have one line, its direction is their own, and nothing in it is hidden.
 fn is_forbidden(c: char) -> bool {
     c.is_control()
         || "\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}"
             .contains(c)
+        || "\u{ad}\u{180e}\u{200b}\u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\u{feff}".contains(c)
+        || ('\u{e0000}'..='\u{e007f}').contains(&c)
 }
 
 fn is_price(text: &str) -> bool {

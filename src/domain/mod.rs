@@ -22,5 +22,5 @@ pub use order::{
 pub use order_type::{OrderType, UnknownOrderType};
 pub use priority::Priority;
 pub use status::{Status, TRANSITIONS, UnknownStatus};
-pub use text::breaks_or_turns_line;
+pub use text::{breaks_or_turns_line, is_clean_line};
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

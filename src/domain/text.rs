@@ -14,6 +14,20 @@ pub fn breaks_or_turns_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether a character has no width and no part in how a word is spelt or drawn, so that two texts look the same and are
+/// not: soft hyphens, zero-width spaces, invisible operators, byte order marks, shorthand and musical controls, tags.
+/// Joiners are told by what is around them ([`is_clean_line`]); marks of direction and of variation show.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
+        || matches!(c, '\u{e0000}'..='\u{e007f}')
+}
+
+/// Whether a text is one that every text here may be: one line in its own direction, with nothing hidden in it.
+pub fn is_clean_line(text: &str) -> bool {
+    character_fault(text, &[]).is_none()
+}
+
 /// A customer's name as it is kept, with one U+0020 for each run of spaces of whatever kind.
 pub(super) fn with_single_spaces(name: &str) -> String {
     let mut kept = String::with_capacity(name.len());
@@ -87,9 +101,11 @@ fn is_mark(c: char) -> bool {
     c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
+const ZERO_WIDTH_JOINER: char = '\u{200d}';
+
 /// Zero-width joiner and non-joiner: invisible, and yet part of how Sinhala, Persian and others spell.
 fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{200c}' | '\u{200d}')
+    matches!(c, '\u{200c}' | ZERO_WIDTH_JOINER)
 }
 
 /// As in Catalan (the second in its decomposed form, the third from older texts), and in Japanese, of both widths.
@@ -107,7 +123,7 @@ pub(super) fn item_name_faults(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
     length_fault(name, 1, MAX_ITEM_NAME_CHARS, &mut faults);
     blank_fault(name, &mut faults);
-    line_fault(name, &[], &mut faults);
+    faults.extend(character_fault(name, &[]));
     faults
 }
 
@@ -117,14 +133,66 @@ pub(super) fn address_faults(address: &str) -> Vec<String> {
     let mut faults = Vec::new();
     length_fault(address, MIN_ADDRESS_CHARS, MAX_ADDRESS_CHARS, &mut faults);
     blank_fault(address, &mut faults);
-    line_fault(address, &['\n', '\r', '\t'], &mut faults);
+    faults.extend(character_fault(address, &['\n', '\r', '\t']));
     faults
 }
 
-fn line_fault(text: &str, allowed: &[char], faults: &mut Vec<String>) {
-    if let Some(c) = text.chars().find(|c| breaks_or_turns_line(*c) && !allowed.contains(c)) {
-        let kind = if c.is_control() { "the control character" } else { "the line or direction control" };
-        faults.push(format!("may not hold {kind} {}", describe(c)));
+/// The first character that no text may hold, but for those that this one may.
+fn character_fault(text: &str, allowed: &[char]) -> Option<String> {
+    let is_bad = |c: &char| (breaks_or_turns_line(*c) && !allowed.contains(c)) || is_hidden(*c);
+    match text.chars().find(is_bad) {
+        Some(c) if c.is_control() => Some(format!("may not hold the control character {}", describe(c))),
+        Some(c) if is_hidden(c) => Some(format!("may not hold the invisible character {}", describe(c))),
+        Some(c) => Some(format!("may not hold the line or direction control {}", describe(c))),
+        None => loose_joiner(text).map(not_between_letters),
+    }
+}
+
+/// What a joiner stands behind, or before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// A letter, perhaps with its marks.
+    Letter,
+    /// A picture, perhaps with its colour and variation: a joiner makes one of two, as a cook of a man and a pan.
+    Picture,
+    /// Anything else.
+    Other,
+}
+
+/// The first joiner that stands between neither two letters nor two pictures.
+fn loose_joiner(text: &str) -> Option<char> {
+    let mut side = Side::Other;
+    // A joiner that waits for what comes behind it.
+    let mut open = None;
+    for c in text.chars() {
+        if is_joiner(c) {
+            let joins = side == Side::Letter || (side == Side::Picture && c == ZERO_WIDTH_JOINER);
+            if open.is_some() || !joins {
+                return Some(c);
+            }
+            open = Some(c);
+            continue;
+        }
+        // Behind a joiner too, as in Bengali, but not between pictures.
+        if is_mark(c) && (open.is_none() || side == Side::Letter) {
+            continue;
+        }
+        let before = std::mem::replace(&mut side, side_of(c));
+        if open.is_some() && side != before {
+            return open;
+        }
+        open = None;
+    }
+    open
+}
+
+fn side_of(c: char) -> Side {
+    match c {
+        _ if is_letter(c) => Side::Letter,
+        // The colours of skin, and the arrows of a head that is shaken or nodded.
+        '\u{1f3fb}'..='\u{1f3ff}' | '\u{2194}' | '\u{2195}' => Side::Picture,
+        _ if c.general_category() == GeneralCategory::OtherSymbol => Side::Picture,
+        _ => Side::Other,
     }
 }
 
@@ -273,9 +341,43 @@ mod tests {
         for name in ["פיצה \u{200e}50\u{200f}", "کتلت\u{200c}ها"] {
             assert!(item_name_faults(name).is_empty(), "{name:?}");
         }
+        for name in
+            ["র\u{200d}্যা", "ශ්\u{200d}රී", "👨\u{200d}🍳", "🧑🏽\u{200d}🍳", "🏳\u{fe0f}\u{200d}🌈", "☀\u{fe0f}"]
+        {
+            assert!(item_name_faults(name).is_empty() && is_clean_line(name), "{name:?}");
+            assert!(address_faults(&format!("1 Main Street {name}")).is_empty(), "{name:?}");
+        }
         assert!(address_faults("1 Main Street\nSpringfield").is_empty());
+        assert!(!is_clean_line("1 Main Street\nSpringfield"));
         for address in ["            ", "1 Main Street\0", "\n\n\n\n\n\n\n\n\n\n\n"] {
             assert!(!address_faults(address).is_empty(), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn no_text_holds_what_has_no_width_but_joiners_between_letters() {
+        for c in
+            "\u{ad}\u{180e}\u{200b}\u{2060}\u{2062}\u{2064}\u{206a}\u{feff}\u{fff9}\u{1d173}\u{e0041}".chars()
+        {
+            assert!(!item_name_faults(&format!("So{c}up")).is_empty(), "{c:?}");
+            assert!(!address_faults(&format!("1 Main{c} Street, Springfield")).is_empty(), "{c:?}");
+            assert!(!customer_name_faults(&format!("A{c}da")).is_empty(), "{c:?}");
+            assert!(!is_clean_line(&format!("chef{c}")), "{c:?}");
+        }
+        for text in [
+            "Soup\u{200d}",
+            "\u{200c}Soup",
+            "Soup \u{200d}of the day",
+            "So\u{200c}\u{200d}up",
+            "1\u{200d}2",
+            "Soup\u{200d} 🍕",
+            "🍕\u{200d}Soup",
+            "🍕\u{200c}🍕",
+            "🍕\u{200d}\u{fe0f}🍕",
+        ] {
+            assert!(!item_name_faults(text).is_empty(), "{text:?}");
+            assert!(!address_faults(&format!("{text:>12}")).is_empty(), "{text:?}");
+            assert!(!is_clean_line(text), "{text:?}");
         }
     }
 }

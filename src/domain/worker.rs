@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::text::breaks_or_turns_line;
+use super::text::is_clean_line;
 
 /// A worker that was not seen for this many of its own heartbeat intervals is offline: it is shown so, and what it
 /// was cooking is taken over.
 pub const OFFLINE_AFTER_INTERVALS: u32 = 2;
 
-/// The name of a worker: 1 to 64 characters, none of them a control of characters, lines or direction, no blank at
-/// either end. It becomes part of an AMQP name (at most 255 bytes).
+/// The name of a worker: 1 to 64 characters, none of them a control of characters, lines or direction or hidden, no blank
+/// at either end. It becomes part of an AMQP name (at most 255 bytes).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct WorkerName(String);
@@ -20,7 +20,7 @@ pub struct WorkerName(String);
 /// The text is no worker name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a worker name has 1 to 64 characters, no control character, none that breaks or turns a line, and no blank at its ends"
+    "a worker name has 1 to 64 characters, no control character, none that breaks or turns a line or is invisible, and no blank at its ends"
 )]
 pub struct InvalidWorkerName;
 
@@ -40,7 +40,7 @@ impl FromStr for WorkerName {
 
     fn from_str(text: &str) -> Result<Self, InvalidWorkerName> {
         let fits = (1..=MAX_NAME_CHARS).contains(&text.chars().count()) && text.len() <= MAX_NAME_BYTES;
-        if fits && text.trim() == text && !text.chars().any(breaks_or_turns_line) {
+        if fits && text.trim() == text && is_clean_line(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidWorkerName)
@@ -86,7 +86,18 @@ mod tests {
         for name in ["chef_anna", "chef mario", "Küchenchef-2", "a"] {
             assert!(name.parse::<WorkerName>().is_ok(), "{name}");
         }
-        for name in ["", " ", " chef", "chef\n", &"x".repeat(65), "a\0b", "chef\u{2028}2", "\u{202e}fehc"] {
+        for name in [
+            "",
+            " ",
+            " chef",
+            "chef\n",
+            &"x".repeat(65),
+            "a\0b",
+            "chef\u{2028}2",
+            "\u{202e}fehc",
+            "chef\u{200b}",
+            "che\u{200d}",
+        ] {
             assert!(name.parse::<WorkerName>().is_err(), "{name:?}");
         }
     }

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use restaurant_system::broker::messages::{OrderMessage, StatusUpdate};
 use restaurant_system::config::{Config, ConfigSources};
-use restaurant_system::domain::{Money, OrderNumber, breaks_or_turns_line};
+use restaurant_system::domain::{Money, OrderNumber, is_clean_line};
 use restaurant_system::services::order::parse_order;
 use std::path::Path;
 
@@ -121,17 +121,19 @@ proptest! {
         let Ok(order) = parse_order(&body) else { return Ok(()) };
         prop_assert!((1..=20).contains(&order.items().len()));
         prop_assert!((1..=100).contains(&order.customer_name().chars().count()));
-        prop_assert!(!order.customer_name().chars().any(breaks_or_turns_line));
+        prop_assert!(is_clean_line(order.customer_name()));
         let runs_of_spaces = ["  ", "\u{3000}"].map(|spaces| order.customer_name().contains(spaces));
         prop_assert_eq!(runs_of_spaces, [false, false]);
         let cents = |item: &restaurant_system::domain::OrderItem| i64::from(item.quantity) * item.price.cents();
         prop_assert_eq!(order.total_amount(), Money::from_cents(order.items().iter().map(cents).sum()));
         for item in order.items() {
             prop_assert!((1..=10).contains(&item.quantity) && (1..=99_999).contains(&item.price.cents()));
-            prop_assert!((1..=50).contains(&item.name.chars().count()) && !item.name.chars().any(breaks_or_turns_line));
+            prop_assert!((1..=50).contains(&item.name.chars().count()) && is_clean_line(&item.name));
         }
         prop_assert!(order.table_number().is_none_or(|table| (1..=100).contains(&table)));
         prop_assert!(order.delivery_address().is_none_or(|address| (10..=500).contains(&address.chars().count())));
+        let lines = order.delivery_address().unwrap_or_default().split(['\n', '\r', '\t']);
+        prop_assert!(lines.into_iter().all(is_clean_line));
     }
 
     #[test]

@@ -145,6 +145,9 @@ async fn an_items_name_has_1_to_50_visible_characters() {
         &"é".repeat(50),
         &"🍕".repeat(50),
         " Soup ",
+        "کتلت\u{200c}ها",
+        "පාන් ශ්\u{200d}රී",
+        "🍕 by a 👨\u{200d}🍳",
         "'; drop table orders; --",
     ] {
         let number = service.http.place(&with(&takeout(), "/items/0/name", json!(name))).await;
@@ -168,6 +171,14 @@ async fn an_items_name_has_1_to_50_visible_characters() {
         "\u{202a}Pizza",
         "Pi\u{202e}azz",
         "\u{2066}Pizza\u{2069}",
+        "Pi\u{200b}zza",
+        "Pi\u{ad}zza",
+        "Pizza\u{2060}",
+        "\u{feff}Pizza",
+        "Pi\u{e0041}zza",
+        "Pizza\u{200d}",
+        "\u{200c}Pizza",
+        "Pizza \u{200d}1",
         &"é".repeat(51),
     ] {
         refused(&service.http, &with(&takeout(), "/items/0/name", json!(name)), &["/items/0/name"]).await;
