@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// An order's public number, `ORD_YYYYMMDD_NNN`: the UTC day and the day's sequence from 001, which grows a digit
-/// past 999. It can be guessed, so it is a name and never a key to private data.
+/// past 999. One that was taken over may have more zeros at its front. It can be guessed, so it is a name and never a key to private data.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderNumber(String);
 
@@ -12,8 +12,9 @@ pub struct OrderNumber(String);
 #[error("an order number looks like ORD_20261122_001")]
 pub struct InvalidOrderNumber;
 
-/// `ORD_`, eight digits, `_`, and at most this many digits: more orders a day than any kitchen cooks.
-const MAX_SEQUENCE_DIGITS: usize = 10;
+/// `ORD_`, eight digits, `_`, and so many digits: the form that the schema's `orders_number_form` allows, and that
+/// numbers of the original system must have to be taken over. A test compares them.
+const SEQUENCE_DIGITS: std::ops::RangeInclusive<usize> = 3..=9;
 
 impl OrderNumber {
     /// Reads `ORD_YYYYMMDD_NNN`.
@@ -24,9 +25,8 @@ impl OrderNumber {
         let rest = text.strip_prefix("ORD_").ok_or(InvalidOrderNumber)?;
         let (day, sequence) = rest.split_once('_').ok_or(InvalidOrderNumber)?;
         let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        let sequence_fits = (3..=MAX_SEQUENCE_DIGITS).contains(&sequence.len());
-        let padded_only_to_three = sequence.len() == 3 || !sequence.starts_with('0');
-        if day.len() == 8 && digits(day) && sequence_fits && digits(sequence) && padded_only_to_three {
+        let sequence_fits = SEQUENCE_DIGITS.contains(&sequence.len());
+        if day.len() == 8 && digits(day) && sequence_fits && digits(sequence) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidOrderNumber)
@@ -52,7 +52,13 @@ mod tests {
 
     #[test]
     fn three_digits_and_more_are_read() {
-        for text in ["ORD_20261122_001", "ORD_20261122_999", "ORD_20261122_1000", "ORD_20261122_1234567"] {
+        for text in [
+            "ORD_20261122_001",
+            "ORD_20261122_999",
+            "ORD_20261122_1000",
+            "ORD_20261122_123456789",
+            "ORD_20250101_0001",
+        ] {
             assert_eq!(OrderNumber::parse(text).unwrap().as_str(), text);
         }
     }
@@ -64,12 +70,11 @@ mod tests {
             "ORD_",
             "ord_20261122_001",
             "ORD_20261122_01",
-            "ORD_20261122_0001",
             "ORD_2026112_001",
             "ORD_20261122_001 ",
             "ORD_20261122_001_",
             "ORD_20261122_0a1",
-            "ORD_20261122_12345678901",
+            "ORD_20261122_1234567890",
         ] {
             assert_eq!(OrderNumber::parse(text), Err(InvalidOrderNumber), "{text}");
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::convert::{get, order_number, status};
+use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{OrderNumber, Status};
 
@@ -49,6 +50,8 @@ pub struct EventPage {
     pub place: Place,
     /// The events behind it that no later commit can precede, oldest first.
     pub events: Vec<Event>,
+    /// The last of these, be it one that this version cannot read: where to go on.
+    pub read_to: Option<EventCursor>,
     /// Further changes, which a running transaction holds back from the stream.
     pub held_back: Vec<Event>,
     /// Whether there may be more of either.
@@ -257,7 +260,7 @@ impl Store {
     pub async fn events_by_id(&self, ids: &[i64]) -> Result<Vec<Event>, StoreError> {
         self.run("reading events", async |client| {
             let statement = client.prepare_cached(BY_ID).await?;
-            client.query(&statement, &[&ids]).await?.iter().map(event).collect()
+            Ok(readable(&client.query(&statement, &[&ids]).await?, event))
         })
         .await
     }
@@ -270,7 +273,7 @@ impl Store {
         let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
         self.run("reading events", async |client| {
             let statement = client.prepare_cached(OF_ORDERS).await?;
-            client.query(&statement, &[&numbers]).await?.iter().map(event).collect()
+            Ok(readable(&client.query(&statement, &[&numbers]).await?, event))
         })
         .await
     }
@@ -286,16 +289,19 @@ fn page(rows: &[Row], place: EventCursor, limit: i64) -> Result<EventPage, Store
         false if place.transaction_id >= next => Place::Ahead,
         false => Place::Unknown,
     };
-    let mut events = Vec::with_capacity(rows.len());
-    for row in rows {
-        if get::<Option<i64>>(row, "id")?.is_some() {
-            events.push(event(row)?);
-        }
-    }
-    let is_full = i64::try_from(events.len()).is_ok_and(|count| count >= limit);
-    let settled = events.partition_point(|event| event.cursor.transaction_id < oldest);
-    let held_back = events.split_off(settled);
-    Ok(EventPage { place, events, held_back, is_full })
+    // Nothing behind it is a row as well.
+    let rows = if get::<Option<i64>>(first, "id")?.is_some() { rows } else { &[] };
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+    let places = rows.iter().map(cursor).collect::<Result<Vec<_>, _>>()?;
+    let settled = places.partition_point(|place| place.transaction_id < oldest);
+    let (behind, held_back) = rows.split_at(settled);
+    Ok(EventPage {
+        place,
+        events: readable(behind, event),
+        read_to: places[..settled].last().copied(),
+        held_back: readable(held_back, event),
+        is_full,
+    })
 }
 
 fn cursor(row: &Row) -> Result<EventCursor, StoreError> {

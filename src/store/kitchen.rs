@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 
 use super::convert::{get, millis, order_number, order_type, priority, status, type_names};
 use super::outbox::announce_logged;
+use super::readable::readable;
 use super::writes::tick;
 use super::{Announcement, AnnouncementContent, StatusAnnouncement, Store, StoreError};
 use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
@@ -204,18 +205,17 @@ impl Store {
             let rows = client
                 .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &intervals])
                 .await?;
-            self.remember_changes(&rows, Status::Cooking, &claim.worker)?;
-            rows.iter()
-                .map(|row| {
-                    Ok(ClaimedOrder {
-                        number: order_number(row, "number")?,
-                        order_type: order_type(row, "type")?,
-                        attempt: get(row, "attempt")?,
-                        taken_over: get(row, "taken_over")?,
-                        request_id: get(row, "request_id")?,
-                    })
+            self.remember_changes(&rows, Status::Cooking, &claim.worker);
+            // Committed for all: what is left out the heartbeat releases.
+            Ok(readable(&rows, |row| {
+                Ok(ClaimedOrder {
+                    number: order_number(row, "number")?,
+                    order_type: order_type(row, "type")?,
+                    attempt: get(row, "attempt")?,
+                    taken_over: get(row, "taken_over")?,
+                    request_id: get(row, "request_id")?,
                 })
-                .collect()
+            }))
         })
         .await
     }
@@ -258,19 +258,18 @@ impl Store {
         self.run("finishing orders", async |client| {
             let statement = client.prepare_cached(FINISH).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
-            self.remember_changes(&rows, Status::Ready, worker)?;
-            rows.iter().map(|row| order_number(row, "number")).collect()
+            self.remember_changes(&rows, Status::Ready, worker);
+            Ok(readable(&rows, |row| order_number(row, "number")))
         })
         .await
     }
 
     /// Remembers the changes that were just committed, so that the relay need not read them back.
-    fn remember_changes(&self, rows: &[Row], status: Status, by: &WorkerName) -> Result<(), StoreError> {
-        let mut changes = Vec::with_capacity(rows.len());
-        for row in rows {
+    fn remember_changes(&self, rows: &[Row], status: Status, by: &WorkerName) {
+        let changes = readable(rows, |row| {
             // Without one: a take-over, which changes no status.
-            let Some(log_id) = get(row, "log_id")? else { continue };
-            changes.push(Announcement {
+            let Some(log_id) = get(row, "log_id")? else { return Ok(None) };
+            Ok(Some(Announcement {
                 log_id,
                 changed_at: get(row, "changed_at")?,
                 number: order_number(row, "number")?,
@@ -282,10 +281,9 @@ impl Store {
                     changed_by: by.as_str().to_owned(),
                     estimated_completion: get(row, "estimated_completion")?,
                 }),
-            });
-        }
-        self.fresh().remember(changes.into_iter());
-        Ok(())
+            }))
+        });
+        self.fresh().remember(changes.into_iter().flatten());
     }
 
     /// Puts orders back on the rail, where the next free worker takes them at once. Says how many were still held.

@@ -22,6 +22,7 @@ mod outbox;
 mod ping;
 mod pool;
 mod pooler;
+mod readable;
 mod reconcile;
 mod restored;
 mod session;
@@ -34,7 +35,9 @@ pub use events::{Event, EventCursor, EventPage, OpenOrders, Place, SeenBy};
 pub use intake::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder};
 pub use kitchen::{Claim, ClaimedOrder, Finish, Refusal};
 pub use load::KitchenPicture;
-pub use orders::{HistoryEntry, OrderDetails, OrderFilter, OrderStatus, OrderSummary, StaffOutcome};
+pub use orders::{
+    HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffOutcome,
+};
 pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
 pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
 pub use reconcile::LateOrders;

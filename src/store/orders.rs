@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::convert::{get, narrow_option, order_number, order_type, priority, status};
 use super::outbox::items;
+use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{Money, OFFLINE_AFTER_INTERVALS, OrderItem, OrderNumber, OrderType, Priority, Status};
 
@@ -85,6 +86,15 @@ pub struct HistoryEntry {
     pub changed_by: String,
     /// What there is to remark.
     pub notes: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderList {
+    /// What is on it.
+    pub orders: Vec<OrderSummary>,
+    /// The `before_id` of the next one; `None` for the last.
+    pub next_before_id: Option<i64>,
 }
 
 /// Which orders to list.
@@ -248,34 +258,38 @@ impl Store {
         self.run("reading a history", async |client| {
             let statement = client.prepare_cached(SQL).await?;
             let rows = client.query(&statement, &[&number.as_str()]).await?;
-            let entries: Result<Vec<_>, StoreError> = rows
-                .iter()
-                .map(|row| {
-                    Ok(HistoryEntry {
-                        status: status(row, "status")?,
-                        changed_at: get(row, "changed_at")?,
-                        changed_by: get(row, "changed_by")?,
-                        notes: get(row, "notes")?,
-                    })
-                })
-                .collect();
             // An order is written together with its first log row.
-            entries.map(|entries| (!entries.is_empty()).then_some(entries))
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            Ok(Some(readable(&rows, |row| {
+                Ok(HistoryEntry {
+                    status: status(row, "status")?,
+                    changed_at: get(row, "changed_at")?,
+                    changed_by: get(row, "changed_by")?,
+                    notes: get(row, "notes")?,
+                })
+            })))
         })
         .await
     }
 
-    /// Up to `limit` orders, newest first.
+    /// A page of orders, newest first, of up to `limit`.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn orders(&self, filter: &OrderFilter, limit: i64) -> Result<Vec<OrderSummary>, StoreError> {
+    pub async fn orders(&self, filter: &OrderFilter, limit: u16) -> Result<OrderList, StoreError> {
         let sql = listing(filter);
+        let page = usize::from(limit);
+        // One more tells whether there is a next page.
+        let limit = i64::from(limit) + 1;
         let before_id = filter.before_id.unwrap_or(i64::MAX);
         self.run("listing orders", async |client| {
             // Not prepared: there are hundreds of texts, and each plan is to know its page.
             let rows = client.query_typed(&sql, &[(&before_id, Type::INT8), (&limit, Type::INT8)]).await?;
-            rows.iter().map(summary).collect()
+            let last = rows.get(page).and_then(|_| rows[..page].last());
+            let next_before_id = last.map(|row| get(row, "id")).transpose()?;
+            Ok(OrderList { orders: readable(rows.iter().take(page), summary), next_before_id })
         })
         .await
     }

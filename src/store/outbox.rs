@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
+use super::readable::readable;
 use super::sharing::Connection;
 use super::{Store, StoreError};
 use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
@@ -203,16 +204,22 @@ impl Store {
             let order_ids: Vec<i64> = unknown.iter().map(|change| change.order_id).collect();
             let are_orders: Vec<bool> = unknown.iter().map(|change| change.is_order).collect();
             let statement = client.prepare_cached(READ).await?;
-            let mut read = HashMap::with_capacity(unknown.len());
-            for row in client.query(&statement, &[&log_ids, &order_ids, &are_orders]).await? {
-                let announcement = announcement(&row)?;
-                read.insert(announcement.log_id, announcement);
-            }
+            let rows = client.query(&statement, &[&log_ids, &order_ids, &are_orders]).await?;
+            let read = readable(&rows, announcement).into_iter();
+            let mut read: HashMap<i64, Announcement> = read.map(|found| (found.log_id, found)).collect();
             for (change, known) in changes.iter().zip(&mut known).filter(|(_, known)| known.is_none()) {
                 *known = read.remove(&change.log_id);
             }
         }
-        Ok(known.into_iter().flatten().collect())
+        // What this version cannot read stays for one that can, and what follows it of the same order too.
+        let mut left: HashSet<i64> = HashSet::new();
+        let known = changes.iter().zip(known).filter_map(|(change, known)| {
+            if known.is_none() {
+                left.insert(change.order_id);
+            }
+            known.filter(|_| !left.contains(&change.order_id))
+        });
+        Ok(known.collect())
     }
 
     /// Ends the batch: the changes named are gone, the others wait for the next relay. If the process dies before this

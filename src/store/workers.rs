@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::convert::{get, millis, type_names};
+use super::readable::readable;
 use super::writes::{tick, writing_ms};
 use super::{Store, StoreError};
 use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, WorkerName, WorkerState};
@@ -275,7 +276,7 @@ impl Store {
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
         self.run("listing the workers", async |client| {
             let statement = client.prepare_cached(LIST).await?;
-            client.query(&statement, &[&offline_after()]).await?.iter().map(worker_record).collect()
+            Ok(readable(&client.query(&statement, &[&offline_after()]).await?, worker_record))
         })
         .await
     }

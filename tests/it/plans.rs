@@ -81,7 +81,7 @@ async fn a_list_reads_no_more_of_each_status_and_type_than_its_page() {
         let already_read = rows_read().await;
         let store = env.store(Duration::from_secs(30)).await;
         let filter = OrderFilter { statuses, order_types, before_id };
-        assert_eq!(store.orders(&filter, 51).await.unwrap().len(), found);
+        assert_eq!(store.orders(&filter, 51).await.unwrap().orders.len(), found);
         // A connection tells what it has read when it is closed, if not before.
         drop(store);
         eventually("the list to be counted", async || rows_read().await >= already_read + found as i64).await;

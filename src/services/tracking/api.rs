@@ -145,12 +145,9 @@ impl TrackingApi {
             order_types: order_type.0.unwrap_or_default(),
             before_id: cursor.0.map(|cursor| cursor.0),
         };
-        // One more than asked for tells whether there is a next page.
-        let mut orders = self.0.store.orders(&filter, i64::from(limit) + 1).await.map_err(Problem::from)?;
-        let more = orders.len() > usize::from(limit);
-        orders.truncate(usize::from(limit));
-        let next_cursor = orders.last().filter(|_| more).map(|order| order.id.to_string());
-        let orders = orders.into_iter().map(OrderView::from).collect();
+        let page = self.0.store.orders(&filter, limit).await.map_err(Problem::from)?;
+        let next_cursor = page.next_before_id.map(|id| id.to_string());
+        let orders = page.orders.into_iter().map(OrderView::from).collect();
         Ok(JsonReply::new(&OrderPage { orders, next_cursor })?)
     }
 

@@ -171,9 +171,9 @@ impl Journal {
                 self.reset(reason);
                 return Ok(());
             }
-            let is_new = !page.events.is_empty();
-            if let Some(last) = page.events.last() {
-                cursor = last.cursor;
+            let is_new = page.read_to.is_some();
+            if let Some(read_to) = page.read_to {
+                cursor = read_to;
                 self.turn(&page);
             }
             tokio::time::sleep(REST).await;
@@ -281,8 +281,7 @@ impl Follower {
             self.turned.borrow_and_update();
             let is_at_ring = self.has_caught_up;
             let told = if is_at_ring { self.take_from_ring()? } else { self.catch_up().await? };
-            if let Some(last) = told.last() {
-                self.cursor = last.cursor;
+            if !told.is_empty() {
                 return Ok(told);
             }
             if is_at_ring && self.has_caught_up {
@@ -299,7 +298,10 @@ impl Follower {
             _ => {}
         }
         match ring.behind(self.cursor) {
-            Behind::Events(told) => Ok(told),
+            Behind::Events(told) => {
+                self.cursor = told.last().map_or(self.cursor, |last| last.cursor);
+                Ok(told)
+            }
             Behind::NotBegun => Ok(Vec::new()),
             Behind::Older => {
                 self.has_caught_up = false;
@@ -320,7 +322,8 @@ impl Follower {
                 if let Some(reason) = Reset::of(page.place) {
                     return Err(reason);
                 }
-                self.has_caught_up = !page.is_full || page.events.is_empty();
+                self.has_caught_up = !page.is_full || page.read_to.is_none();
+                self.cursor = page.read_to.unwrap_or(self.cursor);
                 Ok(page.events.iter().map(Told::new).collect())
             }
             Err(_) => {

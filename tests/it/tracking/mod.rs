@@ -10,6 +10,7 @@ mod reset;
 mod shared_reader;
 pub(crate) mod sse;
 mod stream_order;
+mod unreadable;
 mod workers;
 
 use crate::support::{Role, TestEnv};
