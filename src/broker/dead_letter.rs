@@ -21,13 +21,16 @@ pub const ORIGINAL_QUEUE_HEADER: &str = "x-original-queue";
 pub const ORIGINAL_EXCHANGE_HEADER: &str = "x-original-exchange";
 /// The header with the routing key it was published with.
 pub const ORIGINAL_ROUTING_KEY_HEADER: &str = "x-original-routing-key";
+/// The header with the bytes that the content had, where only its beginning is kept.
+pub const ORIGINAL_BYTES_HEADER: &str = "x-original-bytes";
 /// All of them.
-pub(super) const BURIAL_HEADERS: [&str; 5] = [
+pub(super) const BURIAL_HEADERS: [&str; 6] = [
     DEATH_REASON_HEADER,
     DEATH_TIME_HEADER,
     ORIGINAL_QUEUE_HEADER,
     ORIGINAL_EXCHANGE_HEADER,
     ORIGINAL_ROUTING_KEY_HEADER,
+    ORIGINAL_BYTES_HEADER,
 ];
 
 /// How long a message rests that could not be put to the dead letters, before it comes again.
@@ -47,7 +50,8 @@ pub enum DeadLettered {
 }
 
 impl Broker {
-    /// Moves a message to the dead letters: the same body and properties, with headers that say why and whence.
+    /// Moves a message to the dead letters: the same body, as far as it is kept, and the same properties, with headers that
+    /// say why and whence.
     /// It is acknowledged only after its copy has been confirmed, so it may be there twice, but is never lost.
     pub async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
         let letter = letter(&delivery, reason);
@@ -79,6 +83,11 @@ fn letter(delivery: &Delivery, reason: &str) -> Outgoing {
     headers.insert(ORIGINAL_QUEUE_HEADER.to_owned(), delivery.queue.clone());
     headers.insert(ORIGINAL_EXCHANGE_HEADER.to_owned(), delivery.exchange.clone());
     headers.insert(ORIGINAL_ROUTING_KEY_HEADER.to_owned(), delivery.routing_key.clone());
+    // Whoever published it may have said so of itself.
+    headers.remove(ORIGINAL_BYTES_HEADER);
+    if delivery.body_bytes > delivery.body.len() {
+        headers.insert(ORIGINAL_BYTES_HEADER.to_owned(), delivery.body_bytes.to_string());
+    }
     Outgoing {
         exchange: DEAD_LETTER_EXCHANGE.into(),
         routing_key: delivery.routing_key.clone(),

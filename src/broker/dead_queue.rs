@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::channel::BrokerChannel;
 use super::dead_letter::{
-    BURIAL_HEADERS, DEATH_REASON_HEADER, DEATH_TIME_HEADER, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
-    ORIGINAL_ROUTING_KEY_HEADER,
+    BURIAL_HEADERS, DEATH_REASON_HEADER, DEATH_TIME_HEADER, ORIGINAL_BYTES_HEADER, ORIGINAL_EXCHANGE_HEADER,
+    ORIGINAL_QUEUE_HEADER, ORIGINAL_ROUTING_KEY_HEADER,
 };
 use super::error::BrokerError;
 use super::link::Link;
@@ -50,6 +50,11 @@ impl DeadLetter {
     /// The queue it came from.
     pub fn queue(&self) -> Option<&str> {
         self.header(ORIGINAL_QUEUE_HEADER)
+    }
+
+    /// Whether only the beginning of its content is kept.
+    pub fn is_cut(&self) -> bool {
+        self.header(ORIGINAL_BYTES_HEADER).is_some()
     }
 
     /// The exchange and the routing key that it was first published with.

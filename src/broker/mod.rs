@@ -49,8 +49,8 @@ mod unreadable;
 pub use confirms::PublishOutcome;
 pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
 pub use dead_letter::{
-    DEATH_REASON_HEADER, DEATH_TIME_HEADER, DeadLettered, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER,
-    ORIGINAL_ROUTING_KEY_HEADER,
+    DEATH_REASON_HEADER, DEATH_TIME_HEADER, DeadLettered, ORIGINAL_BYTES_HEADER, ORIGINAL_EXCHANGE_HEADER,
+    ORIGINAL_QUEUE_HEADER, ORIGINAL_ROUTING_KEY_HEADER,
 };
 pub use dead_queue::{DeadLetter, DeadLetters};
 pub use error::BrokerError;

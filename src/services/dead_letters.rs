@@ -2,7 +2,9 @@
 
 use tracing::Level;
 
-use crate::broker::{Broker, DeadLettered, Delivery};
+use crate::broker::messages::MAX_MESSAGE_BYTES;
+use crate::broker::{Broker, DeadLettered, Delivery, Properties};
+use crate::http::request_id::RequestId;
 
 /// Why a message goes to the dead letters.
 #[derive(Debug, thiserror::Error)]
@@ -22,14 +24,36 @@ pub(super) async fn bury_at(level: Level, broker: &Broker, delivery: Delivery, r
     }
 }
 
+/// How serde begins what it says of a value, which it repeats before it says what it expected.
+const BEFORE_VALUES: [&str; 4] = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+/// How it begins what has no value.
+const WITHOUT_VALUES: [&str; 2] = ["missing field ", "duplicate field "];
+
 /// Why a message is not what it should be, in the parser's words but without the values that it met: they may be a
 /// customer's name or address, and the reason is logged.
 pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rsplit_once(", expected ") {
-        Some((_value, expected)) => format!("{what}: expected {expected}"),
-        None => format!("{what}: {text}"),
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
+    if !error.is_data() || begins(&WITHOUT_VALUES) {
+        return format!("{what}: {text}");
     }
+    match text.rsplit_once(", expected ") {
+        Some((_value, expected)) if begins(&BEFORE_VALUES) => format!("{what}: expected {expected}"),
+        // A type's own words, with the value wherever it likes.
+        _ => format!("{what}: a value cannot be read at line {} column {}", error.line(), error.column()),
+    }
+}
+
+/// Why a message of so many bytes is not even looked into.
+pub(super) fn too_large(bytes: usize) -> Option<String> {
+    (bytes > MAX_MESSAGE_BYTES)
+        .then(|| format!("the message has {bytes} bytes, which is more than {MAX_MESSAGE_BYTES}"))
+}
+
+/// The request that a message says it belongs to, where that is an id as the services make and take them: it is logged.
+pub(super) fn request_id(properties: &Properties) -> String {
+    let id = properties.correlation_id.as_deref().and_then(RequestId::parse);
+    id.map(|id| id.as_str().to_owned()).unwrap_or_default()
 }
 
 /// Apart, because the error as it is logged may not be held over an await.
@@ -53,7 +77,7 @@ fn log_unprocessable(delivery: &Delivery, reason: &str, level: Level) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::broker::messages::OrderMessage;
+    use crate::broker::messages::{OrderMessage, StatusUpdate};
 
     fn reason(body: &str) -> String {
         unreadable("no order", &serde_json::from_str::<OrderMessage>(body).unwrap_err())
@@ -81,6 +105,13 @@ mod tests {
         ] {
             let reason = reason(body);
             assert!(!reason.contains("Ada") && !reason.contains("today"), "{body}: {reason}");
+        }
+        for value in
+            [r#""Ada Lovelace""#, r#""Ada, expected Lovelace""#, r#""invalid type: , expected Lovelace""#]
+        {
+            let body = format!(r#"{{"timestamp": {value}}}"#);
+            let reason = unreadable("no update", &serde_json::from_str::<StatusUpdate>(&body).unwrap_err());
+            assert!(!reason.contains("Ada") && !reason.contains("Lovelace"), "{body}: {reason}");
         }
     }
 }

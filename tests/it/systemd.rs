@@ -131,8 +131,8 @@ async fn a_subscriber_whose_output_nobody_reads_lives_and_says_so() {
     let _killed_in_the_end = Ended(command.spawn().unwrap());
     manager.wait_told("READY=1").await;
     let update = json!({"order_number": "ORD_20261122_001", "old_status": "received", "new_status": "cooking",
-        "changed_by": "x".repeat(20_000), "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
-    for _ in 0..5 {
+        "changed_by": "𐐨".repeat(128), "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
+    for _ in 0..200 {
         env.rabbit.publish("notifications_fanout", "", &json!({}), &update.to_string()).await;
     }
     eventually("its status says what it waits for", || async {

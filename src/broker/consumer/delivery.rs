@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::super::channel::BrokerChannel;
+use super::super::messages::MAX_MESSAGE_BYTES;
 use super::super::properties::Properties;
 
 /// A delivery that is dropped without a word is given back after this pause, so that it does not go round quickly.
@@ -99,8 +100,11 @@ pub struct Delivery {
     pub routing_key: String,
     /// It may have been delivered before.
     pub redelivered: bool,
-    /// The content, as it is.
+    /// The content as it is, or the beginning of one that is larger than any of ours: so many wait for a reader as its
+    /// prefetch lets in, and each may have 128 MiB.
     pub body: Bytes,
+    /// How many bytes the whole content has.
+    pub body_bytes: usize,
     /// What goes with it, as far as it does.
     pub properties: Properties,
     lane: Arc<Lane>,
@@ -112,12 +116,19 @@ impl Delivery {
     pub(super) fn new(queue: &str, message: ConsumerMessage, lane: &Arc<Lane>) -> Option<Self> {
         let deliver: Deliver = message.deliver?;
         let properties = message.basic_properties.unwrap_or_default();
+        let content = message.content.unwrap_or_default();
+        let body_bytes = content.len();
+        let body = match content.get(..MAX_MESSAGE_BYTES) {
+            Some(beginning) => Bytes::copy_from_slice(beginning),
+            None => Bytes::from(content),
+        };
         Some(Self {
             queue: queue.to_owned(),
             exchange: deliver.exchange().clone(),
             routing_key: deliver.routing_key().clone(),
             redelivered: deliver.redelivered(),
-            body: Bytes::from(message.content.unwrap_or_default()),
+            body,
+            body_bytes,
             properties: Properties::from_amqp(&properties),
             lane: lane.clone(),
             tag: deliver.delivery_tag(),
@@ -207,7 +218,7 @@ impl std::fmt::Debug for Delivery {
             .field("tag", &self.tag)
             .field("redelivered", &self.redelivered)
             .field("message_id", &self.properties.message_id)
-            .field("body_bytes", &self.body.len())
+            .field("body_bytes", &self.body_bytes)
             .finish_non_exhaustive()
     }
 }

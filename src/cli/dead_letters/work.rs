@@ -35,6 +35,8 @@ impl Done {
 /// Why a letter stays a letter.
 #[derive(Debug, thiserror::Error)]
 enum NotRequeued {
+    #[error("it was larger than any message that is read, and only its beginning is kept")]
+    Cut,
     #[error("it does not say which exchange it was published to")]
     NoOrigin,
     #[error(
@@ -151,6 +153,9 @@ async fn requeue_one(
 }
 
 async fn publish_again(broker: &Broker, letter: &DeadLetter) -> Result<(), NotRequeued> {
+    if letter.is_cut() {
+        return Err(NotRequeued::Cut);
+    }
     let original = letter.original().ok_or(NotRequeued::NoOrigin)?;
     let (exchange, routing_key) = (original.exchange.to_string(), original.routing_key.clone());
     match broker.publish_one(original).await {

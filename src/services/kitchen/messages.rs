@@ -11,7 +11,7 @@ use super::{KitchenBroker, KitchenDelivery, KitchenStore};
 use crate::broker::messages::OrderMessage;
 use crate::domain::OrderNumber;
 use crate::runtime::telemetry::order_span;
-use crate::services::dead_letters::unreadable;
+use crate::services::dead_letters::{request_id, too_large, unreadable};
 use crate::store::Refusal;
 
 /// What is to be done with a delivery.
@@ -35,12 +35,11 @@ pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
     delivery: B::Delivery,
 ) {
     kitchen.note_delivery();
-    let number = match order_number(delivery.body()) {
+    let number = match order_number(&delivery) {
         Ok(number) => number,
         Err(reason) => return broker.bury(delivery, &reason, Level::ERROR).await,
     };
-    let request_id = delivery.properties().correlation_id.clone().unwrap_or_default();
-    let span = order_span(&request_id, number.as_str());
+    let span = order_span(&request_id(delivery.properties()), number.as_str());
     let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
     async {
         match verdict {
@@ -116,8 +115,11 @@ async fn refused<S: KitchenStore>(kitchen: &Kitchen<S>, number: &OrderNumber) ->
     }
 }
 
-fn order_number(body: &[u8]) -> Result<OrderNumber, String> {
+fn order_number(delivery: &impl KitchenDelivery) -> Result<OrderNumber, String> {
+    if let Some(reason) = too_large(delivery.body_bytes()) {
+        return Err(reason);
+    }
     let message: OrderMessage =
-        serde_json::from_slice(body).map_err(|e| unreadable("the message is no order", &e))?;
+        serde_json::from_slice(delivery.body()).map_err(|e| unreadable("the message is no order", &e))?;
     OrderNumber::parse(&message.order_number).map_err(|e| format!("the message's order_number: {e}"))
 }

@@ -131,8 +131,11 @@ pub trait KitchenBroker: RelayBroker {
 
 /// See [`Delivery`].
 pub trait KitchenDelivery: Send + 'static {
-    /// The content.
+    /// See [`Delivery::body`].
     fn body(&self) -> &[u8];
+
+    /// See [`Delivery::body_bytes`].
+    fn body_bytes(&self) -> usize;
 
     /// What goes with it.
     fn properties(&self) -> &Properties;
@@ -265,6 +268,10 @@ impl KitchenBroker for Broker {
 impl KitchenDelivery for Delivery {
     fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    fn body_bytes(&self) -> usize {
+        self.body_bytes
     }
 
     fn properties(&self) -> &Properties {

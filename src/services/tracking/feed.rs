@@ -5,10 +5,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
 use crate::broker::messages::StatusUpdate;
-use crate::broker::{Broker, ConsumerEvent};
+use crate::broker::{Broker, ConsumerEvent, Delivery};
 use crate::domain::OrderNumber;
 
-const PREFETCH: u16 = 256;
+/// Updates that may be on their way at once: each only wakes a reader, and may be as large as RabbitMQ lets it be.
+const PREFETCH: u16 = 16;
 
 /// Follows the status updates until `stop`.
 pub(super) async fn follow(broker: Broker, journal: Journal, stop: CancellationToken) {
@@ -30,7 +31,7 @@ pub(super) async fn follow(broker: Broker, journal: Journal, stop: CancellationT
         };
         match event {
             Some(ConsumerEvent::Delivery(delivery)) => {
-                journal.changed(order_of(&delivery.body).as_ref());
+                journal.changed(order_of(&delivery).as_ref());
                 delivery.ack().await;
             }
             Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => journal.changed(None),
@@ -49,7 +50,8 @@ pub(super) async fn follow(broker: Broker, journal: Journal, stop: CancellationT
 }
 
 /// The order that an update is about, where it can be told.
-fn order_of(body: &[u8]) -> Option<OrderNumber> {
-    let update: StatusUpdate = serde_json::from_slice(body).ok()?;
+fn order_of(delivery: &Delivery) -> Option<OrderNumber> {
+    let update: StatusUpdate = serde_json::from_slice(&delivery.body).ok()?;
+    update.check().ok()?;
     OrderNumber::parse(&update.order_number).ok()
 }

@@ -4,6 +4,7 @@ mod contract;
 mod cooking;
 mod dead_letters;
 mod disk_full;
+mod hostile;
 pub(crate) mod kit;
 mod many;
 mod outages;

@@ -279,6 +279,10 @@ impl KitchenDelivery for SimDelivery {
         &self.message.body
     }
 
+    fn body_bytes(&self) -> usize {
+        self.message.body.len()
+    }
+
     fn properties(&self) -> &Properties {
         &self.message.properties
     }

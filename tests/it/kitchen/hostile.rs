@@ -1,0 +1,107 @@
+//! Messages that somebody sends to do harm: what they say is told to nobody, and how large they are costs little.
+
+use super::kit::Kit;
+use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
+use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// In no line of a subscriber, and in no reason, may this be found.
+const SECRET: &str = "Lovelace";
+
+fn update_with(name: &str, value: Value) -> String {
+    let mut update = json!({"order_number": "ORD_20261122_001", "old_status": "received", "new_status": "cooking",
+        "changed_by": "chef_mario", "timestamp": "2026-11-22T12:00:00Z", "estimated_completion": null});
+    update[name] = value;
+    update.to_string()
+}
+
+#[tokio::test]
+async fn what_is_no_update_in_any_of_its_texts_is_told_to_nobody() {
+    let kit = Kit::new().await;
+    let subscriber = kit.subscriber(&[]).await;
+    let long = "x".repeat(1_000_000);
+    let hostile = [
+        update_with("order_number", json!("Ada Lovelace, 12 Analytical Row")),
+        update_with("order_number", json!("ORD_20261122_001 Lovelace")),
+        update_with("old_status", json!("Lovelace")),
+        update_with("new_status", json!("cooking' by Lovelace")),
+        update_with("new_status", json!("a_status_that_is_far_too_long")),
+        update_with("changed_by", json!(format!("{SECRET}\nNotification for order"))),
+        update_with("changed_by", json!(format!("{SECRET}\u{202e}"))),
+        update_with("changed_by", json!(format!("{SECRET}\u{200b}"))),
+        update_with("changed_by", json!(format!("{SECRET}{}", "x".repeat(121)))),
+        update_with("changed_by", json!("")),
+        update_with("timestamp", json!("Ada, expected Lovelace")),
+        update_with("estimated_completion", json!(SECRET)),
+        update_with("changed_by", json!(long)),
+        update_with("mood", json!(long)),
+    ];
+    let properties = json!({"correlation_id": "Ada Lovelace"});
+    for message in &hostile {
+        assert!(kit.env.rabbit.publish("notifications_fanout", "", &properties, message).await);
+    }
+    // One of a later version, with a field that this one does not know.
+    let later =
+        update_with("new_status", json!("out_for_delivery")).replacen('{', "{\"mood\": \"good\", ", 1);
+    kit.env.rabbit.publish("notifications_fanout", "", &properties, &later).await;
+    let line = "Notification for order ORD_20261122_001: Status changed from 'received' to 'out_for_delivery' by chef_mario.";
+    subscriber.wait_for_line("the good one", |found| found == line).await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", hostile.len() as u64).await;
+    for dead in kit.env.rabbit.take_messages("kitchen_dead_letters", 100).await {
+        let reason = dead.properties["headers"]["x-death-reason"].as_str().unwrap().to_owned();
+        assert!(!reason.is_empty() && !reason.contains(SECRET), "{reason}");
+        let cut = dead.properties["headers"]["x-original-bytes"].as_str().map(str::to_owned);
+        assert_eq!(cut.is_some(), dead.payload.len() == MAX_MESSAGE_BYTES, "{cut:?}");
+    }
+    let told = subscriber.lines();
+    assert!(told.iter().all(|line| !line.contains(SECRET) && line.len() < 100_000), "{told:?}");
+    assert_eq!(told.iter().filter(|line| !line.starts_with('{')).count(), 1, "{told:?}");
+}
+
+/// The most memory that a process has had, in MiB.
+fn peak_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn of_very_large_messages_only_the_beginnings_are_kept_and_they_cost_little_memory() {
+    const MESSAGES: u64 = 40;
+    const MESSAGE_MIB: usize = 8;
+    let kit = Kit::new().await;
+    let options = BrokerOptions {
+        hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
+        vhost: kit.env.vhost.clone(),
+        ..BrokerOptions::default()
+    };
+    let broker = Broker::start(options, CancellationToken::new());
+    assert!(broker.wait_connected().await);
+    let large = Outgoing {
+        exchange: "notifications_fanout".into(),
+        routing_key: String::new(),
+        body: vec![b' '; MESSAGE_MIB * 1024 * 1024].into(),
+        properties: Properties::default(),
+    };
+    for _ in 0..MESSAGES {
+        assert_eq!(broker.publish_one(large.clone()).await, PublishOutcome::Routed);
+    }
+    broker.close().await;
+    let subscriber = kit.subscriber(&[]).await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", MESSAGES).await;
+    kit.env.rabbit.wait_for_depth("notifications_queue", 0).await;
+    let peak = peak_mib(subscriber.pid());
+    assert!(peak < 200, "{peak} MiB for {MESSAGES} messages of {MESSAGE_MIB} MiB");
+    // What was cut is no message any more.
+    let again = kit.env.run(&["dead-letters", "requeue", "--all"]).await;
+    let said = String::from_utf8_lossy(&[again.stdout, again.stderr].concat()).into_owned();
+    assert!(!again.status.success() && said.contains("only its beginning"), "{said}");
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 100).await;
+    assert_eq!(dead.len() as u64, MESSAGES);
+    for letter in dead {
+        assert_eq!(letter.payload.len(), MAX_MESSAGE_BYTES);
+        let bytes = (MESSAGE_MIB * 1024 * 1024).to_string();
+        assert_eq!(letter.properties["headers"]["x-original-bytes"], bytes);
+    }
+}
