@@ -55,6 +55,26 @@ async fn a_change_waits_for_each_earlier_one_that_another_relay_has_in_hand() {
     .await;
 }
 
+#[tokio::test]
+async fn a_change_that_a_later_version_wrote_holds_back_its_own_order_alone() {
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
+    db.batch_execute(ORDER).await.unwrap();
+    db.batch_execute(&ORDER.replace("_001", "_002")).await.unwrap();
+    let later = "
+        alter table order_status_log drop constraint order_status_log_status_known, disable trigger user;
+        update order_status_log set status = 'garnishing' where status = 'ready'
+            and order_id = (select id from orders where number = 'ORD_20260101_001')";
+    db.batch_execute(later).await.unwrap();
+    let store = env.store(Duration::from_secs(30)).await;
+    let batch = store.lock_outbox(10, Duration::ZERO).await.unwrap();
+    assert_eq!(changes(&batch), ["cooking", "cooking", "ready", "completed"]);
+    let published: Vec<i64> = batch.announcements().iter().map(|announcement| announcement.log_id).collect();
+    store.confirm_outbox(batch, &published).await.unwrap();
+    let left: i64 = db.query_one("select count(*) from outbox", &[]).await.unwrap().get(0);
+    assert_eq!(left, 2, "it and what follows it stay for a version that can read them");
+}
+
 /// So many orders, taken together.
 async fn placed(store: &Store, count: u8) -> Vec<OrderNumber> {
     let mut rng = fastrand::Rng::with_seed(1);
