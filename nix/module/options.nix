@@ -160,8 +160,8 @@ in
       default = null;
       example = "/run/secrets/restaurant-staff-token";
       description = ''
-        File with the token for the calls that are for staff (cancelling, handing over), readable by root. Without one
-        those calls are off.
+        File with the token for the calls that are for staff (cancelling, handing over, lists of orders), of 32 characters
+        or more, readable by root. Without one those calls are off.
       '';
     };
 

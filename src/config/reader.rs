@@ -107,6 +107,11 @@ impl Reader {
         })
     }
 
+    /// On or off.
+    pub(super) fn switch(&mut self, key: &str) -> Option<bool> {
+        self.parsed(key, parse_bool)
+    }
+
     /// One of a few words.
     pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> Option<T> {
         self.parsed(key, |text| {
@@ -196,11 +201,24 @@ impl Reader {
 
     /// The content of the file that `key` names, which must not be empty.
     pub(super) fn secret_file(&mut self, key: &str) -> Option<SecretString> {
+        self.secret_file_of(key, |_| None)
+    }
+
+    /// The same, of a content with which nothing is wrong: `unfit` says what is, as what the file does or holds.
+    pub(super) fn secret_file_of(
+        &mut self,
+        key: &str,
+        unfit: impl FnOnce(&SecretString) -> Option<String>,
+    ) -> Option<SecretString> {
         let (path, origin) = self.path(key)?;
         if self.layers.without_files {
             return Some(SecretString::default());
         }
-        match secret::read_file(&path) {
+        let fit = |(secret, others_may_read)| match unfit(&secret) {
+            None => Ok((secret, others_may_read)),
+            Some(reason) => Err(format!("{} {reason}", path.display())),
+        };
+        match secret::read_file(&path).and_then(fit) {
             Ok((secret, others_may_read)) => {
                 if others_may_read {
                     self.warn_of_readers(key, origin, &path);

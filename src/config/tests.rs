@@ -453,14 +453,28 @@ fn tls_is_a_switch_or_a_mapping() {
 
 #[test]
 fn no_password_shows_in_debug_output() {
+    let token = "hunter2".repeat(5);
     let case =
         Case::new("database: {password: hunter2}\nrabbitmq: {password: hunter2}\nstaff: {token_file: t}")
-            .file("t", "hunter2")
+            .file("t", &token)
             .env("RESTAURANT_X", "hunter2");
     let config = case.load().unwrap();
-    assert_eq!(config.staff.token.as_ref().map(ExposeSecret::expose_secret), Some("hunter2"));
+    assert_eq!(config.staff.token.as_ref().map(ExposeSecret::expose_secret), Some(&*token));
     assert!(!format!("{config:?} {config:#?} {:?}", case.sources).contains("hunter2"));
     assert_eq!(config.file, Some(case.folder.path().join("config.yaml")));
+}
+
+#[test]
+fn a_staff_token_that_can_be_guessed_or_not_be_sent_is_refused_with_the_command_for_a_good_one() {
+    let case = |token: &str| Case::new("staff:\n  token_file: t").file("t", token);
+    let blanks = format!("{}{}\n", "x".repeat(31), " ".repeat(9));
+    for bad in ["x", "hunter2hunter2hunter2hunter2hun", &*blanks, &*"é".repeat(32), &*"\u{7}".repeat(32)] {
+        let error = case(bad).error();
+        assert!(error.starts_with("config.yaml:2: staff.token_file: t holds a token "), "{error}");
+        assert!(error.ends_with("`head -c 32 /dev/urandom | base64` makes a good one"), "{error}");
+        assert!(!error.contains(bad.trim_end()) || bad == "x", "{error}");
+    }
+    assert!(case(&"x".repeat(32)).load().is_ok());
 }
 
 proptest::proptest! {

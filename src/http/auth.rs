@@ -1,10 +1,14 @@
 //! Who is staff: a bearer token, compared in constant time.
 //!
 //! Order numbers can be guessed, so what is for staff needs the token that is configured (`staff.token_file`). Where none
-//! is, calls for staff are off for everybody: a caller on loopback may be a proxy that speaks for anyone.
+//! is, calls for staff are off for everybody: a caller on loopback may be a proxy that speaks for anyone. An address that
+//! has shown too many wrong ones waits (`attempts`).
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use poem::{
-    Request, RequestBody,
+    Addr, Request, RequestBody,
     http::{HeaderMap, header},
 };
 use poem_openapi::{
@@ -15,7 +19,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::attempts::{Attempts, Verdict};
 use super::problem::Problem;
+use crate::runtime::metrics::Metrics;
 
 /// The name of the security scheme in the OpenAPI document.
 const SCHEME: &str = "staff";
@@ -43,59 +49,83 @@ pub enum Viewer {
 
 /// Knows staff by the configured token.
 #[derive(Clone)]
-pub struct StaffAuth(Option<TokenDigest>);
+pub struct StaffAuth(Arc<Inner>);
+
+struct Inner {
+    expected: Option<TokenDigest>,
+    attempts: Attempts,
+}
 
 impl StaffAuth {
     /// With the configured token; without one, or with an empty one, calls for staff are off. White space around the
-    /// token (the line's end in its file) is no part of it.
-    pub fn new(token: Option<&SecretString>) -> Self {
+    /// token (the line's end in its file) is no part of it. Registers `staff_logins_total`, once for each registry.
+    pub fn new(token: Option<&SecretString>, metrics: &Metrics) -> Self {
         let token = token.map(|token| token.expose_secret().trim()).filter(|token| !token.is_empty());
-        Self(token.map(digest))
+        Self(Arc::new(Inner { expected: token.map(digest), attempts: Attempts::new(metrics) }))
+    }
+
+    /// Whether calls for staff are off: no token is configured.
+    pub fn is_off(&self) -> bool {
+        self.0.expected.is_none()
     }
 
     /// For a call that is only for staff.
     ///
     /// # Errors
-    /// 403 where no token is configured, 401 where none or a wrong one is shown.
+    /// 403 where no token is configured, 401 where none or a wrong one is shown, 429 where the address has shown too many
+    /// wrong ones.
     pub fn require(&self, shown: &StaffToken) -> Result<(), Problem> {
-        let Some(expected) = &self.0 else {
+        let Some(expected) = &self.0.expected else {
             return Err(Problem::forbidden(
                 "calls for staff are off: no token is configured; put one into a file and name it as staff.token_file \
                  in the configuration",
             ));
         };
-        check(expected, &shown.0)
+        self.check(expected, shown)
     }
 
     /// For a call where staff see more than others.
     ///
     /// # Errors
-    /// 401 where a wrong token is shown. Without any token the caller is [`Viewer::Public`], and so is everybody where
-    /// none is configured.
+    /// 401 where a wrong token is shown, 429 where the address has shown too many. Without any token the caller is
+    /// [`Viewer::Public`], and so is everybody where none is configured.
     pub fn viewer(&self, shown: &OptionalStaffToken) -> Result<Viewer, Problem> {
-        match (&self.0, &shown.0) {
+        match (&self.0.expected, &shown.shown) {
             (None, _) | (_, Shown::Nothing) => Ok(Viewer::Public),
-            (Some(expected), shown) => check(expected, shown).map(|()| Viewer::Staff),
+            (Some(expected), _) => self.check(expected, shown).map(|()| Viewer::Staff),
+        }
+    }
+
+    fn check<const REQUIRED: bool>(
+        &self,
+        expected: &TokenDigest,
+        credentials: &Credentials<REQUIRED>,
+    ) -> Result<(), Problem> {
+        let wrong = || Problem::unauthorized(CHALLENGE_WRONG, "the token is not the staff's");
+        match &credentials.shown {
+            Shown::Token(token) => {
+                match self.0.attempts.judge(credentials.address, bool::from(token.ct_eq(expected))) {
+                    Verdict::Right => Ok(()),
+                    Verdict::Wrong => Err(wrong()),
+                    Verdict::Limited(wait) => Err(Problem::too_many_requests(
+                        wait,
+                        "too many wrong tokens came from this address; none from it is looked at for now",
+                    )),
+                }
+            }
+            // It is no guess: whatever it says, it is never the staff's.
+            Shown::Unusable => Err(wrong()),
+            Shown::Nothing => Err(Problem::unauthorized(
+                CHALLENGE,
+                "this is for staff: send Authorization: Bearer with the staff's token",
+            )),
         }
     }
 }
 
 impl std::fmt::Debug for StaffAuth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "StaffAuth({})", if self.0.is_some() { "on" } else { "off" })
-    }
-}
-
-fn check(expected: &TokenDigest, shown: &Shown) -> Result<(), Problem> {
-    match shown {
-        Shown::Token(token) if bool::from(token.ct_eq(expected)) => Ok(()),
-        Shown::Token(_) | Shown::Unusable => {
-            Err(Problem::unauthorized(CHALLENGE_WRONG, "the token is not the staff's"))
-        }
-        Shown::Nothing => Err(Problem::unauthorized(
-            CHALLENGE,
-            "this is for staff: send Authorization: Bearer with the staff's token",
-        )),
+        write!(f, "StaffAuth({})", if self.is_off() { "off" } else { "on" })
     }
 }
 
@@ -125,7 +155,10 @@ impl Shown {
 
 /// What a caller shows to be known as staff. As an argument of a handler it declares the security scheme in the OpenAPI
 /// document; whether it is right is for [`StaffAuth`] to say.
-pub struct Credentials<const REQUIRED: bool>(Shown);
+pub struct Credentials<const REQUIRED: bool> {
+    shown: Shown,
+    address: IpAddr,
+}
 
 /// The argument of a call that is only for staff.
 pub type StaffToken = Credentials<true>;
@@ -134,9 +167,17 @@ pub type StaffToken = Credentials<true>;
 pub type OptionalStaffToken = Credentials<false>;
 
 impl<const REQUIRED: bool> Credentials<REQUIRED> {
-    /// Reads the `Authorization` header.
-    pub fn of(headers: &HeaderMap) -> Self {
-        Self(Shown::of(headers))
+    /// Reads the `Authorization` header of a request that came from `address`.
+    pub fn of(headers: &HeaderMap, address: IpAddr) -> Self {
+        Self { shown: Shown::of(headers), address }
+    }
+}
+
+/// Whom a failure is counted for. What has no address of its own counts as one.
+fn address_of(request: &Request) -> IpAddr {
+    match &request.remote_addr().0 {
+        Addr::SocketAddr(address) => address.ip(),
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     }
 }
 
@@ -179,7 +220,7 @@ impl<'a, const REQUIRED: bool> ApiExtractor<'a> for Credentials<REQUIRED> {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self::of(request.headers()))
+        Ok(Self::of(request.headers(), address_of(request)))
     }
 }
 
@@ -188,21 +229,24 @@ impl<'a, const REQUIRED: bool> ApiExtractor<'a> for Credentials<REQUIRED> {
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
     fn headers(values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
         values.collect()
     }
 
     fn auth() -> StaffAuth {
-        StaffAuth::new(Some(&SecretString::from("s3cret\n")))
+        StaffAuth::new(Some(&SecretString::from("s3cret\n")), &Metrics::new())
     }
 
     fn require(auth: &StaffAuth, values: &[&str]) -> Result<(), u16> {
-        auth.require(&StaffToken::of(&headers(values))).map_err(|problem| problem.status().as_u16())
+        auth.require(&StaffToken::of(&headers(values), HERE)).map_err(|problem| problem.status().as_u16())
     }
 
     fn viewer(auth: &StaffAuth, values: &[&str]) -> Result<Viewer, u16> {
-        auth.viewer(&OptionalStaffToken::of(&headers(values))).map_err(|problem| problem.status().as_u16())
+        auth.viewer(&OptionalStaffToken::of(&headers(values), HERE))
+            .map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
@@ -232,21 +276,37 @@ mod tests {
     }
 
     #[test]
+    fn only_what_might_be_the_token_is_a_failed_attempt() {
+        let auth = auth();
+        for values in [&["Basic s3cret"][..], &["s3cret"], &["Bearer a", "Bearer b"], &[]].repeat(3) {
+            assert_eq!(require(&auth, values), Err(401));
+        }
+        for _ in 0..5 {
+            assert_eq!(require(&auth, &["Bearer wrong"]), Err(401));
+        }
+        assert_eq!(require(&auth, &["Bearer s3cret"]), Err(429), "whatever it is");
+        assert_eq!(viewer(&auth, &["Bearer s3cret"]), Err(429));
+        assert_eq!((require(&auth, &[]), viewer(&auth, &[])), (Err(401), Ok(Viewer::Public)));
+    }
+
+    #[test]
     fn without_a_configured_token_nobody_is_staff() {
-        for off in [StaffAuth::new(None), StaffAuth::new(Some(&SecretString::from(" \n")))] {
+        let off = |token| StaffAuth::new(token, &Metrics::new());
+        let blank = SecretString::from(" \n");
+        for off in [off(None), off(Some(&blank))] {
             for values in [&[][..], &["Bearer "], &["Bearer s3cret"]] {
                 assert_eq!(require(&off, values), Err(403));
                 assert_eq!(viewer(&off, values), Ok(Viewer::Public));
             }
         }
-        let problem = StaffAuth::new(None).require(&StaffToken::of(&HeaderMap::new())).unwrap_err();
+        let problem = off(None).require(&StaffToken::of(&HeaderMap::new(), HERE)).unwrap_err();
         assert!(problem.detail().contains("staff.token_file"));
     }
 
     #[test]
     fn nothing_shows_the_token() {
         assert_eq!(
-            format!("{:?} {:?}", auth(), StaffToken::of(&headers(&["Bearer s3cret"]))),
+            format!("{:?} {:?}", auth(), StaffToken::of(&headers(&["Bearer s3cret"]), HERE)),
             "StaffAuth(on) Credentials"
         );
     }

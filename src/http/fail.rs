@@ -37,13 +37,17 @@ pub mod may {
     pub const UNPROCESSABLE: u32 = 1 << 8;
     /// 503: not now.
     pub const UNAVAILABLE: u32 = 1 << 9;
+    /// 429: too many attempts of this address failed.
+    pub const TOO_MANY_REQUESTS: u32 = 1 << 10;
     /// Nothing but 500, which every operation may fail with.
     pub const NOTHING: u32 = 0;
 
     /// What reading a JSON body ([`JsonRequest`](super::super::body::JsonRequest)) may fail with.
     pub const BODY: u32 = BAD_REQUEST | REQUEST_TIMEOUT | PAYLOAD_TOO_LARGE | UNSUPPORTED_MEDIA_TYPE;
+    /// What looking at a token may fail with.
+    pub const TOKEN: u32 = UNAUTHORIZED | TOO_MANY_REQUESTS;
     /// What a call that is only for staff may fail with.
-    pub const STAFF: u32 = UNAUTHORIZED | FORBIDDEN;
+    pub const STAFF: u32 = TOKEN | FORBIDDEN;
 }
 
 /// Bit, status, description and header (with its own description) of each declared status.
@@ -51,7 +55,7 @@ type Row = (u32, u16, &'static str, Option<(&'static str, &'static str)>);
 
 const BAD_REQUEST: &str = "The request cannot be read.";
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     (may::BAD_REQUEST, 400, BAD_REQUEST, None),
     (
         may::UNAUTHORIZED,
@@ -66,6 +70,12 @@ const ROWS: [Row; 10] = [
     (may::PAYLOAD_TOO_LARGE, 413, "The body is too large.", None),
     (may::UNSUPPORTED_MEDIA_TYPE, 415, "The body is not `application/json`.", None),
     (may::UNPROCESSABLE, 422, "A rule is broken; `errors` lists every broken one.", None),
+    (
+        may::TOO_MANY_REQUESTS,
+        429,
+        "This address has shown too many wrong tokens, and none of its tokens is looked at for now.",
+        Some(("Retry-After", "Seconds to wait.")),
+    ),
     (
         may::UNAVAILABLE,
         503,
@@ -160,7 +170,7 @@ mod tests {
         let statuses =
             |meta: MetaResponses| -> Vec<_> { meta.responses.iter().filter_map(|r| r.status).collect() };
         assert_eq!(statuses(Fail::<{ may::NOTHING }>::meta()), [500]);
-        assert_eq!(statuses(Fail::<{ may::NOT_FOUND | may::STAFF }>::meta()), [401, 403, 404, 500]);
+        assert_eq!(statuses(Fail::<{ may::NOT_FOUND | may::STAFF }>::meta()), [401, 403, 404, 429, 500]);
         assert_eq!(statuses(Fail::<{ may::BODY }>::meta()), [400, 408, 413, 415, 500]);
     }
 

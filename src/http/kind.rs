@@ -29,6 +29,8 @@ pub enum Kind {
     ValidationFailed,
     /// 422: an `Idempotency-Key` was used before, with another body.
     IdempotencyKeyReused,
+    /// 429: this address has shown too many wrong tokens; `Retry-After` says when it may go on.
+    TooManyRequests,
     /// 500: our fault.
     Internal,
     /// 503: not now; `Retry-After` says when.
@@ -51,6 +53,7 @@ impl Kind {
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Other(status) => status,
@@ -72,6 +75,7 @@ impl Kind {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::ValidationFailed => "validation-failed",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::TooManyRequests => "too-many-requests",
             Self::Internal => "internal-error",
             Self::Unavailable => "service-unavailable",
             Self::Other(_) => "request-failed",
@@ -93,6 +97,7 @@ impl Kind {
             Self::UnsupportedMediaType => "The body is not of a supported type",
             Self::ValidationFailed => "The request breaks a rule",
             Self::IdempotencyKeyReused => "The idempotency key belongs to another request",
+            Self::TooManyRequests => "Too many attempts failed",
             Self::Internal => "Something went wrong on our side",
             Self::Unavailable => "The service cannot do this right now",
             Self::Other(status) => status.canonical_reason().unwrap_or("The request failed"),

@@ -7,7 +7,7 @@
 //! | [`problem`], [`fail`] | errors as RFC 9457 documents; how an operation declares which it may answer with |
 //! | [`body`], [`members`] | reading JSON strictly, bounded in size and time |
 //! | [`reply`], [`etag`], [`sse`] | JSON answers, with `ETag` and `304`; live events |
-//! | [`auth`] | who is staff |
+//! | [`auth`], `attempts` | who is staff; wrong tokens by the address that they come from |
 //! | [`request_id`] | the id and the trace of a request |
 //! | [`docs`], [`system`] | the OpenAPI document, Swagger UI, and the routes that every role has |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz`, `/metrics` |
@@ -31,6 +31,7 @@
 //! It knows no database and no broker; what it needs to know of them is handed to it ([`health::Readiness`]).
 
 pub mod app;
+mod attempts;
 pub mod auth;
 pub mod body;
 pub mod docs;

@@ -165,6 +165,13 @@ impl Problem {
         Self::new(Kind::ValidationFailed, detail).errors(errors)
     }
 
+    /// 429: too many attempts failed; try again after `retry_after`.
+    pub fn too_many_requests(retry_after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self::new(Kind::TooManyRequests, detail);
+        problem.0.retry_after = Some(retry_after);
+        problem
+    }
+
     /// 503: a server is away or the service is full; try again after `retry_after` (told in whole seconds).
     pub fn unavailable(retry_after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(Kind::Unavailable, detail);

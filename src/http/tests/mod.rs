@@ -137,10 +137,7 @@ impl TestApi {
     }
 
     #[oai(path = "/staff", method = "get", operation_id = "staff_see_more")]
-    async fn viewer(
-        &self,
-        shown: OptionalStaffToken,
-    ) -> Result<JsonReply<String>, Fail<{ may::UNAUTHORIZED }>> {
+    async fn viewer(&self, shown: OptionalStaffToken) -> Result<JsonReply<String>, Fail<{ may::TOKEN }>> {
         Ok(JsonReply::new(&format!("{:?}", self.staff.viewer(&shown)?))?)
     }
 
@@ -212,8 +209,8 @@ impl Server {
                 Timestamp::UNIX_EPOCH,
             )
         });
-        let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()));
         let metrics = Metrics::new();
+        let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()), &metrics);
         let api = TestApi { staff, streams: EventStreams::new(10, shutdown.clone(), &metrics) };
         let full = Arc::new(AtomicBool::new(false));
         let closed = Arc::clone(&full);

@@ -30,6 +30,8 @@ use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, St
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";
 /// Who changes orders through this API.
 const CHANGED_BY_STAFF: &str = "staff";
+/// Who the log says has read names and addresses: whoever has the token.
+const TOKEN_HOLDER: &str = "api";
 /// What a client is told to wait while the outbox is full: it drains fast once RabbitMQ is back.
 const OUTBOX_RETRY_AFTER: Duration = Duration::from_secs(30);
 const MAX_KEY_BYTES: usize = 255;
@@ -140,7 +142,7 @@ enum PlaceReply {
 }
 
 type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>;
-type ReadFail = Fail<{ may::UNAUTHORIZED | may::NOT_FOUND | may::UNAVAILABLE }>;
+type ReadFail = Fail<{ may::TOKEN | may::NOT_FOUND | may::UNAVAILABLE }>;
 type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;
 
 #[OpenApi(tag = "Tag::Orders")]
@@ -199,6 +201,14 @@ impl OrderApi {
         let number = order_number_in_path(&order_number)?;
         let details = self.0.store.order(&number).await.map_err(Problem::from)?;
         let details = details.ok_or_else(|| no_such_order(&number))?;
+        if viewer == Viewer::Staff {
+            tracing::info!(
+                action = "staff_read",
+                order_number = %number,
+                actor = TOKEN_HOLDER,
+                "staff was shown who ordered and where to"
+            );
+        }
         Ok(JsonReply::new(&Order::of(details, viewer))?)
     }
 

@@ -79,14 +79,15 @@ pub async fn run(
         )
     };
     let refusal = intake.refusal();
+    let metrics = Metrics::new();
     let api = OrderApi::new(
         store.clone(),
         intake,
         outbox_full,
-        StaffAuth::new(options.staff_token.as_ref()),
+        StaffAuth::new(options.staff_token.as_ref(), &metrics),
         relay,
     );
-    let endpoint = app(api, &info(), &Metrics::new(), readiness(&store, &broker)).with_gate(
+    let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_gate(
         Method::POST,
         PLACE_ORDER_PATH,
         refusal,

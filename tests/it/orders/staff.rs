@@ -1,7 +1,7 @@
 //! What is for staff: who orders and where to, cancelling, and handing over.
 
 use super::client::{OrderService, answer, delivery, edit_config, spawn, takeout};
-use crate::support::{STAFF_TOKEN, TestEnv};
+use crate::support::{STAFF_TOKEN, TestEnv, eventually};
 use serde_json::json;
 
 #[tokio::test]
@@ -43,9 +43,10 @@ async fn staff_calls_want_the_token_before_anything_else() {
         "/orders/ORD_20200101_001/complete".to_owned(),
         "/orders/x/cancel".to_owned(),
     ] {
+        // One address may show five wrong tokens in a minute.
         let bad = [
             None,
-            Some("Bearer wrong".to_owned()),
+            Some("Bearer".to_owned()),
             Some(format!("Basic {STAFF_TOKEN}")),
             Some(format!("Bearer {STAFF_TOKEN}x")),
         ];
@@ -133,4 +134,59 @@ async fn without_a_configured_token_staff_calls_are_off_and_say_how_to_turn_them
     let shown = http.staff("GET", &format!("/orders/{number}")).await;
     assert!(shown.status == 200 && !shown.text.contains("Ada"), "{shown:?}");
     assert_eq!(shown.json()["status"], "received");
+}
+
+#[tokio::test]
+async fn five_wrong_tokens_in_a_minute_are_answered_and_then_none_from_that_address() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&delivery()).await;
+    let (path, cancel) = (format!("/orders/{number}"), format!("/orders/{number}/cancel"));
+    let guess = async |n: usize| {
+        let (method, path) = if n.is_multiple_of(2) { ("GET", &path) } else { ("POST", &cancel) };
+        answer(service.http.request(method, path).bearer_auth(format!("{STAFF_TOKEN}{n}"))).await
+    };
+    for n in 0..5 {
+        guess(n).await.problem(401);
+    }
+    // Whatever is shown now: an answer to the right one would tell it.
+    for limited in [
+        guess(5).await,
+        guess(6).await,
+        service.http.staff("GET", &path).await,
+        service.http.staff("POST", &cancel).await,
+    ] {
+        assert_eq!(limited.problem(429)["type"], "urn:restaurant-system:problem:too-many-requests");
+        let wait: u64 = limited.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&wait), "{limited:?}");
+    }
+    let public = service.http.get(&path).await;
+    assert!(public.status == 200 && !public.text.contains("Ada"), "{public:?}");
+    answer(service.http.request("POST", &cancel)).await.problem(401);
+    let metrics = service.http.get("/metrics").await.text;
+    for (result, count) in [("failed", 5), ("limited", 4), ("ok", 0)] {
+        let line = format!("staff_logins_total{{result=\"{result}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} {metrics}");
+    }
+    eventually("five lines", async || service.role.logs_of("staff_login_failed").len() == 5).await;
+    for line in service.role.logs_of("staff_login_failed") {
+        assert_eq!((&line["address"], &line["level"]), (&json!("127.0.0.1"), &json!("WARN")), "{line}");
+        assert!(!line.to_string().contains(STAFF_TOKEN), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn reading_who_ordered_leaves_a_line_and_reading_anything_else_does_not() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&delivery()).await;
+    let path = format!("/orders/{number}");
+    service.http.get(&path).await;
+    service.http.staff("GET", "/orders/ORD_20200101_001").await.problem(404);
+    assert!(service.role.logs_of("staff_read").is_empty());
+    let read = service.http.staff("GET", &path).await;
+    let line = service.role.wait_for_action("staff_read").await;
+    assert_eq!((&line["order_number"], &line["actor"]), (&json!(number), &json!("api")), "{line}");
+    assert_eq!(line["request_id"], read.header("x-request-id"), "{line}");
+    for private in ["Ada", "Lovelace", "Analytical", STAFF_TOKEN] {
+        assert!(!line.to_string().contains(private), "{line}");
+    }
 }

@@ -1,0 +1,208 @@
+//! Wrong tokens by the address that they come from: nobody goes on guessing, and none of it goes unseen.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+
+use crate::runtime::metrics::Metrics;
+
+/// Failures of an address within [`WINDOW`], after which none of its tokens is looked at.
+const FAILURES_MAX: usize = 5;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are remembered, some 0.5 MB; beyond that the one that failed longest ago is forgotten.
+const ADDRESSES_MAX: usize = 4_096;
+/// Lines in the log within [`WINDOW`], however many addresses guess; further failures are told with the next line.
+const LINES_MAX: u32 = 30;
+/// Of an IPv6 address so much is looked at: its owner has all that begin like it.
+const IPV6_NETWORK: u128 = !0 << 64;
+
+/// What has failed lately.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    known: Mutex<Known>,
+    ok: Counter,
+    failed: Counter,
+    limited: Counter,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// When the latest failures of an address were, the oldest first.
+    failures: HashMap<IpAddr, Vec<Instant>>,
+    lines: Lines,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The token is right.
+    Right,
+    /// It is wrong.
+    Wrong,
+    /// It was not looked at, and none will be until after this time.
+    Limited(Duration),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+impl Attempts {
+    /// None yet. Registers `staff_logins_total`.
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let logins = Family::<ResultLabel, Counter>::default();
+        let counter = |result| logins.get_or_create(&ResultLabel { result }).clone();
+        let (ok, failed, limited) = (counter("ok"), counter("failed"), counter("limited"));
+        metrics.register(|registry| {
+            registry.register("staff_logins", "Tokens shown, by what came of it", logins.clone());
+        });
+        Self { known: Mutex::default(), ok, failed, limited }
+    }
+
+    /// An attempt from an address, with a token that is right or wrong. Both are limited alike: otherwise a guess would
+    /// be answered all the same.
+    pub(super) fn judge(&self, from: IpAddr, is_right: bool) -> Verdict {
+        let (verdict, untold) = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let verdict = known.judge(from, is_right, now);
+            (verdict, if verdict == Verdict::Wrong { known.lines.next(now) } else { None })
+        };
+        match verdict {
+            Verdict::Right => &self.ok,
+            Verdict::Wrong => &self.failed,
+            Verdict::Limited(_) => &self.limited,
+        }
+        .inc();
+        if let Some(count) = untold {
+            tracing::warn!(
+                action = "staff_login_failed",
+                address = %from,
+                count,
+                "a wrong staff token was shown; after five in a minute none from this address is looked at"
+            );
+        }
+        verdict
+    }
+}
+
+impl Known {
+    fn judge(&mut self, from: IpAddr, is_right: bool, now: Instant) -> Verdict {
+        let from = network(from);
+        if let Some(failures) = self.failures.get_mut(&from) {
+            failures.retain(|at| now.saturating_duration_since(*at) < WINDOW);
+            if failures.len() >= FAILURES_MAX {
+                return Verdict::Limited(WINDOW.saturating_sub(now.saturating_duration_since(failures[0])));
+            }
+        }
+        if is_right {
+            return Verdict::Right;
+        }
+        if self.failures.len() >= ADDRESSES_MAX && !self.failures.contains_key(&from) {
+            let oldest = self.failures.iter().min_by_key(|(_, failures)| failures.last()).map(|(of, _)| *of);
+            oldest.map(|oldest| self.failures.remove(&oldest));
+        }
+        self.failures.entry(from).or_default().push(now);
+        Verdict::Wrong
+    }
+}
+
+/// The address, or the network that one customer of an IPv6 provider has whole.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Default)]
+struct Lines {
+    since: Option<Instant>,
+    told: u32,
+    untold: u64,
+}
+
+impl Lines {
+    /// How many failures the next line is about, the present one included; `None`: not now.
+    fn next(&mut self, now: Instant) -> Option<u64> {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
+            (self.since, self.told) = (Some(now), 0);
+        }
+        self.untold += 1;
+        if self.told >= LINES_MAX {
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn after_five_failures_in_a_minute_an_address_waits_with_the_right_token_too() {
+        let (mut known, begun) = (Known::default(), Instant::now());
+        let second = |seconds| begun + Duration::from_secs(seconds);
+        for n in 0..5 {
+            assert_eq!(known.judge(ip("192.0.2.1"), true, second(n)), Verdict::Right);
+            assert_eq!(known.judge(ip("192.0.2.1"), false, second(n)), Verdict::Wrong);
+        }
+        for is_right in [true, false] {
+            let verdict = known.judge(ip("192.0.2.1"), is_right, second(10));
+            assert_eq!(verdict, Verdict::Limited(Duration::from_secs(50)));
+        }
+        assert_eq!(known.judge(ip("192.0.2.2"), true, second(10)), Verdict::Right, "another address");
+        assert_eq!(known.judge(ip("192.0.2.1"), true, second(60)), Verdict::Right, "the first is forgotten");
+        assert_eq!(known.judge(ip("192.0.2.1"), false, second(60)), Verdict::Wrong);
+        assert_eq!(
+            known.judge(ip("192.0.2.1"), true, second(60)),
+            Verdict::Limited(Duration::from_secs(1)),
+            "any five within a minute"
+        );
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address_and_a_mapped_one_is_that_of_ipv4() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        for n in 1..=5 {
+            assert_eq!(known.judge(ip(&format!("2001:db8:0:1::{n}")), false, now), Verdict::Wrong);
+        }
+        assert_eq!(known.judge(ip("2001:db8:0:1:ffff::"), true, now), Verdict::Limited(WINDOW));
+        assert_eq!(known.judge(ip("2001:db8:0:2::1"), true, now), Verdict::Right);
+        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+    }
+
+    #[test]
+    fn no_more_addresses_are_remembered_than_there_is_room_for_and_the_latest_are() {
+        let (mut known, begun) = (Known::default(), Instant::now());
+        for n in 0..10_000_u32 {
+            let now = begun + Duration::from_millis(n.into());
+            assert_eq!(known.judge(std::net::Ipv4Addr::from_bits(n).into(), false, now), Verdict::Wrong);
+        }
+        assert_eq!(known.failures.len(), ADDRESSES_MAX);
+        assert!(known.failures.contains_key(&std::net::Ipv4Addr::from_bits(9_999).into()));
+    }
+
+    #[test]
+    fn a_rush_of_failures_is_counted_and_not_told_one_by_one() {
+        let (mut lines, begun) = (Lines::default(), Instant::now());
+        let told = (0..1_000).filter_map(|_| lines.next(begun)).count();
+        assert_eq!(told, LINES_MAX as usize);
+        assert_eq!(lines.next(begun + WINDOW), Some(1_000 - u64::from(LINES_MAX) + 1));
+    }
+}
