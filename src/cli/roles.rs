@@ -188,6 +188,8 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         port: args.port,
         cook_times: setting.config.kitchen.cook_times,
         max_event_streams: setting.config.tracking.max_event_streams,
+        public_lists: setting.config.tracking.public_lists,
+        staff_token: setting.config.staff.token.clone(),
     };
     let store = setting.store(Usage::Reader)?;
     let broker = setting.broker("tracking-service", Usage::Reader);

@@ -1,17 +1,20 @@
 //! `restaurant-system simulate`: a crowd of customers, as a demonstration and as a load.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
 use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
+use crate::config::read_secret_file;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
 
@@ -65,6 +68,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "URL", env = "RESTAURANT_TRACKING_URL", default_value = track::DEFAULT_TRACKING_URL)]
     tracking_url: BaseUrl,
 
+    /// The staff's token, to follow the orders by the stream of all changes; without it they are asked for one by one
+    #[arg(long, value_name = "FILE", env = "RESTAURANT_STAFF_TOKEN_FILE", value_parser = parse_token_file)]
+    staff_token_file: Option<SecretString>,
+
     /// Print the closing table as one JSON object
     #[arg(long)]
     json: bool,
@@ -94,7 +101,9 @@ pub enum SimulateError {
 /// # Errors
 /// See [`SimulateError`]; every one means exit code 1.
 pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
-    let (orders, tracking) = (OrderApi::new(args.url.clone())?, TrackingApi::new(args.tracking_url.clone())?);
+    let orders = OrderApi::new(args.url.clone())?;
+    let tracking =
+        TrackingApi::new(args.tracking_url.clone())?.with_staff_token(args.staff_token_file.clone());
     let shutdown = Shutdown::listen()?;
     let line = progress_line();
     let started_at = Instant::now();
@@ -253,7 +262,10 @@ fn remarks(report: &Report) -> Vec<String> {
         remarks.push(format!("placed, but too many to be followed: {}", report.not_followed));
     }
     if report.followed_by == "polling" {
-        remarks.push("the live event stream was not to be had: order → ready is coarse".to_owned());
+        remarks.push(
+            "the live event stream was not to be had (it wants --staff-token-file): order → ready is coarse"
+                .to_owned(),
+        );
     }
     remarks
 }
@@ -268,6 +280,10 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     parse_number(text, 0.0..=100.0, "a percentage, from 0 to 100")
+}
+
+fn parse_token_file(path: &str) -> Result<SecretString, String> {
+    read_secret_file(Path::new(path)).map(|(secret, _)| secret)
 }
 
 fn parse_number(text: &str, range: std::ops::RangeInclusive<f64>, expected: &str) -> Result<f64, String> {
@@ -345,7 +361,7 @@ mod tests {
         assert_eq!(row("order → ready"), "– – – – 0");
         assert!(text.ends_with(
             "orders without an answer: 1, the first so: no answer\n\
-             the live event stream was not to be had: order → ready is coarse"
+             the live event stream was not to be had (it wants --staff-token-file): order → ready is coarse"
         ));
     }
 

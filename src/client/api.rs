@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::error::{ClientError, Problem};
@@ -171,6 +172,7 @@ pub struct TrackingApi {
     calls: Client,
     streams: Client,
     base: BaseUrl,
+    staff_token: Option<SecretString>,
 }
 
 impl TrackingApi {
@@ -183,7 +185,14 @@ impl TrackingApi {
             calls: http_client(|builder| builder.timeout(CALL_TIMEOUT))?,
             streams: http_client(|builder| builder.read_timeout(STREAM_IDLE_TIMEOUT))?,
             base,
+            staff_token: None,
         })
+    }
+
+    /// The same, which shows this token with what is for staff.
+    #[must_use]
+    pub fn with_staff_token(self, staff_token: Option<SecretString>) -> Self {
+        Self { staff_token, ..self }
     }
 
     /// Where an order stands.
@@ -198,12 +207,13 @@ impl TrackingApi {
 
     /// The changes of one order: those so far, then each as it happens.
     pub fn order_events(&self, order_number: &str) -> EventStream {
-        EventStream::new(self.streams.clone(), self.base.join(&["orders", order_number, "events"]))
+        EventStream::new(self.streams.clone(), self.base.join(&["orders", order_number, "events"]), None)
     }
 
-    /// The changes of all orders: the open ones as they are, then each change as it happens.
+    /// The changes of all orders: the open ones as they are, then each change as it happens. It is for staff, unless the
+    /// service shows them to everybody.
     pub fn all_events(&self) -> EventStream {
-        EventStream::new(self.streams.clone(), self.base.join(&["events"]))
+        EventStream::new(self.streams.clone(), self.base.join(&["events"]), self.staff_token.clone())
     }
 }
 
@@ -212,8 +222,12 @@ pub(super) async fn open_stream(
     client: &Client,
     url: &Url,
     last_event_id: Option<&str>,
+    staff_token: Option<&SecretString>,
 ) -> Result<Option<Response>, ClientError> {
     let mut request = client.get(url.clone()).header(ACCEPT, "text/event-stream");
+    if let Some(token) = staff_token {
+        request = request.bearer_auth(token.expose_secret().trim());
+    }
     if let Some(id) = last_event_id {
         request = request.header("Last-Event-ID", id);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::{Client, Response, Url};
+use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
 
 use super::api::open_stream;
@@ -48,6 +49,7 @@ pub enum StreamItem {
 pub struct EventStream {
     client: Client,
     url: Url,
+    staff_token: Option<SecretString>,
     connection: Option<Connection>,
     events: VecDeque<SseEvent>,
     last_event_id: Option<String>,
@@ -64,10 +66,11 @@ struct Connection {
 }
 
 impl EventStream {
-    pub(super) fn new(client: Client, url: Url) -> Self {
+    pub(super) fn new(client: Client, url: Url, staff_token: Option<SecretString>) -> Self {
         Self {
             client,
             url,
+            staff_token,
             connection: None,
             events: VecDeque::new(),
             last_event_id: None,
@@ -92,7 +95,8 @@ impl EventStream {
                 if let Some(at) = self.retry_at.take() {
                     sleep_until(at).await;
                 }
-                match open_stream(&self.client, &self.url, self.last_event_id.as_deref()).await {
+                let (id, token) = (self.last_event_id.as_deref(), self.staff_token.as_ref());
+                match open_stream(&self.client, &self.url, id, token).await {
                     Ok(Some(answer)) => {
                         let (parser, opened_at) = (SseParser::default(), Instant::now());
                         self.connection = Some(Connection { answer, parser, opened_at });

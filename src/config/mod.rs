@@ -35,6 +35,7 @@ pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;
 pub use rabbitmq::{QueueType, RabbitMqConfig};
+pub(crate) use secret::read_file as read_secret_file;
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::StaffConfig;
 pub use tls::TlsConfig;

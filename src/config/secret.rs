@@ -16,7 +16,7 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 /// The content of a secret file without its one final line end, and whether others may read it.
 ///
 /// The error says what is wrong with the file, and nothing of its content.
-pub(super) fn read_file(path: &Path) -> Result<(SecretString, bool), String> {
+pub(crate) fn read_file(path: &Path) -> Result<(SecretString, bool), String> {
     let name = path.display();
     let (bytes, meta) =
         read_bounded(path, MAX_SECRET_BYTES).map_err(|error| format!("{name} can't be read: {error}"))?;

@@ -150,7 +150,7 @@ async fn run_roles(
     };
     if result.is_ok() {
         say_banner(options, servers, files);
-        simulation = Roles::start(options.simulation().into_iter().collect());
+        simulation = Roles::start(options.simulation(&files.staff_token).into_iter().collect());
         result = tokio::select! {
             failed = roles.failed() => Err(failed),
             failed = simulation.failed() => Err(failed),
@@ -257,16 +257,18 @@ impl DevOptions {
     }
 
     /// The simulated customers, where they are wanted.
-    fn simulation(&self) -> Option<RoleCommand> {
+    fn simulation(&self, staff_token: &Path) -> Option<RoleCommand> {
         let rate = self.simulate_rate?.to_string();
         let order = format!("http://127.0.0.1:{}", self.order_port);
         let tracking = format!("http://127.0.0.1:{}", self.tracking_port);
         let args =
             ["simulate", "--rate", &rate, "--wait-ready", "5", "--url", &order, "--tracking-url", &tracking];
+        let mut args: Vec<_> = args.iter().map(OsString::from).collect();
+        args.extend(["--staff-token-file".into(), staff_token.into()]);
         Some(RoleCommand {
             name: "simulate".to_owned(),
             program: self.program.clone(),
-            args: args.iter().map(OsString::from).collect(),
+            args,
             may_end: true,
             forward_stderr: true,
         })

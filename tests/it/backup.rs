@@ -1,7 +1,7 @@
 //! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the house goes on there.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE, body};
-use crate::support::{TestEnv, blocking, eventually, new_state_dir};
+use crate::support::{TestEnv, blocking, eventually, new_state_dir, staff_client};
 use crate::tracking::sse::Events;
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use std::collections::HashSet;
@@ -83,7 +83,7 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     assert_eq!(settled["details"], changes, "{settled}");
 
     let url = format!("{}/events?from=start", tracking.url().await);
-    let mut events = Events::open(&http, &url, None).await;
+    let mut events = Events::open(&staff_client(), &url, None).await;
     let history = events.take(usize::try_from(changes).unwrap()).await;
     let told: HashSet<_> = history.iter().map(|event| (event.order(), event.new_status())).collect();
     assert_eq!(told.len(), history.len(), "each change once");

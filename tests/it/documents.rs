@@ -60,6 +60,7 @@ fn the_example_configuration_names_every_key() {
         "announce_again_seconds",
         "repeat_updates_seconds",
         "max_event_streams",
+        "public_lists",
         "vhost",
         "queue_type",
         "confirm_timeout_seconds",

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
-use restaurant_system::store::{Claim, OrderFilter};
+use restaurant_system::services::order::parse_order;
+use restaurant_system::store::{
+    Claim, EventCursor, IdempotencyKey, IntakeRequest, OrderFilter, StaffOutcome, Store,
+};
+use tokio_postgres::Client;
 
 use crate::support::{TestEnv, eventually};
 
@@ -87,5 +91,99 @@ async fn a_list_reads_no_more_of_each_status_and_type_than_its_page() {
         eventually("the list to be counted", async || rows_read().await >= already_read + found as i64).await;
         let rows = rows_read().await - already_read;
         assert!(rows < 300, "{rows} rows were read for {filter:?}");
+    }
+}
+
+/// The same house with all that belongs to its orders, and with a change that waits for nobody.
+const LIVES: &str = "
+insert into order_items (order_id, name, quantity, price) select id, 'Pizza', 1, 9.99 from orders;
+insert into order_status_log (order_id, status, changed_by)
+select id, s.status, 'chef_anna' from orders, unnest('{received,cooking,ready}'::text[]) as s (status);
+insert into idempotency_keys (key, body_sha256, order_id) select 'key-' || id, sha256('x'), id from orders;
+insert into workers (name, type, status) select 'chef_' || n, 'takeout', 'offline' from generate_series(1, 50) as n;
+analyze;";
+const ALL_ROWS_READ: &str = "
+select sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::bigint as rows from pg_stat_user_tables
+where relname in ('orders', 'order_items', 'order_status_log', 'idempotency_keys', 'outbox')";
+/// A connection tells what it has read when it ends, if not before.
+const END_CONNECTIONS: &str = "
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where datname = current_database() and usename = current_user and pid <> pg_backend_pid()";
+/// What one call may read: its own rows, a hundred of the latest to learn from, and some.
+const ROWS_MAX: i64 = 300;
+
+/// What is asked in a house of 6,000 orders, of which none is of the type that is asked for.
+struct Asking {
+    env: TestEnv,
+    db: Client,
+}
+
+impl Asking {
+    async fn reads_little(&self, what: &str, ask: impl AsyncFnOnce(&Store)) {
+        let rows_read = async || {
+            eventually("connections have ended", async || {
+                self.db.query_one(END_CONNECTIONS, &[]).await.unwrap().get::<_, i64>(0) == 0
+            })
+            .await;
+            self.db.query_one(ALL_ROWS_READ, &[]).await.unwrap().get::<_, i64>("rows")
+        };
+        let before = rows_read().await;
+        let store = self.env.store(Duration::from_secs(30)).await;
+        ask(&store).await;
+        let rows = rows_read().await - before;
+        assert!(rows < ROWS_MAX, "{what} reads {rows} rows");
+    }
+}
+
+#[tokio::test]
+async fn no_statement_that_a_request_causes_reads_a_whole_table() {
+    let env = TestEnv::new().await;
+    // What this one has read is told when it ends, before anything is asked.
+    env.connect().await.batch_execute(&format!("{SKEWED}{LIVES}")).await.unwrap();
+    let db = env.connect().await;
+    let a = Asking { env, db };
+    let number = |n: u32| OrderNumber::parse(&format!("ORD_20260101_{n}")).unwrap();
+    let (ready, waiting) = (number(10_001), OrderNumber::parse("ORD_20260102_1001").unwrap());
+    a.reads_little("an order", async |store| assert!(store.order(&ready).await.unwrap().is_some())).await;
+    a.reads_little("a status", async |store| {
+        assert!(store.order_statuses(&[ready.clone(), number(9_999)]).await.unwrap()[0].is_some());
+    })
+    .await;
+    a.reads_little("a history", async |store| {
+        assert_eq!(store.order_history(&ready).await.unwrap().unwrap().len(), 3);
+    })
+    .await;
+    a.reads_little("the events of an order", async |store| {
+        assert_eq!(store.events_of_orders(std::slice::from_ref(&ready)).await.unwrap().len(), 3);
+    })
+    .await;
+    a.reads_little("the newest event", async |store| assert!(store.newest_event().await.is_ok())).await;
+    a.reads_little("the first events", async |store| {
+        assert_eq!(store.events_after(EventCursor::START, 64).await.unwrap().events.len(), 64);
+    })
+    .await;
+    for order_type in OrderType::ALL {
+        a.reads_little(&format!("the kitchen of {order_type}"), async |store| {
+            store.kitchen_picture(order_type).await.unwrap();
+        })
+        .await;
+    }
+    a.reads_little("cancelling", async |store| {
+        assert_eq!(store.cancel_order(&waiting, "staff").await.unwrap(), StaffOutcome::Done);
+    })
+    .await;
+    a.reads_little("handing over", async |store| {
+        assert_eq!(store.complete_order(&ready, "staff").await.unwrap(), StaffOutcome::Done);
+    })
+    .await;
+    let body = br#"{"customer_name":"Ada","order_type":"takeout","items":[{"name":"Pizza","quantity":1,"price":9.99}]}"#;
+    for key in [None, Some("new"), Some("key-17")] {
+        a.reads_little(&format!("an order under the key {key:?}"), async |store| {
+            let idempotency = key.map(|key| IdempotencyKey { key: key.to_owned(), body_sha256: [0; 32] });
+            let order = parse_order(body).unwrap();
+            let request = IntakeRequest { order, request_id: "r".to_owned(), traceparent: None, idempotency };
+            assert_eq!(store.place_orders(&[request]).await.unwrap().len(), 1);
+        })
+        .await;
     }
 }

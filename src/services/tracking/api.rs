@@ -9,12 +9,14 @@ use poem_openapi::{OpenApi, Tags};
 
 use super::cursors::{LastEventId, PageCursor, StreamStart};
 use super::journal::Journal;
+use super::lists::Lists;
 use super::load::{Ahead, Kitchens};
 use super::statuses::Statuses;
 use super::stream::{Begin, Openings, all_events, order_events, rest_of};
 use super::told::Told;
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
 use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
+use crate::http::auth::StaffToken;
 use crate::http::docs::ApiInfo;
 use crate::http::etag::Conditional;
 use crate::http::reply::JsonReply;
@@ -53,6 +55,7 @@ struct State {
     kitchens: Kitchens,
     cook_times: CookTimes,
     live: Live,
+    lists: Lists,
 }
 
 /// What the event streams come from.
@@ -71,7 +74,7 @@ enum Tag {
 }
 
 type OneFail = Fail<{ may::NOT_FOUND | may::UNAVAILABLE }>;
-type ListFail = Fail<{ may::BAD_REQUEST | may::UNAVAILABLE }>;
+type ListFail = Fail<{ may::BAD_REQUEST | may::STAFF | may::UNAVAILABLE }>;
 type WorkersFail = Fail<{ may::UNAVAILABLE }>;
 type StreamFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::UNAVAILABLE }>;
 
@@ -126,9 +129,12 @@ impl TrackingApi {
     }
 
     /// Orders, newest first
+    ///
+    /// For staff, or for everybody where the configuration has `tracking.public_lists: true`.
     #[oai(path = "/orders", method = "get", operation_id = "listOrders", tag = "Tag::Tracking")]
     async fn orders(
         &self,
+        token: StaffToken,
         /// Only in this status; repeated: in any of them.
         status: Query<Option<Vec<Status>>>,
         /// Only of this type; repeated: of any of them.
@@ -139,13 +145,16 @@ impl TrackingApi {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<PageCursor>>,
     ) -> Result<JsonReply<OrderPage>, ListFail> {
+        self.0.lists.admit(&token)?;
         let limit = limit.0.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let filter = OrderFilter {
             statuses: status.0.unwrap_or_default(),
             order_types: order_type.0.unwrap_or_default(),
             before_id: cursor.0.map(|cursor| cursor.0),
         };
+        let turn = self.0.lists.turn().await?;
         let page = self.0.store.orders(&filter, limit).await.map_err(Problem::from)?;
+        drop(turn);
         let next_cursor = page.next_before_id.map(|id| id.to_string());
         let orders = page.orders.into_iter().map(OrderView::from).collect();
         Ok(JsonReply::new(&OrderPage { orders, next_cursor })?)
@@ -191,6 +200,8 @@ impl TrackingApi {
 
     /// Every order's life as Server-Sent Events
     ///
+    /// For staff, or for everybody where the configuration has `tracking.public_lists: true`.
+    ///
     /// The open orders as they are, one event each, then each change of any order as it happens; `from=start` begins
     /// with the first change of all. It does not end. Where more than 100,000 orders are open, it begins with those that
     /// changed last.
@@ -200,6 +211,7 @@ impl TrackingApi {
     #[oai(path = "/events", method = "get", operation_id = "events", tag = "Tag::Tracking")]
     async fn all_events(
         &self,
+        token: StaffToken,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<LastEventId>>,
@@ -209,6 +221,7 @@ impl TrackingApi {
         /// Where to begin without one: `start` for the first change of all, else with the open orders.
         from: Query<Option<StreamStart>>,
     ) -> Result<SseReply, ListFail> {
+        self.0.lists.admit(&token)?;
         let cursor = LastEventId::of(last_event_id.0, last_event_id_query.0);
         let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
         let Live { journal, openings, streams } = &self.0.live;
@@ -218,9 +231,15 @@ impl TrackingApi {
 }
 
 impl TrackingApi {
-    pub(super) fn new(store: Store, statuses: Statuses, cook_times: CookTimes, live: Live) -> Self {
+    pub(super) fn new(
+        store: Store,
+        statuses: Statuses,
+        cook_times: CookTimes,
+        live: Live,
+        lists: Lists,
+    ) -> Self {
         let kitchens = Kitchens::new(store.clone());
-        Self(Arc::new(State { store, statuses, kitchens, cook_times, live }))
+        Self(Arc::new(State { store, statuses, kitchens, cook_times, live, lists }))
     }
 
     /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.

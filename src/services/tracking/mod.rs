@@ -5,6 +5,7 @@ mod cursors;
 mod desk;
 mod feed;
 mod journal;
+mod lists;
 mod load;
 mod run;
 mod statuses;
@@ -14,6 +15,8 @@ mod views;
 
 pub use api::{TrackingApi, info};
 pub use run::run;
+
+use secrecy::SecretString;
 
 use crate::domain::CookTimes;
 use crate::http::server::ServerError;
@@ -30,6 +33,10 @@ pub struct TrackingServiceOptions {
     pub cook_times: CookTimes,
     /// Streams of live events that are served at once.
     pub max_event_streams: usize,
+    /// Whether anybody may list the orders and follow all of them; else staff alone.
+    pub public_lists: bool,
+    /// What staff show; without it what is for staff is off.
+    pub staff_token: Option<SecretString>,
 }
 
 /// Why the tracking service cannot go on.

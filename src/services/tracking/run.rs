@@ -6,11 +6,13 @@ use super::api::{Live, TrackingApi, info};
 use super::desk::Desk;
 use super::feed;
 use super::journal::Journal;
+use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
+use crate::http::auth::StaffAuth;
 use crate::http::server::ServerLimits;
 use crate::http::sse::EventStreams;
 use crate::runtime::metrics::Metrics;
@@ -51,7 +53,12 @@ pub async fn run(
     let limits = limits(options.max_event_streams);
     let statuses = Statuses::start(store.clone(), limits.connections, &background);
     let live = Live { journal, openings, streams };
-    let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live);
+    let lists = if options.public_lists {
+        Lists::public()
+    } else {
+        Lists::for_staff(StaffAuth::new(options.staff_token.as_ref(), &metrics))
+    };
+    let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live, lists);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
     let served = serve_prepared(listening, endpoint, limits, &store, &stopping, manager).await;
     settle(&background).await;

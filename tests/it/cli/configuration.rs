@@ -10,6 +10,7 @@ const SECRET: &str = "sw0rdf1sh-hunter2";
 async fn an_unusable_configuration_ends_with_78_and_names_key_file_and_line() {
     let env = TestEnv::new().await;
     std::fs::write(env.dir().join("pw"), SECRET).unwrap();
+    std::fs::write(env.dir().join("short"), SECRET).unwrap();
     for (content, line, said) in [
         ("database:\n  hots: x\n", 2, "database.hots"),
         ("databse:\n  host: x\n", 1, "databse"),
@@ -28,6 +29,8 @@ async fn an_unusable_configuration_ends_with_78_and_names_key_file_and_line() {
         ("database:\n  password: sw0rdf1sh-hunter2\n  password_file: pw\n", 3, "database.password_file"),
         ("database:\n  password_file: .\n", 2, "database.password_file"),
         ("staff:\n  token_file: missing\n", 2, "staff.token_file"),
+        ("staff:\n  token_file: short\n", 2, "head -c 32 /dev/urandom | base64"),
+        ("tracking:\n  public_lists: perhaps\n", 2, "tracking.public_lists"),
         ("kitchen:\n  cook_seconds: {dine_in: -1}\n", 2, "kitchen.cook_seconds.dine_in"),
         ("kitchen:\n  cook_seconds:\n    takeout: 1\n    soup: 3\n", 4, "kitchen.cook_seconds.soup"),
         ("database:\n  password: sw0rdf1sh-hunter2\n  password: sw0rdf1sh-hunter2\n", 3, "database.password"),

@@ -19,6 +19,13 @@ use tokio_util::sync::CancellationToken;
 /// The staff token that every environment's configuration names the file of.
 pub const STAFF_TOKEN: &str = "test-staff-token-0123456789abcdef";
 
+/// A client that shows the staff's token with every request.
+pub fn staff_client() -> reqwest::Client {
+    let value = format!("Bearer {STAFF_TOKEN}").parse().unwrap();
+    let headers = reqwest::header::HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, value)]);
+    reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap()
+}
+
 /// One test's environment. Dropping it drops database and virtual host, or the servers where they are its own.
 pub struct TestEnv {
     /// The servers: shared with other tests, or of this test alone. Their methods block: see [`super::blocking`].

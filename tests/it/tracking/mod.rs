@@ -5,6 +5,7 @@ mod beginning;
 mod estimates;
 mod events;
 mod list;
+mod lists_for_staff;
 mod privacy;
 mod reset;
 mod shared_reader;
@@ -13,7 +14,7 @@ mod stream_order;
 mod unreadable;
 mod workers;
 
-use crate::support::{Role, TestEnv};
+use crate::support::{Role, TestEnv, staff_client};
 use serde_json::Value;
 use tokio_postgres::Client;
 
@@ -23,6 +24,7 @@ struct Tracking {
     role: Role,
     url: String,
     db: Client,
+    /// Staff's.
     http: reqwest::Client,
 }
 
@@ -42,8 +44,7 @@ impl Tracking {
         let role = env.spawn(&["tracking-service", "--port", "0"]);
         let (url, db) = (role.url().await, env.connect().await);
         role.wait_for_action("db_connected").await;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { env, role, url, db, http }
+        Self { env, role, url, db, http: staff_client() }
     }
 
     async fn request(&self, path: &str) -> reqwest::Response {
