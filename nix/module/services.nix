@@ -137,6 +137,13 @@ in
         database = cfg.database.name;
       }
       // tlsOf "database";
+      # nginx, which holds connections for many and says for whom.
+      http = mkIf (lib.any (service: service.virtualHost != null) (lib.attrValues httpServices)) {
+        trusted_proxies = lib.mkDefault [
+          "127.0.0.1"
+          "::1"
+        ];
+      };
       rabbitmq = {
         inherit (cfg.rabbitmq)
           host

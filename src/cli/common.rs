@@ -10,6 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::CliError;
 use crate::broker::{self, Broker, BrokerOptions};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
+use crate::http::server::ServerLimits;
+use crate::runtime::descriptors;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
@@ -26,6 +28,10 @@ const WORKER_IDLE: Duration = Duration::from_secs(5);
 const SERVICE_PROBE: Duration = Duration::from_secs(2);
 /// A service that publishes nothing for so long finds out whether RabbitMQ would take it, so that `/readyz` knows.
 const ALARM_PROBE: Duration = Duration::from_secs(5);
+/// Connections that are kept for others than streams of events.
+const CONNECTIONS_BESIDE_STREAMS: usize = 512;
+/// Connections to servers beside the pool's, at most.
+const OTHER_SERVER_CONNECTIONS: usize = 16;
 /// How long the farewell to RabbitMQ may take.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
@@ -63,6 +69,8 @@ pub(super) struct Setting {
     service: &'static str,
     started: Instant,
     telemetry: TelemetryGuard,
+    /// Files that the process may have open.
+    open_files: u64,
     /// The configuration.
     pub(super) config: Config,
     /// Its end, by signal.
@@ -97,12 +105,37 @@ impl Setting {
             let hangups = signal(SignalKind::hangup()).map_err(CliError::failed)?;
             tokio::spawn(reload_on(hangups, manager.clone(), common.clone(), telemetry.level()));
         }
-        Ok(Self { service, started: Instant::now(), telemetry, config, shutdown, manager })
+        let open_files = descriptors::raise_limit();
+        Ok(Self { service, started: Instant::now(), telemetry, open_files, config, shutdown, manager })
     }
 
     /// The way to standard output.
     pub(super) fn stdout(&self) -> Result<Arc<Outlet>, CliError> {
         self.telemetry.stdout().map_err(CliError::failed)
+    }
+
+    /// How connections are treated, where so many may be streams of events: others get through beside them.
+    pub(super) fn server_limits(&self, event_streams: usize) -> ServerLimits {
+        let usual = ServerLimits::default();
+        let wished = usual.connections.max(event_streams + CONNECTIONS_BESIDE_STREAMS);
+        // Beside the pool: the order service's intake, the probe, RabbitMQ, and what is being closed or opened anew.
+        let servers = self.config.database.pool_size + OTHER_SERVER_CONNECTIONS;
+        let connections = descriptors::for_clients(self.open_files, wished, servers);
+        if connections < wished {
+            tracing::warn!(
+                action = "few_file_descriptors",
+                connections,
+                details = %format_args!("{} open files", self.open_files),
+                "the limit on open files leaves fewer connections for clients than usual; raise it (ulimit -Hn, LimitNOFILE=)"
+            );
+        }
+        let share = self.config.http.connections_per_address;
+        ServerLimits {
+            connections,
+            connections_per_address: share.unwrap_or(connections.div_ceil(2)),
+            trusted_proxies: self.config.http.trusted_proxies.iter().copied().collect(),
+            ..usual
+        }
     }
 
     /// The way to PostgreSQL.

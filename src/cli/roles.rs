@@ -132,6 +132,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
     let options = OrderServiceOptions {
         host: args.listen.host,
         port: args.port,
+        limits: setting.server_limits(0),
         max_concurrent: usize::from(args.max_concurrent),
         queue_timeout: QUEUE_TIMEOUT,
         reconciler: ReconcilerOptions {
@@ -186,6 +187,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
     let options = TrackingServiceOptions {
         host: args.listen.host,
         port: args.port,
+        limits: setting.server_limits(setting.config.tracking.max_event_streams),
         cook_times: setting.config.kitchen.cook_times,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,

@@ -1,6 +1,6 @@
 //! The keys that exist, their names in the environment, and the nearest one to a misspelt key.
 
-use super::{database, kitchen, log, outbox, rabbitmq, staff, tracking};
+use super::{database, http, kitchen, log, outbox, rabbitmq, staff, tracking};
 
 /// What every variable of ours begins with.
 const ENV_PREFIX: &str = "RESTAURANT_";
@@ -32,9 +32,18 @@ impl Key {
 
 /// Every key there is.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    [database::KEYS, rabbitmq::KEYS, kitchen::KEYS, outbox::KEYS, tracking::KEYS, staff::KEYS, log::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        database::KEYS,
+        rabbitmq::KEYS,
+        kitchen::KEYS,
+        outbox::KEYS,
+        tracking::KEYS,
+        http::KEYS,
+        staff::KEYS,
+        log::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The key of this path.

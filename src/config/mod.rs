@@ -1,7 +1,7 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
 //! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
-//! [`KitchenConfig`], [`OutboxConfig`], [`TrackingConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
+//! [`KitchenConfig`], [`OutboxConfig`], [`TrackingConfig`], [`HttpConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
 //! its `read`. Its environment
 //! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
 //! values and notes every problem with its key and place.
@@ -11,6 +11,7 @@
 mod database;
 mod error;
 mod host;
+mod http;
 mod keys;
 mod kitchen;
 mod log;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 pub use database::DatabaseConfig;
 pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
+pub use http::HttpConfig;
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;
@@ -57,6 +59,8 @@ pub struct Config {
     pub outbox: OutboxConfig,
     /// The tracking service.
     pub tracking: TrackingConfig,
+    /// How the services treat connections.
+    pub http: HttpConfig,
     /// The staff's access.
     pub staff: StaffConfig,
     /// The log.
@@ -83,6 +87,7 @@ impl Config {
             kitchen: KitchenConfig::read(&mut reader),
             outbox: OutboxConfig::read(&mut reader),
             tracking: TrackingConfig::read(&mut reader),
+            http: HttpConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
             file,

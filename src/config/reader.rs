@@ -143,6 +143,22 @@ impl Reader {
         Some(hosts)
     }
 
+    /// A list of values that may have none.
+    pub(super) fn items<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let items = match self.layers.strongest(&[key]).first() {
+            Some((_, Found { setting: Setting::List(items), .. })) => items.clone(),
+            _ => Vec::new(),
+        };
+        let mut values = Vec::with_capacity(items.len());
+        for (text, origin) in items.into_iter().filter(|(text, _)| !text.trim().is_empty()) {
+            match parse(text.trim()) {
+                Ok(value) => values.push(value),
+                Err(message) => self.problem(key, origin, message),
+            }
+        }
+        values
+    }
+
     /// TLS as `section.tls: true` or `section.tls: {enabled, ca_file}`; a `ca_file` alone turns it on.
     pub(super) fn tls(&mut self, section: &str) -> Option<TlsConfig> {
         let short = format!("{section}.tls");

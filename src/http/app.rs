@@ -22,8 +22,9 @@ use tracing::Instrument;
 use super::{
     body::{self, UnreadBody},
     docs::{self, ApiInfo, Documents, Served},
+    framing,
     health::Readiness,
-    metrics::{HttpMetrics, known_method},
+    metrics::{ConnectionMetrics, HttpMetrics, known_method},
     problem::{Kind, Problem},
     query::WholeQuery,
     refusals::Refusals,
@@ -40,11 +41,13 @@ const UNMATCHED: &str = "unmatched";
 /// Composes an API with what every role serves beside it (documents, health, metrics) and all that surrounds a request.
 pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
     let system = SystemApi::new(Documents::of::<A>(info), metrics.clone(), readiness);
+    let (requests, unmatched) = (HttpMetrics::register(metrics), Arc::from(UNMATCHED));
     App {
         routes: docs::service(WholeQuery((api, system)), info).into_endpoint(),
         table: RouteTable::of::<Served<A>>(),
-        metrics: HttpMetrics::register(metrics),
-        unmatched: Arc::from(UNMATCHED),
+        connections: ConnectionMetrics::register(metrics, &requests, &unmatched),
+        metrics: requests,
+        unmatched,
         gate: None,
         refusals: Refusals::default(),
     }
@@ -55,6 +58,7 @@ pub struct App {
     routes: BoxEndpoint<'static>,
     table: RouteTable,
     metrics: HttpMetrics,
+    connections: ConnectionMetrics,
     unmatched: Arc<str>,
     gate: Option<Gate>,
     refusals: Refusals,
@@ -68,6 +72,11 @@ struct Gate {
 }
 
 impl App {
+    /// What is measured of the connections that bring its requests.
+    pub fn connection_metrics(&self) -> ConnectionMetrics {
+        self.connections.clone()
+    }
+
     /// Has the requests of one route (a path without parameters) refused, for as long as `refusal` yields why, before anything is
     /// looked at but where they go: what a request that is refused costs in a rush is missing for those that are served.
     #[must_use]
@@ -92,6 +101,9 @@ impl Endpoint for App {
         let body = UnreadBody::of(request.headers());
         if let Some(body) = &body {
             request.set_data(body.clone());
+        }
+        if let Some(problem) = framing::fault(&request) {
+            return Ok(self.break_off(&request, &context, &problem, started));
         }
         let refusal = self.gate.as_ref().and_then(|gate| gate.refusal(&request));
         let mut response = match refusal {
@@ -135,6 +147,23 @@ impl App {
             }
         };
         self.account(&method, matched, response.status(), started);
+        response
+    }
+
+    /// The answer to a request whose framing is wrong; nothing more is read from its connection.
+    fn break_off(
+        &self,
+        request: &Request,
+        context: &RequestContext,
+        problem: &Problem,
+        started: Instant,
+    ) -> Response {
+        let path = request.uri().path();
+        let account = || self.account(request.method(), self.table.get(path), problem.status(), started);
+        request_span(context.request_id.as_str()).in_scope(account);
+        let mut response = problem.to_response(path, context.request_id.as_str());
+        response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
 

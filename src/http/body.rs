@@ -23,6 +23,7 @@ use poem_openapi::{
 
 use super::{
     docs,
+    places::Place,
     problem::{Kind, Problem},
 };
 
@@ -72,6 +73,12 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonRequest<T> {
         let bytes = read_json(request.headers(), body.take()?, BODY_MAX_BYTES, BODY_DEADLINE).await?;
         if let Some(unread) = request.data::<UnreadBody>() {
             unread.0.store(false, Ordering::Relaxed);
+        }
+        if let Some(place) = request.data::<Arc<Place>>()
+            && !place.serve()
+        {
+            // Its connection is being cut: nobody would hear what became of it.
+            std::future::pending::<()>().await;
         }
         Ok(Self { bytes, schema: PhantomData })
     }

@@ -1,19 +1,19 @@
 //! The OpenAPI document, and the pages that show it.
 
-use std::{
-    collections::HashMap,
-    marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
-use bytes::Bytes;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     ExtraHeader, LicenseObject, OpenApi, OpenApiService,
     registry::{MetaApi, MetaSchema, MetaSchemaRef, Registry},
 };
 
-use super::{query::WholeQuery, system::SystemApi};
+use super::{
+    asset::{Compressed, OnDemand},
+    problem::Problem,
+    query::WholeQuery,
+    system::SystemApi,
+};
 
 /// An API with the routes that every role has, as it is served.
 pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;
@@ -38,64 +38,39 @@ pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
 }
 
 /// What is served of an API's documentation. The page is 1.6 MB, the tenth part of an idle role's memory: it is made when
-/// somebody asks for it, and gone when all who asked have it.
+/// somebody asks for it first, and kept as a quarter of that.
 pub struct Documents {
-    openapi_json: OnDemand,
-    swagger_html: OnDemand,
+    openapi_json: OnDemand<ApiInfo>,
+    swagger_html: OnDemand<ApiInfo>,
 }
 
 impl Documents {
     /// Of an API, with the routes that every role has.
     pub fn of<A: OpenApi + 'static>(info: &ApiInfo) -> Self {
+        let info = Arc::new(info.clone());
         let swagger_html = |info: &ApiInfo| {
             write_closed(&service(Described::<Served<A>>(PhantomData), info).swagger_ui_html())
         };
         Self {
-            openapi_json: OnDemand::new(info, openapi_json::<A>),
-            swagger_html: OnDemand::new(info, swagger_html),
+            openapi_json: OnDemand::new(&info, openapi_json::<A>),
+            swagger_html: OnDemand::new(&info, swagger_html),
         }
     }
 
     /// The OpenAPI document.
-    pub fn openapi_json(&self) -> Bytes {
-        self.openapi_json.get()
+    ///
+    /// # Errors
+    /// 500 where it cannot be made.
+    pub async fn openapi_json(&self) -> Result<Compressed, Problem> {
+        self.openapi_json.get().await
     }
 
     /// Swagger UI with its assets and the document inside the page: it fetches nothing from anywhere.
-    pub fn swagger_html(&self) -> Bytes {
-        self.swagger_html.get()
-    }
-}
-
-/// A text that exists while somebody has it: those who ask at the same time share one.
-struct OnDemand {
-    info: ApiInfo,
-    make: fn(&ApiInfo) -> String,
-    made: Mutex<Weak<String>>,
-}
-
-impl OnDemand {
-    fn new(info: &ApiInfo, make: fn(&ApiInfo) -> String) -> Self {
-        Self { info: info.clone(), make, made: Mutex::new(Weak::new()) }
-    }
-
-    fn get(&self) -> Bytes {
-        // Whole at every panic.
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = made.upgrade().unwrap_or_else(|| {
-            let text = Arc::new((self.make)(&self.info));
-            *made = Arc::downgrade(&text);
-            text
-        });
-        Bytes::from_owner(Shared(text))
-    }
-}
-
-struct Shared(Arc<String>);
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
+    ///
+    /// # Errors
+    /// 500 where it cannot be made.
+    pub async fn swagger_html(&self) -> Result<Compressed, Problem> {
+        self.swagger_html.get().await
     }
 }
 
@@ -166,30 +141,4 @@ fn write_closed(document: &str) -> String {
         }
     }
     closed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ApiInfo, OnDemand};
-
-    fn text() -> OnDemand {
-        let [title, version, description, license] = ["Title", "1", "", "MIT"].map(str::to_owned);
-        OnDemand::new(&ApiInfo { title, version, description, license }, |info| info.title.clone())
-    }
-
-    #[test]
-    fn who_asks_at_the_same_time_shares_a_text() {
-        let text = text();
-        let (first, second) = (text.get(), text.get());
-        assert_eq!(first, "Title");
-        assert_eq!(first.as_ptr(), second.as_ptr());
-    }
-
-    #[test]
-    fn a_text_is_gone_when_nobody_has_it_and_comes_again() {
-        let text = text();
-        drop(text.get());
-        assert_eq!(text.made.lock().map(|made| made.strong_count()).ok(), Some(0));
-        assert_eq!(text.get(), "Title");
-    }
 }

@@ -8,7 +8,7 @@ use poem::{
 };
 use poem_openapi::{
     ApiResponse,
-    registry::{MetaResponse, MetaResponses, Registry},
+    registry::{MetaHeader, MetaResponse, MetaResponses, Registry},
     types::Type,
 };
 use sha2::{Digest, Sha256};
@@ -33,6 +33,12 @@ impl ETag {
         }
         tag.push('"');
         Self(tag)
+    }
+
+    /// The tag of the same in another form.
+    #[must_use]
+    pub fn variant(&self, form: &str) -> Self {
+        Self(format!("{}-{form}\"", self.0.trim_end_matches('"')))
     }
 
     /// The tag with its quotes, as in the header.
@@ -99,21 +105,29 @@ impl<T> IntoResponse for Conditional<T> {
 
 impl<T: Type> ApiResponse for Conditional<T> {
     fn meta() -> MetaResponses {
-        let tag = || header_meta("ETag", "Changes with the answer.", String::schema_ref());
         let mut fresh = ok::<JsonReply<T>>("As asked for.");
-        fresh.headers.push(tag());
-        let unmodified = MetaResponse {
-            description: "The answer is the one that `If-None-Match` names.",
-            status: Some(304),
-            status_range: None,
-            content: Vec::new(),
-            headers: vec![tag()],
-        };
-        MetaResponses { responses: vec![fresh, unmodified] }
+        fresh.headers.push(meta_of_tag());
+        MetaResponses { responses: vec![fresh, meta_of_unmodified()] }
     }
 
     fn register(registry: &mut Registry) {
         T::register(registry);
+    }
+}
+
+/// The description of the `ETag` of an answer.
+pub(super) fn meta_of_tag() -> MetaHeader {
+    header_meta("ETag", "Changes with the answer.", String::schema_ref())
+}
+
+/// The description of `304 Not Modified`.
+pub(super) fn meta_of_unmodified() -> MetaResponse {
+    MetaResponse {
+        description: "The answer is the one that `If-None-Match` names.",
+        status: Some(304),
+        status_range: None,
+        content: Vec::new(),
+        headers: vec![meta_of_tag()],
     }
 }
 

@@ -69,6 +69,46 @@ impl HttpMetrics {
     }
 }
 
+/// Connections: how many are open, and how many had to go.
+#[derive(Debug, Clone)]
+pub struct ConnectionMetrics {
+    pub(super) open: Gauge,
+    pub(super) refused: Counter,
+    requests: HttpMetrics,
+    unmatched: Arc<str>,
+}
+
+impl ConnectionMetrics {
+    /// Registers `http_connections_open` and `http_connections_refused_total`. Requests that cannot be read are counted
+    /// among the others, as of that route.
+    pub fn register(metrics: &Metrics, requests: &HttpMetrics, unmatched: &Arc<str>) -> Self {
+        let all = Self {
+            open: Gauge::default(),
+            refused: Counter::default(),
+            requests: requests.clone(),
+            unmatched: Arc::clone(unmatched),
+        };
+        metrics.register(|registry| {
+            registry.register("http_connections_open", "Connections that hold a place", all.open.clone());
+            let help = "Connections closed to make room, or refused because their address had its share";
+            registry.register("http_connections_refused", help, all.refused.clone());
+        });
+        all
+    }
+
+    /// Counts a request that could not be read.
+    pub(super) fn record_unreadable(&self, status: StatusCode) {
+        let route = Arc::clone(&self.unmatched);
+        let labels = RequestLabels { method: UNKNOWN_METHOD, route, status: status.as_u16() };
+        self.requests.requests.get_or_create(&labels).inc();
+        tracing::debug!(
+            action = "request_unreadable",
+            status = status.as_u16(),
+            "a request could not be read"
+        );
+    }
+}
+
 /// One request in work.
 #[derive(Debug)]
 pub struct InFlight<'a>(&'a Gauge);
@@ -79,8 +119,11 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// The label of a method that is none of the known ones, or could not be read.
+const UNKNOWN_METHOD: &str = "other";
+
 /// Methods as labels: a client cannot make new series by inventing methods.
 pub(super) fn known_method(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(UNKNOWN_METHOD)
 }

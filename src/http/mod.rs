@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`mod@app`] | composes a role's API with all of this |
 //! | [`server`] | connections, their limits, and an orderly end |
+//! | `places`, [`address`] | who gives way when they run out; the true address of who comes through a proxy |
+//! | `framing` | which requests can be read in two ways, and what is said to those that cannot be read |
 //! | [`problem`], [`fail`] | errors as RFC 9457 documents; how an operation declares which it may answer with |
 //! | [`body`], [`members`] | reading JSON strictly, bounded in size and time |
 //! | [`reply`], [`etag`], [`sse`] | JSON answers, with `ETag` and `304`; live events |
 //! | [`auth`], `attempts` | who is staff; wrong tokens by the address that they come from |
 //! | [`request_id`] | the id and the trace of a request |
-//! | [`docs`], [`system`] | the OpenAPI document, Swagger UI, and the routes that every role has |
+//! | [`docs`], [`asset`], [`system`] | the OpenAPI document, Swagger UI, kept compressed, and the routes that every role has |
 //! | [`health`], [`metrics`] | `/healthz`, `/readyz`, `/metrics` |
 //! | [`routes`], `query` | the table of routes: `Allow`, and metrics by route; the parameters of each, and no others |
 //!
@@ -30,17 +32,22 @@
 //!
 //! It knows no database and no broker; what it needs to know of them is handed to it ([`health::Readiness`]).
 
+pub mod address;
+mod answer;
 pub mod app;
+pub mod asset;
 mod attempts;
 pub mod auth;
 pub mod body;
 pub mod docs;
 pub mod etag;
 pub mod fail;
+mod framing;
 pub mod health;
 mod kind;
 pub mod members;
 pub mod metrics;
+mod places;
 pub mod problem;
 mod query;
 mod refusals;

@@ -221,17 +221,8 @@ impl Problem {
 
     /// The response to a request for `instance` (its path), known as `request_id`.
     pub fn to_response(&self, instance: &str, request_id: &str) -> Response {
-        let Inner { kind, detail, errors, retry_after, allow, challenge, .. } = &*self.0;
-        let body = ProblemBody {
-            kind: format!("{TYPE_PREFIX}{}", kind.slug()),
-            title: kind.title().to_owned(),
-            status: kind.status().as_u16(),
-            detail: detail.as_ref().to_owned(),
-            instance: shorten(instance).to_owned(),
-            request_id: request_id.to_owned(),
-            errors: (!errors.is_empty()).then(|| errors.clone()),
-        };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let Inner { kind, retry_after, allow, challenge, .. } = &*self.0;
+        let body = self.to_json(instance, request_id);
         let mut response =
             Response::builder().status(kind.status()).content_type(MEDIA_TYPE).body(Body::from(body));
         let headers = response.headers_mut();
@@ -246,6 +237,21 @@ impl Problem {
             headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
         }
         response
+    }
+
+    /// The document alone.
+    pub(super) fn to_json(&self, instance: &str, request_id: &str) -> Vec<u8> {
+        let Inner { kind, detail, errors, .. } = &*self.0;
+        let body = ProblemBody {
+            kind: format!("{TYPE_PREFIX}{}", kind.slug()),
+            title: kind.title().to_owned(),
+            status: kind.status().as_u16(),
+            detail: detail.as_ref().to_owned(),
+            instance: shorten(instance).to_owned(),
+            request_id: request_id.to_owned(),
+            errors: (!errors.is_empty()).then(|| errors.clone()),
+        };
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 

@@ -16,7 +16,12 @@ use std::{
     time::Duration,
 };
 
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use bytes::Bytes;
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Endpoint,
@@ -25,21 +30,37 @@ use poem::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::stream::PatientStream;
+use super::{
+    address::TrustedProxies,
+    answer::Answer,
+    framing,
+    metrics::ConnectionMetrics,
+    places::{Admission, Place, Places, Seat},
+    problem::Problem,
+    stream::PatientStream,
+};
 use crate::runtime::systemd::Pulse;
 
 /// Limits of the server. Every one of them has an answer when it is reached.
 #[derive(Debug, Clone)]
 pub struct ServerLimits {
-    /// Open connections; further ones wait in the system's queue.
+    /// Open connections. Where there are so many, who keeps the server waiting longest gives way to the next; while all
+    /// are in work, the next wait in the system's queue.
     pub connections: usize,
+    /// Open connections of one address (of one /64 of IPv6). Beyond them it makes room for itself in the same way; while
+    /// all of its own are in work, it is refused.
+    pub connections_per_address: usize,
+    /// Who holds connections for many, and has no share.
+    pub trusted_proxies: TrustedProxies,
     /// For the header of a request, and for the next request on an idle connection; then it is closed.
     pub header_timeout: Duration,
+    /// The same while all places are taken; it shrinks to this from where half of them are.
+    pub header_timeout_when_full: Duration,
     /// Bytes of a request's header; beyond them it is answered with 431.
     pub header_max_bytes: usize,
     /// A client that accepts nothing of its response for this long is cut off.
@@ -54,7 +75,10 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_address: 512,
+            trusted_proxies: TrustedProxies::default(),
             header_timeout: Duration::from_secs(30),
+            header_timeout_when_full: Duration::from_secs(2),
             header_max_bytes: 64 * 1024,
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
@@ -62,6 +86,19 @@ impl Default for ServerLimits {
         }
     }
 }
+
+/// How often it is looked, while places are scarce, who keeps the server waiting for too long.
+const SWEEP: Duration = Duration::from_millis(500);
+
+/// What a client is told to wait whose address has its share in work.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// How soon it is looked again for a place for who has none.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// The system holds at most this much of an answer for a client that does not read it, and doubles it for its own
+/// book-keeping. Left to itself it lets each connection grow to megabytes; 128 KiB are a megabyte a second over 100 ms.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +144,7 @@ impl Listener {
             _ => ServerError::Listen { address: named(), source },
         };
         let socket = TcpListener::bind((host, port)).await.map_err(error)?;
-        let address = socket.local_addr().map_err(error)?;
-        Ok(Self { socket, address, pulse: Pulse::default() })
+        Self::of(socket).map_err(error)
     }
 
     /// Takes over a socket that is bound already, one from systemd for instance.
@@ -119,8 +155,14 @@ impl Listener {
         let error =
             |source| ServerError::Listen { address: "the socket given to the process".to_owned(), source };
         socket.set_nonblocking(true).map_err(error)?;
-        let address = socket.local_addr().map_err(error)?;
-        Ok(Self { socket: TcpListener::from_std(socket).map_err(error)?, address, pulse: Pulse::default() })
+        TcpListener::from_std(socket).and_then(Self::of).map_err(error)
+    }
+
+    fn of(socket: TcpListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        // The connections inherit it.
+        rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
+        Ok(Self { socket, address, pulse: Pulse::default() })
     }
 
     /// With a sign of life of the loop that accepts connections.
@@ -137,22 +179,44 @@ impl Listener {
 
 /// Serves until `shutdown`; then takes no new connection, finishes the requests in work within
 /// [`ServerLimits::drain_timeout`], and returns. Endless responses must watch the same token.
-pub async fn serve<E>(mut listener: Listener, endpoint: E, limits: ServerLimits, shutdown: CancellationToken)
-where
+pub async fn serve<E>(
+    mut listener: Listener,
+    endpoint: E,
+    limits: ServerLimits,
+    metrics: ConnectionMetrics,
+    shutdown: CancellationToken,
+) where
     E: Endpoint + 'static,
 {
+    let places = Places::new(&limits, metrics);
     let shared = Arc::new(Shared { endpoint, limits, shutdown, address: LocalAddr(listener.address.into()) });
-    let slots = Arc::new(Semaphore::new(shared.limits.connections));
     let mut connections = JoinSet::new();
     let mut failing = false;
+    let mut accepted = None;
+    let mut next_sweep = Instant::now();
     loop {
-        let (stream, peer, slot) = tokio::select! {
+        tokio::select! {
             biased;
             () = shared.shutdown.cancelled() => break,
             () = listener.pulse.due() => continue,
-            accepted = accept(&listener.socket, &slots, &mut failing) => accepted,
-        };
-        connections.spawn(connection(Arc::clone(&shared), stream, peer, slot));
+            () = tokio::time::sleep_until(next_sweep), if places.are_scarce() => {
+                places.sweep();
+                next_sweep = Instant::now() + SWEEP;
+            }
+            connection = accept(&listener.socket, &mut failing), if accepted.is_none() => {
+                accepted = Some(connection);
+            }
+            () = places.changed(), if accepted.is_some() => {}
+            () = tokio::time::sleep(TRY_AGAIN), if accepted.is_some() => {}
+        }
+        if let Some(connection) = accepted.take() {
+            if places.are_scarce() {
+                // What has come on the others is read first: nobody is sent away whose request is here already.
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            }
+            accepted = admit(&shared, &places, &mut connections, connection);
+        }
         while connections.try_join_next().is_some() {}
     }
     drop(listener);
@@ -167,6 +231,29 @@ where
     }
 }
 
+/// Serves a connection if there is a place for it; where it has to wait for one it is given back.
+fn admit<E: Endpoint + 'static>(
+    shared: &Arc<Shared<E>>,
+    places: &Arc<Places>,
+    connections: &mut JoinSet<()>,
+    (stream, address): (TcpStream, SocketAddr),
+) -> Option<(TcpStream, SocketAddr)> {
+    let peer = Peer { address, is_proxy: shared.limits.trusted_proxies.contains(address.ip()) };
+    match places.admit(address, peer.is_proxy) {
+        Admission::Seat(seat) => {
+            let id = seat.id();
+            let task = connections.spawn(connection(Arc::clone(shared), stream, peer, seat));
+            places.served_by(id, task);
+            None
+        }
+        Admission::Refused => {
+            refuse(&stream);
+            None
+        }
+        Admission::Full => Some((stream, address)),
+    }
+}
+
 struct Shared<E> {
     endpoint: E,
     limits: ServerLimits,
@@ -174,20 +261,21 @@ struct Shared<E> {
     address: LocalAddr,
 }
 
-/// The next connection, once there is a slot for it. A failure to accept (no file descriptors, mostly) is told once
-/// and waited out.
-async fn accept(
-    socket: &TcpListener,
-    slots: &Arc<Semaphore>,
-    failing: &mut bool,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there is always a permit.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+/// Who is at the other end.
+#[derive(Clone, Copy)]
+struct Peer {
+    address: SocketAddr,
+    /// Its word on its clients' addresses is taken.
+    is_proxy: bool,
+}
+
+/// The next connection. A failure to accept (no file descriptors, mostly) is told once and waited out.
+async fn accept(socket: &TcpListener, failing: &mut bool) -> (TcpStream, SocketAddr) {
     loop {
         match socket.accept().await {
-            Ok((stream, peer)) => {
+            Ok(accepted) => {
                 *failing = false;
-                return (stream, peer, slot);
+                return accepted;
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -206,33 +294,36 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// Tells a client whose address has its share in work to come again, if it is quick enough to hear it.
+fn refuse(stream: &TcpStream) {
+    let problem = Problem::unavailable(
+        RETRY_AFTER,
+        "your address has as many requests in work as it may; try again in a moment",
+    );
+    let _ = stream.try_write(&framing::refusal(&problem));
+}
+
 /// One connection until its end.
-async fn connection<E: Endpoint>(
+async fn connection<E: Endpoint + 'static>(
     shared: Arc<Shared<E>>,
     stream: TcpStream,
-    peer: SocketAddr,
-    _slot: Option<OwnedSemaphorePermit>,
+    peer: Peer,
+    seat: Seat,
 ) {
     // Without it an answer may wait 40 ms for an acknowledgement. A connection that is gone already says so below.
     let _ = stream.set_nodelay(true);
     let used = AtomicBool::new(false);
-    let peer = RemoteAddr(peer.into());
-    let service = service_fn(|request: http::Request<Incoming>| {
+    let service = service_fn(|request| {
         used.store(true, Ordering::Relaxed);
-        let version = request.version();
-        let request = (request, shared.address.clone(), peer.clone(), Scheme::HTTP).into();
-        let shared = &shared;
-        async move {
-            let mut response: http::Response<_> = shared.endpoint.get_response(request).await.into();
-            if shared.shutdown.is_cancelled() {
-                // To an HTTP/1.0 client hyper would say `keep-alive` as well, unless the answer is HTTP/1.0 itself.
-                *response.version_mut() = version;
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response)
-        }
+        let (shared, place) = (&shared, seat.place());
+        async move { Ok::<_, Infallible>(shared.answer(request, peer, place).await) }
     });
-    let stream = PatientStream::new(stream, shared.limits.write_timeout);
+    let stream = PatientStream::new(
+        stream,
+        shared.limits.write_timeout,
+        Arc::clone(seat.place()),
+        seat.metrics().clone(),
+    );
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -256,6 +347,45 @@ async fn connection<E: Endpoint>(
     while tokio::time::timeout(shared.limits.idle_drain_timeout, connection.as_mut()).await.is_err() {
         if !used.load(Ordering::Relaxed) {
             return;
+        }
+    }
+}
+
+impl<E: Endpoint> Shared<E> {
+    async fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        peer: Peer,
+        place: &Arc<Place>,
+    ) -> http::Response<Answer<impl Body<Data = Bytes, Error = io::Error> + Unpin + use<E>>> {
+        if !request.body().is_end_stream() {
+            // It is the client's turn until its body is here as well; who reads that says so.
+            place.wait();
+            request.extensions_mut().insert(Arc::clone(place));
+        } else if !place.serve() {
+            // The connection is being cut.
+            std::future::pending::<()>().await;
+        }
+        let version = request.version();
+        let client = self.client_of(&request, peer);
+        let request = (request, self.address.clone(), client, Scheme::HTTP).into();
+        let mut response: http::Response<_> = self.endpoint.get_response(request).await.into();
+        if self.shutdown.is_cancelled() {
+            // To an HTTP/1.0 client hyper would say `keep-alive` as well, unless the answer is HTTP/1.0 itself.
+            *response.version_mut() = version;
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| Answer::new(body, Arc::clone(place)))
+    }
+
+    /// The address that a request counts for: the peer's, or the one that a trusted proxy names.
+    fn client_of(&self, request: &http::Request<Incoming>, peer: Peer) -> RemoteAddr {
+        match peer.is_proxy {
+            true => {
+                let client = self.limits.trusted_proxies.client(request.headers(), peer.address.ip());
+                RemoteAddr(SocketAddr::new(client, 0).into())
+            }
+            false => RemoteAddr(peer.address.into()),
         }
     }
 }

@@ -1,6 +1,12 @@
 //! Live events: Server-Sent Events that live long, say so, and end in order.
 
-use std::{borrow::Cow, io, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{
@@ -10,6 +16,7 @@ use futures_util::{
 use poem::{
     Body, IntoResponse, Response,
     http::{HeaderValue, header},
+    web::RemoteAddr,
 };
 use poem_openapi::{
     ApiResponse,
@@ -17,10 +24,9 @@ use poem_openapi::{
     registry::{MetaResponses, MetaSchema, MetaSchemaRef, Registry},
 };
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{problem::Problem, reply::ok};
+use super::{places::Origin, problem::Problem, reply::ok};
 use crate::runtime::metrics::Metrics;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection and a client that is gone
@@ -95,17 +101,34 @@ fn field(out: &mut String, name: &str, value: &str) {
 ///
 /// Each holds a connection for as long as its client likes; without a bound of their own they could take all that the
 /// server has (see [`ServerLimits`](super::server::ServerLimits)), and nobody could order any more.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EventStreams {
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     shutdown: CancellationToken,
+}
+
+struct Slots {
+    max_open: usize,
+    max_of_address: usize,
+    taken: Mutex<Taken>,
     open: Gauge,
 }
 
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    by_origin: HashMap<Origin, usize>,
+}
+
 impl EventStreams {
-    /// With the number of streams that may be open at once, and the token that ends the service. Registers the metric
+    /// With the number of streams that may be open at once, in all and for one address, and the token that ends the service. Registers the metric
     /// `http_event_streams_open`.
-    pub fn new(max_open: usize, shutdown: CancellationToken, metrics: &Metrics) -> Self {
+    pub fn new(
+        max_open: usize,
+        max_of_address: usize,
+        shutdown: CancellationToken,
+        metrics: &Metrics,
+    ) -> Self {
         let open = Gauge::default();
         metrics.register(|registry| {
             registry.register(
@@ -114,26 +137,23 @@ impl EventStreams {
                 open.clone(),
             );
         });
-        Self { slots: Arc::new(Semaphore::new(max_open)), shutdown, open }
+        Self { slots: Arc::new(Slots { max_open, max_of_address, taken: Mutex::default(), open }), shutdown }
     }
 
-    /// Opens a stream. It ends when its events do, and when the service stops: the client then connects again, with the
+    /// Opens a stream for a client. It ends when its events do, and when the service stops: the client then connects again, with the
     /// `Last-Event-ID` that it has (`#[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>`).
     ///
     /// # Errors
-    /// 503 when as many are open as may be.
-    pub fn open<E>(&self, events: impl Stream<Item = E> + Send + 'static) -> Result<Sse, Problem>
+    /// 503 when as many are open as may be, in all or from the client's address.
+    pub fn open<E>(
+        &self,
+        client: &RemoteAddr,
+        events: impl Stream<Item = E> + Send + 'static,
+    ) -> Result<Sse, Problem>
     where
         E: Into<SseFrame> + 'static,
     {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            Problem::unavailable(
-                RETRY_WHEN_FULL,
-                "as many streams of events are open as may be; try again later",
-            )
-        })?;
-        self.open.inc();
-        let slot = Slot { _permit: slot, open: self.open.clone() };
+        let slot = Slot::take(&self.slots, client)?;
         let events = events.map(Into::into).boxed();
         Ok(Sse { events, heartbeat: HEARTBEAT, shutdown: self.shutdown.clone(), slot })
     }
@@ -141,13 +161,47 @@ impl EventStreams {
 
 /// One open stream, until it is dropped.
 struct Slot {
-    _permit: OwnedSemaphorePermit,
-    open: Gauge,
+    slots: Arc<Slots>,
+    origin: Option<Origin>,
+}
+
+impl Slot {
+    fn take(slots: &Arc<Slots>, client: &RemoteAddr) -> Result<Self, Problem> {
+        let full = |detail: &'static str| Err(Problem::unavailable(RETRY_WHEN_FULL, detail));
+        let origin = client.as_socket_addr().map(|client| Origin::of(client.ip()));
+        // Whole at every panic.
+        let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.all >= slots.max_open {
+            return full("as many streams of events are open as may be; try again later");
+        }
+        if let Some(origin) = origin {
+            let count = taken.by_origin.entry(origin).or_default();
+            if *count >= slots.max_of_address {
+                return full(
+                    "as many streams of events are open from your address as may be; try again later",
+                );
+            }
+            *count += 1;
+        }
+        taken.all += 1;
+        slots.open.inc();
+        Ok(Self { slots: Arc::clone(slots), origin })
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.open.dec();
+        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all -= 1;
+        self.slots.open.dec();
+        if let Some(origin) = self.origin
+            && let Some(count) = taken.by_origin.get_mut(&origin)
+        {
+            *count -= 1;
+            if *count == 0 {
+                taken.by_origin.remove(&origin);
+            }
+        }
     }
 }
 
@@ -259,11 +313,15 @@ mod tests {
     }
 
     fn streams(max_open: usize) -> EventStreams {
-        EventStreams::new(max_open, CancellationToken::new(), &Metrics::new())
+        EventStreams::new(max_open, max_open - 1, CancellationToken::new(), &Metrics::new())
+    }
+
+    fn client(address: &str) -> RemoteAddr {
+        RemoteAddr(std::net::SocketAddr::new(address.parse().unwrap(), 4711).into())
     }
 
     async fn text(events: &[SseEvent]) -> String {
-        let sse = streams(1).open(stream::iter(events.to_vec())).unwrap();
+        let sse = streams(2).open(&client("192.0.2.1"), stream::iter(events.to_vec())).unwrap();
         sse.into_response().into_body().into_string().await.unwrap()
     }
 
@@ -283,15 +341,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_an_id_alone() {
-        let sse = streams(1).open(stream::iter([event("1", "{}").into(), SseFrame::place("2-7")])).unwrap();
+        let sse = streams(2)
+            .open(&client("192.0.2.1"), stream::iter([event("1", "{}").into(), SseFrame::place("2-7")]))
+            .unwrap();
         let text = sse.into_response().into_body().into_string().await.unwrap();
         assert!(text.ends_with("data: {}\n\nid: 2-7\n\n"), "{text}");
     }
 
     #[tokio::test]
     async fn a_quiet_stream_has_heartbeats_and_ends_with_the_service() {
-        let streams = streams(1);
-        let quiet = streams.open(stream::pending::<SseFrame>()).unwrap().heartbeat(Duration::from_millis(20));
+        let streams = streams(2);
+        let quiet = streams
+            .open(&client("192.0.2.1"), stream::pending::<SseFrame>())
+            .unwrap()
+            .heartbeat(Duration::from_millis(20));
         let mut pieces = std::pin::pin!(quiet.into_bytes());
         assert_eq!(pieces.next().await.unwrap().unwrap(), RETRY);
         for _ in 0..3 {
@@ -302,16 +365,16 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_streams_are_open_at_once() {
-        let streams = streams(2);
-        let (first, _second) = (
-            streams.open(stream::pending::<SseFrame>()).unwrap(),
-            streams.open(stream::pending::<SseFrame>()).unwrap(),
-        );
-        assert_eq!(streams.open(stream::pending::<SseFrame>()).unwrap_err().status().as_u16(), 503);
-        assert_eq!(streams.open.get(), 2);
+    fn only_so_many_streams_are_open_at_once_and_fewer_for_one_address() {
+        let streams = streams(3);
+        let open = |address| streams.open(&client(address), stream::pending::<SseFrame>());
+        let (first, _second) = (open("192.0.2.1").unwrap(), open("192.0.2.1").unwrap());
+        assert_eq!(open("192.0.2.1").unwrap_err().status().as_u16(), 503);
+        let _third = open("2001:db8::1").unwrap();
+        assert_eq!(open("192.0.2.2").unwrap_err().status().as_u16(), 503);
+        assert_eq!(streams.slots.open.get(), 3);
         drop(first.into_response());
-        assert_eq!(streams.open.get(), 1);
-        assert!(streams.open(stream::pending::<SseFrame>()).is_ok());
+        assert_eq!(streams.slots.open.get(), 2);
+        assert!(open("192.0.2.1").is_ok());
     }
 }

@@ -1,9 +1,10 @@
 //! The routes that every role has beside its own.
 
-use poem::http::header::CONTENT_SECURITY_POLICY;
-use poem_openapi::{ApiResponse, OpenApi, Tags, payload::Response};
+use poem::http::{HeaderMap, header::CONTENT_SECURITY_POLICY};
+use poem_openapi::{ApiResponse, OpenApi, Tags, param::Header, payload::Response};
 
 use super::{
+    asset::Asset,
     docs::Documents,
     fail::{Fail, may},
     health::{Health, Readiness, ReadyReply},
@@ -59,15 +60,23 @@ impl SystemApi {
 
     /// This document
     #[oai(path = "/openapi.json", method = "get", operation_id = "openapi")]
-    async fn openapi(&self) -> Page<media::Json> {
-        Page::new(self.documents.openapi_json())
+    async fn openapi(
+        &self,
+        headers: &HeaderMap,
+        #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>,
+    ) -> Result<Asset<media::Json>, Fail<{ may::NOTHING }>> {
+        Ok(Asset::new(self.documents.openapi_json().await?, headers, if_none_match.0.as_deref()))
     }
 
     /// This document as a page (Swagger UI)
     #[oai(path = "/docs", method = "get", operation_id = "docs")]
-    async fn docs(&self) -> Response<Page<media::Html>> {
-        Response::new(Page::new(self.documents.swagger_html()))
-            .header(CONTENT_SECURITY_POLICY, ONLY_FROM_HERE)
+    async fn docs(
+        &self,
+        headers: &HeaderMap,
+        #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>,
+    ) -> Result<Response<Asset<media::Html>>, Fail<{ may::NOTHING }>> {
+        let page = Asset::new(self.documents.swagger_html().await?, headers, if_none_match.0.as_deref());
+        Ok(Response::new(page).header(CONTENT_SECURITY_POLICY, ONLY_FROM_HERE))
     }
 
     /// Leads to the documentation

@@ -1,10 +1,11 @@
 //! What every process needs, whatever its role: its log ([`telemetry`]), a way out for it and all other lines that never
 //! holds anybody up ([`outlet`]), its end ([`shutdown`], [`exit`]), its service manager ([`systemd`]), patience
 //! with servers that are away ([`retry`]), natural batching ([`batcher`]), a thread for work that others wait for
-//! ([`lane`]), counters ([`metrics`]) and times as text ([`clock`]).
+//! ([`lane`]), counters ([`metrics`]), its open files ([`descriptors`]) and times as text ([`clock`]).
 
 pub mod batcher;
 pub mod clock;
+pub mod descriptors;
 pub mod exit;
 pub mod lane;
 pub mod metrics;

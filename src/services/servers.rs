@@ -151,7 +151,8 @@ pub(super) async fn serve_prepared(
         if doors == Doors::ClosedAtFirst {
             open_doors(store, stopping).await;
         }
-        serve(listener, endpoint, limits, stopping.clone()).await;
+        let metrics = endpoint.connection_metrics();
+        serve(listener, endpoint, limits, metrics, stopping.clone()).await;
     });
     let prepared = tokio::select! {
         () = &mut serving => return Ok(()),

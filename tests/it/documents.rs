@@ -35,8 +35,8 @@ fn the_example_configuration_has_every_default() {
     let (example, built_in) =
         (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
     let shown = |config: &Config| {
-        let Config { database, rabbitmq, kitchen, outbox, tracking, staff, .. } = config;
-        format!("{database:?} {rabbitmq:?} {kitchen:?} {outbox:?} {tracking:?} {staff:?}")
+        let Config { database, rabbitmq, kitchen, outbox, tracking, http, staff, .. } = config;
+        format!("{database:?} {rabbitmq:?} {kitchen:?} {outbox:?} {tracking:?} {http:?} {staff:?}")
     };
     assert_eq!(shown(&example), shown(&built_in));
 }
@@ -57,6 +57,8 @@ fn the_example_configuration_names_every_key() {
         "connect_timeout_seconds",
         "statement_timeout_seconds",
         "max_rows",
+        "connections_per_address",
+        "trusted_proxies",
         "announce_again_seconds",
         "repeat_updates_seconds",
         "max_event_streams",

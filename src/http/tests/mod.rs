@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connections;
+mod places;
 mod requests;
 
 use std::{
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use poem::{
     Body,
     http::{HeaderMap, Method},
+    web::RemoteAddr,
 };
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -156,6 +158,7 @@ impl TestApi {
     #[oai(path = "/events", method = "get", operation_id = "events")]
     async fn events(
         &self,
+        client: &RemoteAddr,
         #[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>,
     ) -> Result<SseReply, Fail<{ may::UNAVAILABLE }>> {
         let last: u64 = last_event_id.0.and_then(|id| id.parse().ok()).unwrap_or_default();
@@ -165,7 +168,7 @@ impl TestApi {
         let count =
             |n: u64| SseEvent { id: Some(n.to_string()), event: Some("count".into()), data: n.to_string() };
         let events = stream::iter([last + 1, last + 2]).map(count).chain(stream::pending());
-        Ok(SseReply::Stream(self.streams.open(events)?))
+        Ok(SseReply::Stream(self.streams.open(client, events)?))
     }
 
     /// Answers after so many milliseconds
@@ -211,7 +214,7 @@ impl Server {
         });
         let metrics = Metrics::new();
         let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()), &metrics);
-        let api = TestApi { staff, streams: EventStreams::new(10, shutdown.clone(), &metrics) };
+        let api = TestApi { staff, streams: EventStreams::new(10, 5, shutdown.clone(), &metrics) };
         let full = Arc::new(AtomicBool::new(false));
         let closed = Arc::clone(&full);
         let app = app(api, &info(), &metrics, ready).with_gate(Method::POST, "/things", move || {
@@ -220,7 +223,8 @@ impl Server {
         });
         let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr();
-        let task = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
+        let counts = app.connection_metrics();
+        let task = tokio::spawn(serve(listener, app, limits, counts, shutdown.clone()));
         Self { address, shutdown, task, client: reqwest::Client::new(), full }
     }
 

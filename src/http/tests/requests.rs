@@ -330,3 +330,38 @@ fn the_document_is_the_same_every_time() {
     let document = crate::http::docs::openapi_json::<TestApi>(&info());
     assert_eq!(document, crate::http::docs::openapi_json::<TestApi>(&info()));
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_or_could_be_read_in_two_ways_is_a_problem_document_and_is_counted() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start().await;
+    let long = "x".repeat(200_000);
+    let many = "X-A: b\r\n".repeat(200);
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_owned(), 400),
+        ("POST /things HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), 400),
+        ("POST /things HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n".to_owned(), 400),
+        ("POST /things HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), 400),
+        ("no request at all\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n".to_owned(), 400),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nX-Long: {long}\r\n\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 431),
+    ] {
+        let shown = &request[..request.len().min(60)];
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(Duration::from_secs(5), read).await.expect("the server closes").unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{shown}: {answer}");
+        assert!(head.contains("content-type: application/problem+json"), "{shown}: {answer}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["status"], status, "{shown}");
+        let id = format!("x-request-id: {}", body["request_id"].as_str().unwrap());
+        assert!(head.contains(&id), "{shown}: {answer}");
+    }
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("status=\"431\"} 2\n"), "{metrics}");
+}

@@ -15,7 +15,7 @@ pub use intake::{Intake, IntakeStore};
 pub use reading::parse_order;
 pub use run::run;
 
-use crate::http::server::ServerError;
+use crate::http::server::{ServerError, ServerLimits};
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
 
@@ -26,6 +26,8 @@ pub struct OrderServiceOptions {
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
+    /// How connections are treated.
+    pub limits: ServerLimits,
     /// Orders being taken at once; more wait for [`OrderServiceOptions::queue_timeout`] and are then refused.
     pub max_concurrent: usize,
     /// How long an order waits for its turn.

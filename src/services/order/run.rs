@@ -12,7 +12,6 @@ use super::{OrderServiceError, OrderServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
 use crate::http::auth::StaffAuth;
-use crate::http::server::ServerLimits;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::lane::Lane;
@@ -94,8 +93,7 @@ pub async fn run(
     );
 
     let served =
-        serve_prepared(listening, endpoint, ServerLimits::default(), &store, &shutdown.stopping(), manager)
-            .await;
+        serve_prepared(listening, endpoint, options.limits, &store, &shutdown.stopping(), manager).await;
     stop_background.cancel();
     settle(&background).await;
     drop(lane);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use poem::web::RemoteAddr;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 
@@ -175,6 +176,7 @@ impl TrackingApi {
     )]
     async fn order_events(
         &self,
+        client: &RemoteAddr,
         order_number: Path<String>,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
@@ -195,7 +197,7 @@ impl TrackingApi {
             }
         }
         let Live { journal, streams, .. } = &self.0.live;
-        Ok(SseReply::Stream(streams.open(order_events(journal.follow_order(number), cursor))?))
+        Ok(SseReply::Stream(streams.open(client, order_events(journal.follow_order(number), cursor))?))
     }
 
     /// Every order's life as Server-Sent Events
@@ -212,6 +214,7 @@ impl TrackingApi {
     async fn all_events(
         &self,
         token: StaffToken,
+        client: &RemoteAddr,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<LastEventId>>,
@@ -226,7 +229,7 @@ impl TrackingApi {
         let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
         let Live { journal, openings, streams } = &self.0.live;
         let events = all_events(journal.clone(), openings.clone(), begin, cursor);
-        Ok(SseReply::Stream(streams.open(events)?))
+        Ok(SseReply::Stream(streams.open(client, events)?))
     }
 }
 

@@ -19,7 +19,7 @@ pub use run::run;
 use secrecy::SecretString;
 
 use crate::domain::CookTimes;
-use crate::http::server::ServerError;
+use crate::http::server::{ServerError, ServerLimits};
 use crate::store::StoreError;
 
 /// How the tracking service works.
@@ -29,6 +29,8 @@ pub struct TrackingServiceOptions {
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
+    /// How connections are treated.
+    pub limits: ServerLimits,
     /// How long each type cooks, for estimates where nothing was measured yet.
     pub cook_times: CookTimes,
     /// Streams of live events that are served at once.

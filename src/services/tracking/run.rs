@@ -13,7 +13,6 @@ use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::Broker;
 use crate::http::app;
 use crate::http::auth::StaffAuth;
-use crate::http::server::ServerLimits;
 use crate::http::sse::EventStreams;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
@@ -21,8 +20,8 @@ use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
 use crate::store::Store;
 
-/// Connections beyond those of the streams, so that others get through however many streams are open.
-const OTHER_CONNECTIONS: usize = 512;
+/// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
+const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -48,10 +47,14 @@ pub async fn run(
     background.spawn(journal.clone().read(stopping.clone()));
     background.spawn(feed::follow(broker.clone(), journal.clone(), stopping.clone()));
     let metrics = Metrics::new();
-    let streams = EventStreams::new(options.max_event_streams, stopping.clone(), &metrics);
-    let openings = Openings::start(store.clone(), options.max_event_streams, &background);
-    let limits = limits(options.max_event_streams);
-    let statuses = Statuses::start(store.clone(), limits.connections, &background);
+    let connections = options.limits.connections;
+    // Where fewer connections are possible than were meant to be, half of them are for others.
+    let max_streams = options.max_event_streams.min(connections.div_ceil(2));
+    let share =
+        options.limits.connections_per_address.min(max_streams.div_ceil(2).max(STREAMS_OF_AN_ADDRESS_MIN));
+    let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
+    let openings = Openings::start(store.clone(), max_streams, &background);
+    let statuses = Statuses::start(store.clone(), connections, &background);
     let live = Live { journal, openings, streams };
     let lists = if options.public_lists {
         Lists::public()
@@ -60,13 +63,7 @@ pub async fn run(
     };
     let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live, lists);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
-    let served = serve_prepared(listening, endpoint, limits, &store, &stopping, manager).await;
+    let served = serve_prepared(listening, endpoint, options.limits, &store, &stopping, manager).await;
     settle(&background).await;
     Ok(served?)
-}
-
-/// As many connections as ever, or more where so many streams are allowed.
-fn limits(max_event_streams: usize) -> ServerLimits {
-    let limits = ServerLimits::default();
-    ServerLimits { connections: limits.connections.max(max_event_streams + OTHER_CONNECTIONS), ..limits }
 }

@@ -5,6 +5,7 @@ mod idempotency;
 mod numbers;
 mod outages;
 mod overload;
+mod places;
 mod priority;
 mod privacy;
 mod problems;
