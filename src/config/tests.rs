@@ -339,7 +339,7 @@ fn a_pipe_is_refused_and_not_waited_for() {
 fn secrets_that_others_may_read_are_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let case = Case::new("database: {password_file: pw}\nrabbitmq:\n  password: x\nstaff: {token_file: pw}")
-        .file("pw", "y");
+        .file("pw", "a-word-that-is-long-enough-for-all");
     let warnings = |pw_mode: u32, config_mode: u32| {
         for (file, mode) in [("pw", pw_mode), ("config.yaml", config_mode)] {
             let permissions = std::fs::Permissions::from_mode(mode);

@@ -39,7 +39,7 @@ async fn every_role_waits_for_both_servers_says_so_once_and_then_works() {
         assert_eq!((status, &ready["checks"]["postgresql"]["status"]), (503, &json!("down")), "{ready}");
     }
     let asked = std::time::Instant::now();
-    let refused = reqwest::get(format!("{tracking}/orders")).await.unwrap();
+    let refused = reqwest::get(format!("{tracking}/workers/status")).await.unwrap();
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     assert!(asked.elapsed() < std::time::Duration::from_secs(2), "at once, not after a wait");
