@@ -2,7 +2,7 @@
 
 use super::servers::Servers;
 use super::state::StateFiles;
-use super::{DATABASE_NAME, DATABASE_USER};
+use super::{BROKER_USER, DATABASE_NAME, DATABASE_USER};
 use std::fmt::Write;
 
 /// The order that the example command places.
@@ -15,7 +15,8 @@ pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, fil
         shell_word(&servers.postgres.password_file().to_string_lossy()),
         servers.postgres.port()
     );
-    let rabbitmq = format!("amqp://guest:guest@127.0.0.1:{}", servers.rabbitmq.amqp_port());
+    let rabbitmq = format!("amqp://{BROKER_USER}@127.0.0.1:{}", servers.rabbitmq.amqp_port());
+    let rabbitmq = format!("{rabbitmq}   password: {}", servers.rabbitmq.password_file().display());
     let config = files.config.display().to_string();
     let token = files.staff_token.display().to_string();
     let home = servers.home().display().to_string();
@@ -32,7 +33,7 @@ pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, fil
         ("RabbitMQ", rabbitmq),
     ];
     if let Some(port) = servers.rabbitmq.management_port() {
-        rows.push(("", format!("http://127.0.0.1:{port} (guest, guest)")));
+        rows.push(("", format!("http://127.0.0.1:{port}   user: {BROKER_USER}, the same password")));
     }
     rows.extend([("config", config), ("staff token", token), ("data, logs", home)]);
     let mut text = String::from("\nThe restaurant is open.\n\n");

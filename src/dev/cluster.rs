@@ -2,7 +2,7 @@
 //!
 //! Every method blocks: from asynchronous code call them through `spawn_blocking`.
 
-use super::account::Account;
+use super::account::{self, Account};
 use super::error::DevError;
 use super::ports;
 use super::process::ServerProcess;
@@ -24,8 +24,8 @@ impl RabbitMqCluster {
     /// A program is not installed, a file cannot be written, or a node does not come up in time.
     pub fn start(home: &Path, size: usize, options: &RabbitMqOptions) -> Result<Self, DevError> {
         let programs = options.programs.rabbitmq()?;
-        let account = Account::choose("RabbitMQ", home, &["rabbitmq", "nobody"])?;
-        account.create_dir(home)?;
+        account::claim_home(home, rabbitmq::USERS)?;
+        let account = Account::choose("RabbitMQ", &home.join(rabbitmq::WORK), rabbitmq::USERS)?;
         let [epmd_port] = ports::free_ports()?;
         let epmd = rabbitmq::launch_epmd(&programs, home, epmd_port, options, account)?;
         let names: Vec<String> = (1..=size).map(|n| format!("restaurant{n}@localhost")).collect();

@@ -56,9 +56,21 @@ pub enum DevError {
         path: PathBuf,
     },
     /// The state folder was made by another user.
-    #[error("the state folder {} belongs to another user: choose another one with --state-dir", path.display())]
+    #[error("the state folder {} belongs to another user: run as that user, or choose another folder with --state-dir", path.display())]
     ForeignState {
-        /// The state folder.
+        /// The state folder, or a folder in it.
+        path: PathBuf,
+    },
+    /// The state folder is a link, which another may have made.
+    #[error("the state folder {} is a symbolic link: name the folder itself with --state-dir", path.display())]
+    LinkedState {
+        /// The state folder, or a folder in it.
+        path: PathBuf,
+    },
+    /// Others may write in the state folder, and so make links there.
+    #[error("others may write in the state folder {}: `chmod go-w` it, or choose another folder with --state-dir", path.display())]
+    OpenState {
+        /// The state folder, or a folder in it.
         path: PathBuf,
     },
     /// A fixed port is taken.

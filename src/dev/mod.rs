@@ -10,6 +10,7 @@ mod account;
 mod banner;
 mod cluster;
 mod error;
+mod files;
 pub mod ports;
 mod postgres;
 mod process;
@@ -34,10 +35,14 @@ pub use servers::{Servers, ServersOptions, StateLock};
 
 /// The user of the private PostgreSQL server that the roles connect as; no superuser.
 pub const DATABASE_USER: &str = "restaurant_user";
-/// The password of [`DATABASE_USER`]: no secret, the server listens on loopback only and holds play data.
-pub const DATABASE_PASSWORD: &str = "restaurant_pass";
+/// The password of [`DATABASE_USER`] where a random one is not wanted, as in tests.
+const DATABASE_PASSWORD: &str = "restaurant_pass";
 /// The database of the private PostgreSQL server.
 pub const DATABASE_NAME: &str = "restaurant_db";
+/// The user of the private RabbitMQ server.
+const BROKER_USER: &str = "guest";
+/// The password of [`BROKER_USER`] where a random one is not wanted.
+const BROKER_PASSWORD: &str = "guest";
 
 /// Tells the user of `dev` something, on standard error: standard output has the roles' lines and nothing else.
 fn say(text: std::fmt::Arguments<'_>) {

@@ -1,6 +1,7 @@
 //! Free ports on 127.0.0.1 which stay free while a server restarts.
 
 use super::error::DevError;
+use super::files;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
@@ -40,7 +41,7 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N], DevError> {
 
 /// The ports that the last start wrote to `file`, where they are all free still, else new ones.
 pub(crate) fn kept_or_free_ports<const N: usize>(file: &Path) -> Result<[u16; N], DevError> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let text = files::read(file).unwrap_or_default();
     let kept: Vec<u16> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match <[u16; N]>::try_from(kept) {
         Ok(ports) if ports.iter().all(|port| is_free(*port)) => Ok(ports),
@@ -51,7 +52,7 @@ pub(crate) fn kept_or_free_ports<const N: usize>(file: &Path) -> Result<[u16; N]
 /// Writes ports for [`kept_or_free_ports`] of the next start.
 pub(crate) fn keep_ports(file: &Path, ports: &[u16]) -> Result<(), DevError> {
     let text: Vec<String> = ports.iter().map(u16::to_string).collect();
-    std::fs::write(file, text.join(" ") + "\n").map_err(DevError::io("write", file))
+    files::write(file, &(text.join(" ") + "\n"), None)
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 
 use super::account::Account;
 use super::error::DevError;
+use super::files;
 use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{PostgresPrograms, ProgramSearch};
 use super::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
 use nix::sys::signal::Signal;
+use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 const NAME: &str = "PostgreSQL";
 const SUPERUSER: &str = "postgres";
+/// Whom the server of root may run as.
+pub(crate) const USERS: &[&str] = &["postgres", "nobody"];
 /// Loopback ports are taken by others now and then between the choice and the start.
 const MAX_PORT_TRIES: usize = 3;
 
@@ -27,6 +31,8 @@ pub struct PostgresOptions {
     pub durable: bool,
     /// Connections that the server takes at once.
     pub max_connections: u32,
+    /// The password of `restaurant_user`; without one a random one, which is kept from start to start.
+    pub password: Option<&'static str>,
     /// Where the programs are looked for.
     pub programs: ProgramSearch,
     /// How long `initdb` and each start may take.
@@ -38,11 +44,12 @@ pub struct PostgresOptions {
 }
 
 impl Default for PostgresOptions {
-    /// Durable, 100 connections (PostgreSQL's own default), 60 s to start, 20 s to stop.
+    /// Durable, 100 connections (PostgreSQL's own default), a random password, 60 s to start, 20 s to stop.
     fn default() -> Self {
         Self {
             durable: true,
             max_connections: 100,
+            password: None,
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),
@@ -57,6 +64,7 @@ pub struct PostgresServer {
     home: PathBuf,
     port: u16,
     account: Account,
+    password: SecretString,
     programs: PostgresPrograms,
     options: PostgresOptions,
     process: Mutex<Option<ServerProcess>>,
@@ -71,11 +79,12 @@ impl PostgresServer {
     /// A program is not installed, a file cannot be written, or the server does not come up in time.
     pub fn start(home: &Path, options: PostgresOptions) -> Result<Self, DevError> {
         let programs = options.programs.postgres()?;
-        let account = Account::choose(NAME, home, &["postgres", "nobody"])?;
-        account.create_dir(home)?;
+        super::account::claim_home(home, USERS)?;
+        let account = Account::choose(NAME, &home.join("data"), USERS)?;
         let [port] = ports::kept_or_free_ports(&home.join("port"))?;
-        let home = home.to_path_buf();
-        let mut server = Self { home, port, account, programs, options, process: Mutex::new(None) };
+        let password = options.password.map_or_else(|| kept_or_random_password(home), SecretString::from);
+        let (home, process) = (home.to_path_buf(), Mutex::new(None));
+        let mut server = Self { home, port, account, password, programs, options, process };
         server.initialise()?;
         server.launch_on_some_port()?;
         server.create_user_and_database()?;
@@ -90,11 +99,13 @@ impl PostgresServer {
     /// up in time.
     pub fn start_standby(home: &Path, primary: &Self, options: PostgresOptions) -> Result<Self, DevError> {
         let programs = options.programs.postgres()?;
-        let account = Account::choose(NAME, home, &["postgres", "nobody"])?;
-        account.create_dir(home)?;
+        super::account::claim_home(home, USERS)?;
+        let account = Account::choose(NAME, &home.join("data"), USERS)?;
         let [port] = ports::kept_or_free_ports(&home.join("port"))?;
-        let home = home.to_path_buf();
-        let mut server = Self { home, port, account, programs, options, process: Mutex::new(None) };
+        // The users are the primary's, so are their passwords.
+        let password = primary.password.clone();
+        let (home, process) = (home.to_path_buf(), Mutex::new(None));
+        let mut server = Self { home, port, account, password, programs, options, process };
         server.copy(primary)?;
         server.launch_on_some_port()?;
         Ok(server)
@@ -113,6 +124,11 @@ impl PostgresServer {
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The password of `restaurant_user`.
+    pub(crate) fn password(&self) -> &SecretString {
+        &self.password
     }
 
     /// A file with the passwords of the server's users, as `PGPASSFILE` wants it; for its owner only.
@@ -218,19 +234,19 @@ impl PostgresServer {
     /// Makes the data folder where there is none: under another name first, so that a half-made one is never used.
     fn initialise(&self) -> Result<(), DevError> {
         if self.data().join("PG_VERSION").is_file() {
-            return Ok(());
+            let text = files::read(&self.password_file()).unwrap_or_default();
+            let superuser_password = password_of(SUPERUSER, &text).unwrap_or_default();
+            return self.write_password_file(&superuser_password);
         }
         let fresh = self.home.join("data.new");
         if fresh.exists() {
             std::fs::remove_dir_all(&fresh).map_err(DevError::io("remove", &fresh))?;
         }
-        let superuser_password = uuid::Uuid::new_v4().simple().to_string();
+        self.account.create_dir(&fresh)?;
+        let superuser_password = files::random_word();
         let password_file = self.home.join("superuser");
         self.account.write(&password_file, &superuser_password)?;
-        let pgpass = format!(
-            "127.0.0.1:*:*:{SUPERUSER}:{superuser_password}\n127.0.0.1:*:*:{DATABASE_USER}:{DATABASE_PASSWORD}\n"
-        );
-        super::account::write_private(&self.password_file(), &pgpass)?;
+        self.write_password_file(&superuser_password)?;
         let mut command = self.command(&self.programs.initdb);
         command.arg("-D").arg(&fresh).args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]);
         command.args(["--auth=scram-sha-256", "--no-instructions", "--pwfile"]).arg(&password_file);
@@ -241,15 +257,26 @@ impl PostgresServer {
         std::fs::rename(&fresh, self.data()).map_err(DevError::io("rename", &fresh))
     }
 
+    fn write_password_file(&self, superuser_password: &str) -> Result<(), DevError> {
+        let password = self.password.expose_secret();
+        let text = format!(
+            "127.0.0.1:*:*:{SUPERUSER}:{superuser_password}\n127.0.0.1:*:*:{DATABASE_USER}:{password}\n"
+        );
+        files::write(&self.password_file(), &text, None)
+    }
+
     /// Replaces the data folder by a copy of a running server's, and has it follow that server.
     fn copy(&self, primary: &Self) -> Result<(), DevError> {
         end_left_behind(&self.home)?;
         if self.data().exists() {
             std::fs::remove_dir_all(self.data()).map_err(DevError::io("remove", &self.data()))?;
         }
+        self.account.create_dir(&self.data())?;
         let passwords = primary.password_file();
-        let pgpass = std::fs::read_to_string(&passwords).map_err(DevError::io("read", &passwords))?;
-        super::account::write_private(&self.password_file(), &pgpass)?;
+        let unreadable =
+            || DevError::io("read", &passwords)(std::io::Error::other("it is missing, or no file"));
+        let pgpass = files::read(&passwords).ok_or_else(unreadable)?;
+        files::write(&self.password_file(), &pgpass, None)?;
         // The server reads it as well, as whoever it runs as.
         let own_passwords = self.home.join("replication");
         self.account.write(&own_passwords, &pgpass)?;
@@ -309,9 +336,13 @@ impl PostgresServer {
     }
 
     fn create_user_and_database(&self) -> Result<(), DevError> {
+        let password = self.password.expose_secret();
+        // The log has every statement that fails, and this one has a password.
         let sql = format!(
-            "SELECT 'CREATE ROLE {DATABASE_USER} LOGIN PASSWORD ''{DATABASE_PASSWORD}''' \
+            "SET log_min_error_statement TO panic;\n\
+             SELECT 'CREATE ROLE {DATABASE_USER} LOGIN' \
              WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DATABASE_USER}')\\gexec\n\
+             ALTER ROLE {DATABASE_USER} PASSWORD '{password}';\n\
              SELECT 'CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_USER} ENCODING ''UTF8'' TEMPLATE template0' \
              WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE_NAME}')\\gexec\n"
         );
@@ -365,10 +396,27 @@ impl Drop for PostgresServer {
     }
 }
 
+/// The password of the last start, unless it is the one that everybody knows, else a random one.
+fn kept_or_random_password(home: &Path) -> SecretString {
+    let text = files::read(&home.join("pgpass")).unwrap_or_default();
+    let kept = password_of(DATABASE_USER, &text).filter(|password| password != DATABASE_PASSWORD);
+    kept.unwrap_or_else(files::random_word).into()
+}
+
+/// The password of a user in the text of a `pgpass` that we wrote.
+fn password_of(user: &str, pgpass: &str) -> Option<String> {
+    let fields = |line: &str| {
+        Some(line.strip_prefix("127.0.0.1:*:*:")?.strip_prefix(user)?.strip_prefix(':')?.to_owned())
+    };
+    let ours =
+        |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    pgpass.lines().find_map(fields).filter(ours)
+}
+
 /// The process id in a data folder's `postmaster.pid`, and whether it says that the server takes connections: `pg_ctl`
 /// looks at the same line.
 fn postmaster_lines(data: &Path) -> Option<(String, bool)> {
-    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let text = files::read(&data.join("postmaster.pid"))?;
     let mut lines = text.lines();
     let pid = lines.next()?.trim().to_owned();
     Some((pid, lines.nth(6).is_some_and(|status| status.trim() == "ready")))
@@ -378,9 +426,12 @@ fn postmaster_lines(data: &Path) -> Option<(String, bool)> {
 /// next start if its process id is in use again.
 pub(crate) fn end_left_behind(home: &Path) -> Result<(), DevError> {
     let data = home.join("data");
+    if data.is_symlink() {
+        return Err(DevError::LinkedState { path: data });
+    }
     let Some((pid, _)) = postmaster_lines(&data) else { return Ok(()) };
     if let Ok(pid) = pid.parse() {
-        process::end_left_behind(pid, &data.to_string_lossy());
+        process::end_left_behind(pid, &data.to_string_lossy(), &data);
     }
     let lock = data.join("postmaster.pid");
     match std::fs::remove_file(&lock) {

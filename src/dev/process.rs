@@ -2,10 +2,11 @@
 
 use super::account::Account;
 use super::error::DevError;
+use super::files;
 use super::watch;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,7 +65,7 @@ impl ServerProcess {
         account: Account,
         log: &Path,
     ) -> Result<Self, DevError> {
-        let out = File::create(log).map_err(DevError::io("create", log))?;
+        let out = files::create(log)?;
         let err = out.try_clone().map_err(DevError::io("open", log))?;
         let program = PathBuf::from(command.get_program());
         account.apply(&mut command);
@@ -203,11 +204,15 @@ fn wait_for(timeout: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Ends a server that an earlier, killed run left behind: `pid` if its command line has `mark` in it.
+/// Ends a server that an earlier, killed run left behind: `pid` if its command line has `mark` in it, and if it runs as
+/// the owner of `data`.
 ///
-/// The mark is a path of the state folder, so that a process which was given the same id later is left alone.
-pub(crate) fn end_left_behind(pid: u32, mark: &str) {
-    if !command_line(pid).contains(mark) {
+/// The mark is a path of the state folder, so that a process which was given the same id later is left alone. The owner
+/// has no say over processes of others, whatever it writes about them.
+pub(crate) fn end_left_behind(pid: u32, mark: &str, data: &Path) {
+    let owner = |path: &Path| path.symlink_metadata().ok().map(|meta| meta.uid());
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    if !command_line(pid).contains(mark) || owner(&process) != owner(data) {
         return;
     }
     kill_tree(pid);
@@ -283,7 +288,7 @@ mod tests {
     fn shell(script: &str, dir: &Path) -> ServerProcess {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        let account = Account::choose("a shell", dir, &["nobody"]).unwrap();
+        let account = Account::choose("a shell", &dir.join("data"), &["nobody"]).unwrap();
         ServerProcess::spawn("a shell", command, account, &dir.join("log")).unwrap()
     }
 
@@ -337,9 +342,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let server = shell("sleep 60; : this-is-the-mark", dir.path());
         wait_for(Duration::from_secs(10), || command_line(server.pid()).contains("this-is-the-mark"));
-        end_left_behind(server.pid(), "another-mark");
+        let data = PathBuf::from(format!("/proc/{}", server.pid()));
+        end_left_behind(server.pid(), "another-mark", &data);
+        end_left_behind(server.pid(), "this-is-the-mark", Path::new("/nowhere"));
         assert!(server.is_running());
-        end_left_behind(server.pid(), "this-is-the-mark");
+        end_left_behind(server.pid(), "this-is-the-mark", &data);
         assert!(!server.is_running());
     }
 }

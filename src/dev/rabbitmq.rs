@@ -5,10 +5,13 @@
 
 use super::account::Account;
 use super::error::DevError;
+use super::files;
 use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{ProgramSearch, RabbitMqPrograms};
+use super::{BROKER_PASSWORD, BROKER_USER};
 use nix::sys::signal::Signal;
+use secrecy::{ExposeSecret, SecretString};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,6 +20,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const NAME: &str = "RabbitMQ";
+/// Whom the server of root may run as.
+pub(crate) const USERS: &[&str] = &["rabbitmq", "nobody"];
+/// The folders that are the server's own to write: its disk, its logs, and where it runs.
+const DISK: &str = "mnesia";
+const LOGS: &str = "log";
+pub(crate) const WORK: &str = "work";
 /// The same at every start: the name is part of what the server writes to its disk.
 const NODE: &str = "restaurant@localhost";
 /// By this secret the nodes of a cluster let each other in; they listen on loopback only.
@@ -28,6 +37,7 @@ const ERLANG_ARGS: &str = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt non
      -rabbit classic_queue_default_version 2";
 /// The ids of broker and port mapper, and the port of the latter, for a next start after we were killed.
 const PID_FILE: &str = "pids";
+const PASSWORD_FILE: &str = "password";
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const EPMD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,6 +47,8 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct RabbitMqOptions {
     /// Whether the management plugin (HTTP API and pages) runs. It costs no time at the start, and 5 s at the stop.
     pub management: bool,
+    /// The password of `guest`; without one a random one, which is kept from start to start.
+    pub password: Option<&'static str>,
     /// Where the programs are looked for.
     pub programs: ProgramSearch,
     /// How long each start may take; 8 to 15 s are usual.
@@ -48,10 +60,11 @@ pub struct RabbitMqOptions {
 }
 
 impl Default for RabbitMqOptions {
-    /// With management, 120 s to start, 20 s to stop.
+    /// With management, a random password, 120 s to start, 20 s to stop.
     fn default() -> Self {
         Self {
             management: true,
+            password: None,
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(20),
@@ -88,12 +101,13 @@ struct Running {
     _epmd: Option<ServerProcess>,
 }
 
-/// A private RabbitMQ server with the user `guest`, password `guest`; stopped when dropped.
+/// A private RabbitMQ server with the user `guest`; stopped when dropped.
 #[derive(Debug)]
 pub struct RabbitMqServer {
     home: PathBuf,
     ports: Ports,
     account: Account,
+    password: SecretString,
     programs: RabbitMqPrograms,
     options: RabbitMqOptions,
     member: Option<Member>,
@@ -117,16 +131,18 @@ impl RabbitMqServer {
         member: Option<Member>,
     ) -> Result<Self, DevError> {
         let programs = options.programs.rabbitmq()?;
-        let account = Account::choose(NAME, home, &["rabbitmq", "nobody"])?;
-        account.create_dir(home)?;
+        super::account::claim_home(home, USERS)?;
+        let account = Account::choose(NAME, &home.join(DISK), USERS)?;
+        let password = options.password.map_or_else(|| kept_or_random_password(home), SecretString::from);
+        files::write(&home.join(PASSWORD_FILE), &format!("{}\n", password.expose_secret()), None)?;
         let kept = home.join("ports");
         let numbers = ports::kept_or_free_ports(&kept)?;
         ports::keep_ports(&kept, &numbers)?;
         let [amqp, management, distribution, own_epmd] = numbers;
         let epmd = member.as_ref().map_or(own_epmd, |member| member.epmd_port);
         let ports = Ports { amqp, management, distribution, epmd };
-        let home = home.to_path_buf();
-        let server = Self { home, ports, account, programs, options, member, running: Mutex::new(None) };
+        let (home, running) = (home.to_path_buf(), Mutex::new(None));
+        let server = Self { home, ports, account, password, programs, options, member, running };
         server.restart()?;
         Ok(server)
     }
@@ -139,6 +155,16 @@ impl RabbitMqServer {
     /// The port of the HTTP API and the management pages on 127.0.0.1, where they are on.
     pub fn management_port(&self) -> Option<u16> {
         self.options.management.then_some(self.ports.management)
+    }
+
+    /// The password of `guest`.
+    pub(crate) fn password(&self) -> &SecretString {
+        &self.password
+    }
+
+    /// A file with the password of `guest`; for its owner only.
+    pub fn password_file(&self) -> PathBuf {
+        self.home.join(PASSWORD_FILE)
     }
 
     /// Whether the broker runs.
@@ -192,7 +218,7 @@ impl RabbitMqServer {
     /// Its disk cannot be deleted or it does not come up in time.
     pub fn wipe(&self) -> Result<(), DevError> {
         self.kill();
-        let disk = self.home.join("mnesia");
+        let disk = self.home.join(DISK);
         if disk.exists() {
             std::fs::remove_dir_all(&disk).map_err(DevError::io("remove", &disk))?;
         }
@@ -217,13 +243,15 @@ impl RabbitMqServer {
 
     fn launch(&self) -> Result<Running, DevError> {
         end_left_behind(&self.home);
+        for folder in [DISK, LOGS, WORK] {
+            self.account.create_dir(&self.home.join(folder))?;
+        }
         self.write_configuration()?;
         let epmd = self.member.is_none().then(|| self.launch_epmd()).transpose()?;
         let broker = ServerProcess::spawn(NAME, self.broker_command(), self.account, &self.log())?;
         let epmd_pid = epmd.as_ref().map_or(0, ServerProcess::pid);
         let pids = format!("{} {epmd_pid} {}\n", broker.pid(), self.ports.epmd);
-        let file = self.home.join(PID_FILE);
-        std::fs::write(&file, pids).map_err(DevError::io("write", &file))?;
+        files::write(&self.home.join(PID_FILE), &pids, None)?;
         let ready = || {
             let management = self.options.management.then_some(self.ports.management);
             speaks_amqp(self.ports.amqp) && management.is_none_or(accepts)
@@ -242,11 +270,13 @@ impl RabbitMqServer {
 
     fn write_configuration(&self) -> Result<(), DevError> {
         let Ports { amqp, management, .. } = self.ports;
+        let password = self.password.expose_secret();
         // The log goes to standard output, which is our log file. Statistics are collected often enough for somebody
         // who watches; a small disk or memory must not block a server that holds next to nothing.
         let mut text = format!(
             "listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.console.level = info\nlog.console.use_colors = off\nlog.file = false\n\
-             collect_statistics_interval = 500\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
+             collect_statistics_interval = 500\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n\
+             default_user = {BROKER_USER}\ndefault_pass = {password}\n"
         );
         let mut plugins = "[].";
         if self.options.management {
@@ -266,7 +296,12 @@ impl RabbitMqServer {
 
     /// Takes from a command what of our environment could steer it.
     fn isolated(&self, command: Command) -> Command {
-        isolated(command, &self.home, self.ports.epmd, &self.options)
+        let mut command = isolated(command, &self.home, self.ports.epmd, &self.options);
+        if self.member.is_some() {
+            // The cookie is there, which is ours to write. Without one Erlang makes its own where it runs.
+            command.env("HOME", &self.home);
+        }
+        command
     }
 
     fn launch_epmd(&self) -> Result<ServerProcess, DevError> {
@@ -282,7 +317,7 @@ impl RabbitMqServer {
         command.env("RUNNING_UNDER_SYSTEMD", "true");
         command.env("RABBITMQ_NODENAME", self.node());
         command.env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string());
-        command.env("RABBITMQ_MNESIA_BASE", file("mnesia")).env("RABBITMQ_LOG_BASE", file("log"));
+        command.env("RABBITMQ_MNESIA_BASE", file(DISK)).env("RABBITMQ_LOG_BASE", file(LOGS));
         command.env("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf"));
         command.env("RABBITMQ_ENABLED_PLUGINS_FILE", file("enabled_plugins"));
         // Files of the system's own broker, which must not count here: these do not exist.
@@ -302,13 +337,15 @@ impl Drop for RabbitMqServer {
 }
 
 fn isolated(mut command: Command, home: &Path, epmd_port: u16, options: &RabbitMqOptions) -> Command {
+    let work = home.join(WORK);
     command.env_clear().env("PATH", &options.programs.path).env("LANG", "C.UTF-8");
-    command.env("HOME", home).current_dir(home);
+    command.env("HOME", &work).current_dir(&work);
     command.env("ERL_EPMD_PORT", epmd_port.to_string()).env("ERL_EPMD_ADDRESS", "127.0.0.1");
     command
 }
 
-/// Erlang would start its port mapper as a daemon that outlives us: ours is a child, there before the broker.
+/// Erlang would start its port mapper as a daemon that outlives us: ours is a child, there before the broker. It runs in
+/// the folder [`WORK`] of `home`.
 pub(crate) fn launch_epmd(
     programs: &RabbitMqPrograms,
     home: &Path,
@@ -316,6 +353,7 @@ pub(crate) fn launch_epmd(
     options: &RabbitMqOptions,
     account: Account,
 ) -> Result<ServerProcess, DevError> {
+    account.create_dir(&home.join(WORK))?;
     let mut command = isolated(Command::new(&programs.epmd), home, port, options);
     command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
     let epmd = ServerProcess::spawn("epmd", command, account, &home.join("epmd.log"))?;
@@ -323,13 +361,23 @@ pub(crate) fn launch_epmd(
     Ok(epmd)
 }
 
+/// The password of the last start, else a random one. The server takes it when it makes its disk, and never again: a disk
+/// without a password beside it is that of an earlier version, which had none.
+fn kept_or_random_password(home: &Path) -> SecretString {
+    let kept = files::read(&home.join(PASSWORD_FILE)).map(|text| text.trim().to_owned());
+    let word = kept.filter(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric()));
+    let earlier = || home.join(DISK).exists().then(|| BROKER_PASSWORD.to_owned());
+    word.or_else(earlier).unwrap_or_else(files::random_word).into()
+}
+
 /// Ends what an earlier, killed run left behind in `home`, each process only if its command line shows that it is ours.
 pub(crate) fn end_left_behind(home: &Path) {
-    let text = std::fs::read_to_string(home.join(PID_FILE)).unwrap_or_default();
+    let text = files::read(&home.join(PID_FILE)).unwrap_or_default();
+    let disk = home.join(DISK);
     let numbers: Vec<u32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     if let [broker, epmd, epmd_port] = numbers[..] {
-        process::end_left_behind(broker, &home.to_string_lossy());
-        process::end_left_behind(epmd, &format!("epmd -port {epmd_port} "));
+        process::end_left_behind(broker, &home.to_string_lossy(), &disk);
+        process::end_left_behind(epmd, &format!("epmd -port {epmd_port} "), &disk);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::account;
 use super::error::DevError;
+use super::files;
 use super::postgres::{PostgresOptions, PostgresServer};
 use super::process::Cancel;
 use super::rabbitmq::{RabbitMqOptions, RabbitMqServer};
@@ -28,10 +29,18 @@ impl ServersOptions {
         self
     }
 
-    /// For tests: nothing is flushed to the disk, and PostgreSQL takes 400 connections.
+    /// With passwords that everybody knows: those that the configuration has by default.
+    #[must_use]
+    pub fn with_default_passwords(mut self) -> Self {
+        self.postgres.password = Some(super::DATABASE_PASSWORD);
+        self.rabbitmq.password = Some(super::BROKER_PASSWORD);
+        self
+    }
+
+    /// For tests: nothing is flushed to the disk, PostgreSQL takes 400 connections, and the passwords are the default.
     #[must_use]
     pub fn for_tests() -> Self {
-        let mut options = Self::default();
+        let mut options = Self::default().with_default_passwords();
         options.postgres.durable = false;
         options.postgres.max_connections = 400;
         options
@@ -63,12 +72,13 @@ impl StateLock {
     /// that lies below a folder which is closed to others; [`Servers::home`] says where the files are.
     ///
     /// # Errors
-    /// [`DevError::StateInUse`], or the folder cannot be made.
+    /// [`DevError::StateInUse`]; the folder cannot be made; it is a link, another user's, or open to others.
     pub fn take(state: &Path) -> Result<Self, DevError> {
+        files::own_dir(state)?;
         let home = account::servers_home(state)?;
-        create_passable_dir(&home)?;
+        files::own_dir(&home)?;
         let path = home.join("lock");
-        let file = File::create(&path).map_err(DevError::io("create", &path))?;
+        let file = files::keep(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { home, _file: file }),
             Err(TryLockError::WouldBlock) => Err(DevError::StateInUse { path: state.to_path_buf() }),
@@ -96,6 +106,8 @@ impl Servers {
         postgres.programs.postgres()?;
         rabbitmq.programs.rabbitmq()?;
         let (postgres_home, rabbitmq_home) = (lock.home.join("postgres"), lock.home.join("rabbitmq"));
+        account::claim_home(&postgres_home, super::postgres::USERS)?;
+        account::claim_home(&rabbitmq_home, super::rabbitmq::USERS)?;
         super::postgres::end_left_behind(&postgres_home)?;
         super::rabbitmq::end_left_behind(&rabbitmq_home);
         for dir in [&postgres_home, &rabbitmq_home] {
@@ -137,14 +149,4 @@ impl Servers {
             self.rabbitmq.stop();
         });
     }
-}
-
-/// Creates a folder that root's servers, who are other users, can pass through; for an ordinary user it is private.
-pub(crate) fn create_passable_dir(dir: &Path) -> Result<(), DevError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(dir).map_err(DevError::io("create", dir))?;
-    let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
-    account::set_mode(dir, mode)
 }

@@ -1,10 +1,11 @@
 //! What `dev` keeps in its state folder beside the servers' files: the roles' configuration and the staff token.
 
-use super::account::write_private;
 use super::error::DevError;
+use super::files;
 use super::run::DevOptions;
-use super::servers::{Servers, create_passable_dir};
-use super::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
+use super::servers::Servers;
+use super::{BROKER_USER, DATABASE_NAME, DATABASE_USER};
+use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
 
 /// The files that the roles and their users need; each for its owner only.
@@ -31,24 +32,27 @@ impl StateFiles {
 
     /// Writes the configuration for these servers, and a random staff token unless the one from before is kept.
     pub(crate) fn write(&self, options: &DevOptions, servers: &Servers) -> Result<(), DevError> {
-        create_passable_dir(&self.dir)?;
+        files::own_dir(&self.dir)?;
         if options.fresh || !self.staff_token.is_file() {
-            let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-            write_private(&self.staff_token, &(token + "\n"))?;
+            files::write(&self.staff_token, &(files::random_word() + "\n"), None)?;
         }
-        let (postgres, rabbitmq) = (servers.postgres.port(), servers.rabbitmq.amqp_port());
-        write_private(&self.config, &config_text(postgres, rabbitmq, &self.staff_token))
+        let (postgres, rabbitmq) = (&servers.postgres, &servers.rabbitmq);
+        let postgres = (postgres.port(), postgres.password().expose_secret());
+        let rabbitmq = (rabbitmq.amqp_port(), rabbitmq.password().expose_secret());
+        files::write(&self.config, &config_text(postgres, rabbitmq, &self.staff_token), None)
     }
 }
 
-fn config_text(postgres: u16, rabbitmq: u16, staff_token: &Path) -> String {
+/// Each server is given by its port and its password, which are words.
+fn config_text(postgres: (u16, &str), rabbitmq: (u16, &str), staff_token: &Path) -> String {
+    let ((postgres, database_password), (rabbitmq, broker_password)) = (postgres, rabbitmq);
     // A YAML string in double quotes has JSON's escapes, so any path is safe in it.
     let staff_token = serde_json::Value::from(staff_token.to_string_lossy());
     format!(
         "# Written by `restaurant-system dev` at each start: changes are lost.\n\
-         database:\n  host: 127.0.0.1\n  port: {postgres}\n  user: {DATABASE_USER}\n  password: {DATABASE_PASSWORD}\n  \
+         database:\n  host: 127.0.0.1\n  port: {postgres}\n  user: {DATABASE_USER}\n  password: {database_password}\n  \
          database: {DATABASE_NAME}\n\
-         rabbitmq:\n  host: 127.0.0.1\n  port: {rabbitmq}\n  user: guest\n  password: guest\n\
+         rabbitmq:\n  host: 127.0.0.1\n  port: {rabbitmq}\n  user: {BROKER_USER}\n  password: {broker_password}\n\
          staff:\n  token_file: {staff_token}\n"
     )
 }
@@ -60,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_path_with_quotes_stays_one_yaml_string() {
-        let text = config_text(1, 2, Path::new("/a \"b\"/staff: token"));
+        let text = config_text((1, "a"), (2, "b"), Path::new("/a \"b\"/staff: token"));
         assert!(text.ends_with("staff:\n  token_file: \"/a \\\"b\\\"/staff: token\"\n"), "{text}");
     }
 }

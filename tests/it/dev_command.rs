@@ -5,7 +5,8 @@ use crate::support::{
 };
 use restaurant_system::dev::PostgresOptions;
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -86,6 +87,7 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
         let mode = state.join(secret).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }
+    assert_passwords_are_random_and_told_nowhere(&state, &dev.role);
     let mut second = Role::spawn("a second dev", dev_command(&state, (free_port(), free_port())));
     assert_eq!(second.wait_exit().await.code(), Some(1));
     assert!(second.error_lines().concat().contains("is in use by another running `dev`"));
@@ -100,7 +102,13 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     dev.stop().await;
     assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
 
+    let target = dir.path().join("precious");
+    std::fs::write(&target, "precious").unwrap();
+    if nix::unistd::geteuid().is_root() {
+        plant_links(&state, &target);
+    }
     let dev = start(&state).await;
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious", "no link was followed");
     let next = dev.place_order().await;
     let number = |order: &str| order.rsplit('_').next().unwrap().parse::<u32>().unwrap();
     let same_day = next.rsplit_once('_').unwrap().0 == first.rsplit_once('_').unwrap().0;
@@ -111,6 +119,68 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let mut role = dev.role;
     role.kill();
     eventually("all processes are gone", || async { processes_naming(dir.path()).is_empty() }).await;
+}
+
+/// Those of the configuration are not the well-known ones, are for us alone, and were not printed.
+fn assert_passwords_are_random_and_told_nowhere(state: &Path, dev: &Role) {
+    let config = std::fs::read_to_string(state.join("config.yaml")).unwrap();
+    let passwords: Vec<&str> =
+        config.lines().filter_map(|line| line.trim().strip_prefix("password: ")).collect();
+    assert_eq!(passwords.len(), 2);
+    let output = dev.output().join("\n");
+    for password in passwords {
+        assert!(password.len() >= 32 && !output.contains(password), "{password}: {output}");
+    }
+    for file in ["postgres/pgpass", "rabbitmq/password"] {
+        let mode = state.join(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+/// Has the servers' accounts plant links to `target` where root writes: they cannot now, and could in a folder of an
+/// earlier version, which was theirs.
+fn plant_links(state: &Path, target: &Path) {
+    for (home, data, names) in [
+        ("postgres", "data", vec!["postgres.log", "port", "pgpass.new"]),
+        ("rabbitmq", "mnesia", vec!["rabbitmq.log", "epmd.log", "pids", "ports", "rabbitmq.new"]),
+    ] {
+        let home = state.join(home);
+        let account = home.join(data).metadata().unwrap();
+        assert_ne!(account.uid(), 0);
+        for name in names {
+            let mut link = Command::new("ln");
+            link.arg("-sfT").arg(target).arg(home.join(name)).uid(account.uid()).gid(account.gid());
+            assert!(!link.output().unwrap().status.success(), "{name} can be replaced");
+            std::os::unix::fs::chown(&home, Some(account.uid()), Some(account.gid())).unwrap();
+            assert!(link.output().unwrap().status.success(), "{name}");
+            std::os::unix::fs::chown(&home, Some(0), Some(0)).unwrap();
+        }
+        std::os::unix::fs::chown(&home, Some(account.uid()), Some(account.gid())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_state_folder_that_is_not_ours_is_refused_with_what_to_do() {
+    let dir = new_state_dir();
+    let (real, link, open) = (dir.path().join("real"), dir.path().join("link"), dir.path().join("open"));
+    std::fs::create_dir(&real).unwrap();
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let mut cases = vec![(&link, "is a symbolic link"), (&open, "others may write in")];
+    let foreign = dir.path().join("foreign");
+    if nix::unistd::geteuid().is_root() {
+        std::fs::create_dir(&foreign).unwrap();
+        std::os::unix::fs::chown(&foreign, Some(65534), Some(65534)).unwrap();
+        cases.push((&foreign, "belongs to another user"));
+    }
+    for (state, expected) in cases {
+        let mut dev = Role::spawn("dev", dev_command(state, (free_port(), free_port())));
+        assert_eq!(dev.wait_exit().await.code(), Some(1), "{expected}");
+        let text = dev.error_lines().concat();
+        assert!(text.contains(expected) && text.contains("--state-dir"), "{text}");
+        assert_eq!(std::fs::read_dir(state).unwrap().count(), 0, "{text}");
+    }
 }
 
 #[tokio::test]
