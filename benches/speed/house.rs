@@ -32,7 +32,7 @@ impl House {
         let state = tempfile::Builder::new().prefix("restaurant-speed-").tempdir()?;
         // The servers of root run as other users.
         std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
-        let servers = Servers::start(state.path(), ServersOptions::default().with_default_passwords())?;
+        let servers = Servers::start(state.path(), ServersOptions::default())?;
         servers.postgres.create_database(TEMPLATE)?;
         let house = Self { servers, http: reqwest::Client::new(), state };
         house.lay_in_wal_files().await?;

@@ -44,12 +44,12 @@ pub struct PostgresOptions {
 }
 
 impl Default for PostgresOptions {
-    /// Durable, 100 connections (PostgreSQL's own default), a random password, 60 s to start, 20 s to stop.
+    /// Durable, 100 connections (PostgreSQL's own default), the default password, 60 s to start, 20 s to stop.
     fn default() -> Self {
         Self {
             durable: true,
             max_connections: 100,
-            password: None,
+            password: Some(DATABASE_PASSWORD),
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),
@@ -234,9 +234,7 @@ impl PostgresServer {
     /// Makes the data folder where there is none: under another name first, so that a half-made one is never used.
     fn initialise(&self) -> Result<(), DevError> {
         if self.data().join("PG_VERSION").is_file() {
-            let text = files::read(&self.password_file()).unwrap_or_default();
-            let superuser_password = password_of(SUPERUSER, &text).unwrap_or_default();
-            return self.write_password_file(&superuser_password);
+            return Ok(());
         }
         let fresh = self.home.join("data.new");
         if fresh.exists() {
@@ -337,16 +335,23 @@ impl PostgresServer {
 
     fn create_user_and_database(&self) -> Result<(), DevError> {
         let password = self.password.expose_secret();
-        // The log has every statement that fails, and this one has a password.
+        let passwords = files::read(&self.password_file()).unwrap_or_default();
+        let is_new = password_of(DATABASE_USER, &passwords).as_deref() != Some(password);
+        // Only then, since a server in recovery takes no change.
+        let change = format!("ALTER ROLE {DATABASE_USER} PASSWORD '{password}';\n");
+        let change = if is_new { change.as_str() } else { "" };
+        // The log has every statement that fails, and these have a password.
         let sql = format!(
             "SET log_min_error_statement TO panic;\n\
-             SELECT 'CREATE ROLE {DATABASE_USER} LOGIN' \
+             SELECT 'CREATE ROLE {DATABASE_USER} LOGIN PASSWORD ''{password}''' \
              WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DATABASE_USER}')\\gexec\n\
-             ALTER ROLE {DATABASE_USER} PASSWORD '{password}';\n\
+             {change}\
              SELECT 'CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_USER} ENCODING ''UTF8'' TEMPLATE template0' \
              WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE_NAME}')\\gexec\n"
         );
-        self.execute("create the user and the database", &sql)
+        self.execute("create the user and the database", &sql)?;
+        let superuser_password = password_of(SUPERUSER, &passwords).filter(|_| is_new);
+        superuser_password.map_or(Ok(()), |superuser_password| self.write_password_file(&superuser_password))
     }
 
     /// Runs SQL as the superuser; what it returns is dropped.

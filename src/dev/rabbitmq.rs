@@ -60,11 +60,11 @@ pub struct RabbitMqOptions {
 }
 
 impl Default for RabbitMqOptions {
-    /// With management, a random password, 120 s to start, 20 s to stop.
+    /// With management, the password of the default configuration, 120 s to start, 20 s to stop.
     fn default() -> Self {
         Self {
             management: true,
-            password: None,
+            password: Some(BROKER_PASSWORD),
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(20),

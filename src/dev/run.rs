@@ -100,7 +100,7 @@ async fn start_servers(
     cancel: &Cancel,
     signals: &mut Signals,
 ) -> Result<Servers, DevError> {
-    let mut server_options = ServersOptions::default().with_cancel(cancel);
+    let mut server_options = ServersOptions::default().with_random_passwords().with_cancel(cancel);
     server_options.fresh = options.fresh;
     let mut start = tokio::task::spawn_blocking(move || Servers::start_locked(lock, server_options));
     loop {

@@ -29,18 +29,19 @@ impl ServersOptions {
         self
     }
 
-    /// With passwords that everybody knows: those that the configuration has by default.
+    /// With random passwords, which are kept from start to start. By default they are those that the configuration has by
+    /// default, as tests want them.
     #[must_use]
-    pub fn with_default_passwords(mut self) -> Self {
-        self.postgres.password = Some(super::DATABASE_PASSWORD);
-        self.rabbitmq.password = Some(super::BROKER_PASSWORD);
+    pub fn with_random_passwords(mut self) -> Self {
+        self.postgres.password = None;
+        self.rabbitmq.password = None;
         self
     }
 
-    /// For tests: nothing is flushed to the disk, PostgreSQL takes 400 connections, and the passwords are the default.
+    /// For tests: nothing is flushed to the disk, and PostgreSQL takes 400 connections.
     #[must_use]
     pub fn for_tests() -> Self {
-        let mut options = Self::default().with_default_passwords();
+        let mut options = Self::default();
         options.postgres.durable = false;
         options.postgres.max_connections = 400;
         options
