@@ -68,7 +68,7 @@ fn peak_mib(pid: u32) -> u64 {
 
 #[tokio::test]
 async fn of_very_large_messages_only_the_beginnings_are_kept_and_they_cost_little_memory() {
-    const MESSAGES: u64 = 40;
+    const MESSAGES: u64 = 50;
     const MESSAGE_MIB: usize = 8;
     let kit = Kit::new().await;
     let options = BrokerOptions {
@@ -92,7 +92,8 @@ async fn of_very_large_messages_only_the_beginnings_are_kept_and_they_cost_littl
     kit.env.rabbit.wait_for_depth("kitchen_dead_letters", MESSAGES).await;
     kit.env.rabbit.wait_for_depth("notifications_queue", 0).await;
     let peak = peak_mib(subscriber.pid());
-    assert!(peak < 200, "{peak} MiB for {MESSAGES} messages of {MESSAGE_MIB} MiB");
+    // Some 100 MiB beside those that are on their way; all at once would be 400.
+    assert!(peak < 300, "{peak} MiB for {MESSAGES} messages of {MESSAGE_MIB} MiB");
     // What was cut is no message any more.
     let again = kit.env.run(&["dead-letters", "requeue", "--all"]).await;
     let said = String::from_utf8_lossy(&[again.stdout, again.stderr].concat()).into_owned();

@@ -13,9 +13,6 @@ const READY: &str = "ORD_20261122_005";
 
 /// An order in every status, 12 changes in all.
 async fn house(db: &Client) {
-    // Transactions of other tests hold back events, too.
-    const HELD_BACK: &str = "select count(*) from order_status_log
-        where transaction_id >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
     for number in [CANCELLED, COOKING, RECEIVED, COMPLETED, READY] {
         Order::new(number).insert(db).await;
     }
@@ -29,6 +26,13 @@ async fn house(db: &Client) {
             advance(db, number, status, "chef_anna").await;
         }
     }
+    held_back_by_nobody(db).await;
+}
+
+/// Waits until no transaction of another test holds back what is in the log.
+async fn held_back_by_nobody(db: &Client) {
+    const HELD_BACK: &str = "select count(*) from order_status_log
+        where transaction_id >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
     eventually("the events are held back by nobody", || async {
         db.query_one(HELD_BACK, &[]).await.unwrap().get::<_, i64>(0) == 0
     })
@@ -141,6 +145,7 @@ async fn many_open_orders_are_all_told_once() {
         insert into order_status_log (order_id, status, changed_by) select id, 'received', 'order-service' from o";
     let t = Tracking::start().await;
     t.db.batch_execute(SQL).await.unwrap();
+    held_back_by_nobody(&t.db).await;
     let open = t.events("/events", None).await.take(MANY).await;
     let numbers: HashSet<&str> = open.iter().map(|event| event.order()).collect();
     assert_eq!(numbers.len(), MANY);
