@@ -34,6 +34,13 @@ impl SplitBrain {
             (old, PostgresServer::start(&second, options()).unwrap())
         })
         .await;
+        // It takes connections before that.
+        let promoted = connect(&new).await;
+        eventually("the standby is promoted", || async {
+            let row = promoted.query_one("select not pg_is_in_recovery()", &[]).await.unwrap();
+            row.get::<_, bool>(0)
+        })
+        .await;
         Self { old, new, _dir: dir }
     }
 
@@ -84,7 +91,7 @@ async fn an_old_primary_that_takes_writes_again_is_refused_by_who_starts_and_by_
         servers.configure(&env, hosts);
         let service = order_service(&env);
         service.wait_for_action("db_connected").await;
-        // The connection by which it has looked at the other is closed soon after.
+        // The connection by which it has looked at the other closes a moment later.
         eventually("the service is at the new primary alone", || async {
             roles_at(&servers.old).await == 0 && roles_at(&servers.new).await > 0
         })
