@@ -285,10 +285,21 @@ impl Follower {
                 return Ok(told);
             }
             if is_at_ring && self.has_caught_up {
-                // The sender lives in the journal, which this holds.
-                let _ = self.turned.changed().await;
+                self.has_caught_up = self.turn_comes().await;
             }
         }
+    }
+
+    /// Waits until the ring has more. A stream may be ahead of the reader, which comes there with its next look, unless the
+    /// place is gone from the database: `false`, then it has to look by itself, or it would wait for ever.
+    async fn turn_comes(&mut self) -> bool {
+        // The sender lives in the journal, which this holds.
+        let turned = self.turned.changed();
+        if self.journal.head().is_some_and(|head| self.cursor > head) {
+            return tokio::time::timeout(LOOK, turned).await.is_ok();
+        }
+        let _ = turned.await;
+        true
     }
 
     fn take_from_ring(&mut self) -> Result<Vec<Told>, Reset> {
@@ -344,6 +355,7 @@ impl Drop for Follower {
 mod tests {
     use super::*;
     use crate::domain::{OrderNumber, Status};
+    use crate::store::StoreOptions;
 
     /// The event of this row, each in a transaction of its own.
     fn told(row: usize) -> Option<Told> {
@@ -385,5 +397,31 @@ mod tests {
         let next: Vec<_> = (3..PAGE_EVENTS + 3).filter_map(at).collect();
         assert_eq!(behind(&ring, 2), Some(Ok(next)));
         assert_eq!(ring.events.len(), RING_EVENTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ahead_of_the_reader_looks_by_itself_and_any_other_waits() {
+        let nowhere = StoreOptions {
+            hosts: vec![("127.0.0.1".to_owned(), 1)],
+            user: String::new(),
+            password: String::new().into(),
+            database: String::new(),
+            tls: None,
+            application_name: String::new(),
+            pool_size: 1,
+            operation_timeout: LOOK,
+            connect_timeout: LOOK,
+            idle_timeout: LOOK,
+            probe_interval: None,
+            writes: false,
+        };
+        let Ok(store) = Store::new(nowhere, CancellationToken::new()) else { panic!("no store") };
+        let journal = Journal::new(store, Desk::default());
+        journal.ring().floor = at(5);
+        for (row, outcome) in [(6, Ok(false)), (5, Err(()))] {
+            let mut follower = journal.follow(at(row).unwrap_or_default());
+            let waited = tokio::time::timeout(LOOK * 10, follower.turn_comes()).await;
+            assert_eq!(waited.map_err(drop), outcome, "{row}");
+        }
     }
 }
