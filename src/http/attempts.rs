@@ -1,7 +1,7 @@
 //! Wrong tokens by the address that they come from: nobody goes on guessing, and none of it goes unseen.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 
+use super::places::Origin;
 use crate::runtime::metrics::Metrics;
 
 /// Failures of an address within [`WINDOW`], after which none of its tokens is looked at.
@@ -19,8 +20,6 @@ const WINDOW: Duration = Duration::from_secs(60);
 const ADDRESSES_MAX: usize = 4_096;
 /// Lines in the log within [`WINDOW`], however many addresses guess; further failures are told with the next line.
 const LINES_MAX: u32 = 30;
-/// Of an IPv6 address so much is looked at: its owner has all that begin like it.
-const IPV6_NETWORK: u128 = !0 << 64;
 
 /// What has failed lately.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ pub(super) struct Attempts {
 #[derive(Debug, Default)]
 struct Known {
     /// When the latest failures of an address were, the oldest first.
-    failures: HashMap<IpAddr, Vec<Instant>>,
+    failures: HashMap<Origin, Vec<Instant>>,
     lines: Lines,
 }
 
@@ -95,7 +94,7 @@ impl Attempts {
 
 impl Known {
     fn judge(&mut self, from: IpAddr, is_right: bool, now: Instant) -> Verdict {
-        let from = network(from);
+        let from = Origin::of(from);
         if let Some(failures) = self.failures.get_mut(&from) {
             failures.retain(|at| now.saturating_duration_since(*at) < WINDOW);
             if failures.len() >= FAILURES_MAX {
@@ -111,14 +110,6 @@ impl Known {
         }
         self.failures.entry(from).or_default().push(now);
         Verdict::Wrong
-    }
-}
-
-/// The address, or the network that one customer of an IPv6 provider has whole.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -184,7 +175,7 @@ mod tests {
         }
         assert_eq!(known.judge(ip("2001:db8:0:1:ffff::"), true, now), Verdict::Limited(WINDOW));
         assert_eq!(known.judge(ip("2001:db8:0:2::1"), true, now), Verdict::Right);
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+        assert_eq!(Origin::of(ip("::ffff:192.0.2.1")), Origin::of(ip("192.0.2.1")));
     }
 
     #[test]
@@ -195,7 +186,7 @@ mod tests {
             assert_eq!(known.judge(std::net::Ipv4Addr::from_bits(n).into(), false, now), Verdict::Wrong);
         }
         assert_eq!(known.failures.len(), ADDRESSES_MAX);
-        assert!(known.failures.contains_key(&std::net::Ipv4Addr::from_bits(9_999).into()));
+        assert!(known.failures.contains_key(&Origin::of(std::net::Ipv4Addr::from_bits(9_999).into())));
     }
 
     #[test]

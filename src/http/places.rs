@@ -139,7 +139,7 @@ impl Place {
     }
 }
 
-/// Whom a connection counts for: an IPv4 address, or the 64 bits of an IPv6 network, which is what one subscriber has.
+/// Whom a connection, or a wrong token, counts for: an IPv4 address, or the 64 bits of an IPv6 network, which is what one subscriber has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Origin(IpAddr);
 

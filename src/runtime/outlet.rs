@@ -152,7 +152,7 @@ impl Shared {
         }
     }
 
-    /// Takes the lines that wait behind these `lines` and may go with them. What becomes of them is that of the first.
+    /// Takes the lines that wait behind the first and may go with it. What becomes of it becomes of them.
     fn join(&self, first: &mut Entry) {
         let mut state = self.lock();
         while let Some(next) = state.waiting.front()
