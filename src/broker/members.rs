@@ -51,8 +51,10 @@ impl Broker {
             let looked = async {
                 let _ = state.wait_for(|state| matches!(state, BrokerState::Connected { .. })).await;
                 tokio::time::sleep(SETTLE).await;
-                match self.lonely_queues(&url).await {
-                    Ok(lonely) => self.settings().1.troubles().queues_are_lonely(&lonely),
+                match self.under_replicated_queues(&url).await {
+                    Ok(under_replicated) => {
+                        self.settings().1.troubles().queues_are_under_replicated(&under_replicated)
+                    }
                     Err(error) => self.settings().1.troubles().members_unknown(&error),
                 }
                 tokio::select! {
@@ -72,16 +74,16 @@ impl Broker {
     }
 
     /// The queues of this system with fewer members than there are nodes, and how many they have of how many.
-    async fn lonely_queues(&self, url: &str) -> Result<Vec<(String, usize, usize)>, ApiError> {
+    async fn under_replicated_queues(&self, url: &str) -> Result<Vec<(String, usize, usize)>, ApiError> {
         let vhost = encoded(&self.settings().0.vhost);
         let nodes: Vec<Node> = self.ask(&format!("{url}/api/nodes")).await?;
         let wanted = nodes.iter().filter(|node| node.running).count().min(USUAL_MEMBERS);
         let queues: Vec<Queue> = self.ask(&format!("{url}/api/queues/{vhost}")).await?;
-        let lonely = queues.into_iter().filter(|queue| {
+        let under_replicated = queues.into_iter().filter(|queue| {
             let is_ours = self.settings().1.queue(&queue.name).is_some();
             is_ours && !queue.members.is_empty() && queue.members.len() < wanted
         });
-        Ok(lonely.map(|queue| (queue.name, queue.members.len(), wanted)).collect())
+        Ok(under_replicated.map(|queue| (queue.name, queue.members.len(), wanted)).collect())
     }
 
     async fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<T, ApiError> {

@@ -21,7 +21,7 @@ enum Kind {
     /// An exchange that does not do what it should.
     Exchange,
     /// A quorum queue with fewer members than it could have.
-    Lonely,
+    UnderReplicated,
     /// The management API does not say how many members queues have.
     MembersUnknown,
     /// No queue confirms what is published, although the server answers.
@@ -94,10 +94,10 @@ impl Troubles {
     }
 
     /// These are all the quorum queues with fewer members than they could have: how many, of how many.
-    pub(super) fn queues_are_lonely(&self, queues: &[(String, usize, usize)]) {
+    pub(super) fn queues_are_under_replicated(&self, queues: &[(String, usize, usize)]) {
         self.is_over(Kind::MembersUnknown, "");
         for (queue, members, wanted) in queues {
-            if self.is_news(Kind::Lonely, queue) {
+            if self.is_news(Kind::UnderReplicated, queue) {
                 tracing::warn!(
                     action = "rabbitmq_queue_members",
                     details = queue,
@@ -106,9 +106,9 @@ impl Troubles {
                 );
             }
         }
-        let told = self.told_of(Kind::Lonely);
+        let told = self.told_of(Kind::UnderReplicated);
         for queue in told.iter().filter(|told| !queues.iter().any(|(queue, ..)| queue == *told)) {
-            self.is_over(Kind::Lonely, queue);
+            self.is_over(Kind::UnderReplicated, queue);
         }
     }
 

@@ -1,10 +1,9 @@
 //! Settings of the database: those that a session can set are set, those that it cannot are told.
 
 use super::{order_service, place, readiness, seen, watch_settings};
-use crate::support::{TestEnv, blocking, new_state_dir};
+use crate::support::{TestEnv, blocking, new_state_dir, store_options};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
-use restaurant_system::store::{Store, StoreOptions};
-use std::time::Duration;
+use restaurant_system::store::Store;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -86,20 +85,7 @@ async fn a_durable_server_is_not_warned_of() {
     let dir = new_state_dir();
     let path = dir.path().join("postgres");
     let server = blocking(move || PostgresServer::start(&path, PostgresOptions::default())).await.unwrap();
-    let options = StoreOptions {
-        hosts: vec![("127.0.0.1".to_owned(), server.port())],
-        user: "restaurant_user".to_owned(),
-        password: "restaurant_pass".into(),
-        database: "restaurant_db".to_owned(),
-        tls: None,
-        application_name: "test".to_owned(),
-        pool_size: 2,
-        operation_timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(30),
-        idle_timeout: Duration::from_secs(600),
-        probe_interval: None,
-        writes: true,
-    };
+    let options = store_options(server.port(), "restaurant_db");
     let store = Store::new(options, CancellationToken::new()).unwrap();
     store.prepare().await.unwrap();
     assert_eq!(store.setup().borrow().texts(), [""; 0]);

@@ -169,23 +169,29 @@ impl TestEnv {
 
     /// The program's own store, on this test's database.
     pub async fn store(&self, operation_timeout: Duration) -> Store {
-        let options = StoreOptions {
-            hosts: vec![("127.0.0.1".to_owned(), self.servers.postgres.port())],
-            user: "restaurant_user".to_owned(),
-            password: "restaurant_pass".into(),
-            database: self.database.clone(),
-            tls: None,
-            application_name: "test".to_owned(),
-            pool_size: 6,
-            operation_timeout,
-            connect_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(600),
-            probe_interval: None,
-            writes: true,
-        };
+        let options =
+            StoreOptions { operation_timeout, ..store_options(self.servers.postgres.port(), &self.database) };
         let store = Store::new(options, CancellationToken::new()).unwrap();
         store.prepare().await.unwrap();
         store
+    }
+}
+
+/// How to reach a database of a private server that tests have started.
+pub fn store_options(port: u16, database: &str) -> StoreOptions {
+    StoreOptions {
+        hosts: vec![("127.0.0.1".to_owned(), port)],
+        user: "restaurant_user".to_owned(),
+        password: "restaurant_pass".into(),
+        database: database.to_owned(),
+        tls: None,
+        application_name: "test".to_owned(),
+        pool_size: 6,
+        operation_timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(600),
+        probe_interval: None,
+        writes: true,
     }
 }
 

@@ -17,7 +17,7 @@ mod role;
 mod shared;
 mod wait;
 
-pub use env::{STAFF_TOKEN, TestEnv, staff_client};
+pub use env::{STAFF_TOKEN, TestEnv, staff_client, store_options};
 pub use files::files_below;
 pub use management::{Management, Message};
 pub use pgbouncer::PgBouncer;
