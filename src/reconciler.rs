@@ -4,8 +4,6 @@
 //! waits too long is announced again, with growing pauses; a broker that lost its disk is told everything again; and
 //! when the outbox grows past its limit because RabbitMQ stays away, the service is told to take no more orders.
 
-mod ports;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,11 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use ports::{ReconcilerBroker, ReconcilerStore};
-
-use crate::broker::BrokerState;
+use crate::broker::{BrokerState, MarkedBroker};
 use crate::relay::RelayWaker;
-use crate::store::StoreError;
+use crate::store::{ReconcilerStore, StoreError};
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
@@ -54,7 +50,7 @@ impl OutboxFull {
 }
 
 /// Starts it on `tasks`; it ends with `stop`.
-pub fn start<S: ReconcilerStore, B: ReconcilerBroker>(
+pub fn start<S: ReconcilerStore, B: MarkedBroker>(
     store: S,
     broker: B,
     options: ReconcilerOptions,
@@ -97,7 +93,7 @@ struct Reconciler<S, B> {
     unknown_since: Option<(u64, Instant)>,
 }
 
-impl<S: ReconcilerStore, B: ReconcilerBroker> Reconciler<S, B> {
+impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
     /// Every step may be cut off at any point: each is one statement, and none relies on the one before it.
     async fn run(mut self) {
         loop {

@@ -4,7 +4,6 @@
 //! Every process that writes outbox rows runs one. It is woken after each commit of its own and sweeps for what others
 //! left behind; several at once share the rows. Killed at any point, it repeats at most what it had not yet deleted.
 
-mod ports;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -21,15 +20,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use ports::{LockedRows, RelayBroker, RelayStore};
-
 use crate::broker::messages::{ItemMessage, ORDER_KIND, OrderMessage, STATUS_KIND, StatusUpdate};
 use crate::broker::{
-    BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome,
+    BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, Publish, PublishOutcome,
     order_routing_key,
 };
 use crate::runtime::retry::Backoff;
-use crate::store::{Announcement, AnnouncementContent, OrderAnnouncement, StoreError};
+use crate::store::{
+    Announcement, AnnouncementContent, LockedRows, OrderAnnouncement, OutboxStore, StoreError,
+};
 
 /// Changes that are published before one deletion is committed; rows of the outbox go as a whole, so that the last one of
 /// them may bring some more.
@@ -98,7 +97,7 @@ impl RelayOwner {
 }
 
 /// Starts the relay on `tasks`. When `stop` is cancelled it announces what is left, within a few seconds, and ends.
-pub fn start<S: RelayStore, B: RelayBroker>(
+pub fn start<S: OutboxStore, B: Publish>(
     store: S,
     broker: B,
     owner: RelayOwner,
@@ -148,7 +147,7 @@ enum Round {
     Failed,
 }
 
-impl<S: RelayStore, B: RelayBroker> Relay<S, B> {
+impl<S: OutboxStore, B: Publish> Relay<S, B> {
     /// Two lanes: while the batch of one waits for its confirmations, the other reads the next and publishes it, so that
     /// neither server waits for the other. To each other they are what relays of two processes are. The second works only
     /// while one batch does not hold all that there is: before that it would halve the batches, and a small one costs

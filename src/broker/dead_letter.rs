@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Broker;
 use super::confirms::PublishOutcome;
 use super::consumer::Delivery;
 use super::properties::Outgoing;
@@ -34,7 +33,7 @@ pub(super) const BURIAL_HEADERS: [&str; 6] = [
 ];
 
 /// How long a message rests that could not be put to the dead letters, before it comes again.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// The longest reason that is written down.
 const MAX_REASON_BYTES: usize = 1024;
 /// The most that foreign headers may take beside ours; beyond it they are left behind, or the letter would not fit.
@@ -49,27 +48,8 @@ pub enum DeadLettered {
     GivenBack(PublishOutcome),
 }
 
-impl Broker {
-    /// Moves a message to the dead letters: the same body, as far as it is kept, and the same properties, with headers that
-    /// say why and whence.
-    /// It is acknowledged only after its copy has been confirmed, so it may be there twice, but is never lost.
-    pub async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
-        let letter = letter(&delivery, reason);
-        let mut outcome = self.publish_one(letter.clone()).await;
-        if matches!(outcome, PublishOutcome::Unroutable { .. }) && self.redeclare_topology().await.is_ok() {
-            outcome = self.publish_one(letter).await;
-        }
-        if outcome == PublishOutcome::Routed {
-            delivery.ack().await;
-            DeadLettered::Moved
-        } else {
-            delivery.give_back_after(RETRY_PAUSE);
-            DeadLettered::GivenBack(outcome)
-        }
-    }
-}
-
-fn letter(delivery: &Delivery, reason: &str) -> Outgoing {
+/// The copy that goes to the dead letters.
+pub(super) fn letter(delivery: &Delivery, reason: &str) -> Outgoing {
     let mut properties = delivery.properties.clone();
     // Room for our own: the foreign ones may fill a frame.
     if properties.headers_bytes() > MAX_FOREIGN_HEADERS_BYTES {

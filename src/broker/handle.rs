@@ -7,11 +7,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::confirms::PublishOutcome;
-use super::consumer::{ConsumeOptions, Consumer, Source};
+use super::consumer::{ConsumeOptions, Consumer, Deliveries, Delivery, Received, Source};
+use super::dead_letter::{self, DeadLettered};
 use super::dead_queue::DeadLetters;
 use super::error::BrokerError;
 use super::link::Link;
-use super::name::{self, HeldName, NameError};
+use super::name::{self, HeldName, NameError, NameHold};
 use super::options::BrokerOptions;
 use super::properties::Outgoing;
 use super::publisher::Publisher;
@@ -40,6 +41,113 @@ struct Shared {
     topology_turn: tokio::sync::Mutex<()>,
     stop: CancellationToken,
     closed: CancellationToken,
+}
+
+/// Confirmed publishing.
+pub trait Publish: Clone + Send + Sync + 'static {
+    /// How things stand, to be watched.
+    fn state(&self) -> watch::Receiver<BrokerState>;
+
+    /// Publishes all of these, many on the way at once, and tells for each, in their order, what became of it. They
+    /// are published in order too; a `Nacked` or `Unconfirmed` one has not stopped those after it.
+    ///
+    /// Without a connection the answer comes at once. It comes at the latest some `confirm_timeout` after RabbitMQ
+    /// has fallen silent. Dropping the future does not take back what was handed in.
+    fn publish(&self, messages: Vec<Outgoing>) -> impl Future<Output = Vec<PublishOutcome>> + Send;
+
+    /// Declares the exchanges, queues and bindings once more: somebody has deleted one, as an unroutable message
+    /// shows.
+    ///
+    /// # Errors
+    /// `NotConnected`, the connection's loss, or a right that the user lacks. A queue in trouble is none: it is logged.
+    fn redeclare_topology(&self) -> impl Future<Output = Result<(), BrokerError>> + Send;
+}
+
+impl Publish for Broker {
+    fn state(&self) -> watch::Receiver<BrokerState> {
+        self.shared.state.clone()
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
+        if messages.is_empty() { Vec::new() } else { self.shared.publisher.publish(messages).await }
+    }
+
+    async fn redeclare_topology(&self) -> Result<(), BrokerError> {
+        let _turn = self.shared.topology_turn.lock().await;
+        let link = self.link()?;
+        self.shared.topology.declare(&link).await
+    }
+}
+
+/// Consuming, and names to consume under.
+pub trait Consume: Publish {
+    /// A message in the consumer's hands.
+    type Delivery: Received;
+    /// Messages as they come.
+    type Consumer: Deliveries<Self::Delivery>;
+    /// A name, held as long as this lives.
+    type Name: NameHold;
+
+    /// Consumes queues. Waits for a connection as long as there is none.
+    ///
+    /// # Errors
+    /// At the first establishment only; what goes wrong later is the consumer's own business or an event.
+    /// `InUse`: another has the queue exclusively, or wants company for one that is wanted exclusively.
+    fn consume(
+        &self,
+        options: ConsumeOptions,
+    ) -> impl Future<Output = Result<Self::Consumer, BrokerError>> + Send;
+
+    /// Holds a name that only one living process can hold, for instance `kitchen_worker.chef_anna`. Waits for a
+    /// connection as long as there is none. A crashed owner's name is free after a moment, which is waited for.
+    ///
+    /// # Errors
+    /// `InUse` by a living process, `Invalid`, or the broker's own.
+    fn hold_name(&self, name: &str) -> impl Future<Output = Result<Self::Name, NameError>> + Send;
+
+    /// How long RabbitMQ may take to notice that a connection is dead, and to give up what it held.
+    fn death_notice(&self) -> Duration;
+
+    /// Moves a message to the dead letters: the same body, as far as it is kept, and the same properties, with headers that
+    /// say why and whence. It is acknowledged only after its copy has been confirmed, so it may be there twice, but is never lost.
+    fn dead_letter(
+        &self,
+        delivery: Self::Delivery,
+        reason: &str,
+    ) -> impl Future<Output = DeadLettered> + Send;
+}
+
+impl Consume for Broker {
+    type Delivery = Delivery;
+    type Consumer = Consumer;
+    type Name = HeldName;
+
+    async fn consume(&self, options: ConsumeOptions) -> Result<Consumer, BrokerError> {
+        self.start_consumer(Source::Queues(options)).await
+    }
+
+    async fn hold_name(&self, name: &str) -> Result<HeldName, NameError> {
+        self.hold_name_within(name, self.shared.options.claim_grace).await
+    }
+
+    fn death_notice(&self) -> Duration {
+        self.shared.options.reclaim_grace()
+    }
+
+    async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
+        let letter = dead_letter::letter(&delivery, reason);
+        let mut outcome = self.publish_one(letter.clone()).await;
+        if matches!(outcome, PublishOutcome::Unroutable { .. }) && self.redeclare_topology().await.is_ok() {
+            outcome = self.publish_one(letter).await;
+        }
+        if outcome == PublishOutcome::Routed {
+            delivery.ack().await;
+            DeadLettered::Moved
+        } else {
+            delivery.give_back_after(dead_letter::RETRY_PAUSE);
+            DeadLettered::GivenBack(outcome)
+        }
+    }
 }
 
 impl Broker {
@@ -85,11 +193,6 @@ impl Broker {
         }
     }
 
-    /// How things stand, to be watched.
-    pub fn state(&self) -> watch::Receiver<BrokerState> {
-        self.shared.state.clone()
-    }
-
     /// Since when the server takes no messages because of an alarm, `None` while it takes them; to be watched. Known
     /// some seconds after something was to be published, or after `BrokerOptions::alarm_probe`.
     pub fn blocked(&self) -> watch::Receiver<Option<Instant>> {
@@ -133,29 +236,9 @@ impl Broker {
         DeadLetters::open(&link).await
     }
 
-    /// Publishes all of these, many on the way at once, and tells for each, in their order, what became of it. They
-    /// are published in order too; a `Nacked` or `Unconfirmed` one has not stopped those after it.
-    ///
-    /// Without a connection the answer comes at once. It comes at the latest some `confirm_timeout` after RabbitMQ
-    /// has fallen silent. Dropping the future does not take back what was handed in.
-    pub async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
-        if messages.is_empty() { Vec::new() } else { self.shared.publisher.publish(messages).await }
-    }
-
     /// Publishes one message.
     pub async fn publish_one(&self, message: Outgoing) -> PublishOutcome {
         self.publish(vec![message]).await.pop().unwrap_or(PublishOutcome::Unconfirmed(BrokerError::Closed))
-    }
-
-    /// Declares the exchanges, queues and bindings once more: somebody has deleted one, as an unroutable message
-    /// shows.
-    ///
-    /// # Errors
-    /// `NotConnected`, the connection's loss, or a right that the user lacks. A queue in trouble is none: it is logged.
-    pub async fn redeclare_topology(&self) -> Result<(), BrokerError> {
-        let _turn = self.shared.topology_turn.lock().await;
-        let link = self.link()?;
-        self.shared.topology.declare(&link).await
     }
 
     /// How it connects, and what it declares.
@@ -166,15 +249,6 @@ impl Broker {
     /// The present connection.
     pub(super) fn link(&self) -> Result<Arc<Link>, BrokerError> {
         self.shared.links.current().ok_or(BrokerError::NotConnected)
-    }
-
-    /// Consumes queues. Waits for a connection as long as there is none.
-    ///
-    /// # Errors
-    /// At the first establishment only; what goes wrong later is the consumer's own business or an event.
-    /// `InUse`: another has the queue exclusively, or wants company for one that is wanted exclusively.
-    pub async fn consume(&self, options: ConsumeOptions) -> Result<Consumer, BrokerError> {
-        self.start_consumer(Source::Queues(options)).await
     }
 
     /// Consumes a copy of every status update from now on, by a queue that lives with the connection. What is
@@ -191,15 +265,6 @@ impl Broker {
         Consumer::start(options, topology.clone(), links.clone(), publisher.clone(), source).await
     }
 
-    /// Holds a name that only one living process can hold, for instance `kitchen_worker.chef_anna`. Waits for a
-    /// connection as long as there is none. A crashed owner's name is free after a moment, which is waited for.
-    ///
-    /// # Errors
-    /// `InUse` by a living process, `Invalid`, or the broker's own.
-    pub async fn hold_name(&self, name: &str) -> Result<HeldName, NameError> {
-        self.hold_name_within(name, self.shared.options.claim_grace).await
-    }
-
     /// [`Self::hold_name`], asking for so long while somebody has it.
     pub(super) async fn hold_name_within(&self, name: &str, grace: Duration) -> Result<HeldName, NameError> {
         name::hold(&self.shared.options, self.shared.links.clone(), name, grace).await
@@ -207,11 +272,6 @@ impl Broker {
 
     pub(super) fn node_patience(&self) -> Duration {
         self.shared.options.node_patience
-    }
-
-    /// How long RabbitMQ may take to notice that a connection is dead, and to give up what it held.
-    pub fn death_notice(&self) -> Duration {
-        self.shared.options.reclaim_grace()
     }
 
     /// Says goodbye: what was handed in for publishing is confirmed first, within some seconds. Consumers end.

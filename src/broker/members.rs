@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::handle::Broker;
+use super::handle::{Broker, Publish};
 use super::supervisor::BrokerState;
 
 /// A cluster grows seldom: so often is looked again on one connection.

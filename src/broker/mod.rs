@@ -7,7 +7,8 @@
 //!    └── hold_name ─▶ name ─────────┘        ▲ channel         │ declares
 //!                                            └─────────────────┴──▶ topology
 //! ```
-//! - `handle`: what the rest of the system holds; `options` and `error`: what it says to it and hears from it.
+//! - `handle`: what the rest of the system holds; `options` and `error`: what it says to it and hears from it. What relay,
+//!   reconciler and worker use of it are traits (`Publish`, `Consume`, `MarkedBroker`, …), of which `tests/sim` has a model.
 //! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
 //! - `topology`: exchanges, queues, bindings; `troubles`: those that are not as they should be. `properties`: what goes
@@ -47,15 +48,16 @@ mod troubles;
 mod unreadable;
 
 pub use confirms::PublishOutcome;
-pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
+pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Deliveries, Delivery, Received};
 pub use dead_letter::{
     DEATH_REASON_HEADER, DEATH_TIME_HEADER, DeadLettered, ORIGINAL_BYTES_HEADER, ORIGINAL_EXCHANGE_HEADER,
     ORIGINAL_QUEUE_HEADER, ORIGINAL_ROUTING_KEY_HEADER,
 };
 pub use dead_queue::{DeadLetter, DeadLetters};
 pub use error::BrokerError;
-pub use handle::Broker;
-pub use name::{HeldName, NameError};
+pub use handle::{Broker, Consume, Publish};
+pub use mark::MarkedBroker;
+pub use name::{HeldName, NameError, NameHold};
 pub use options::{BrokerOptions, QueueType, TlsOptions};
 pub use properties::{InvalidMessage, Outgoing, Properties};
 pub use renewal::QueueReport;

@@ -50,19 +50,26 @@ pub struct HeldName {
     _release: DropGuard,
 }
 
-impl HeldName {
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
+/// A name in its holder's hands.
+pub trait NameHold: Send + Sync {
     /// Ends when another process took the name while this one had no connection. May be cancelled.
-    pub async fn lost(&self) {
+    fn lost(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl NameHold for HeldName {
+    async fn lost(&self) {
         let mut lost = self.lost.clone();
         // The task only ends without a word when the broker is closed, and a name is not lost by that.
         if lost.wait_for(|lost| *lost).await.is_err() {
             std::future::pending().await
         }
+    }
+}
+
+impl HeldName {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// On which connection it is held, for those who may use something only while it is.

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::confirms::PublishOutcome;
-use super::consumer::{ConsumeOptions, Consumer, ConsumerEvent, Delivery};
+use super::consumer::{ConsumeOptions, Consumer, ConsumerEvent, Deliveries, Delivery};
 use super::error::BrokerError;
-use super::handle::Broker;
-use super::name::{HeldName, NameError};
+use super::handle::{Broker, Consume};
+use super::name::{HeldName, NameError, NameHold};
 use super::properties::{Outgoing, Properties};
 use super::topology::{named_slot, numbered_slots};
 

@@ -15,7 +15,7 @@ use crate::broker::{
     Broker, BrokerError, DEAD_LETTER_QUEUE, QueueReport, kitchen_queues, named_slot, numbered_slots,
 };
 use crate::config::{Config, ConfigSources};
-use crate::store::{Store, StoreError};
+use crate::store::{ReconcilerStore, Store, StoreError};
 
 /// How long RabbitMQ may take to let us in, whatever the configuration says about one host.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);

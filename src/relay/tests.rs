@@ -26,7 +26,7 @@ impl LockedRows for Rows {
     }
 }
 
-impl RelayStore for Servers {
+impl OutboxStore for Servers {
     type Batch = Rows;
 
     async fn lock_outbox(&self, _limit: i64, _orders_after: Duration) -> Result<Rows, StoreError> {
@@ -56,7 +56,7 @@ impl RelayStore for Servers {
     }
 }
 
-impl RelayBroker for Servers {
+impl Publish for Servers {
     fn state(&self) -> watch::Receiver<BrokerState> {
         self.state.clone()
     }

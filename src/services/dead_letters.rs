@@ -3,7 +3,7 @@
 use tracing::Level;
 
 use crate::broker::messages::MAX_MESSAGE_BYTES;
-use crate::broker::{Broker, DeadLettered, Delivery, Properties};
+use crate::broker::{Consume, DeadLettered, Properties, Received};
 use crate::http::request_id::RequestId;
 
 /// Why a message goes to the dead letters.
@@ -12,13 +12,13 @@ use crate::http::request_id::RequestId;
 struct Unprocessable(String);
 
 /// Puts a message to the dead letters, where a person finds it with the reason.
-pub(super) async fn bury(broker: &Broker, delivery: Delivery, reason: &str) {
+pub(super) async fn bury<B: Consume>(broker: &B, delivery: B::Delivery, reason: &str) {
     bury_at(Level::ERROR, broker, delivery, reason).await;
 }
 
 /// The same; the reason is logged as an error, or at any other level for those who look for it, where one line tells of many.
-pub(super) async fn bury_at(level: Level, broker: &Broker, delivery: Delivery, reason: &str) {
-    log_unprocessable(&delivery, reason, level);
+pub(super) async fn bury_at<B: Consume>(level: Level, broker: &B, delivery: B::Delivery, reason: &str) {
+    log_unprocessable(delivery.queue(), reason, level);
     if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
         tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");
     }
@@ -57,10 +57,9 @@ pub(super) fn request_id(properties: &Properties) -> String {
 }
 
 /// Apart, because the error as it is logged may not be held over an await.
-fn log_unprocessable(delivery: &Delivery, reason: &str, level: Level) {
+fn log_unprocessable(queue: &str, reason: &str, level: Level) {
     if level != Level::ERROR {
-        let details = &delivery.queue;
-        tracing::debug!(action = "message_unprocessable", %details, "to the dead letters: {reason}");
+        tracing::debug!(action = "message_unprocessable", details = %queue, "to the dead letters: {reason}");
         return;
     }
     let error = Unprocessable(reason.to_owned());
@@ -68,7 +67,7 @@ fn log_unprocessable(delivery: &Delivery, reason: &str, level: Level) {
     tracing::error!(
         action = "message_processing_failed",
         error,
-        details = %delivery.queue,
+        details = %queue,
         "the message goes to the dead letters"
     );
 }

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{Broker, BrokerState};
+use crate::broker::{Broker, BrokerState, Publish};
 use crate::http::health::{Readiness, ReadinessReport};
 use crate::http::server::{Listener, ServerError, ServerLimits, serve};
 use crate::http::{App, Problem};
 use crate::runtime::systemd::{Condition, ServiceManager, inherited_socket};
-use crate::store::{Store, StoreError, StoreState};
+use crate::store::{Store, StoreAccess, StoreError, StoreState};
 
 /// What a client is told to wait while PostgreSQL is away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -134,14 +134,22 @@ select k.key, k.body_sha256, o.number
 from idempotency_keys k join orders o on o.id = k.order_id
 where k.key = any($1::text[])";
 
-impl Store {
+/// Where orders are committed.
+pub trait IntakeStore: Clone + Send + Sync + 'static {
     /// Takes the orders of one batch, all or none, and answers in their order. If the process dies in here, either all
     /// of them are taken and will be announced, or none.
     ///
     /// # Errors
     /// Unavailable: whether they were taken is unknown to the caller; a client that repeats its request under its
     /// key learns it. Refused: nothing was taken.
-    pub async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
+    fn place_orders(
+        &self,
+        batch: &[IntakeRequest],
+    ) -> impl Future<Output = Result<Vec<Placed>, StoreError>> + Send;
+}
+
+impl IntakeStore for Store {
+    async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
         self.run("taking orders", async |client| {
             let columns = Columns::of(batch);
             let rows = if batch.iter().any(|request| request.idempotency.is_some()) {

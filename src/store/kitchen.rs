@@ -8,7 +8,9 @@ use super::convert::{get, millis, order_number, order_type, priority, status, ty
 use super::outbox::announce_logged;
 use super::readable::readable;
 use super::writes::tick;
-use super::{Announcement, AnnouncementContent, StatusAnnouncement, Store, StoreError};
+use super::{
+    Announcement, AnnouncementContent, OutboxStore, StatusAnnouncement, Store, StoreError, WorkerStore,
+};
 use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
 
 /// Who wants to cook, and what.
@@ -136,7 +138,8 @@ update orders o set claimed_at = null, updated_at = now(), estimated_completion 
 from unnest($2::text[], $3::int[]) as f (number, attempt)
 where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.processed_by = $1";
 
-impl Store {
+/// The kitchen's compare-and-set.
+pub trait KitchenStore: WorkerStore + OutboxStore {
     /// Claims those of the named orders that wait and that this worker can cook (`received → cooking`), or takes them
     /// over from a worker that is lost. Repeating it, or two workers doing it at once, gives each order to one of
     /// them. If the process dies in here, the order is either untouched or held by a worker that is soon found lost.
@@ -144,7 +147,69 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; when unavailable, an order may be claimed without the caller knowing: a later heartbeat,
     /// which does not name it as in hand, releases it.
-    pub async fn claim_orders(
+    fn claim_orders(
+        &self,
+        claim: &Claim,
+        numbers: &[OrderNumber],
+    ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
+
+    /// Looks at the rail itself: claims up to `limit` orders that have waited longer than `grace` although a worker
+    /// is free, or that were given back or lost, the most urgent first. Orders that others are claiming at this moment are passed over.
+    ///
+    /// # Errors
+    /// As for [`Self::claim_orders`].
+    fn claim_overdue(
+        &self,
+        claim: &Claim,
+        grace: Duration,
+        limit: i64,
+    ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
+
+    /// Why an order that was asked for was not claimed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn refusal(
+        &self,
+        claim: &Claim,
+        number: &OrderNumber,
+    ) -> impl Future<Output = Result<Refusal, StoreError>> + Send;
+
+    /// `cooking → ready` for those that this worker still holds in this attempt; gives their numbers. One that is
+    /// missing in the answer was taken over, or is finished already: nothing was changed for it.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; it is safe to try again until it succeeds.
+    fn finish_orders(
+        &self,
+        worker: &WorkerName,
+        finished: &[Finish],
+    ) -> impl Future<Output = Result<Vec<OrderNumber>, StoreError>> + Send;
+
+    /// Puts orders back on the rail, where the next free worker takes them at once. Says how many were still held.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; what was not given back is taken over when the worker is found lost.
+    fn give_back_orders(
+        &self,
+        worker: &WorkerName,
+        orders: &[Finish],
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Whether PostgreSQL has the order as finished by this worker in this attempt: what to ask when the answer to
+    /// [`Self::finish_orders`] was lost.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn is_finished_by(
+        &self,
+        worker: &WorkerName,
+        finish: &Finish,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+impl KitchenStore for Store {
+    async fn claim_orders(
         &self,
         claim: &Claim,
         numbers: &[OrderNumber],
@@ -163,12 +228,7 @@ impl Store {
         self.claim(&sql, claim, &numbers).await
     }
 
-    /// Looks at the rail itself: claims up to `limit` orders that have waited longer than `grace` although a worker
-    /// is free, or that were given back or lost, the most urgent first. Orders that others are claiming at this moment are passed over.
-    ///
-    /// # Errors
-    /// As for [`Store::claim_orders`].
-    pub async fn claim_overdue(
+    async fn claim_overdue(
         &self,
         claim: &Claim,
         grace: Duration,
@@ -186,6 +246,66 @@ impl Store {
         self.claim(&sql, claim, &[millis(grace), limit]).await
     }
 
+    async fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Result<Refusal, StoreError> {
+        self.run("looking at an order", async |client| {
+            let statement = client
+                .prepare_cached("select type, status, processed_by from orders where number = $1")
+                .await?;
+            let Some(row) = client.query_opt(&statement, &[&number.as_str()]).await? else {
+                return Ok(Refusal::Unknown);
+            };
+            let order_type = order_type(&row, "type")?;
+            if !claim.order_types.contains(&order_type) {
+                return Ok(Refusal::OtherType(order_type));
+            }
+            Ok(Refusal::NotWaiting {
+                status: status(&row, "status")?,
+                processed_by: get(&row, "processed_by")?,
+            })
+        })
+        .await
+    }
+
+    async fn finish_orders(
+        &self,
+        worker: &WorkerName,
+        finished: &[Finish],
+    ) -> Result<Vec<OrderNumber>, StoreError> {
+        let (numbers, attempts) = columns(finished);
+        self.run("finishing orders", async |client| {
+            let statement = client.prepare_cached(FINISH).await?;
+            let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
+            self.remember_changes(&rows, Status::Ready, worker);
+            Ok(readable(&rows, |row| order_number(row, "number")))
+        })
+        .await
+    }
+
+    async fn give_back_orders(&self, worker: &WorkerName, orders: &[Finish]) -> Result<u64, StoreError> {
+        let (numbers, attempts) = columns(orders);
+        self.run("giving orders back", async |client| {
+            let statement = client.prepare_cached(GIVE_BACK).await?;
+            Ok(client.execute(&statement, &[&worker.as_str(), &numbers, &attempts]).await?)
+        })
+        .await
+    }
+
+    async fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> Result<bool, StoreError> {
+        const SQL: &str = "select exists (select from orders where number = $1 and attempt = $2
+            and processed_by = $3 and status in ('ready', 'completed')) as finished";
+        self.run("looking at an order", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            let number = finish.number.as_str();
+            get(
+                &client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str()]).await?,
+                "finished",
+            )
+        })
+        .await
+    }
+}
+
+impl Store {
     async fn claim<P>(
         &self,
         sql: &str,
@@ -220,50 +340,6 @@ impl Store {
         .await
     }
 
-    /// Why an order that was asked for was not claimed.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Result<Refusal, StoreError> {
-        self.run("looking at an order", async |client| {
-            let statement = client
-                .prepare_cached("select type, status, processed_by from orders where number = $1")
-                .await?;
-            let Some(row) = client.query_opt(&statement, &[&number.as_str()]).await? else {
-                return Ok(Refusal::Unknown);
-            };
-            let order_type = order_type(&row, "type")?;
-            if !claim.order_types.contains(&order_type) {
-                return Ok(Refusal::OtherType(order_type));
-            }
-            Ok(Refusal::NotWaiting {
-                status: status(&row, "status")?,
-                processed_by: get(&row, "processed_by")?,
-            })
-        })
-        .await
-    }
-
-    /// `cooking → ready` for those that this worker still holds in this attempt; gives their numbers. One that is
-    /// missing in the answer was taken over, or is finished already: nothing was changed for it.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; it is safe to try again until it succeeds.
-    pub async fn finish_orders(
-        &self,
-        worker: &WorkerName,
-        finished: &[Finish],
-    ) -> Result<Vec<OrderNumber>, StoreError> {
-        let (numbers, attempts) = columns(finished);
-        self.run("finishing orders", async |client| {
-            let statement = client.prepare_cached(FINISH).await?;
-            let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
-            self.remember_changes(&rows, Status::Ready, worker);
-            Ok(readable(&rows, |row| order_number(row, "number")))
-        })
-        .await
-    }
-
     /// Remembers the changes that were just committed, so that the relay need not read them back.
     fn remember_changes(&self, rows: &[Row], status: Status, by: &WorkerName) {
         let changes = readable(rows, |row| {
@@ -284,38 +360,6 @@ impl Store {
             }))
         });
         self.fresh().remember(changes.into_iter().flatten());
-    }
-
-    /// Puts orders back on the rail, where the next free worker takes them at once. Says how many were still held.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; what was not given back is taken over when the worker is found lost.
-    pub async fn give_back_orders(&self, worker: &WorkerName, orders: &[Finish]) -> Result<u64, StoreError> {
-        let (numbers, attempts) = columns(orders);
-        self.run("giving orders back", async |client| {
-            let statement = client.prepare_cached(GIVE_BACK).await?;
-            Ok(client.execute(&statement, &[&worker.as_str(), &numbers, &attempts]).await?)
-        })
-        .await
-    }
-
-    /// Whether PostgreSQL has the order as finished by this worker in this attempt: what to ask when the answer to
-    /// [`Store::finish_orders`] was lost.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> Result<bool, StoreError> {
-        const SQL: &str = "select exists (select from orders where number = $1 and attempt = $2
-            and processed_by = $3 and status in ('ready', 'completed')) as finished";
-        self.run("looking at an order", async |client| {
-            let statement = client.prepare_cached(SQL).await?;
-            let number = finish.number.as_str();
-            get(
-                &client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str()]).await?,
-                "finished",
-            )
-        })
-        .await
     }
 }
 

@@ -3,6 +3,9 @@
 //! Every effect is one compare-and-set transaction that writes its own announcement into the outbox
 //! (`docs/ARCHITECTURE.md`, rules 1 and 2). What a function promises if the process dies inside it is said at it;
 //! mostly: nothing happened, or all of it.
+//!
+//! What relay, reconciler, worker and intake ask is a trait beside its statements: `StoreAccess`, `OutboxStore`,
+//! `ReconcilerStore`, `WorkerStore`, `KitchenStore`, `IntakeStore`. `Store` is the real one, `tests/sim` has a model.
 
 mod connect;
 mod convert;
@@ -17,6 +20,7 @@ mod kitchen;
 mod lineage;
 mod load;
 mod migrations;
+mod options;
 mod orders;
 mod outbox;
 mod ping;
@@ -32,14 +36,18 @@ mod writes;
 
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, OpenOrders, Place, SeenBy};
-pub use intake::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder};
-pub use kitchen::{Claim, ClaimedOrder, Finish, Refusal};
+pub use intake::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder};
+pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, Refusal};
 pub use load::KitchenPicture;
+pub use options::{StoreOptions, StoreState, TlsOptions};
 pub use orders::{
     HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffOutcome,
 };
-pub use outbox::{Announcement, AnnouncementContent, OrderAnnouncement, OutboxBatch, StatusAnnouncement};
-pub use pool::{Store, StoreOptions, StoreState, TlsOptions};
-pub use reconcile::LateOrders;
+pub use outbox::{
+    Announcement, AnnouncementContent, LockedRows, OrderAnnouncement, OutboxBatch, OutboxStore,
+    StatusAnnouncement,
+};
+pub use pool::{Store, StoreAccess};
+pub use reconcile::{LateOrders, ReconcilerStore};
 pub use session::ServerSetup;
-pub use workers::{Crew, Heartbeat, NameRecord, Registered, WorkerRecord, WorkerRegistration};
+pub use workers::{Crew, Heartbeat, NameRecord, Registered, WorkerRecord, WorkerRegistration, WorkerStore};

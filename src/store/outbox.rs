@@ -69,7 +69,7 @@ pub struct StatusAnnouncement {
     pub estimated_completion: Option<Timestamp>,
 }
 
-/// Outbox rows that this process has locked. Dropped without [`Store::confirm_outbox`], or with its process, it frees
+/// Outbox rows that this process has locked. Dropped without [`OutboxStore::confirm_outbox`], or with its process, it frees
 /// them untouched for the next relay.
 #[must_use]
 pub struct OutboxBatch {
@@ -153,7 +153,11 @@ select c.log_id, c.order_id, case announces when 'orders' then 'order' else 'sta
 from whole, unnest($2::bigint[], $3::bigint[]) as c (log_id, order_id)
 on conflict do nothing";
 
-impl Store {
+/// The outbox.
+pub trait OutboxStore: Clone + Send + Sync + 'static {
+    /// Rows that are locked until they are confirmed or dropped.
+    type Batch: LockedRows;
+
     /// Locks the oldest rows until they hold `limit` changes and reads what they announce; new orders only when they have
     /// waited for `orders_after`. The transaction stays open until the batch is confirmed or dropped, unless there is
     /// nothing to announce; PostgreSQL ends it when this process hangs for longer than its idle limit. While this is
@@ -161,7 +165,28 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<OutboxBatch, StoreError> {
+    fn lock_outbox(
+        &self,
+        limit: i64,
+        orders_after: Duration,
+    ) -> impl Future<Output = Result<Self::Batch, StoreError>> + Send;
+
+    /// Ends the batch: the changes named are gone, the others wait for the next relay. If the process dies before this
+    /// has committed, what was published is published again: the receivers know it by its message id.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn confirm_outbox(
+        &self,
+        batch: Self::Batch,
+        published: &[i64],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl OutboxStore for Store {
+    type Batch = OutboxBatch;
+
+    async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<OutboxBatch, StoreError> {
         let mut client = self.checked_out().await?;
         let from = self.outbox_head().look_from(Instant::now());
         let found = self
@@ -189,6 +214,41 @@ impl Store {
         Ok(batch)
     }
 
+    async fn confirm_outbox(&self, mut batch: OutboxBatch, published: &[i64]) -> Result<(), StoreError> {
+        let Some(mut client) = batch.client.take() else { return Ok(()) };
+        let rows = std::mem::take(&mut batch.rows);
+        let done = self
+            .on(&mut client, "clearing the outbox", async |client| {
+                if published.is_empty() {
+                    return Ok(client.batch_execute("rollback").await?);
+                }
+                let published: HashSet<i64> = published.iter().copied().collect();
+                let mut gone = Vec::with_capacity(rows.len());
+                for row in &rows {
+                    let (log_ids, order_ids) = row.without(&published);
+                    if log_ids.is_empty() {
+                        gone.push(row.log_id);
+                    } else if log_ids.len() < row.log_ids.len() {
+                        let statement = client.prepare_cached(SPLIT).await?;
+                        client.execute(&statement, &[&row.log_id, &log_ids, &order_ids]).await?;
+                    }
+                }
+                let statement = client.prepare_cached("delete from outbox where log_id = any($1)").await?;
+                let parameters: [&(dyn ToSql + Sync); 1] = [&gone];
+                // Sent together: after a refused deletion the commit is a rollback.
+                let delete = client.execute(&statement, &parameters);
+                tokio::try_join!(delete, client.batch_execute("commit"))?;
+                Ok(())
+            })
+            .await;
+        if done.is_err() {
+            client.close();
+        }
+        done
+    }
+}
+
+impl Store {
     /// What `changes` announce, in their order; those that this process has not just written itself are read.
     async fn contents(
         &self,
@@ -220,44 +280,6 @@ impl Store {
             known.filter(|_| !left.contains(&change.order_id))
         });
         Ok(known.collect())
-    }
-
-    /// Ends the batch: the changes named are gone, the others wait for the next relay. If the process dies before this
-    /// has committed, what was published is published again: the receivers know it by its message id.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn confirm_outbox(&self, mut batch: OutboxBatch, published: &[i64]) -> Result<(), StoreError> {
-        let Some(mut client) = batch.client.take() else { return Ok(()) };
-        let rows = std::mem::take(&mut batch.rows);
-        let done = self
-            .on(&mut client, "clearing the outbox", async |client| {
-                if published.is_empty() {
-                    return Ok(client.batch_execute("rollback").await?);
-                }
-                let published: HashSet<i64> = published.iter().copied().collect();
-                let mut gone = Vec::with_capacity(rows.len());
-                for row in &rows {
-                    let (log_ids, order_ids) = row.without(&published);
-                    if log_ids.is_empty() {
-                        gone.push(row.log_id);
-                    } else if log_ids.len() < row.log_ids.len() {
-                        let statement = client.prepare_cached(SPLIT).await?;
-                        client.execute(&statement, &[&row.log_id, &log_ids, &order_ids]).await?;
-                    }
-                }
-                let statement = client.prepare_cached("delete from outbox where log_id = any($1)").await?;
-                let parameters: [&(dyn ToSql + Sync); 1] = [&gone];
-                // Sent together: after a refused deletion the commit is a rollback.
-                let delete = client.execute(&statement, &parameters);
-                tokio::try_join!(delete, client.batch_execute("commit"))?;
-                Ok(())
-            })
-            .await;
-        if done.is_err() {
-            client.close();
-        }
-        done
     }
 }
 
@@ -329,14 +351,21 @@ impl LockedRow {
     }
 }
 
-impl OutboxBatch {
+/// Outbox rows in a relay's hands.
+pub trait LockedRows: Send {
     /// What is to be published, in this order.
-    pub fn announcements(&self) -> &[Announcement] {
+    fn announcements(&self) -> &[Announcement];
+
+    /// How many changes there were that this relay could take, those that must wait for an earlier one included.
+    fn locked(&self) -> usize;
+}
+
+impl LockedRows for OutboxBatch {
+    fn announcements(&self) -> &[Announcement] {
         &self.announcements
     }
 
-    /// How many changes there were that this relay could take, those that must wait for an earlier one included.
-    pub fn locked(&self) -> usize {
+    fn locked(&self) -> usize {
         self.rows.iter().map(|row| row.log_ids.len()).sum()
     }
 }

@@ -1,6 +1,5 @@
 //! Connections to PostgreSQL: a small pool, deadlines on everything, and a watch on the server's state.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +7,6 @@ use std::time::{Duration, Instant};
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -18,63 +16,11 @@ use super::error::chain;
 use super::fresh::Fresh;
 use super::head::OutboxHead;
 use super::hosts::{EachHost, Election};
+use super::options::{StoreOptions, StoreState};
 use super::ping::{Ping, answers};
 use super::session::{ServerSetup, Session};
 use super::sharing::{Connection, Sharing, is_full};
 use crate::runtime::retry::Backoff;
-
-/// Where PostgreSQL is and how much of it is used.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// Hosts and ports of one cluster; the one that takes writes on the highest timeline is used.
-    pub hosts: Vec<(String, u16)>,
-    /// The role to log in as.
-    pub user: String,
-    /// Its password.
-    pub password: SecretString,
-    /// The database.
-    pub database: String,
-    /// Encrypt the connection.
-    pub tls: Option<TlsOptions>,
-    /// Shown in `pg_stat_activity`.
-    pub application_name: String,
-    /// Most connections of this process.
-    pub pool_size: usize,
-    /// How long one operation may take before its connection is given up.
-    pub operation_timeout: Duration,
-    /// How long to wait for a free connection, and for a new one to each of the hosts.
-    pub connect_timeout: Duration,
-    /// Unused connections are closed after this time, so that an idle process holds none.
-    pub idle_timeout: Duration,
-    /// How often PostgreSQL is asked whether it is there, for those who must know it before somebody asks them.
-    pub probe_interval: Option<Duration>,
-    /// Whether PostgreSQL is there for this process only when it commits what is written.
-    pub writes: bool,
-}
-
-/// How the server's certificate is checked.
-#[derive(Debug, Clone)]
-pub struct TlsOptions {
-    /// Certificates to trust, as PEM; `None` for the well-known authorities.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// Whether PostgreSQL answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreState {
-    /// It has not been reached yet, or its schema is being prepared.
-    Starting {
-        /// When the process began to try.
-        since: Instant,
-    },
-    /// The last that was tried succeeded.
-    Up,
-    /// It does not answer since then.
-    Down {
-        /// When it was noticed.
-        since: Instant,
-    },
-}
 
 /// The way to PostgreSQL. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -106,6 +52,45 @@ struct Inner {
 
 /// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// The way to PostgreSQL: whether it is there, and how much of it is used.
+pub trait StoreAccess: Clone + Send + Sync + 'static {
+    /// Follows whether PostgreSQL answers.
+    fn state(&self) -> watch::Receiver<StoreState>;
+
+    /// Waits until PostgreSQL answers (again).
+    fn wait_up(&self) -> impl Future<Output = ()> + Send;
+
+    /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes.
+    ///
+    /// # Errors
+    /// Only when a migration itself fails, or the database's encoding is another one.
+    fn prepare(&self) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Says whether this process is one of many, and all of them together may be more than PostgreSQL has connections.
+    /// Then it gives up soon what it does not use, and while PostgreSQL has none left it uses one at a time.
+    fn spare_connections(&self, spare: bool);
+}
+
+impl StoreAccess for Store {
+    fn state(&self) -> watch::Receiver<StoreState> {
+        self.inner.state.subscribe()
+    }
+
+    async fn wait_up(&self) {
+        let mut state = self.state();
+        // The sender lives in `self`: the wait cannot fail.
+        let _ = state.wait_for(|s| *s == StoreState::Up).await;
+    }
+
+    async fn prepare(&self) -> Result<usize, StoreError> {
+        self.prepare_unless(|_| false).await
+    }
+
+    fn spare_connections(&self, spare: bool) {
+        self.inner.sharing.spare(spare);
+    }
+}
 
 impl Store {
     /// Prepares the connections; none is opened yet. A task that ends with `shutdown` closes idle ones and, while
@@ -147,29 +132,9 @@ impl Store {
         Self { inner: Arc::clone(&self.inner), pool: self.inner.own.clone() }
     }
 
-    /// Follows whether PostgreSQL answers.
-    pub fn state(&self) -> watch::Receiver<StoreState> {
-        self.inner.state.subscribe()
-    }
-
     /// Follows how PostgreSQL is set up.
     pub fn setup(&self) -> watch::Receiver<ServerSetup> {
         self.inner.session.setup()
-    }
-
-    /// Waits until PostgreSQL answers (again).
-    pub async fn wait_up(&self) {
-        let mut state = self.state();
-        // The sender lives in `self`: the wait cannot fail.
-        let _ = state.wait_for(|s| *s == StoreState::Up).await;
-    }
-
-    /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes.
-    ///
-    /// # Errors
-    /// Only when a migration itself fails, or the database's encoding is another one.
-    pub async fn prepare(&self) -> Result<usize, StoreError> {
-        self.prepare_unless(|_| false).await
     }
 
     /// The same for somebody who watches: a pooler that cannot be used is an error, and not waited for.
@@ -206,12 +171,6 @@ impl Store {
             }
             tokio::time::sleep(backoff.next_delay()).await;
         }
-    }
-
-    /// Says whether this process is one of many, and all of them together may be more than PostgreSQL has connections.
-    /// Then it gives up soon what it does not use, and while PostgreSQL has none left it uses one at a time.
-    pub fn spare_connections(&self, spare: bool) {
-        self.inner.sharing.spare(spare);
     }
 
     /// Asks PostgreSQL whether it is there ([`StoreOptions::writes`]). That it has no connection left is an answer, too.

@@ -94,13 +94,46 @@ with page as materialized (
 select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page"
 );
 
-impl Store {
+/// What may have to be announced again.
+pub trait ReconcilerStore: Clone + Send + Sync + 'static {
     /// Looks at up to `limit` waiting orders past `after` (an `orders.id`) and enters those in the outbox again whose
     /// last announcement is `first_pause` old, doubled with each repetition. Several services may do it at once.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing has happened or all of it, and it is safe to repeat.
-    pub async fn announce_late_orders(
+    fn announce_late_orders(
+        &self,
+        after: i64,
+        limit: i64,
+        first_pause: Duration,
+    ) -> impl Future<Output = Result<LateOrders, StoreError>> + Send;
+
+    /// Enters in the outbox, page by page, all orders that wait and all changes of the last `window`: what a broker
+    /// without memory has to be told. Says how many rows are new there. What was entered before a failure stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; it is safe to repeat.
+    fn announce_everything(
+        &self,
+        window: Duration,
+        page: i64,
+    ) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Notes that the mark is on the broker, or about to be. Says whether that had been noted before.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn note_mark(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// How many announcements wait, up to `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn outbox_rows(&self, limit: i64) -> impl Future<Output = Result<i64, StoreError>> + Send;
+}
+
+impl ReconcilerStore for Store {
+    async fn announce_late_orders(
         &self,
         after: i64,
         limit: i64,
@@ -116,12 +149,7 @@ impl Store {
         .await
     }
 
-    /// Enters in the outbox, page by page, all orders that wait and all changes of the last `window`: what a broker
-    /// without memory has to be told. Says how many rows are new there. What was entered before a failure stays.
-    ///
-    /// # Errors
-    /// See [`StoreError`]; it is safe to repeat.
-    pub async fn announce_everything(&self, window: Duration, page: i64) -> Result<i64, StoreError> {
+    async fn announce_everything(&self, window: Duration, page: i64) -> Result<i64, StoreError> {
         let window_ms = millis(window);
         let orders = self.announce_pages(ANNOUNCE_WAITING, 0, page, &[]).await?;
         let after = self
@@ -133,6 +161,23 @@ impl Store {
         Ok(orders + self.announce_pages(ANNOUNCE_CHANGES, after, page, &[&window_ms]).await?)
     }
 
+    async fn note_mark(&self) -> Result<bool, StoreError> {
+        const SQL: &str = "insert into broker_mark default values on conflict do nothing";
+        self.run("noting the broker's mark", async |client| Ok(client.execute(SQL, &[]).await? == 0)).await
+    }
+
+    async fn outbox_rows(&self, limit: i64) -> Result<i64, StoreError> {
+        const SQL: &str = "select least(coalesce(sum(coalesce(cardinality(log_ids), 1)), 0), $1) as rows
+            from (select log_ids from outbox limit $1) as counted";
+        self.run("counting the outbox", async |client| {
+            let statement = client.prepare_cached(SQL).await?;
+            get(&client.query_one(&statement, &[&limit]).await?, "rows")
+        })
+        .await
+    }
+}
+
+impl Store {
     /// Enters in the outbox, page by page, all orders that wait: what a kitchen queue has to be told that was made anew.
     /// Says how many rows are new there. What was entered before a failure stays.
     ///
@@ -167,28 +212,5 @@ impl Store {
                 _ => return Ok(announced),
             }
         }
-    }
-
-    /// Notes that the mark is on the broker, or about to be. Says whether that had been noted before.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn note_mark(&self) -> Result<bool, StoreError> {
-        const SQL: &str = "insert into broker_mark default values on conflict do nothing";
-        self.run("noting the broker's mark", async |client| Ok(client.execute(SQL, &[]).await? == 0)).await
-    }
-
-    /// How many announcements wait, up to `limit`.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn outbox_rows(&self, limit: i64) -> Result<i64, StoreError> {
-        const SQL: &str = "select least(coalesce(sum(coalesce(cardinality(log_ids), 1)), 0), $1) as rows
-            from (select log_ids from outbox limit $1) as counted";
-        self.run("counting the outbox", async |client| {
-            let statement = client.prepare_cached(SQL).await?;
-            get(&client.query_one(&statement, &[&limit]).await?, "rows")
-        })
-        .await
     }
 }

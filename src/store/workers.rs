@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::convert::{get, millis, type_names};
 use super::readable::readable;
 use super::writes::{tick, writing_ms};
-use super::{Store, StoreError};
+use super::{Store, StoreAccess, StoreError};
 use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, WorkerName, WorkerState};
 
 /// One start of a worker.
@@ -172,23 +172,58 @@ select name, type, orders_processed, last_seen,
             then 'offline' else status end as state
 from workers order by name";
 
-impl Store {
+/// The table of workers, as a worker needs it.
+pub trait WorkerStore: StoreAccess {
     /// Enters a worker that has just started and holds its name in RabbitMQ, and releases what an earlier start of it left
     /// in hand.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
-        let registered = self.enter_worker(worker, true, None).await?;
-        registered.ok_or_else(|| StoreError::Unknown("a registration without a row".to_owned()))
-    }
+    fn register_worker(
+        &self,
+        worker: &WorkerRegistration,
+    ) -> impl Future<Output = Result<Registered, StoreError>> + Send;
 
     /// [`Self::register_worker`] for one whose name nobody can vouch for: only where the table still says what was found
     /// before. `None`: somebody has registered or given a sign of life since.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn register_worker_over(
+    fn register_worker_over(
+        &self,
+        worker: &WorkerRegistration,
+        found: Option<&NameRecord>,
+    ) -> impl Future<Output = Result<Option<Registered>, StoreError>> + Send;
+
+    /// What the table says of a worker's name; `None` where no worker ever had it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn name_record(
+        &self,
+        name: &WorkerName,
+    ) -> impl Future<Output = Result<Option<NameRecord>, StoreError>> + Send;
+
+    /// Says that the worker lives and what it does, and which orders it knows to have in hand.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn heartbeat(
+        &self,
+        name: &WorkerName,
+        session: Uuid,
+        state: WorkerState,
+        in_hand: &[OrderNumber],
+    ) -> impl Future<Output = Result<Heartbeat, StoreError>> + Send;
+}
+
+impl WorkerStore for Store {
+    async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
+        let registered = self.enter_worker(worker, true, None).await?;
+        registered.ok_or_else(|| StoreError::Unknown("a registration without a row".to_owned()))
+    }
+
+    async fn register_worker_over(
         &self,
         worker: &WorkerRegistration,
         found: Option<&NameRecord>,
@@ -196,6 +231,38 @@ impl Store {
         self.enter_worker(worker, false, found).await
     }
 
+    async fn name_record(&self, name: &WorkerName) -> Result<Option<NameRecord>, StoreError> {
+        self.run("looking at the worker's name", async |client| {
+            let statement = client.prepare_cached(NAME_RECORD).await?;
+            let row = client.query_opt(&statement, &[&name.as_str(), &offline_after()]).await?;
+            row.as_ref().map(name_record).transpose()
+        })
+        .await
+    }
+
+    async fn heartbeat(
+        &self,
+        name: &WorkerName,
+        session: Uuid,
+        state: WorkerState,
+        in_hand: &[OrderNumber],
+    ) -> Result<Heartbeat, StoreError> {
+        let in_hand: Vec<&str> = in_hand.iter().map(OrderNumber::as_str).collect();
+        let settled_ms = millis(self.operation_timeout() * 2);
+        self.run("the heartbeat", async |client| {
+            let statement = client.prepare_cached(&format!("{HEARTBEAT}{CREW_TAIL}")).await?;
+            let (name, state) = (name.as_str(), state.as_str());
+            let row = client
+                .query_opt(&statement, &[&name, &session, &state, &in_hand, &settled_ms, &offline_after()])
+                .await?;
+            let Some(row) = row else { return Ok(Heartbeat::Replaced) };
+            Ok(Heartbeat::Alive { released: get(&row, "released")?, crew: crew(&row)? })
+        })
+        .await
+    }
+}
+
+impl Store {
     async fn enter_worker(
         &self,
         worker: &WorkerRegistration,
@@ -227,44 +294,6 @@ impl Store {
                 .await?;
             let Some(row) = row else { return Ok(None) };
             Ok(Some(Registered { released: get(&row, "released")?, crew: crew(&row)? }))
-        })
-        .await
-    }
-
-    /// What the table says of a worker's name; `None` where no worker ever had it.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn name_record(&self, name: &WorkerName) -> Result<Option<NameRecord>, StoreError> {
-        self.run("looking at the worker's name", async |client| {
-            let statement = client.prepare_cached(NAME_RECORD).await?;
-            let row = client.query_opt(&statement, &[&name.as_str(), &offline_after()]).await?;
-            row.as_ref().map(name_record).transpose()
-        })
-        .await
-    }
-
-    /// Says that the worker lives and what it does, and which orders it knows to have in hand.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn heartbeat(
-        &self,
-        name: &WorkerName,
-        session: Uuid,
-        state: WorkerState,
-        in_hand: &[OrderNumber],
-    ) -> Result<Heartbeat, StoreError> {
-        let in_hand: Vec<&str> = in_hand.iter().map(OrderNumber::as_str).collect();
-        let settled_ms = millis(self.operation_timeout() * 2);
-        self.run("the heartbeat", async |client| {
-            let statement = client.prepare_cached(&format!("{HEARTBEAT}{CREW_TAIL}")).await?;
-            let (name, state) = (name.as_str(), state.as_str());
-            let row = client
-                .query_opt(&statement, &[&name, &session, &state, &in_hand, &settled_ms, &offline_after()])
-                .await?;
-            let Some(row) = row else { return Ok(Heartbeat::Replaced) };
-            Ok(Heartbeat::Alive { released: get(&row, "released")?, crew: crew(&row)? })
         })
         .await
     }

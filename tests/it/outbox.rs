@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType};
 use restaurant_system::store::{
-    AnnouncementContent, Claim, ClaimedOrder, Finish, IntakeRequest, OutboxBatch, Placed, Store,
+    AnnouncementContent, Claim, ClaimedOrder, Finish, IntakeRequest, IntakeStore, KitchenStore, LockedRows,
+    OutboxBatch, OutboxStore, Placed, ReconcilerStore, Store,
 };
 
 use crate::sim::orders::form;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::services::order::parse_order;
 use restaurant_system::store::{
-    Claim, EventCursor, IdempotencyKey, IntakeRequest, OrderFilter, StaffOutcome, Store,
+    Claim, EventCursor, IdempotencyKey, IntakeRequest, IntakeStore, KitchenStore, OrderFilter, StaffOutcome,
+    Store,
 };
 use tokio_postgres::Client;
 

@@ -8,7 +8,8 @@ use fastrand::Rng;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName, WorkerState};
 use restaurant_system::store::{
     Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IdempotencyKey, IntakeRequest,
-    NameRecord, OutboxBatch, StaffOutcome, Store, WorkerRegistration,
+    IntakeStore, KitchenStore, LockedRows, NameRecord, OutboxBatch, OutboxStore, ReconcilerStore,
+    StaffOutcome, Store, WorkerRegistration, WorkerStore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

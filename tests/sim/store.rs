@@ -3,13 +3,10 @@
 use super::tables::LockedBatch;
 use super::world::{Actor, IDLE_TRANSACTION_MS, OPERATION_TIMEOUT_MS, State, sleep_ms};
 use restaurant_system::domain::{OrderNumber, WorkerName, WorkerState};
-use restaurant_system::reconciler::ReconcilerStore;
-use restaurant_system::relay::{LockedRows, RelayStore};
-use restaurant_system::services::kitchen::KitchenStore;
-use restaurant_system::services::order::IntakeStore;
 use restaurant_system::store::{
-    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, LateOrders, NameRecord, Placed,
-    Refusal, Registered, StoreError, StoreState, WorkerRegistration,
+    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, IntakeStore, KitchenStore,
+    LateOrders, LockedRows, NameRecord, OutboxStore, Placed, ReconcilerStore, Refusal, Registered,
+    StoreAccess, StoreError, StoreState, WorkerRegistration, WorkerStore,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -171,7 +168,7 @@ impl Drop for SimBatch {
     }
 }
 
-impl RelayStore for SimStore {
+impl OutboxStore for SimStore {
     type Batch = SimBatch;
 
     async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<SimBatch, StoreError> {
@@ -292,7 +289,7 @@ impl ReconcilerStore for SimStore {
     }
 }
 
-impl KitchenStore for SimStore {
+impl StoreAccess for SimStore {
     async fn prepare(&self) -> Result<usize, StoreError> {
         self.wait_up().await;
         Ok(0)
@@ -320,7 +317,9 @@ impl KitchenStore for SimStore {
 
     /// There are always connections here.
     fn spare_connections(&self, _: bool) {}
+}
 
+impl WorkerStore for SimStore {
     async fn register_worker(&self, worker: &WorkerRegistration) -> Result<Registered, StoreError> {
         let worker = worker.clone();
         let registered = self.call("registers", move |state, now| state.tables.register(now, &worker)).await;
@@ -358,7 +357,9 @@ impl KitchenStore for SimStore {
         })
         .await
     }
+}
 
+impl KitchenStore for SimStore {
     async fn claim_orders(
         &self,
         claim: &Claim,

@@ -112,6 +112,57 @@ pub struct Delivery {
     settled: bool,
 }
 
+/// A message in a consumer's hands.
+pub trait Received: Send + 'static {
+    /// The queue it came from.
+    fn queue(&self) -> &str;
+
+    /// See [`Delivery::body`].
+    fn body(&self) -> &[u8];
+
+    /// How many bytes the whole content has.
+    fn body_bytes(&self) -> usize;
+
+    /// What goes with it, as far as it does.
+    fn properties(&self) -> &Properties;
+
+    /// Done with it. `false`: its connection is gone, so it comes again.
+    fn ack(self) -> impl Future<Output = bool> + Send;
+
+    /// Back into its queue, at once, for whoever takes it next. `false`: it is void, so it goes there anyway.
+    fn give_back(self) -> impl Future<Output = bool> + Send;
+}
+
+impl Received for Delivery {
+    fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    async fn ack(mut self) -> bool {
+        let acked = self.lane.ack(&[self.tag]).await;
+        self.settled = true;
+        acked
+    }
+
+    async fn give_back(mut self) -> bool {
+        let given = self.lane.give_back(self.tag).await;
+        self.settled = true;
+        given
+    }
+}
+
 impl Delivery {
     pub(super) fn new(queue: &str, message: ConsumerMessage, lane: &Arc<Lane>) -> Option<Self> {
         let deliver: Deliver = message.deliver?;
@@ -145,13 +196,6 @@ impl Delivery {
         self.lane.channel.has_ended()
     }
 
-    /// Done with it. `false`: its connection is gone, so it comes again.
-    pub async fn ack(mut self) -> bool {
-        let acked = self.lane.ack(&[self.tag]).await;
-        self.settled = true;
-        acked
-    }
-
     /// Done with all of these, in as few frames as can be. `false`: some were void and come again.
     pub async fn ack_all(deliveries: Vec<Delivery>) -> bool {
         let mut all_acked = true;
@@ -168,13 +212,6 @@ impl Delivery {
             rest = others;
         }
         all_acked
-    }
-
-    /// Back into its queue, at once, for whoever takes it next. `false`: it is void, so it goes there anyway.
-    pub async fn give_back(mut self) -> bool {
-        let given = self.lane.give_back(self.tag).await;
-        self.settled = true;
-        given
     }
 
     /// Back into its queue after a pause. Does not wait for it.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Received};
 pub(super) use task::Source;
 
 use self::inbox::Inbox;
@@ -132,6 +132,28 @@ pub struct Consumer {
     queue: String,
 }
 
+/// Messages as they come, `D` each.
+pub trait Deliveries<D>: Send {
+    /// The next event; `None` after `stop`, after `Failed`, and when the broker has been closed. May be cancelled.
+    fn next(&mut self) -> impl Future<Output = Option<ConsumerEvent<D>>> + Send;
+
+    /// Takes no new messages: what has not been handed out yet is given back, what has can still be acknowledged.
+    fn stop(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+impl Deliveries<Delivery> for Consumer {
+    async fn next(&mut self) -> Option<ConsumerEvent> {
+        self.inbox.next().await
+    }
+
+    async fn stop(&mut self) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.send(Command::Stop(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
 impl Consumer {
     /// Starts one and waits until it is established for the first time, however long there is no connection.
     ///
@@ -159,22 +181,9 @@ impl Consumer {
         &self.queue
     }
 
-    /// The next event; `None` after `stop`, after `Failed`, and when the broker has been closed. May be cancelled.
-    pub async fn next(&mut self) -> Option<ConsumerEvent> {
-        self.inbox.next().await
-    }
-
     /// The next event if there is one already: to gather a batch without waiting.
     pub fn try_next(&mut self) -> Option<ConsumerEvent> {
         self.inbox.try_next()
-    }
-
-    /// Takes no new messages: what has not been handed out yet is given back, what has can still be acknowledged.
-    pub async fn stop(&mut self) {
-        let (done, stopped) = oneshot::channel();
-        if self.commands.send(Command::Stop(done)).await.is_ok() {
-            let _ = stopped.await;
-        }
     }
 
     /// Stops and closes the channel. Acknowledgements made before have reached the server by then; deliveries that

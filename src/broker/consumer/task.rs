@@ -17,7 +17,7 @@ use super::super::publisher::Publisher;
 use super::super::supervisor::Links;
 use super::super::topology::Topology;
 use super::super::unreadable;
-use super::delivery::Lane;
+use super::delivery::{Lane, Received};
 use super::establish::{Established, Establisher, Feed};
 use super::inbox::Inbox;
 use super::{ConsumeOptions, ConsumerEvent, Delivery};

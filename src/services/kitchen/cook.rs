@@ -9,13 +9,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::KitchenOptions;
 use super::unknown::UnknownOrders;
-use super::{KitchenOptions, KitchenStore};
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::runtime::retry::Backoff;
-use crate::store::{Claim, ClaimedOrder, Crew, Finish, StoreError};
+use crate::store::{Claim, ClaimedOrder, Crew, Finish, KitchenStore, StoreError};
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const QUEUE: usize = 70_000;

@@ -6,10 +6,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::KitchenStore;
 use super::cook::{Kitchen, backoff};
 use crate::domain::WorkerState;
-use crate::store::{Heartbeat, StoreError};
+use crate::store::{Heartbeat, KitchenStore, StoreError};
 
 /// Beats until `stop`, or until another start of this name has taken over: then it says so by returning `true`.
 pub(super) async fn beat<S: KitchenStore>(

@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level};
 
 use super::cook::{Cooked, Kitchen, WriteFailed, backoff};
-use super::{KitchenBroker, KitchenDelivery, KitchenStore};
 use crate::broker::messages::OrderMessage;
+use crate::broker::{Consume, Received};
 use crate::domain::OrderNumber;
 use crate::runtime::telemetry::order_span;
-use crate::services::dead_letters::{request_id, too_large, unreadable};
-use crate::store::Refusal;
+use crate::services::dead_letters::{bury, bury_at, request_id, too_large, unreadable};
+use crate::store::{KitchenStore, Refusal};
 
 /// What is to be done with a delivery.
 enum Verdict {
@@ -27,7 +27,7 @@ enum Verdict {
 }
 
 /// Handles one delivery to its end, in one of the worker's `slots`.
-pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
+pub(super) async fn handle<S: KitchenStore, B: Consume>(
     kitchen: Arc<Kitchen<S>>,
     broker: B,
     slots: Arc<Semaphore>,
@@ -37,7 +37,7 @@ pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
     kitchen.note_delivery();
     let number = match order_number(&delivery) {
         Ok(number) => number,
-        Err(reason) => return broker.bury(delivery, &reason, Level::ERROR).await,
+        Err(reason) => return bury(&broker, delivery, &reason).await,
     };
     let span = order_span(&request_id(delivery.properties()), number.as_str());
     let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
@@ -46,10 +46,10 @@ pub(super) async fn handle<S: KitchenStore, B: KitchenBroker>(
             // A channel that is gone cannot be told; the message comes again and finds its order done.
             Verdict::Acknowledge => drop(delivery.ack().await),
             Verdict::GiveBack => drop(delivery.give_back().await),
-            Verdict::DeadLetter(reason) => broker.bury(delivery, &reason, Level::ERROR).await,
+            Verdict::DeadLetter(reason) => bury(&broker, delivery, &reason).await,
             Verdict::Unknown(number) => {
                 let level = if kitchen.unknown.note() { Level::ERROR } else { Level::DEBUG };
-                broker.bury(delivery, &format!("the database has no order {number}"), level).await;
+                bury_at(level, &broker, delivery, &format!("the database has no order {number}")).await;
             }
         }
     }
@@ -115,7 +115,7 @@ async fn refused<S: KitchenStore>(kitchen: &Kitchen<S>, number: &OrderNumber) ->
     }
 }
 
-fn order_number(delivery: &impl KitchenDelivery) -> Result<OrderNumber, String> {
+fn order_number(delivery: &impl Received) -> Result<OrderNumber, String> {
     if let Some(reason) = too_large(delivery.body_bytes()) {
         return Err(reason);
     }

@@ -7,14 +7,12 @@ mod cook;
 mod heartbeat;
 mod messages;
 mod name;
-mod ports;
 mod rail;
 mod run;
 mod unknown;
 
 use std::time::Duration;
 
-pub use ports::{KitchenBroker, KitchenConsumer, KitchenDelivery, KitchenStore, WorkerNameHold};
 pub use run::run;
 
 use crate::broker::{BrokerError, NameError};

@@ -24,10 +24,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cook::Kitchen;
-use super::{KitchenBroker, KitchenError, KitchenOptions, KitchenStore, WorkerNameHold};
-use crate::broker::{BrokerState, NameError};
+use super::{KitchenError, KitchenOptions};
+use crate::broker::{BrokerState, Consume, NameError, NameHold};
 use crate::domain::OFFLINE_AFTER_INTERVALS;
-use crate::store::{Crew, NameRecord, Registered, StoreError, WorkerRegistration};
+use crate::store::{Crew, KitchenStore, NameRecord, Registered, StoreError, WorkerRegistration};
 
 /// How long RabbitMQ is waited for before the name is taken without it.
 const BROKER_PATIENCE: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ fn refused(options: &KitchenOptions, source: NameError) -> KitchenError {
 
 /// Waits for PostgreSQL, takes the name, and registers. The name is `None` where RabbitMQ is away. Until the worker knows
 /// the others it takes itself for one of many.
-pub(super) async fn enter<S: KitchenStore, B: KitchenBroker>(
+pub(super) async fn enter<S: KitchenStore, B: Consume>(
     options: &KitchenOptions,
     store: &S,
     broker: &B,
@@ -105,7 +105,7 @@ async fn wait_for<S: KitchenStore>(store: &S) {
 }
 
 /// Registers when RabbitMQ has been away for a moment, and the table says that nobody has the name.
-async fn register_without_broker<S: KitchenStore, B: KitchenBroker>(
+async fn register_without_broker<S: KitchenStore, B: Consume>(
     options: &KitchenOptions,
     store: &S,
     broker: &B,
@@ -167,7 +167,7 @@ fn is_free(found: &NameRecord, back: Option<Instant>) -> bool {
 
 /// Keeps the name in RabbitMQ in `held`, and takes it where it is not held yet or any more. Ends only when that fails for
 /// good.
-pub(super) async fn keep<S: KitchenStore, B: KitchenBroker>(
+pub(super) async fn keep<S: KitchenStore, B: Consume>(
     kitchen: &Kitchen<S>,
     broker: &B,
     held: &mut Option<B::Name>,
@@ -186,7 +186,7 @@ pub(super) async fn keep<S: KitchenStore, B: KitchenBroker>(
 }
 
 /// Takes the name in RabbitMQ, as the one that is registered.
-async fn take<S: KitchenStore, B: KitchenBroker>(
+async fn take<S: KitchenStore, B: Consume>(
     kitchen: &Kitchen<S>,
     broker: &B,
 ) -> Result<B::Name, KitchenError> {

@@ -10,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::KitchenStore;
 use super::cook::Kitchen;
 use crate::runtime::telemetry::order_span;
-use crate::store::Crew;
+use crate::store::{Crew, KitchenStore};
 
 /// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.

@@ -11,16 +11,14 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::cook::Kitchen;
-use super::{
-    KitchenBroker, KitchenConsumer, KitchenError, KitchenOptions, KitchenStore, heartbeat, messages, name,
-    rail,
-};
-use crate::broker::{BrokerError, ConsumeOptions, ConsumerEvent, kitchen_queue};
+use super::{KitchenError, KitchenOptions, heartbeat, messages, name, rail};
+use crate::broker::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
 use crate::services::servers::{Servers, settle};
+use crate::store::KitchenStore;
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
@@ -30,7 +28,7 @@ const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 /// # Errors
 /// When its name is taken, or a server refuses for good what it needs. PostgreSQL is waited for while it is away; without
 /// RabbitMQ it cooks what it finds in the database.
-pub async fn run<S: KitchenStore, B: KitchenBroker>(
+pub async fn run<S: KitchenStore, B: Consume>(
     options: KitchenOptions,
     store: S,
     broker: B,
@@ -108,7 +106,7 @@ fn condition<S: KitchenStore>(kitchen: &Kitchen<S>, servers: &Servers, is_stoppi
 }
 
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
-async fn work<S: KitchenStore, B: KitchenBroker>(
+async fn work<S: KitchenStore, B: Consume>(
     kitchen: &Arc<Kitchen<S>>,
     broker: &B,
     held: &mut Option<B::Name>,
@@ -147,7 +145,7 @@ async fn work<S: KitchenStore, B: KitchenBroker>(
 }
 
 /// Ends when the worker has to: it was asked to, or its name is another's now.
-async fn end<S: KitchenStore, B: KitchenBroker>(
+async fn end<S: KitchenStore, B: Consume>(
     kitchen: &Kitchen<S>,
     broker: &B,
     held: &mut Option<B::Name>,
@@ -164,7 +162,7 @@ async fn end<S: KitchenStore, B: KitchenBroker>(
 }
 
 /// Hands every delivery to `handle`; `consumer` is there to be stopped once it is established. Ends only by failing.
-async fn consume<B: KitchenBroker>(
+async fn consume<B: Consume>(
     options: &KitchenOptions,
     broker: &B,
     consumer: &mut Option<B::Consumer>,

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::Problem;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchError, BatchLimits, Batcher, Rest};
-use crate::store::{IdempotencyKey, IntakeRequest, Placed, PlacedOrder, Store, StoreError};
+use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder, StoreError};
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
 /// half of each batch away.
@@ -28,21 +28,6 @@ const QUEUE_ORDERS_MIN: usize = 256;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
 const PROGRESS_WAIT: Duration = Duration::from_secs(2);
-
-/// Where orders are committed. `Store` is the real place; `tests/sim` drives the intake over a model of it.
-pub trait IntakeStore: Clone + Send + Sync + 'static {
-    /// See [`Store::place_orders`].
-    fn place_orders(
-        &self,
-        batch: &[IntakeRequest],
-    ) -> impl Future<Output = Result<Vec<Placed>, StoreError>> + Send;
-}
-
-impl IntakeStore for Store {
-    async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
-        Self::place_orders(self, batch).await
-    }
-}
 
 /// Takes orders.
 pub struct Intake {

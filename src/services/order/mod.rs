@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use api::{OrderApi, info};
-pub use intake::{Intake, IntakeStore};
+pub use intake::Intake;
 pub use reading::parse_order;
 pub use run::run;
 

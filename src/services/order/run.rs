@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::api::{OrderApi, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
 use super::{OrderServiceError, OrderServiceOptions};
-use crate::broker::Broker;
+use crate::broker::{Broker, Publish};
 use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::reconciler;
@@ -19,7 +19,7 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
-use crate::store::Store;
+use crate::store::{Store, StoreAccess};
 
 /// Idempotency keys live this long: the contract's day, and one more.
 const KEEP_KEYS: Duration = Duration::from_secs(48 * 60 * 60);

@@ -10,7 +10,7 @@ use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
-use crate::broker::Broker;
+use crate::broker::{Broker, Publish};
 use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::http::sse::EventStreams;
@@ -18,7 +18,7 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
-use crate::store::Store;
+use crate::store::{Store, StoreAccess};
 
 /// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
 const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;

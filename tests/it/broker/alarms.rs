@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{BrokerError, ConsumeOptions, PublishOutcome};
+use restaurant_system::broker::{
+    BrokerError, Consume, ConsumeOptions, NameHold, Publish, PublishOutcome, Received,
+};
 
 use serde_json::Value;
 

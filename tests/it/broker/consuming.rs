@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use restaurant_system::broker::{
-    ConsumeOptions, ConsumerEvent, DeadLettered, Delivery, PublishOutcome, QueueType, kitchen_queue,
+    Consume, ConsumeOptions, ConsumerEvent, DeadLettered, Deliveries, Delivery, Publish, PublishOutcome,
+    QueueType, Received, kitchen_queue,
 };
 use serde_json::json;
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{ConsumeOptions, PublishOutcome, QueueType, named_slot};
+use restaurant_system::broker::{
+    Consume, ConsumeOptions, Publish, PublishOutcome, QueueType, Received, named_slot,
+};
 
 use super::{id, next_delivery, options, order, start, update, within};
 use crate::support::{TestEnv, eventually};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{BrokerError, ConsumeOptions, ConsumerEvent, NameError};
+use restaurant_system::broker::{
+    BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, NameError, NameHold,
+};
 
 use super::proxy::Proxy;
 use super::{connected, cut, options, start, wait_for_event, within};

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use restaurant_system::broker::{
-    Broker, BrokerOptions, Consumer, ConsumerEvent, Delivery, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE,
-    Outgoing, Properties, order_routing_key,
+    Broker, BrokerOptions, Consumer, ConsumerEvent, Deliveries, Delivery, NOTIFICATIONS_EXCHANGE,
+    ORDERS_EXCHANGE, Outgoing, Properties, order_routing_key,
 };
 use tokio_util::sync::CancellationToken;
 

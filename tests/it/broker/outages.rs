@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use restaurant_system::broker::{
-    Broker, BrokerError, BrokerState, ConsumeOptions, ConsumerEvent, PublishOutcome,
+    Broker, BrokerError, BrokerState, Consume, ConsumeOptions, ConsumerEvent, Publish, PublishOutcome,
+    Received,
 };
 use secrecy::SecretString;
 

@@ -1,6 +1,8 @@
 //! Queues that are made anew with what is in them, from wherever an earlier attempt was interrupted.
 
-use restaurant_system::broker::{Broker, BrokerError, ConsumeOptions, PublishOutcome, named_slot};
+use restaurant_system::broker::{
+    Broker, BrokerError, Consume, ConsumeOptions, PublishOutcome, Received, named_slot,
+};
 use serde_json::{Value, json};
 
 use super::{connected, id, next_delivery, update};

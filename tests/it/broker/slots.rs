@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use restaurant_system::broker::{
-    Broker, BrokerError, BrokerOptions, ConsumeOptions, Delivery, PublishOutcome, QueueType, Slot, SlotEvent,
-    WantedSlot,
+    Broker, BrokerError, BrokerOptions, Consume, ConsumeOptions, Delivery, PublishOutcome, QueueType,
+    Received, Slot, SlotEvent, WantedSlot,
 };
 
 use super::proxy::Proxy;

@@ -1,7 +1,8 @@
 //! What is found on the server after somebody has connected.
 
 use restaurant_system::broker::{
-    BrokerState, ConsumeOptions, ConsumerEvent, PublishOutcome, QueueType, kitchen_queue,
+    BrokerState, Consume, ConsumeOptions, ConsumerEvent, Publish, PublishOutcome, QueueType, Received,
+    kitchen_queue,
 };
 use serde_json::{Value, json};
 

@@ -2,6 +2,7 @@
 
 use super::kit::Kit;
 use crate::support::{Role, TestEnv};
+use restaurant_system::broker::Consume;
 use serde_json::{Value, json};
 
 /// An environment in which somebody else has made the queue of one type.

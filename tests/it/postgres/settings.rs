@@ -3,7 +3,7 @@
 use super::{order_service, place, readiness, seen, watch_settings};
 use crate::support::{TestEnv, blocking, new_state_dir, store_options};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
-use restaurant_system::store::Store;
+use restaurant_system::store::{Store, StoreAccess};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]

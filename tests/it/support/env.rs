@@ -7,7 +7,7 @@ use super::shared::{
 };
 use super::wait::{blocking, eventually_ok};
 use restaurant_system::dev::{Servers, ServersOptions};
-use restaurant_system::store::{Store, StoreOptions};
+use restaurant_system::store::{Store, StoreAccess, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;

@@ -4,11 +4,10 @@ use super::{ConsumerState, Event, Message, queues_named};
 use crate::sim::tables::Without;
 use crate::sim::world::{Actor, State, sleep_ms};
 use restaurant_system::broker::{
-    BrokerError, BrokerState, ConsumeOptions, ConsumerEvent, NameError, Outgoing, Properties, PublishOutcome,
+    BrokerError, BrokerState, Consume, ConsumeOptions, ConsumerEvent, DeadLettered, Deliveries, MarkedBroker,
+    NameError, NameHold, Outgoing, Properties, Publish, PublishOutcome, Received, kitchen_queue,
 };
-use restaurant_system::reconciler::ReconcilerBroker;
-use restaurant_system::relay::RelayBroker;
-use restaurant_system::services::kitchen::{KitchenBroker, KitchenConsumer, KitchenDelivery, WorkerNameHold};
+use restaurant_system::domain::OrderType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +42,7 @@ impl SimBroker {
     }
 }
 
-impl RelayBroker for SimBroker {
+impl Publish for SimBroker {
     fn state(&self) -> watch::Receiver<BrokerState> {
         self.0.world.lock().processes[self.0.process].link.follow()
     }
@@ -100,7 +99,7 @@ impl SimBroker {
     }
 }
 
-impl ReconcilerBroker for SimBroker {
+impl MarkedBroker for SimBroker {
     async fn has_mark(&self, connection: u64) -> Result<bool, BrokerError> {
         self.request(connection, |state| state.broker.marked).await
     }
@@ -115,7 +114,7 @@ impl ReconcilerBroker for SimBroker {
     }
 }
 
-impl KitchenBroker for SimBroker {
+impl Consume for SimBroker {
     type Delivery = SimDelivery;
     type Consumer = SimConsumer;
     type Name = SimName;
@@ -170,9 +169,9 @@ impl KitchenBroker for SimBroker {
         }
     }
 
-    async fn bury(&self, delivery: SimDelivery, reason: &str, _: tracing::Level) {
+    async fn dead_letter(&self, delivery: SimDelivery, reason: &str) -> DeadLettered {
         self.0.hop().await;
-        {
+        let outcome = {
             let mut state = self.0.world.lock();
             state.note(Some(self.0.process), "buries", (&delivery.message.id, reason));
             let odds = state.odds.message_lost;
@@ -184,8 +183,10 @@ impl KitchenBroker for SimBroker {
                 None => {}
             }
             state.dispatch();
-        }
+            if moved { DeadLettered::Moved } else { DeadLettered::GivenBack(PublishOutcome::Nacked) }
+        };
         self.0.hop().await;
+        outcome
     }
 }
 
@@ -205,7 +206,7 @@ pub struct SimName {
     lost: watch::Receiver<bool>,
 }
 
-impl WorkerNameHold for SimName {
+impl NameHold for SimName {
     async fn lost(&self) {
         let mut lost = self.lost.clone();
         if lost.wait_for(|lost| *lost).await.is_err() {
@@ -221,7 +222,7 @@ pub struct SimConsumer {
     received: mpsc::UnboundedReceiver<Event>,
 }
 
-impl KitchenConsumer<SimDelivery> for SimConsumer {
+impl Deliveries<SimDelivery> for SimConsumer {
     async fn next(&mut self) -> Option<ConsumerEvent<SimDelivery>> {
         loop {
             self.actor.hop().await;
@@ -232,7 +233,14 @@ impl KitchenConsumer<SimDelivery> for SimConsumer {
                     // What is void before it is read is never shown.
                     if self.actor.world.lock().processes[self.actor.process].generation == generation {
                         let (actor, consumer) = (self.actor.clone(), self.index);
-                        return Some(ConsumerEvent::Delivery(SimDelivery { actor, consumer, tag, message }));
+                        let queue = kitchen_queue(OrderType::ALL[message.queue].as_str());
+                        return Some(ConsumerEvent::Delivery(SimDelivery {
+                            actor,
+                            consumer,
+                            tag,
+                            queue,
+                            message,
+                        }));
                     }
                 }
             }
@@ -264,6 +272,7 @@ pub struct SimDelivery {
     actor: Actor,
     consumer: usize,
     tag: u64,
+    queue: String,
     message: Arc<Message>,
 }
 
@@ -274,7 +283,11 @@ impl SimDelivery {
     }
 }
 
-impl KitchenDelivery for SimDelivery {
+impl Received for SimDelivery {
+    fn queue(&self) -> &str {
+        &self.queue
+    }
+
     fn body(&self) -> &[u8] {
         &self.message.body
     }

@@ -1,0 +1,59 @@
+//! How PostgreSQL is used, and what is known of it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+/// Where PostgreSQL is and how much of it is used.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Hosts and ports of one cluster; the one that takes writes on the highest timeline is used.
+    pub hosts: Vec<(String, u16)>,
+    /// The role to log in as.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The database.
+    pub database: String,
+    /// Encrypt the connection.
+    pub tls: Option<TlsOptions>,
+    /// Shown in `pg_stat_activity`.
+    pub application_name: String,
+    /// Most connections of this process.
+    pub pool_size: usize,
+    /// How long one operation may take before its connection is given up.
+    pub operation_timeout: Duration,
+    /// How long to wait for a free connection, and for a new one to each of the hosts.
+    pub connect_timeout: Duration,
+    /// Unused connections are closed after this time, so that an idle process holds none.
+    pub idle_timeout: Duration,
+    /// How often PostgreSQL is asked whether it is there, for those who must know it before somebody asks them.
+    pub probe_interval: Option<Duration>,
+    /// Whether PostgreSQL is there for this process only when it commits what is written.
+    pub writes: bool,
+}
+
+/// How the server's certificate is checked.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    /// Certificates to trust, as PEM; `None` for the well-known authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Whether PostgreSQL answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreState {
+    /// It has not been reached yet, or its schema is being prepared.
+    Starting {
+        /// When the process began to try.
+        since: Instant,
+    },
+    /// The last that was tried succeeded.
+    Up,
+    /// It does not answer since then.
+    Down {
+        /// When it was noticed.
+        since: Instant,
+    },
+}
