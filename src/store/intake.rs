@@ -1,5 +1,7 @@
 //! Taking orders: many in one statement.
 
+use std::sync::LazyLock;
+
 use tokio_postgres::types::ToSql;
 
 use super::convert::get;
@@ -47,67 +49,40 @@ pub struct PlacedOrder {
     pub number: OrderNumber,
 }
 
-/// What is written of the `numbered` orders: orders, items, log and outbox.
-macro_rules! write_numbered {
-    () => {
-        concat!(
-            "
-placed as (
-    insert into orders (id, number, customer_name, type, table_number, delivery_address, total_amount, priority,
-                        request_id, traceparent)
-    select id, number, customer_name, type, table_number, delivery_address, cents * 0.01, priority,
-           request_id, traceparent
-    from numbered
-), items as (
-    insert into order_items (order_id, name, quantity, price)
-    select n.id, i.name, i.quantity, i.cents * 0.01
-    from unnest($9::bigint[], $10::text[], $11::int[], $12::bigint[]) with ordinality
-        as i (ord, name, quantity, cents, place)
-    join numbered n on n.ord = i.ord
-    order by i.place
-), logged as (
-    insert into order_status_log (order_id, status, changed_by)
-    select id, 'received', 'order-service' from numbered order by ord
-    returning id, order_id, changed_at
-), announced as (",
-            announce_logged!("orders"),
-            "
-)
-select n.ord, n.number, l.id as log_id, l.changed_at from numbered n join logged l on l.order_id = n.id"
-        )
-    };
-}
-
 /// One statement for the whole batch, so one implicit transaction and one flush: number range, orders, items, log and
 /// outbox. The counter's row stays locked until the commit, which is what makes numbers free of gaps.
-const PLACE: &str = concat!(
-    "
+static PLACE: LazyLock<String> = LazyLock::new(|| {
+    let batch = Columns::default();
+    let orders = batch.orders();
+    let count = format!("cardinality($1::{}[])", orders[0].of);
+    format!(
+        "
 with counter as (
     insert into order_counters as c (day, last_sequence)
-    values ((now() at time zone 'UTC')::date, cardinality($1::text[]))
+    values ((now() at time zone 'UTC')::date, {count})
     on conflict (day) do update set last_sequence = c.last_sequence + excluded.last_sequence
-    returning 'ORD_' || to_char(day, 'YYYYMMDD') || '_' as prefix, last_sequence - cardinality($1::text[]) as before
+    returning {PREFIX} as prefix, last_sequence - {count} as before
 ), numbered as materialized (
-    select t.*, nextval((select pg_get_serial_sequence('orders', 'id')::regclass)) as id,
-        c.prefix || lpad((c.before + ord)::text, greatest(3, length((c.before + ord)::text)), '0') as number
-    from counter c,
-        unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::int[], $7::text[], $8::text[])
-        with ordinality as t (customer_name, type, table_number, delivery_address, cents, priority, request_id,
-                              traceparent, ord)
-), ",
-    write_numbered!()
-);
+    select t.*, {NEXT_ID} as id, {number} as number
+    from counter c, {arrays} with ordinality as t ({columns}, ord)
+), {write}",
+        number = number("c.before + ord"),
+        arrays = unnest(1, &orders),
+        columns = names(&orders),
+        write = write_numbered(&batch, 1 + orders.len()),
+    )
+});
 
 /// The same where some come under a key: one that exists, or that another transaction is just writing (then this waits
 /// for it), creates no order. To have this beside [`PLACE`] saves a lone order without a key a sixth of its price.
-const PLACE_KEYED: &str = concat!(
-    "
+static PLACE_KEYED: LazyLock<String> = LazyLock::new(|| {
+    let batch = Columns::default();
+    let keyed = [&batch.orders()[..], &batch.keys()].concat();
+    format!(
+        "
 with input as materialized (
-    select t.*, nextval((select pg_get_serial_sequence('orders', 'id')::regclass)) as id
-    from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[], $6::int[], $7::text[], $8::text[],
-                $13::text[], $14::bytea[]) with ordinality
-        as t (customer_name, type, table_number, delivery_address, cents, priority, request_id, traceparent,
-              key, body_sha256, ord)
+    select t.*, {NEXT_ID} as id
+    from {arrays} with ordinality as t ({columns}, ord)
 ), keys as (
     insert into idempotency_keys (key, body_sha256, order_id)
     select key, body_sha256, id from input where key is not null order by key
@@ -120,14 +95,58 @@ with input as materialized (
     insert into order_counters as c (day, last_sequence)
     select (now() at time zone 'UTC')::date, count(*) from accepted having count(*) > 0
     on conflict (day) do update set last_sequence = c.last_sequence + excluded.last_sequence
-    returning 'ORD_' || to_char(day, 'YYYYMMDD') || '_' as prefix, last_sequence
+    returning {PREFIX} as prefix, last_sequence
 ), numbered as materialized (
-    select a.*, c.prefix || lpad((c.last_sequence - a.places + a.place)::text,
-                                 greatest(3, length((c.last_sequence - a.places + a.place)::text)), '0') as number
+    select a.*, {number} as number
     from accepted a, counter c
-), ",
-    write_numbered!()
-);
+), {write}",
+        number = number("c.last_sequence - a.places + a.place"),
+        arrays = unnest(1, &keyed),
+        columns = names(&keyed),
+        write = write_numbered(&batch, 1 + keyed.len()),
+    )
+});
+
+/// The id of a new order, drawn before its row is written.
+const NEXT_ID: &str = "nextval((select pg_get_serial_sequence('orders', 'id')::regclass))";
+/// How the numbers of a counter's `day` begin.
+const PREFIX: &str = "'ORD_' || to_char(day, 'YYYYMMDD') || '_'";
+
+/// The number with this place in the day: at least three digits.
+fn number(place: &str) -> String {
+    format!("c.prefix || lpad(({place})::text, greatest(3, length(({place})::text)), '0')")
+}
+
+/// What is written of the `numbered` orders: orders, items, log and outbox. The arrays of the items are the parameters from
+/// `first` on.
+fn write_numbered(batch: &Columns<'_>, first: usize) -> String {
+    let (orders, items) = (batch.orders(), batch.items());
+    format!(
+        "
+placed as (
+    insert into orders (id, number, {order_columns})
+    select id, number, {order_values} from numbered
+), items as (
+    insert into order_items (order_id, {item_columns})
+    select n.id, {item_values}
+    from {item_arrays} with ordinality as i (ord, {item_columns}, place)
+    join numbered n on n.ord = i.ord
+    order by i.place
+), logged as (
+    insert into order_status_log (order_id, status, changed_by)
+    select id, 'received', 'order-service' from numbered order by ord
+    returning id, order_id, changed_at
+), announced as ({announced}
+)
+select n.ord, n.number, l.id as log_id, l.changed_at from numbered n join logged l on l.order_id = n.id",
+        order_columns = names(&orders),
+        order_values = values(&orders),
+        item_columns = names(&items[1..]),
+        item_values = values(&items[1..]),
+        item_arrays = unnest(first, &items),
+        announced = announce_logged("orders"),
+    )
+}
 
 const BY_KEY: &str = "
 select k.key, k.body_sha256, o.number
@@ -153,10 +172,10 @@ impl IntakeStore for Store {
         self.run("taking orders", async |client| {
             let columns = Columns::of(batch);
             let rows = if batch.iter().any(|request| request.idempotency.is_some()) {
-                let statement = client.prepare_cached(PLACE_KEYED).await?;
+                let statement = client.prepare_cached(&PLACE_KEYED).await?;
                 client.query(&statement, &columns.with_keys()).await?
             } else {
-                let statement = client.prepare_cached(PLACE).await?;
+                let statement = client.prepare_cached(&PLACE).await?;
                 client.query(&statement, &columns.without_keys()).await?
             };
             let mut placed: Vec<Option<Placed>> = vec![None; batch.len()];
@@ -240,6 +259,59 @@ async fn placed_before(
     Ok(())
 }
 
+/// One array of a batch: a parameter of the statement, and a column of what it is written to.
+#[derive(Clone, Copy)]
+struct Array<'a> {
+    /// What the column is called.
+    name: &'static str,
+    /// What the array is of.
+    of: &'static str,
+    /// How one of its values is written.
+    written: Written,
+    values: &'a (dyn ToSql + Sync),
+}
+
+#[derive(Clone, Copy)]
+enum Written {
+    AsItIs,
+    /// Cents, which become an amount: PostgreSQL takes no integer for a `decimal` parameter.
+    AsAmount,
+}
+
+impl<'a> Array<'a> {
+    fn new(name: &'static str, of: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
+        Self { name, of, written: Written::AsItIs, values }
+    }
+
+    fn of_cents(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
+        Self { name, of: "bigint", written: Written::AsAmount, values }
+    }
+}
+
+/// `customer_name, type, …`
+fn names(arrays: &[Array<'_>]) -> String {
+    list(arrays, |array| array.name.to_owned())
+}
+
+/// `customer_name, …, total_amount * 0.01, …`
+fn values(arrays: &[Array<'_>]) -> String {
+    list(arrays, |array| match array.written {
+        Written::AsItIs => array.name.to_owned(),
+        Written::AsAmount => format!("{} * 0.01", array.name),
+    })
+}
+
+/// `unnest($1::text[], $2::text[], …)`, with the parameters from `first` on.
+fn unnest(first: usize, arrays: &[Array<'_>]) -> String {
+    let mut position = first..;
+    let parameters = list(arrays, |array| format!("${}::{}[]", position.next().unwrap_or(first), array.of));
+    format!("unnest({parameters})")
+}
+
+fn list(arrays: &[Array<'_>], text: impl FnMut(&Array<'_>) -> String) -> String {
+    arrays.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
 /// The batch turned by a quarter: one array for each column.
 #[derive(Default)]
 struct Columns<'a> {
@@ -288,27 +360,42 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// What [`PLACE`] takes.
-    fn without_keys(&self) -> [&(dyn ToSql + Sync); 12] {
+    /// What there is of each order, as `orders` has it.
+    fn orders(&self) -> [Array<'_>; 8] {
         [
-            &self.customer_name,
-            &self.order_type,
-            &self.table_number,
-            &self.delivery_address,
-            &self.cents,
-            &self.priority,
-            &self.request_id,
-            &self.traceparent,
-            &self.item_ord,
-            &self.item_name,
-            &self.item_quantity,
-            &self.item_cents,
+            Array::new("customer_name", "text", &self.customer_name),
+            Array::new("type", "text", &self.order_type),
+            Array::new("table_number", "int", &self.table_number),
+            Array::new("delivery_address", "text", &self.delivery_address),
+            Array::of_cents("total_amount", &self.cents),
+            Array::new("priority", "int", &self.priority),
+            Array::new("request_id", "text", &self.request_id),
+            Array::new("traceparent", "text", &self.traceparent),
         ]
+    }
+
+    /// The key of each order.
+    fn keys(&self) -> [Array<'_>; 2] {
+        [Array::new("key", "text", &self.key), Array::new("body_sha256", "bytea", &self.body_sha256)]
+    }
+
+    /// The items of all orders: the place of its order in the batch, and what there is of each, as `order_items` has it.
+    fn items(&self) -> [Array<'_>; 4] {
+        [
+            Array::new("ord", "bigint", &self.item_ord),
+            Array::new("name", "text", &self.item_name),
+            Array::new("quantity", "int", &self.item_quantity),
+            Array::of_cents("price", &self.item_cents),
+        ]
+    }
+
+    /// What [`PLACE`] takes.
+    fn without_keys(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.orders().iter().chain(&self.items()).map(|array| array.values).collect()
     }
 
     /// What [`PLACE_KEYED`] takes.
     fn with_keys(&self) -> Vec<&(dyn ToSql + Sync)> {
-        let keys: [&(dyn ToSql + Sync); 2] = [&self.key, &self.body_sha256];
-        self.without_keys().into_iter().chain(keys).collect()
+        self.orders().iter().chain(&self.keys()).chain(&self.items()).map(|array| array.values).collect()
     }
 }

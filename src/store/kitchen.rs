@@ -1,5 +1,6 @@
 //! The kitchen's compare-and-set: claim, finish, give back. All of them take many orders at once.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -69,6 +70,7 @@ pub enum Refusal {
 /// while PostgreSQL was away or took no writes: after its start everybody has the 5 s that it takes at most to try it again
 /// (`pool`), and the time that a heartbeat may take; and that time is measured by the clock of writes as well (`writes`).
 /// What the claimant itself has in hand it never takes from itself; what it does not know to have, its heartbeat releases.
+/// `$1` is the claimant, `$6` the number of missed heartbeats that make a worker lost.
 const CLAIMABLE: &str = "
 (o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or (o.processed_by <> $1 and not exists (
     select from workers w
@@ -80,13 +82,40 @@ const CLAIMABLE: &str = "
               where d.spared_until > now()
                  or d.writing_ms - w.seen_writing_ms <= w.heartbeat_interval_ms::bigint * $6::int)))))))";
 
-/// What a look at the rail does beside looking. A claim by message does not: there may be hundreds a second.
-const TICK: &str = tick!();
+/// By their numbers. In a `case`, so that no index of statuses can be used for it: where statistics lag behind, all orders
+/// that are not completed look like fewer than those that are named here.
+static CLAIM_NAMED: LazyLock<String> = LazyLock::new(|| {
+    claim(&format!(
+        "picked as materialized (
+    select o.id, o.status from orders o
+    where o.number = any($5::text[]) and o.type = any($2::text[])
+      and case when {CLAIMABLE} then true else false end
+    order by o.id for update of o
+)"
+    ))
+});
 
-/// The head of both claims: `picked` is followed by what they share.
-const CLAIM_TAIL: &str = concat!(
-    "
-, claimed as (
+/// What has waited for too long. A look at the rail sets the clock of writes as well; a claim by message does not, of which
+/// there may be hundreds a second.
+static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
+    claim(&format!(
+        "{ticked}, picked as materialized (
+    select o.id, o.status from orders o
+    where o.status in ('received', 'cooking') and o.type = any($2::text[]) and {CLAIMABLE}
+      and (o.status = 'cooking'
+           or o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0))
+    order by o.priority desc, o.id limit ($5::bigint[])[2] for update of o skip locked
+)",
+        ticked = tick("")
+    ))
+});
+
+/// Claims what is `picked`, for the worker `$1`, which cooks the types `$2`. `$3` and `$4` are all types and how long it cooks
+/// each; `$5` is for `picked` alone.
+fn claim(picked: &str) -> String {
+    format!(
+        "
+with {picked}, claimed as (
     update orders o
     set status = 'cooking', processed_by = $1, attempt = o.attempt + 1, claimed_at = now(), updated_at = now(),
         estimated_completion = now() + make_interval(secs => c.cook_ms / 1000.0)
@@ -98,17 +127,18 @@ const CLAIM_TAIL: &str = concat!(
     insert into order_status_log (order_id, status, changed_by, estimated_completion)
     select id, 'cooking', $1, estimated_completion from claimed where not taken_over
     returning id, order_id, changed_at
-), announced as (",
-    announce_logged!("statuses"),
-    "
+), announced as ({announced}
 )
 select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.estimated_completion, c.taken_over,
        l.id as log_id, l.changed_at
-from claimed c left join logged l on l.order_id = c.id"
-);
+from claimed c left join logged l on l.order_id = c.id",
+        announced = announce_logged("statuses")
+    )
+}
 
-const FINISH: &str = concat!(
-    "
+static FINISH: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 with finished as (
     update orders o
     set status = 'ready', completed_at = now(), updated_at = now(), estimated_completion = null
@@ -122,16 +152,16 @@ with finished as (
            case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
     from finished f
     returning id, order_id, changed_at
-), announced as (",
-    announce_logged!("statuses"),
-    "
+), announced as ({announced}
 ), counted as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
 select f.number, f.priority, f.request_id, f.traceparent, f.estimated_completion, l.id as log_id, l.changed_at
-from finished f join logged l on l.order_id = f.id"
-);
+from finished f join logged l on l.order_id = f.id",
+        announced = announce_logged("statuses")
+    )
+});
 
 const GIVE_BACK: &str = "
 update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
@@ -214,18 +244,8 @@ impl KitchenStore for Store {
         claim: &Claim,
         numbers: &[OrderNumber],
     ) -> Result<Vec<ClaimedOrder>, StoreError> {
-        // In a `case`, so that no index of statuses can be used for it: where statistics lag behind, all orders that
-        // are not completed look like fewer than those that are named here.
-        let sql = format!(
-            "with picked as materialized (
-                select o.id, o.status from orders o
-                where o.number = any($5::text[]) and o.type = any($2::text[])
-                  and case when {CLAIMABLE} then true else false end
-                order by o.id for update of o
-            ){CLAIM_TAIL}"
-        );
         let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
-        self.claim(&sql, claim, &numbers).await
+        self.claim(&CLAIM_NAMED, claim, &numbers).await
     }
 
     async fn claim_overdue(
@@ -234,16 +254,7 @@ impl KitchenStore for Store {
         grace: Duration,
         limit: i64,
     ) -> Result<Vec<ClaimedOrder>, StoreError> {
-        let sql = format!(
-            "with {TICK}, picked as materialized (
-                select o.id, o.status from orders o
-                where o.status in ('received', 'cooking') and o.type = any($2::text[]) and {CLAIMABLE}
-                  and (o.status = 'cooking'
-                       or o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0))
-                order by o.priority desc, o.id limit ($5::bigint[])[2] for update of o skip locked
-            ){CLAIM_TAIL}"
-        );
-        self.claim(&sql, claim, &[millis(grace), limit]).await
+        self.claim(&CLAIM_OVERDUE, claim, &[millis(grace), limit]).await
     }
 
     async fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Result<Refusal, StoreError> {
@@ -273,7 +284,7 @@ impl KitchenStore for Store {
     ) -> Result<Vec<OrderNumber>, StoreError> {
         let (numbers, attempts) = columns(finished);
         self.run("finishing orders", async |client| {
-            let statement = client.prepare_cached(FINISH).await?;
+            let statement = client.prepare_cached(&FINISH).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
             self.remember_changes(&rows, Status::Ready, worker);
             Ok(readable(&rows, |row| order_number(row, "number")))

@@ -6,6 +6,34 @@
 //!
 //! What relay, reconciler, worker and intake ask is a trait beside its statements: `StoreAccess`, `OutboxStore`,
 //! `ReconcilerStore`, `WorkerStore`, `KitchenStore`, `IntakeStore`. `Store` is the real one, `tests/sim` has a model.
+//!
+//! Today's schema is `migrations/schema.sql`, which a test compares with what the migrations make.
+//!
+//! # How statements are written here
+//!
+//! - **One statement, one effect.** A change, its log row and its outbox row are parts (`with … as`) of one statement: one
+//!   implicit transaction, one round trip, one flush. A part learns from another by `returning`: all of them see the tables as
+//!   they were before.
+//! - **Many at once.** Parameters are arrays, one for each column, which `unnest($1::text[], $2::int[])` turns into rows: one
+//!   text and one plan for a batch of any size (`intake`, `kitchen`). A long answer comes as arrays in one row as well (`load`).
+//! - **Every row by an index.** Statistics lag behind tables that grow by thousands of rows a second, and the planner would
+//!   read whole tables. Each connection switches that off (`session`, SETTINGS): sequential and bitmap scans, merge joins, jit.
+//! - **`offset 0`** ends a subquery that the planner must not merge into a join: it looks each row up by its key instead
+//!   (`outbox`, `events`).
+//! - **`case when … then true else false end`** keeps a condition from being looked up in an index whose rows the planner
+//!   underestimates (`kitchen`, CLAIM_NAMED).
+//! - **`materialized`** has a part read once, before those that use it: rows are picked and locked, then written. Without it
+//!   a part that only one other uses is merged into that one.
+//! - **Locks in one order.** Rows are locked `order by` their key, so that two statements never wait for each other. `skip
+//!   locked` passes over what another has, where any row will do.
+//! - **Plans are kept.** A text is prepared once for each connection, and PostgreSQL soon keeps one plan for it. The relay asks
+//!   for that plan at once, since planning a batch takes as long as reading it (`outbox`, BEGIN). A list is not prepared: there
+//!   are hundreds of texts, and each plan is to know its page (`orders`, `listing`).
+//! - **Texts that statements share** are a `const`, or a function where they differ. A statement made of such is put together
+//!   once (`LazyLock`). A shared text says which positions `$n` it uses. A long list of columns is written once, and the text
+//!   and its parameters are made from it (`intake`, `Columns`).
+//! - **Amounts** are integer cents in Rust and `decimal` in the tables. The driver takes no integer for a `decimal`, so
+//!   statements convert: `* 0.01`, and `(… * 100)::bigint` back. Durations go as milliseconds, into `make_interval`.
 
 mod connect;
 mod convert;

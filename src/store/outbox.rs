@@ -97,31 +97,21 @@ const BEGIN: &str = "begin; set local plan_cache_mode = force_generic_plan";
 
 /// One row for all that the statement has logged (`V7__outbox_rows_of_many.sql`): what is called `announced` in the
 /// statements that write one.
-macro_rules! announce_logged {
-    ($kind:literal) => {
-        concat!(
-            "
+pub(super) fn announce_logged(kind: &str) -> String {
+    format!(
+        "
     insert into outbox (log_id, order_id, announces, created_at, log_ids, order_ids)
-    select min(id), min(order_id), '",
-            $kind,
-            "', 'infinity', array_agg(id order by id), array_agg(order_id order by id)
+    select min(id), min(order_id), '{kind}', 'infinity', array_agg(id order by id), array_agg(order_id order by id)
     from logged having count(*) > 0"
-        )
-    };
+    )
 }
-pub(super) use announce_logged;
 
 /// Whether a row of many holds the log row `l`. It is looked for where it must be: rows of many are written within
 /// milliseconds, so that few others begin between its first change and its last. Were it not found, its change would be
 /// announced twice.
-macro_rules! is_among_many {
-    () => {
-        "exists (
+pub(super) const IS_AMONG_MANY: &str = "exists (
         select from (select log_ids from outbox where log_id <= l.id order by log_id desc limit 64) as many
-        where l.id = any(many.log_ids))"
-    };
-}
-pub(super) use is_among_many;
+        where l.id = any(many.log_ids))";
 
 /// Locks the oldest rows that nobody else has.
 const TAKE: &str = "select * from outbox_take($1, $2, $3)";

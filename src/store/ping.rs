@@ -1,6 +1,7 @@
 //! Asking PostgreSQL whether it is there. For whoever writes, it is there when a write is committed: while commits wait for a
 //! synchronous standby, or the disk hangs, everything else is answered as ever.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -26,27 +27,20 @@ pub(super) enum Ping {
 /// A ping that waits for its commit goes on waiting on the server when its connection is gone. So no other is written while
 /// one has waited for longer than anybody does: each outage costs every process one such connection at most. They are known by
 /// the beginning of their text, by which the other processes' are as well.
-macro_rules! stuck {
-    () => {
-        "/* restaurant-system ping */
+const STUCK: &str = "/* restaurant-system ping */
 with stuck as materialized (
     select from pg_stat_activity
     where usename = current_user and datname = current_database() and pid <> pg_backend_pid() and state = 'active'
       and query like '/* restaurant-system ping */%' and query_start < now() - interval '2 s'
     limit 1
-)"
-    };
-}
+)";
 /// A message that no table and nobody gets: only its commit matters. No row where an earlier ping is stuck.
-macro_rules! write {
-    () => {
-        "
-select pg_logical_emit_message(true, 'restaurant-system', 'ping') where not exists (select from stuck)"
-    };
-}
+const EMIT: &str = "
+select pg_logical_emit_message(true, 'restaurant-system', 'ping') where not exists (select from stuck)";
 
-const WRITE: &str = concat!(stuck!(), write!());
-const TICK: &str = concat!(stuck!(), ", ", tick!(" and not exists (select from stuck)"), write!());
+static WRITE: LazyLock<String> = LazyLock::new(|| format!("{STUCK}{EMIT}"));
+static TICK: LazyLock<String> =
+    LazyLock::new(|| format!("{STUCK}, {}{EMIT}", tick(" and not exists (select from stuck)")));
 
 /// Whether the server answers on this connection, which is closed if it does not. `false`: it was a kept one that has been
 /// cut meanwhile, which says nothing about the server as it is now.
@@ -54,8 +48,8 @@ pub(super) async fn answers(client: Object, ping: Ping) -> Result<bool, StoreErr
     let is_kept = Object::metrics(&client).recycled.is_some();
     let sql = match ping {
         Ping::Answer => "",
-        Ping::Write => WRITE,
-        Ping::Tick => TICK,
+        Ping::Write => &WRITE,
+        Ping::Tick => &TICK,
     };
     let error = match tokio::time::timeout(PING_TIMEOUT, client.simple_query(sql)).await {
         Ok(Ok(answer)) => {

@@ -1,11 +1,12 @@
 //! Announcing again what was announced and may be lost: the broker is not the truth.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis};
-use super::outbox::is_among_many;
+use super::outbox::IS_AMONG_MANY;
 use super::{Store, StoreError};
 
 /// After so many repetitions the pause doubles no more: 64 times the first one.
@@ -22,14 +23,13 @@ pub struct LateOrders {
 
 /// The claim of a worker, a cancellation and another service doing the same are in nobody's way: a locked order is
 /// passed over, and what is not `received` any more is left alone.
-const ANNOUNCE_LATE: &str = concat!(
-    "
+static ANNOUNCE_LATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 with page as materialized (
     select id from orders where status = 'received' and id > $1 order by id limit $2
 ), late as materialized (
-    select o.id, l.id as log_id, ",
-    is_among_many!(),
-    " as is_open
+    select o.id, l.id as log_id, {IS_AMONG_MANY} as is_open
     from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
     where o.id in (select id from page) and o.status = 'received'
       and coalesce(o.announced_again_at, o.updated_at)
@@ -44,15 +44,15 @@ with page as materialized (
     on conflict do nothing returning 1
 )
 select coalesce(max(id), 0) as last, count(*) as seen, (select count(*) from announced) as announced from page"
-);
+    )
+});
 
 /// All orders that wait, past an `orders.id`. Nobody deletes what the outbox is just told to announce.
-const ANNOUNCE_WAITING: &str = concat!(
-    "
+static ANNOUNCE_WAITING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 with page as materialized (
-    select o.id, l.id as log_id, ",
-    is_among_many!(),
-    " as is_open
+    select o.id, l.id as log_id, {IS_AMONG_MANY} as is_open
     from orders o join order_status_log l on l.order_id = o.id and l.status = 'received'
     where o.status = 'received' and o.id > $1 order by o.id limit $2 for key share of l
 ), announced as (
@@ -60,7 +60,8 @@ with page as materialized (
     on conflict do nothing returning 1
 )
 select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page"
-);
+    )
+});
 
 /// The last row of the log that is older than `$1` and a minute, or 0. Ids ascend with the times of the changes but for the
 /// transactions that ran at the same time; an index of the times would have to be written to for this question alone.
@@ -78,12 +79,11 @@ with recursive search (low, high) as (
 select coalesce(max(low), 0) as id from search";
 
 /// The changes that are younger than `$3`, past one of them: an order's earlier change comes on an earlier page.
-const ANNOUNCE_CHANGES: &str = concat!(
-    "
+static ANNOUNCE_CHANGES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 with page as materialized (
-    select l.id, l.order_id, ",
-    is_among_many!(),
-    " as is_open
+    select l.id, l.order_id, {IS_AMONG_MANY} as is_open
     from order_status_log l
     where status <> 'received' and changed_at > now() - make_interval(secs => $3::bigint / 1000.0) and id > $1
     order by id limit $2 for key share
@@ -92,7 +92,8 @@ with page as materialized (
     on conflict do nothing returning 1
 )
 select max(id) as last, count(*) as seen, (select count(*) from announced) as announced from page"
-);
+    )
+});
 
 /// What may have to be announced again.
 pub trait ReconcilerStore: Clone + Send + Sync + 'static {
@@ -140,7 +141,7 @@ impl ReconcilerStore for Store {
         first_pause: Duration,
     ) -> Result<LateOrders, StoreError> {
         self.run("announcing orders again", async |client| {
-            let statement = client.prepare_cached(ANNOUNCE_LATE).await?;
+            let statement = client.prepare_cached(&ANNOUNCE_LATE).await?;
             let row =
                 client.query_one(&statement, &[&after, &limit, &millis(first_pause), &MAX_DOUBLINGS]).await?;
             let (last, seen): (i64, i64) = (get(&row, "last")?, get(&row, "seen")?);
@@ -151,14 +152,14 @@ impl ReconcilerStore for Store {
 
     async fn announce_everything(&self, window: Duration, page: i64) -> Result<i64, StoreError> {
         let window_ms = millis(window);
-        let orders = self.announce_pages(ANNOUNCE_WAITING, 0, page, &[]).await?;
+        let orders = self.announce_pages(&ANNOUNCE_WAITING, 0, page, &[]).await?;
         let after = self
             .run("finding late changes", async |client| {
                 let statement = client.prepare_cached(LAST_OLD_CHANGE).await?;
                 get(&client.query_one(&statement, &[&window_ms]).await?, "id")
             })
             .await?;
-        Ok(orders + self.announce_pages(ANNOUNCE_CHANGES, after, page, &[&window_ms]).await?)
+        Ok(orders + self.announce_pages(&ANNOUNCE_CHANGES, after, page, &[&window_ms]).await?)
     }
 
     async fn note_mark(&self) -> Result<bool, StoreError> {
@@ -184,7 +185,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; it is safe to repeat.
     pub async fn announce_waiting(&self, page: i64) -> Result<i64, StoreError> {
-        self.announce_pages(ANNOUNCE_WAITING, 0, page, &[]).await
+        self.announce_pages(&ANNOUNCE_WAITING, 0, page, &[]).await
     }
 
     async fn announce_pages(

@@ -1,5 +1,6 @@
 //! The table of workers: registration, heartbeats, and how they are shown.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use super::convert::{get, millis, type_names};
 use super::readable::readable;
-use super::writes::{tick, writing_ms};
+use super::writes::{WRITING_MS, tick};
 use super::{Store, StoreAccess, StoreError};
 use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, WorkerName, WorkerState};
 
@@ -93,15 +94,12 @@ pub struct WorkerRecord {
 
 /// What an earlier start of the same name had in hand is back on the rail with the registration. It is refused where
 /// neither $7 nor an earlier try of this start allows it, and the row is not what it was found to be ($8, $9).
-const REGISTER: &str = concat!(
-    "
-with ",
-    tick!(),
-    ", me as (
+static REGISTER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+with {ticked}, me as (
     insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity, seen_writing_ms)
-    values ($1, $2, 'online', now(), $3, $4, $5, ",
-    writing_ms!(),
-    ")
+    values ($1, $2, 'online', now(), $3, $4, $5, {WRITING_MS})
     on conflict (name) do update
     set type = excluded.type, status = 'online', last_seen = now(), session = excluded.session,
         heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity,
@@ -113,8 +111,10 @@ with ",
     update orders set claimed_at = null, updated_at = now(), estimated_completion = null
     where processed_by = $1 and status = 'cooking' and claimed_at is not null and exists (select from me)
     returning id
-)"
-);
+){CREW_TAIL}",
+        ticked = tick("")
+    )
+});
 
 const NAME_RECORD: &str = "
 select session, last_seen, heartbeat_interval_ms, status = 'offline' as is_offline,
@@ -123,14 +123,11 @@ from workers where name = $1";
 
 /// What the worker is said to hold and does not know of is released: it was claimed, but the answer was lost. So long
 /// ($5) after the claim its answer is not on its way any more.
-const HEARTBEAT: &str = concat!(
-    "
-with ",
-    tick!(),
-    ", me as (
-    update workers set last_seen = now(), status = $3, seen_writing_ms = ",
-    writing_ms!(),
-    "
+static HEARTBEAT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+with {ticked}, me as (
+    update workers set last_seen = now(), status = $3, seen_writing_ms = {WRITING_MS}
     where name = $1 and session = $2 returning name, type
 ), released as (
     update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
@@ -138,10 +135,13 @@ with ",
     where o.processed_by = me.name and o.status = 'cooking'
       and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
     returning o.id
-)"
-);
+){CREW_TAIL}",
+        ticked = tick("")
+    )
+});
 
-/// What both statements end with; no row when the worker is not this start's any more.
+/// What both statements end with; no row when the worker is not this start's any more. `$1` is its name, `$6` the number of
+/// missed heartbeats that make a worker lost.
 ///
 /// They are too many for PostgreSQL when it has less than four connections for each: a worker that cooks one order at a
 /// time uses one or two, and up to three at once, and there are other roles.
@@ -250,7 +250,7 @@ impl WorkerStore for Store {
         let in_hand: Vec<&str> = in_hand.iter().map(OrderNumber::as_str).collect();
         let settled_ms = millis(self.operation_timeout() * 2);
         self.run("the heartbeat", async |client| {
-            let statement = client.prepare_cached(&format!("{HEARTBEAT}{CREW_TAIL}")).await?;
+            let statement = client.prepare_cached(&HEARTBEAT).await?;
             let (name, state) = (name.as_str(), state.as_str());
             let row = client
                 .query_opt(&statement, &[&name, &session, &state, &in_hand, &settled_ms, &offline_after()])
@@ -274,7 +274,7 @@ impl Store {
         let (session, last_seen) =
             (found.and_then(|found| found.session), found.map(|found| found.last_seen));
         self.run("registering the worker", async |client| {
-            let statement = client.prepare_cached(&format!("{REGISTER}{CREW_TAIL}")).await?;
+            let statement = client.prepare_cached(&REGISTER).await?;
             let (name, capacity) = (worker.name.as_str(), i32::from(worker.capacity));
             let row = client
                 .query_opt(

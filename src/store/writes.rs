@@ -17,13 +17,9 @@
 ///   every 2.5 s (`services/kitchen/rail.rs`). A longer gap counts as 3 s, and as an outage: for the next 7 s nobody counts as
 ///   lost, since a process may take 5 s to try PostgreSQL again (`pool`), and its heartbeat 2 s beyond.
 /// - A clock of the server that was set back, or is another server's, counts as an outage, too.
-macro_rules! tick {
-    () => {
-        tick!("")
-    };
-    ($unless:literal) => {
-        concat!(
-            "ticked as (
+pub(super) fn tick(unless: &str) -> String {
+    format!(
+        "ticked as (
     update database_writes
     set writing_ms = writing_ms
             + coalesce(greatest(0, least(3000, extract(epoch from now() - ticked_at) * 1000))::bigint, 0),
@@ -33,21 +29,13 @@ macro_rules! tick {
         ticked_at = now()
     where only_row = (
         select only_row from database_writes
-        where coalesce(ticked_at not between now() - interval '0.5 s' and now() + interval '0.5 s', true)",
-            $unless,
-            "
+        where coalesce(ticked_at not between now() - interval '0.5 s' and now() + interval '0.5 s', true){unless}
         for update skip locked)
     returning writing_ms
 )"
-        )
-    };
+    )
 }
-pub(super) use tick;
 
 /// What the clock shows, for a statement that has `ticked` ([`tick`]).
-macro_rules! writing_ms {
-    () => {
-        "coalesce((select writing_ms from ticked), (select writing_ms from database_writes))"
-    };
-}
-pub(super) use writing_ms;
+pub(super) const WRITING_MS: &str =
+    "coalesce((select writing_ms from ticked), (select writing_ms from database_writes))";
