@@ -31,6 +31,7 @@ mod queues;
 mod reconciler;
 mod references;
 mod schema;
+mod schema_file;
 mod servers;
 #[path = "../sim/mod.rs"]
 mod sim;
