@@ -9,6 +9,7 @@ mod broker;
 mod cli;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod contract;
 #[path = "../crash/mod.rs"]
 mod crash;
 mod customers;

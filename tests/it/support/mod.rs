@@ -11,6 +11,7 @@
 mod env;
 mod files;
 mod management;
+pub mod markdown;
 mod pgbouncer;
 mod process;
 mod role;
