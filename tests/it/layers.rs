@@ -1,6 +1,7 @@
 //! The arrows between the layers, read from the source: they point down only.
 
 use crate::support::files_below;
+use crate::support::markdown::{Block, BlockKind, blocks};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -133,6 +134,17 @@ fn arrows_point_down_only() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_architecture_shows_these_arrows() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md");
+    let blocks = blocks(&std::fs::read_to_string(document).unwrap());
+    let rows: Vec<_> = blocks.iter().filter(|block| block.kind == BlockKind::Row).map(Block::code).collect();
+    for (layer, allowed) in ARROWS {
+        let row: Vec<&str> = [*layer].iter().chain(*allowed).copied().collect();
+        assert!(rows.contains(&row), "no row has {row:?}");
+    }
 }
 
 #[test]
