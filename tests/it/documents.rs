@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use restaurant_system::config::{Config, ConfigSources};
 use restaurant_system::domain::{Status, TRANSITIONS};
 
+use crate::support::markdown::{Block, BlockKind, blocks, documents};
+
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -76,17 +78,27 @@ fn the_example_configuration_names_every_key() {
     }
 }
 
+/// What links in a document point to: paths and addresses.
+fn targets(document: &str) -> impl Iterator<Item = &str> {
+    document.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
 #[test]
-fn the_documents_link_to_files_that_exist() {
-    let root = repository();
-    let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    documents.extend(std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
-    for document in documents.iter().filter(|d| d.extension().is_some_and(|e| e == "md")) {
-        for target in read(document).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = document.parent().unwrap().join(target.split('#').next().unwrap());
-            assert!(target.starts_with("http") || path.exists(), "{} links to {target}", document.display());
+fn the_documents_link_to_files_and_headings_that_exist() {
+    for document in documents() {
+        let text = read(&document);
+        for target in targets(&text).filter(|target| !target.starts_with("http")) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            let is_there = if anchor.is_empty() { file.exists() } else { has_heading(&file, anchor) };
+            assert!(is_there, "{} links to {target}", document.display());
         }
     }
+}
+
+fn has_heading(file: &Path, anchor: &str) -> bool {
+    let is_heading = |block: &Block| matches!(block.kind, BlockKind::Heading(_));
+    blocks(&read(file)).iter().any(|block| is_heading(block) && block.anchor() == anchor)
 }
 
 /// `kitchen::rail::a_test` → the source of its module, which is below `tests/`.
@@ -98,14 +110,44 @@ fn module_of(path: &str) -> Option<(PathBuf, &str)> {
     candidates.into_iter().find(|file| file.exists()).map(|file| (file, test))
 }
 
+/// The tests that a block names.
+fn tests_of(block: &Block) -> Vec<&str> {
+    block.code().into_iter().filter(|name| name.contains("::")).collect()
+}
+
 #[test]
 fn every_test_that_the_guarantees_name_exists() {
-    let text =
-        ["GUARANTEES", "SECURITY"].map(|name| read(&repository().join(format!("docs/{name}.md")))).concat();
-    let names: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    let documents =
+        ["GUARANTEES", "SECURITY"].map(|name| read(&repository().join(format!("docs/{name}.md"))));
+    let blocks: Vec<Block> = documents.iter().flat_map(|text| blocks(text)).collect();
+    let names: Vec<&str> = blocks.iter().flat_map(tests_of).collect();
     assert!(names.len() > 30, "{names:?}");
     for name in names {
         let (file, test) = module_of(name).unwrap_or_else(|| panic!("{name}: no such module"));
         assert!(read(&file).contains(&format!("fn {test}(")), "{name} is not in {}", file.display());
+    }
+}
+
+#[test]
+fn each_guarantee_names_its_tests_one_a_line() {
+    let text = read(&repository().join("docs/GUARANTEES.md"));
+    let blocks = blocks(&text);
+    for block in &blocks {
+        assert!(tests_of(block).len() <= 1, "line {}: {}", block.line, block.text);
+    }
+    let (mut promises, mut is_promise) = (Vec::<(&Block, usize)>::new(), false);
+    for block in &blocks {
+        match (block.kind, promises.last_mut()) {
+            (BlockKind::Heading(level), _) => {
+                is_promise = level == 3;
+                promises.extend(is_promise.then_some((block, 0)));
+            }
+            (_, Some((_, tests))) if is_promise => *tests += tests_of(block).len(),
+            _ => {}
+        }
+    }
+    assert!(promises.len() > 20, "{}", promises.len());
+    for (promise, tests) in promises {
+        assert!(tests > 0, "no test holds: {}", promise.text);
     }
 }
