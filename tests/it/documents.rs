@@ -7,6 +7,9 @@ use restaurant_system::domain::{Status, TRANSITIONS};
 
 use crate::support::markdown::{Block, BlockKind, blocks, documents};
 
+/// The most words of a sentence that a stranger reads once.
+const SENTENCE_WORDS_MAX: usize = 30;
+
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -99,6 +102,55 @@ fn the_documents_link_to_files_and_headings_that_exist() {
 fn has_heading(file: &Path, anchor: &str) -> bool {
     let is_heading = |block: &Block| matches!(block.kind, BlockKind::Heading(_));
     blocks(&read(file)).iter().any(|block| is_heading(block) && block.anchor() == anchor)
+}
+
+/// The sentences of a block, with one word for each piece of code and without what its links point to.
+fn sentences(block: &Block) -> Vec<String> {
+    let mut prose = String::new();
+    for (at, part) in block.text.split('`').enumerate() {
+        prose.push_str(if at % 2 == 0 { part } else { "CODE" });
+    }
+    for target in targets(&prose.clone()) {
+        prose = prose.replace(&format!("]({target})"), "]");
+    }
+    let (mut sentences, mut sentence) = (Vec::new(), Vec::new());
+    let mut words = prose.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        sentence.push(word);
+        let is_end = word.trim_end_matches([')', '*', '"', '”', ']']).ends_with(['.', '!', '?']);
+        let goes_on = words.peek().is_some_and(|next| {
+            next.trim_start_matches(['(', '*', '"', '“']).starts_with(char::is_lowercase)
+        });
+        if is_end && !goes_on {
+            sentences.push(sentence.join(" "));
+            sentence.clear();
+        }
+    }
+    sentences.push(sentence.join(" "));
+    sentences
+}
+
+#[test]
+fn a_sentence_names_its_subject_and_has_thirty_words_at_most() {
+    let mut wrong = Vec::new();
+    for document in documents() {
+        let name = document.file_name().unwrap().to_string_lossy().into_owned();
+        let prose = blocks(&read(&document))
+            .into_iter()
+            .filter(|b| matches!(b.kind, BlockKind::Item | BlockKind::Paragraph));
+        for (line, sentence) in prose.flat_map(|b| sentences(&b).into_iter().map(move |s| (b.line, s))) {
+            let count = sentence.split(' ').filter(|word| word.contains(char::is_alphanumeric)).count();
+            let first =
+                sentence.trim_start_matches(['(', '*', '"']).split([' ', ',']).next().unwrap_or_default();
+            let is_question = sentence.trim_end_matches(['*', '"']).ends_with('?');
+            if count > SENTENCE_WORDS_MAX {
+                wrong.push(format!("{name}:{line}: {count} words: {sentence}"));
+            } else if ["Who", "Whoever", "What", "Whatever"].contains(&first) && !is_question {
+                wrong.push(format!("{name}:{line}: name the subject: {sentence}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// `kitchen::rail::a_test` → the source of its module, which is below `tests/`.
