@@ -1,4 +1,4 @@
-//! What every role takes, and how it gets its servers from that.
+//! The flags that every role takes, and the connections to its servers that it makes from them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub(super) struct Setting {
     pub(super) config: Config,
     /// Its end, by signal.
     pub(super) shutdown: Shutdown,
-    /// Who started it.
+    /// The service manager.
     pub(super) manager: ServiceManager,
 }
 

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what a package installs beside the program, made from its command line.
+//! `completions` and `man`: the files that a package installs beside the program, made from the command line.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

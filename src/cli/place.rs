@@ -161,7 +161,7 @@ fn parse_item(text: &str) -> Result<OrderItem, String> {
     })
 }
 
-/// What fits into a header: visible ASCII.
+/// Whether a text fits into a header: visible ASCII.
 fn parse_key(text: &str) -> Result<String, String> {
     let fits = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if fits {

@@ -106,7 +106,7 @@ pub(super) async fn run(args: QueuesArgs) -> Result<(), CliError> {
     // No log: standard output is for the answer, and what goes wrong is the answer's own error.
     let broker = Broker::start(broker_options(&config.rabbitmq, "queues"), CancellationToken::new());
     let done = execute(&broker, &store, args.command, &args.subscriber).await;
-    // What matters has been confirmed by now.
+    // All that was moved has been confirmed by now.
     let _ = tokio::time::timeout(GOODBYE, broker.close()).await;
     done.map_err(CliError::failed)
 }

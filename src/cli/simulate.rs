@@ -88,7 +88,7 @@ pub enum SimulateError {
     NothingPlaced {
         /// How many customers came.
         customers: u64,
-        /// What went wrong first.
+        /// The first fault.
         reason: String,
     },
     /// Signals could not be listened to, or standard output not be written.
@@ -156,7 +156,7 @@ fn progress_line() -> ProgressBar {
     line
 }
 
-/// What fits into a line: what should not happen is named only when it did.
+/// The line of progress. A count of failures is in it only where there were any.
 fn progress_text(tally: &Tally, elapsed: Duration) -> String {
     let p99 =
         tally.answer.percentile(99.0).map_or_else(|| "–".to_owned(), |p99| format!("{} ms", p99.as_millis()));

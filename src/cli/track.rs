@@ -81,7 +81,7 @@ pub enum TrackError {
     Client {
         /// The order.
         order_number: String,
-        /// What went wrong.
+        /// The fault.
         cause: ClientError,
     },
     /// Standard output could not be written.
@@ -172,7 +172,7 @@ impl<O, N> View<O, N> {
         Self { out, notes, json, bar, status: String::new(), since: None, estimate: None }
     }
 
-    /// What is known before the first event: the estimate.
+    /// The estimate, which is known before the first event.
     fn start(&mut self, status: &OrderStatus) {
         self.status.clone_from(&status.current_status);
         self.estimate = parse_time(status.estimated_completion.as_deref());

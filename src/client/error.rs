@@ -1,4 +1,4 @@
-//! What can go wrong between a client and a service, and the problem documents (RFC 9457) that services answer.
+//! The errors between a client and a service, and the problem documents (RFC 9457) that services answer with.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum ClientError {
     InvalidUrl {
         /// The address as given.
         url: String,
-        /// What is wrong with it and what to write instead.
+        /// The fault, and what to write instead.
         reason: String,
     },
     /// The HTTP client could not be made.
@@ -24,7 +24,7 @@ pub enum ClientError {
     /// No connection could be made.
     #[error("no answer from {url}: is the service running there? ({})", root_cause(cause))]
     Unreachable {
-        /// What was asked for.
+        /// The address that was called.
         url: String,
         /// Why there was no answer.
         cause: reqwest::Error,
@@ -32,7 +32,7 @@ pub enum ClientError {
     /// The call was made and then broke or took too long: what it asked for may have happened.
     #[error("the call of {url} broke off before its answer: {}", root_cause(cause))]
     BrokenOff {
-        /// What was asked for.
+        /// The address that was called.
         url: String,
         /// How it broke.
         cause: reqwest::Error,
@@ -43,9 +43,9 @@ pub enum ClientError {
     /// An answer outside the contract: the address is perhaps that of some other service.
     #[error("{url} answered what this client does not understand: {reason}")]
     UnexpectedAnswer {
-        /// What was asked for.
+        /// The address that was called.
         url: String,
-        /// What was wrong with the answer.
+        /// The fault of the answer.
         reason: String,
     },
     /// The event stream could not be kept up.
@@ -119,7 +119,7 @@ pub struct Problem {
     pub status: u16,
     /// The kind of problem in a few words.
     pub title: String,
-    /// What was wrong this time.
+    /// The explanation of this occurrence.
     pub detail: Option<String>,
     /// Every field that broke a rule.
     pub errors: Vec<Violation>,
@@ -137,7 +137,7 @@ pub struct Violation {
     /// JSON pointer (RFC 6901) to the field; empty for the whole document.
     #[serde(default)]
     pub pointer: String,
-    /// What the rule is.
+    /// The rule.
     #[serde(default)]
     pub detail: String,
 }

@@ -27,13 +27,13 @@ const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// One change of an order, as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusEvent {
-    /// What changed.
+    /// The change.
     pub update: StatusUpdate,
     /// The event's data as received, on one line.
     pub data: String,
 }
 
-/// What a stream has to tell next.
+/// The next item of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamItem {
     /// An order changed.

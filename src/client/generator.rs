@@ -74,7 +74,7 @@ impl Flaw {
 /// An order to place.
 #[derive(Debug, Clone)]
 pub struct GeneratedOrder {
-    /// What to send.
+    /// The order to send.
     pub request: OrderRequest,
     /// The rule it breaks; `None` for a good order.
     pub flaw: Option<Flaw>,

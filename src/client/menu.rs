@@ -1,4 +1,4 @@
-//! What the made-up customers are called, where they live and what they can order: data only.
+//! Names, addresses and dishes of the made-up customers: data only.
 
 /// Dishes with their prices in cents. Every name occurs once.
 pub const DISHES: &[(&str, i64)] = &[

@@ -5,8 +5,8 @@
 //! - [`generator`]: realistic orders from a seed, from the [`menu`]
 //! - [`simulation`]: customers arriving at a rate, measured with [`stats`]
 //!
-//! It knows the services only by their published contract and shares no code with them but the domain's words, so
-//! that it is an independent check of them.
+//! It knows the services by their contract only (`docs/CONTRACT.md`), and shares no code with them but the domain's words.
+//! So it is an independent check of them.
 
 pub mod api;
 pub mod error;

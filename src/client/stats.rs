@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Buckets for each doubling of the value: a bucket is at most 1/128 (0.8 %) as wide as the values in it.
 const STEPS: usize = 128;
-/// What is counted is capped here: 2^36 µs, some 19 hours.
+/// Longer latencies are counted as this one: 2^36 µs, some 19 hours.
 const MAX_MICROS: u64 = 1 << 36;
 
 /// Counts latencies in logarithmic buckets: 32 KiB, however many there are.

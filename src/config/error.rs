@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: every problem with its key and the place where it was written.
+//! The problems of a configuration, each with its key and the place where it was written.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Problem {
         self.key.as_deref()
     }
 
-    /// What is wrong and what is expected; never holds the value of a password.
+    /// The fault and what is expected; never holds the value of a password.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -67,7 +67,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What more is wrong is the same mistake again, or another file.
+/// Further problems are the same mistake again, or another file.
 const MAX_SHOWN: usize = 50;
 
 /// An unusable configuration (exit code 78). Prints one line per problem, and of many the first; there is at least one.

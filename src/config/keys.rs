@@ -2,7 +2,7 @@
 
 use super::{database, http, kitchen, log, outbox, rabbitmq, staff, tracking};
 
-/// What every variable of ours begins with.
+/// The prefix of our environment variables.
 const ENV_PREFIX: &str = "RESTAURANT_";
 
 /// One key of the configuration.

@@ -1,4 +1,4 @@
-//! `kitchen:` how long things take there.
+//! `kitchen:` cooking times and a worker's waits.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `outbox:` what is committed and not yet announced.
+//! `outbox:` changes that are committed and not yet announced.
 
 use std::time::Duration;
 

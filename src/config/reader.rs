@@ -23,7 +23,7 @@ const MAX_SECONDS: f64 = 86_400.0;
 pub(super) struct Reader {
     layers: Layers,
     problems: Vec<Problem>,
-    /// What can be used, and should not be as it is.
+    /// Settings that can be used, and should not be as they are.
     warnings: Vec<Problem>,
 }
 
@@ -32,7 +32,7 @@ impl Reader {
         Self { layers, problems, warnings: Vec::new() }
     }
 
-    /// What is wrong, and what is only doubtful.
+    /// All problems, and all settings that are only doubtful.
     pub(super) fn into_problems_and_warnings(self) -> (Vec<Problem>, Vec<Problem>) {
         (self.problems, self.warnings)
     }

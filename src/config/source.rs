@@ -17,7 +17,7 @@ pub const DEFAULT_FILE: &str = "config.yaml";
 /// A configuration file is a page; more is a mistake such as the wrong file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// What a configuration is made from. Everything is passed in, so that loading can be tried without touching the
+/// The sources of a configuration. Everything is passed in, so that loading can be tried without touching the
 /// process: [`ConfigSources::from_process`] fills it with the real environment.
 #[derive(Default)]
 pub struct ConfigSources {

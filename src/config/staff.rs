@@ -1,4 +1,4 @@
-//! `staff:` who may do what is for staff.
+//! `staff:` the access of the staff.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -23,7 +23,7 @@ impl StaffConfig {
     }
 }
 
-/// What is wrong with a token. It says nothing of it, not even how long it is.
+/// The fault of a token. It says nothing of it, not even how long it is.
 fn unfit(token: &SecretString) -> Option<String> {
     let token = token.expose_secret().trim();
     if token.chars().count() < TOKEN_MIN_CHARS {

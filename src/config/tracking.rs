@@ -1,4 +1,4 @@
-//! `tracking:` what the tracking service serves.
+//! `tracking:` the bounds of the tracking service.
 
 use super::keys::Key;
 use super::reader::Reader;
@@ -9,7 +9,7 @@ pub(super) const KEYS: &[Key] =
 /// Each stream is an open connection, and a system gives a process some 65,000 of them at most without being told.
 const EVENT_STREAMS_LIMIT: usize = 60_000;
 
-/// What the tracking service serves.
+/// The bounds of the tracking service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackingConfig {
     /// Streams of live events that one process serves at once; the next client gets 503.

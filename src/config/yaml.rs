@@ -19,7 +19,7 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// What stands in a place of the file.
+/// The value at a place of the file.
 pub(super) enum Value {
     /// Nothing at all after the colon.
     Empty,

@@ -1,5 +1,5 @@
-//! The user that a server runs as. PostgreSQL refuses root, and a broker has no need of it, so root drops to the
-//! server's own user; an ordinary user runs the servers as it is.
+//! The user that a server runs as. PostgreSQL refuses root, and a broker has no need of it: root drops to the
+//! server's own user. An ordinary user runs the servers as it is.
 
 use super::error::DevError;
 use super::files::{self, Ids};

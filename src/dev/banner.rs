@@ -1,4 +1,4 @@
-//! What `dev` prints once everything runs: where it all is.
+//! The text that `dev` prints once everything runs: the addresses and folders.
 
 use super::servers::Servers;
 use super::state::StateFiles;

@@ -1,9 +1,9 @@
-//! What can go wrong with private servers and with the `dev` command.
+//! The errors of private servers and of the `dev` command.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What has all programs that are needed, so that one message is enough.
+/// The packages with all programs that are needed, so that one message is enough.
 const DEBIAN_PACKAGES: &str = "postgresql rabbitmq-server";
 
 /// A failure to start, use or stop the private servers, or of the `dev` command.
@@ -20,9 +20,9 @@ pub enum DevError {
     /// A file, folder or process could not be worked with.
     #[error("cannot {action} {}: {reason}", path.display())]
     Io {
-        /// What was tried, as a verb: "create", "read", "start".
+        /// The action, as a verb: "create", "read", "start".
         action: &'static str,
-        /// What it was tried on.
+        /// The file, folder or program.
         path: PathBuf,
         /// Why it failed. Part of the text, since that is all that a terminal's user gets to see.
         reason: io::Error,
@@ -32,7 +32,7 @@ pub enum DevError {
     ServerFailed {
         /// The server's name.
         server: &'static str,
-        /// What happened.
+        /// The failure.
         problem: String,
         /// Its log file.
         log: PathBuf,
@@ -44,9 +44,9 @@ pub enum DevError {
     ProgramFailed {
         /// The program's name.
         program: &'static str,
-        /// What it was to do.
+        /// Its task.
         task: String,
-        /// What it wrote to standard error.
+        /// Its standard error.
         output: String,
     },
     /// Somebody else uses the state folder.
@@ -117,7 +117,7 @@ pub enum DevError {
     RoleFailed {
         /// The role, as on its command line.
         role: String,
-        /// What happened.
+        /// The failure.
         problem: String,
     },
 }

@@ -1,7 +1,7 @@
 //! Files and folders of the state folder, opened so that nobody else decides what is written or read.
 //!
-//! The servers of root run as other accounts. What root writes lies in folders that root alone may write, beside the
-//! servers' own folders and never in them: an account could plant a link there and have root write to any file.
+//! The servers of root run as other accounts. Root writes only into folders that root alone may write, beside the
+//! servers' own folders. In theirs an account could plant a link and have root write to any file.
 
 use super::error::DevError;
 use nix::libc::{O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK};
@@ -15,7 +15,7 @@ pub(crate) type Ids = (u32, u32);
 
 /// The largest file of ours that is read is a password file of some lines.
 const MAX_READ_BYTES: u64 = 16 * 1024;
-/// What others may write can be filled with links by them.
+/// A folder that others may write can be filled with links by them.
 const WRITABLE_BY_GROUP: u32 = 0o020;
 const WRITABLE_BY_ALL: u32 = 0o002;
 

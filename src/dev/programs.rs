@@ -1,5 +1,5 @@
-//! Finding the installed PostgreSQL and RabbitMQ programs: those on `PATH` first, then the places where Debian
-//! keeps the ones that it leaves off `PATH`.
+//! Finds the installed PostgreSQL and RabbitMQ programs: on `PATH` first, then where Debian keeps those that it
+//! leaves off `PATH`.
 
 use super::error::DevError;
 use std::ffi::OsString;

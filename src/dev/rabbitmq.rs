@@ -73,7 +73,7 @@ impl Default for RabbitMqOptions {
     }
 }
 
-/// What a node of a cluster knows of it. At its first start it joins those of the others that run.
+/// The cluster that a node belongs to. At its first start the node joins those of the others that run.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     /// Its own name, such as `one@localhost`.

@@ -27,7 +27,7 @@ const MAX_RESTARTS_IN_A_ROW: u32 = 8;
 /// One role: the program with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct RoleCommand {
-    /// What messages call it: `kitchen-worker chef_anna`.
+    /// Its name in messages: `kitchen-worker chef_anna`.
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,

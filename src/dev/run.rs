@@ -25,7 +25,7 @@ const SIMULATION_STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const SERVER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_SERVER_RESTARTS: u32 = 5;
 
-/// What `dev` is to run.
+/// The settings of `dev`.
 #[derive(Debug, Clone)]
 pub struct DevOptions {
     /// The program whose subcommands are the roles.

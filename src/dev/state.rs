@@ -1,4 +1,4 @@
-//! What `dev` keeps in its state folder beside the servers' files: the roles' configuration and the staff token.
+//! The state folder of `dev`, beside the servers' files: the roles' configuration and the staff token.
 
 use super::error::DevError;
 use super::files;

@@ -1,5 +1,5 @@
-//! What ends with us, even if we are killed: a small shell process holds a pipe from us and, once the pipe closes
-//! because we are gone, ends the processes that we had named to it and removes the folder that we had named to it.
+//! A watcher that ends the servers with this process, even if it is killed. A small shell process holds a pipe from us. Once
+//! the pipe closes because we are gone, it ends the processes and removes the folder that we had named to it.
 //!
 //! One watcher serves the whole process. It is told of each change, so that it never signals a process id that was
 //! given back to the system: an id is removed here before the process is waited for.

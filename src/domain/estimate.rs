@@ -31,7 +31,7 @@ impl CookTimes {
     }
 }
 
-/// What stands between a waiting order and a free cook.
+/// The work that stands between a waiting order and an idle worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KitchenLoad {
     /// Orders that wait ahead of this one for the same cooks: higher priority, or the same and older.

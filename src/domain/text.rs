@@ -41,7 +41,7 @@ pub(super) fn with_single_spaces(name: &str) -> String {
     kept
 }
 
-/// What the characters of a name so far end with.
+/// The kind of character that a name ends with so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum NameEnd {
     /// A letter, perhaps with its marks.
@@ -148,7 +148,7 @@ fn character_fault(text: &str, allowed: &[char]) -> Option<String> {
     }
 }
 
-/// What a joiner stands behind, or before.
+/// The kind of character beside a joiner.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     /// A letter, perhaps with its marks.

@@ -1,6 +1,6 @@
-//! `restaurant-system dead-letters`: what no worker could process, for the person who decides what becomes of it.
+//! `restaurant-system dead-letters`: the messages that no worker could process, for the person who decides about them.
 //!
-//! `work` looks, publishes again and removes; `name` is what a letter is called; `view` is what is printed of it.
+//! `work` reads, publishes again and removes letters; `name` names them; `view` prints them.
 
 mod name;
 mod view;
@@ -155,7 +155,7 @@ pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
     // No log: standard output is for the answer, and what goes wrong is the answer's own error.
     let broker = Broker::start(broker_options(&config.rabbitmq, "dead-letters"), CancellationToken::new());
     let done = execute(&broker, args.command, args.json).await;
-    // What matters has been confirmed by now.
+    // The publications have been confirmed by now.
     let _ = tokio::time::timeout(GOODBYE, broker.close()).await;
     done.map_err(CliError::failed)
 }

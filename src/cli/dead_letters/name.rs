@@ -1,4 +1,4 @@
-//! What a dead letter is called.
+//! The name of a dead letter on the command line.
 
 use sha2::{Digest, Sha256};
 
@@ -9,7 +9,7 @@ const MAX_NAME_BYTES: usize = 64;
 /// How much of the content's SHA-256 stands in for a message id.
 const FINGERPRINT_BYTES: usize = 6;
 
-/// What a letter is called: by its message id where it has one that can be typed, else by its content.
+/// The name of a letter: its message id where it has one that can be typed, else a digest of its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     message_id: Option<String>,
@@ -51,7 +51,7 @@ pub(super) fn shortest(names: &[Name]) -> Vec<String> {
     names.iter().map(|name| if is_shared(name) { name.long() } else { name.short().to_owned() }).collect()
 }
 
-/// What can be typed, is no flag, and is no long form.
+/// Whether an id can be typed, is no flag, and is no long form.
 fn is_name(id: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'~')

@@ -1,6 +1,6 @@
-//! What is printed of the dead letters: for people, or as JSON with the same content.
+//! Prints dead letters: for people, or as JSON with the same content.
 //!
-//! Whoever published a message decides what is in it, so nothing of it reaches a terminal unescaped.
+//! A stranger may have published the message, so nothing of it reaches a terminal unescaped.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ fn order_number(body: &[u8]) -> Option<String> {
     OrderNumber::parse(&order_number).ok().map(|number| number.to_string())
 }
 
-/// What `list` answers.
+/// The answer of `list`.
 #[derive(Debug, Serialize)]
 pub(super) struct List {
     queue: &'static str,
@@ -76,7 +76,7 @@ impl List {
     }
 }
 
-/// What `show` answers.
+/// The answer of `show`.
 #[derive(Debug, Serialize)]
 pub(super) struct Whole {
     #[serde(flatten)]
@@ -145,7 +145,7 @@ impl Whole {
     }
 }
 
-/// What `requeue` and `discard` answer.
+/// The answer of `requeue` and `discard`.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     queue: &'static str,
@@ -235,7 +235,7 @@ fn pretty_json(document: &impl Serialize) -> io::Result<String> {
     Ok(text)
 }
 
-/// What may move a terminal's cursor, or make text read other than it is (bidirectional controls). All of them have
+/// Characters that may move a terminal's cursor, or make text read other than it is (bidirectional controls). All of them have
 /// four hexadecimal digits.
 fn is_unsafe(c: char) -> bool {
     breaks_or_turns_line(c) || matches!(c, '\u{200e}' | '\u{200f}')

@@ -1,4 +1,4 @@
-//! Looking at the dead letters, publishing them again, removing them.
+//! Reads the dead letters, publishes them again, removes them.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +14,15 @@ pub(super) struct Picked {
     pub(super) total: u32,
 }
 
-/// What was done.
+/// The outcome of a command.
 pub(super) struct Done {
     pub(super) summary: Summary,
-    /// What ended it early, or makes its end unsure.
+    /// The failure that ended it early, or makes its end unsure.
     pub(super) interrupted: Option<BrokerError>,
 }
 
 impl Done {
-    /// What was removed is sure once the letters have been closed.
+    /// Whether letters are removed is sure once they have been closed.
     async fn of(summary: Summary, worked: Result<(), BrokerError>, letters: DeadLetters) -> Self {
         let closed = match worked {
             Ok(()) => letters.close().await,

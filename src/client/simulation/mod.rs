@@ -21,7 +21,7 @@ use crate::runtime::shutdown::Shutdown;
 /// How often progress is shown and, without an event stream, orders are asked for.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What is to be simulated.
+/// The settings of a simulation.
 #[derive(Debug, Clone)]
 pub struct SimulationOptions {
     /// Customers a second on average; they arrive as a Poisson process.
@@ -81,7 +81,7 @@ struct Simulation<P> {
     progress: P,
 }
 
-/// What a customer was answered.
+/// The answer to a customer.
 struct Answer {
     sent_at: Instant,
     answered_at: Instant,
@@ -89,7 +89,7 @@ struct Answer {
     result: Result<Placed, ClientError>,
 }
 
-/// What the simulation waits for.
+/// The next event of the simulation.
 enum Happening {
     Customer,
     Answer(Answer),

@@ -1,4 +1,4 @@
-//! What is counted while a simulation runs, and the report at its end.
+//! The counts of a running simulation, and the report at its end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::client::stats::{LatencyHistogram, Percentiles};
 /// The counts so far. Every customer ends up as exactly one of placed, refused, failed, dropped, or is in flight.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Who came.
+    /// Customers who came.
     pub customers: u64,
     /// Orders answered with 201.
     pub placed: u64,
@@ -142,7 +142,7 @@ fn round3(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// What came of a simulation; serialized, it is the answer of `simulate --json`. Counts are those of [`Tally`].
+/// The result of a simulation; serialized, it is the answer of `simulate --json`. Counts are those of [`Tally`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the counts are documented at Tally")]
 pub struct Report {
