@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use restaurant_system::config::{Config, ConfigSources};
 use restaurant_system::domain::{Status, TRANSITIONS};
 
+use crate::support::files_below;
 use crate::support::markdown::{Block, BlockKind, blocks, documents};
 
 /// The most words of a sentence that a stranger reads once.
@@ -95,6 +96,32 @@ fn the_documents_link_to_files_and_headings_that_exist() {
             let file = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
             let is_there = if anchor.is_empty() { file.exists() } else { has_heading(&file, anchor) };
             assert!(is_there, "{} links to {target}", document.display());
+        }
+    }
+}
+
+/// Whether a piece of code names a source, a migration or a script, and how its path ends then.
+fn named_file(code: &str) -> Option<&str> {
+    let path = code.split_whitespace().next()?;
+    let is_file = path.ends_with(".rs") || path.ends_with(".sql") || path.starts_with("scripts/");
+    (is_file && !path.contains(['<', '*'])).then_some(path)
+}
+
+#[test]
+fn the_documents_name_files_that_exist() {
+    let root = repository();
+    let mut files: Vec<PathBuf> = ["src", "tests", "benches", "migrations"]
+        .iter()
+        .flat_map(|folder| ["rs", "sql"].map(|extension| files_below(&root.join(folder), extension)))
+        .flatten()
+        .collect();
+    files.extend(std::fs::read_dir(root.join("scripts")).unwrap().map(|entry| entry.unwrap().path()));
+    for document in documents() {
+        for block in blocks(&read(&document)) {
+            for name in block.code().into_iter().filter_map(named_file) {
+                let is_there = files.iter().any(|file| file.ends_with(name));
+                assert!(is_there, "{}:{} names {name}", document.display(), block.line);
+            }
         }
     }
 }
