@@ -135,7 +135,7 @@ impl Consume for Broker {
     }
 
     async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
-        let letter = dead_letter::letter(&delivery, reason);
+        let letter = delivery.letter(reason);
         let mut outcome = self.publish_one(letter.clone()).await;
         if matches!(outcome, PublishOutcome::Unroutable { .. }) && self.redeclare_topology().await.is_ok() {
             outcome = self.publish_one(letter).await;

@@ -18,26 +18,12 @@ use super::error::BrokerError;
 use super::link::Link;
 use super::options::{Backoff, BrokerOptions};
 use super::properties::Outgoing;
-use super::publishing::{ANSWER, Session};
+use super::publishing::{ANSWER, Job, Session};
 use super::supervisor::Links;
 use super::topology::Topology;
 
 /// How many calls of `publish` may wait for their turn.
 const MAX_WAITING_JOBS: usize = 64;
-
-/// One call of `publish`.
-pub(super) struct Job {
-    pub(super) messages: Vec<Outgoing>,
-    pub(super) reply: mpsc::UnboundedSender<(usize, PublishOutcome)>,
-}
-
-impl Job {
-    fn fail(self, error: &BrokerError) {
-        for index in 0..self.messages.len() {
-            let _ = self.reply.send((index, PublishOutcome::Unconfirmed(error.clone())));
-        }
-    }
-}
 
 /// Where messages are handed in.
 #[derive(Debug, Clone)]

@@ -15,7 +15,6 @@ use super::error::BrokerError;
 use super::link::Link;
 use super::options::BrokerOptions;
 use super::properties::{Outgoing, Properties};
-use super::publisher::Job;
 use super::topology::Topology;
 
 /// How long a server that is not stuck may take to answer a small request, or to confirm a small message.
@@ -26,6 +25,20 @@ const SUSPICIOUS_SILENCE: Duration = Duration::from_secs(2);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where a message goes that shows whether the server takes any. No queue has this name: it is confirmed and gone.
 const NOWHERE: &str = "restaurant-system.alarm-probe";
+
+/// One call of `publish`.
+pub(super) struct Job {
+    pub(super) messages: Vec<Outgoing>,
+    pub(super) reply: mpsc::UnboundedSender<(usize, PublishOutcome)>,
+}
+
+impl Job {
+    pub(super) fn fail(self, error: &BrokerError) {
+        for index in 0..self.messages.len() {
+            let _ = self.reply.send((index, PublishOutcome::Unconfirmed(error.clone())));
+        }
+    }
+}
 
 /// One connection with its publishing channel.
 pub(super) struct Session {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 
-use crate::http::docs::openapi_json;
+use crate::http::system::openapi_json;
 use crate::services::{order, tracking};
 
 const EXAMPLES: &str = "\

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
-use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use reqwest::header::ACCEPT;
+use reqwest::{Client, Url, redirect};
+use secrecy::SecretString;
 
-use super::error::{ClientError, Problem};
+use super::call::{call, parse};
+use super::error::ClientError;
 use super::events::EventStream;
 use super::orders::{OrderRequest, OrderStatus, PlacedOrder};
 
@@ -19,9 +19,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long an event stream may be silent before it is taken for dead and opened again.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest answer that is read.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-
 /// The address of a service: `http://host:port`, with a path where a proxy puts the service under one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
@@ -79,35 +76,6 @@ fn http_client(
         .redirect(redirect::Policy::none())
         .no_proxy();
     configure(builder).build().map_err(ClientError::Setup)
-}
-
-/// Sends a request and reads its successful answer; any other is a [`ClientError::Problem`].
-async fn call(request: RequestBuilder, url: &Url) -> Result<Vec<u8>, ClientError> {
-    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = read_bounded(answer, url).await?;
-    if status.is_success() {
-        Ok(body)
-    } else {
-        Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))))
-    }
-}
-
-/// Reads an answer of at most [`MAX_ANSWER_BYTES`].
-pub(super) async fn read_bounded(mut answer: Response, url: &Url) -> Result<Vec<u8>, ClientError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| ClientError::transport(url, error))? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(ClientError::unexpected(url, format!("more than {MAX_ANSWER_BYTES} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Reads the JSON of an answer.
-fn parse<T: DeserializeOwned>(body: &[u8], url: &Url) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|error| ClientError::unexpected(url, error.to_string()))
 }
 
 /// An order that was taken.
@@ -215,36 +183,6 @@ impl TrackingApi {
     pub fn all_events(&self) -> EventStream {
         EventStream::new(self.streams.clone(), self.base.join(&["events"]), self.staff_token.clone())
     }
-}
-
-/// Opens an event stream. `None` when the service says that there is nothing more to come (204).
-pub(super) async fn open_stream(
-    client: &Client,
-    url: &Url,
-    last_event_id: Option<&str>,
-    staff_token: Option<&SecretString>,
-) -> Result<Option<Response>, ClientError> {
-    let mut request = client.get(url.clone()).header(ACCEPT, "text/event-stream");
-    if let Some(token) = staff_token {
-        request = request.bearer_auth(token.expose_secret().trim());
-    }
-    if let Some(id) = last_event_id {
-        request = request.header("Last-Event-ID", id);
-    }
-    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    if status == StatusCode::NO_CONTENT {
-        return Ok(None);
-    }
-    if !status.is_success() {
-        let body = read_bounded(answer, url).await?;
-        return Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))));
-    }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-    if !content_type.starts_with("text/event-stream") {
-        return Err(ClientError::unexpected(url, format!("{content_type} in place of text/event-stream")));
-    }
-    Ok(Some(answer))
 }
 
 #[cfg(test)]

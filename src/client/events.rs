@@ -8,7 +8,7 @@ use reqwest::{Client, Response, Url};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
 
-use super::api::open_stream;
+use super::call::open_stream;
 use super::error::ClientError;
 use super::orders::StatusUpdate;
 use super::sse::{SseEvent, SseParser};

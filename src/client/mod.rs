@@ -9,6 +9,7 @@
 //! So it is an independent check of them.
 
 pub mod api;
+mod call;
 pub mod error;
 pub mod events;
 pub mod generator;

@@ -1,7 +1,5 @@
 //! The keys that exist, their names in the environment, and the nearest one to a misspelt key.
 
-use super::{database, http, kitchen, log, outbox, rabbitmq, staff, tracking};
-
 /// The prefix of our environment variables.
 const ENV_PREFIX: &str = "RESTAURANT_";
 
@@ -30,51 +28,45 @@ impl Key {
     }
 }
 
-/// Every key there is.
-pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    [
-        database::KEYS,
-        rabbitmq::KEYS,
-        kitchen::KEYS,
-        outbox::KEYS,
-        tracking::KEYS,
-        http::KEYS,
-        staff::KEYS,
-        log::KEYS,
-    ]
-    .into_iter()
-    .flatten()
-}
+/// Every key there is, section by section.
+#[derive(Clone, Copy)]
+pub(super) struct Keys(pub(super) &'static [&'static [Key]]);
 
-/// The key of this path.
-pub(super) fn find(path: &str) -> Option<&'static Key> {
-    all().find(|key| key.path == path)
-}
-
-/// The names that may stand directly under `parent` (`""`: the top level), each once.
-pub(super) fn children(parent: &str) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for key in all() {
-        let below = match parent {
-            "" => Some(key.path),
-            _ => key.path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')),
-        };
-        if let Some(name) = below.and_then(|rest| rest.split('.').next())
-            && !names.contains(&name)
-        {
-            names.push(name);
-        }
+impl Keys {
+    pub(super) fn all(self) -> impl Iterator<Item = &'static Key> {
+        self.0.iter().copied().flatten()
     }
-    names
-}
 
-/// Whether a variable is one of ours: it is in a section's name space, so it must name a key.
-pub(super) fn is_section_variable(name: &str) -> bool {
-    name.strip_prefix(ENV_PREFIX).is_some_and(|rest| {
-        children("").iter().any(|section| {
-            rest.strip_prefix(section.to_uppercase().as_str()).is_some_and(|rest| rest.starts_with('_'))
+    /// The key of this path.
+    pub(super) fn find(self, path: &str) -> Option<&'static Key> {
+        self.all().find(|key| key.path == path)
+    }
+
+    /// The names that may stand directly under `parent` (`""`: the top level), each once.
+    pub(super) fn children(self, parent: &str) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for key in self.all() {
+            let below = match parent {
+                "" => Some(key.path),
+                _ => key.path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')),
+            };
+            if let Some(name) = below.and_then(|rest| rest.split('.').next())
+                && !names.contains(&name)
+            {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Whether a variable is one of ours: it is in a section's name space, so it must name a key.
+    pub(super) fn is_section_variable(self, name: &str) -> bool {
+        name.strip_prefix(ENV_PREFIX).is_some_and(|rest| {
+            self.children("").iter().any(|section| {
+                rest.strip_prefix(section.to_uppercase().as_str()).is_some_and(|rest| rest.starts_with('_'))
+            })
         })
-    })
+    }
 }
 
 /// ` (did you mean "port"?)` for the nearest candidate, nothing where none is near.
@@ -116,11 +108,12 @@ fn edit_distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use super::super::KEYS;
     use super::*;
 
     #[test]
     fn no_two_keys_share_a_path_or_a_variable() {
-        let mut names: Vec<_> = all().map(Key::env_name).collect();
+        let mut names: Vec<_> = KEYS.all().map(Key::env_name).collect();
         names.sort();
         let count = names.len();
         names.dedup();
@@ -129,19 +122,19 @@ mod tests {
 
     #[test]
     fn a_near_miss_is_suggested_and_a_far_one_is_not() {
-        assert_eq!(suggestion("hots", children("database")), " (did you mean \"host\"?)");
-        assert_eq!(suggestion("Port", children("database")), " (did you mean \"port\"?)");
-        assert_eq!(suggestion("databse", children("")), " (did you mean \"database\"?)");
-        assert_eq!(suggestion("colour", children("database")), "");
-        assert_eq!(suggestion("x", children("")), "");
+        assert_eq!(suggestion("hots", KEYS.children("database")), " (did you mean \"host\"?)");
+        assert_eq!(suggestion("Port", KEYS.children("database")), " (did you mean \"port\"?)");
+        assert_eq!(suggestion("databse", KEYS.children("")), " (did you mean \"database\"?)");
+        assert_eq!(suggestion("colour", KEYS.children("database")), "");
+        assert_eq!(suggestion("x", KEYS.children("")), "");
     }
 
     #[test]
     fn only_section_variables_are_ours() {
-        assert!(is_section_variable("RESTAURANT_DATABASE_HOTS"));
-        assert!(is_section_variable("RESTAURANT_STAFF_X"));
+        assert!(KEYS.is_section_variable("RESTAURANT_DATABASE_HOTS"));
+        assert!(KEYS.is_section_variable("RESTAURANT_STAFF_X"));
         for other in ["RESTAURANT_PORT", "RESTAURANT_ORDER_TYPES", "DATABASE_HOST", "RESTAURANT_DATABASES"] {
-            assert!(!is_section_variable(other), "{other}");
+            assert!(!KEYS.is_section_variable(other), "{other}");
         }
     }
 }

@@ -43,8 +43,21 @@ pub use staff::StaffConfig;
 pub use tls::TlsConfig;
 pub use tracking::TrackingConfig;
 
+use keys::Keys;
 use reader::Reader;
 use source::Layers;
+
+/// Every key, section by section.
+const KEYS: Keys = Keys(&[
+    database::KEYS,
+    rabbitmq::KEYS,
+    kitchen::KEYS,
+    outbox::KEYS,
+    tracking::KEYS,
+    http::KEYS,
+    staff::KEYS,
+    log::KEYS,
+]);
 
 /// Everything that is configured, complete and valid.
 #[derive(Debug, Clone)]
@@ -78,7 +91,7 @@ impl Config {
     /// Every problem that was found, each with its key and the file and line (or variable, or flag) where it stands.
     pub fn load(sources: &ConfigSources) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let layers = Layers::gather(sources, &mut problems)?;
+        let layers = Layers::gather(sources, KEYS, &mut problems)?;
         let file = layers.file.clone();
         let mut reader = Reader::new(layers, problems);
         let mut config = Self {

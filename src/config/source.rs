@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Origin, Problem};
-use super::keys::{self, Key};
-use super::yaml::{self, Entry, Value};
+use super::keys::{self, Key, Keys};
+use super::yaml::{self, Entry, Value, shown_key};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "config.yaml";
@@ -97,16 +97,20 @@ impl Layers {
     ///
     /// # Errors
     /// A file that can't be read or is not YAML: nothing more can be said about it then.
-    pub(super) fn gather(sources: &ConfigSources, problems: &mut Vec<Problem>) -> Result<Self, ConfigError> {
+    pub(super) fn gather(
+        sources: &ConfigSources,
+        keys: Keys,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Self, ConfigError> {
         let file = match (&sources.file, &sources.default_file) {
             (Some(file), _) => Some(file.clone()),
             (None, Some(file)) if file.exists() => Some(file.clone()),
             _ => None,
         };
         let from_file =
-            file.as_deref().map(|path| file_layer(path, problems)).transpose()?.unwrap_or_default();
-        let from_env = env_layer(&sources.env, problems);
-        let from_flags = flag_layer(&sources.overrides, problems);
+            file.as_deref().map(|path| file_layer(path, keys, problems)).transpose()?.unwrap_or_default();
+        let from_env = env_layer(&sources.env, keys, problems);
+        let from_flags = flag_layer(&sources.overrides, keys, problems);
         let credentials = sources.env.iter().find(|(name, _)| name == "CREDENTIALS_DIRECTORY");
         Ok(Self {
             layers: vec![from_flags, from_env, from_file],
@@ -129,10 +133,10 @@ impl Layers {
     }
 }
 
-fn flag_layer(overrides: &[(String, Found)], problems: &mut Vec<Problem>) -> Layer {
+fn flag_layer(overrides: &[(String, Found)], keys: Keys, problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::new();
     for (path, found) in overrides {
-        let (Some(key), Setting::Text(text)) = (keys::find(path), &found.setting) else {
+        let (Some(key), Setting::Text(text)) = (keys.find(path), &found.setting) else {
             problems.push(Problem {
                 origin: found.origin.clone(),
                 key: Some(path.clone()),
@@ -148,8 +152,8 @@ fn flag_layer(overrides: &[(String, Found)], problems: &mut Vec<Problem>) -> Lay
     layer
 }
 
-fn env_layer(env: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> Layer {
-    let names: HashMap<String, &Key> = keys::all().map(|key| (key.env_name(), key)).collect();
+fn env_layer(env: &[(OsString, OsString)], keys: Keys, problems: &mut Vec<Problem>) -> Layer {
+    let names: HashMap<String, &Key> = keys.all().map(|key| (key.env_name(), key)).collect();
     let mut layer = Layer::new();
     for (name, value) in env {
         let Some(name) = name.to_str() else { continue };
@@ -163,7 +167,7 @@ fn env_layer(env: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> Layer
                 key: Some(key.path.to_owned()),
                 message: "must be UTF-8 text".to_owned(),
             }),
-            (None, _) if keys::is_section_variable(name) => problems.push(Problem {
+            (None, _) if keys.is_section_variable(name) => problems.push(Problem {
                 origin,
                 key: None,
                 message: format!(
@@ -186,7 +190,7 @@ fn from_line(key: &Key, text: &str, origin: &Origin) -> Setting {
     }
 }
 
-fn file_layer(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigError> {
+fn file_layer(path: &Path, keys: Keys, problems: &mut Vec<Problem>) -> Result<Layer, ConfigError> {
     let problem = |line: Option<usize>, key: Option<String>, message: String| Problem {
         origin: Origin::File { path: path.to_owned(), line },
         key,
@@ -195,12 +199,12 @@ fn file_layer(path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigE
     let (bytes, _) = read_bounded(path, MAX_FILE_BYTES)
         .map_err(|error| problem(None, None, format!("the configuration file can't be read: {error}")))?;
     let root = yaml::parse(&bytes).map_err(|error| problem(Some(error.line), error.key, error.message))?;
-    let mut file = FileReader { path, layer: Layer::new(), problems };
+    let mut file = FileReader { path, keys, layer: Layer::new(), problems };
     match &root.value {
         Value::Mapping(entries) => file.mapping("", entries),
         Value::Empty | Value::Null => {}
         Value::Text(_) | Value::List(_) => {
-            return Err(problem(Some(root.line), None, must_be_mapping("")).into());
+            return Err(problem(Some(root.line), None, must_be_mapping(keys, "")).into());
         }
     }
     Ok(file.layer)
@@ -227,6 +231,7 @@ pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<(Vec<
 /// Flattens the tree of a file into settings by their key.
 struct FileReader<'a> {
     path: &'a Path,
+    keys: Keys,
     layer: Layer,
     problems: &'a mut Vec<Problem>,
 }
@@ -238,18 +243,18 @@ impl FileReader<'_> {
                 "" => shown_key(&entry.key).to_owned(),
                 _ => format!("{parent}.{}", shown_key(&entry.key)),
             };
-            let known = keys::children(parent);
+            let known = self.keys.children(parent);
             if !known.contains(&entry.key.as_str()) {
                 let suggestion = keys::suggestion(&entry.key, known.iter().copied());
                 self.problem(entry.line, &path, format!("unknown key{suggestion}"));
                 continue;
             }
-            let has_children = !keys::children(&path).is_empty();
-            match (&entry.node.value, keys::find(&path)) {
+            let has_children = !self.keys.children(&path).is_empty();
+            match (&entry.node.value, self.keys.find(&path)) {
                 (Value::Null, _) => {}
                 (Value::Mapping(entries), _) if has_children => self.mapping(&path, entries),
                 (Value::Empty, None) => {}
-                (_, None) => self.problem(entry.node.line, &path, must_be_mapping(&path)),
+                (_, None) => self.problem(entry.node.line, &path, must_be_mapping(self.keys, &path)),
                 (_, Some(key)) => self.leaf(key, entry),
             }
         }
@@ -291,12 +296,6 @@ impl FileReader<'_> {
     }
 }
 
-fn must_be_mapping(path: &str) -> String {
-    format!("must be a mapping with the keys {}", keys::children(path).join(", "))
-}
-
-/// A key as it may be shown: what does not look like a key may be a password that lost its colon.
-pub(super) fn shown_key(key: &str) -> &str {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !key.is_empty() && key.len() <= 40 && key.chars().all(is_plain) { key } else { "(not a key)" }
+fn must_be_mapping(keys: Keys, path: &str) -> String {
+    format!("must be a mapping with the keys {}", keys.children(path).join(", "))
 }

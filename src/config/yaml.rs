@@ -185,10 +185,10 @@ impl<'a> Reader<'a> {
             }
             if let Some(first) = entries.iter().find(|entry| entry.key == key) {
                 let message = format!("this key is already on line {}", first.line);
-                self.path.push(super::source::shown_key(&key).to_owned());
+                self.path.push(shown_key(&key).to_owned());
                 return Err(YamlError { key: Some(self.path.join(".")), ..YamlError::new(line, message) });
             }
-            self.path.push(super::source::shown_key(&key).to_owned());
+            self.path.push(shown_key(&key).to_owned());
             let (event, value_line) = self.next()?;
             entries.push(Entry { key, line, node: self.node(event, value_line)? });
             self.path.pop();
@@ -212,4 +212,10 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Value::Null,
         _ => Value::Text(text.to_owned()),
     }
+}
+
+/// A key as it may be shown: what does not look like a key may be a password that lost its colon.
+pub(super) fn shown_key(key: &str) -> &str {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.len() <= 40 && key.chars().all(is_plain) { key } else { "(not a key)" }
 }

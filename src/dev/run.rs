@@ -135,7 +135,7 @@ async fn run_roles(
     files: &StateFiles,
     signals: &mut Signals,
 ) -> Result<(), DevError> {
-    files.write(options, servers)?;
+    files.write(options.fresh, servers)?;
     let migrate = options.role("migrate", &[], &files.config);
     tokio::select! {
         migrated = run_once(&migrate) => migrated?,

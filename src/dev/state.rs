@@ -2,7 +2,6 @@
 
 use super::error::DevError;
 use super::files;
-use super::run::DevOptions;
 use super::servers::Servers;
 use super::{BROKER_USER, DATABASE_NAME, DATABASE_USER};
 use secrecy::ExposeSecret;
@@ -30,10 +29,11 @@ impl StateFiles {
         &self.dir
     }
 
-    /// Writes the configuration for these servers, and a random staff token unless the one from before is kept.
-    pub(crate) fn write(&self, options: &DevOptions, servers: &Servers) -> Result<(), DevError> {
+    /// Writes the configuration for these servers, and a random staff token unless the one from before is kept, as it is where this start is not a
+    /// `fresh` one.
+    pub(crate) fn write(&self, fresh: bool, servers: &Servers) -> Result<(), DevError> {
         files::own_dir(&self.dir)?;
-        if options.fresh || !self.staff_token.is_file() {
+        if fresh || !self.staff_token.is_file() {
             files::write(&self.staff_token, &(files::random_word() + "\n"), None)?;
         }
         let (postgres, rabbitmq) = (&servers.postgres, &servers.rabbitmq);

@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use super::{
     body::{self, UnreadBody},
-    docs::{self, ApiInfo, Documents, Served},
+    docs::{self, ApiInfo, Documents},
     framing,
     health::Readiness,
     metrics::{ConnectionMetrics, HttpMetrics, known_method},
@@ -30,7 +30,7 @@ use super::{
     refusals::Refusals,
     request_id::{RequestContext, X_REQUEST_ID},
     routes::{RouteInfo, RouteTable},
-    system::SystemApi,
+    system::{Served, SystemApi},
 };
 use crate::runtime::metrics::Metrics;
 use crate::runtime::telemetry::request_span;
@@ -40,7 +40,7 @@ const UNMATCHED: &str = "unmatched";
 
 /// Composes an API with what every role serves beside it (documents, health, metrics) and all that surrounds a request.
 pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
-    let system = SystemApi::new(Documents::of::<A>(info), metrics.clone(), readiness);
+    let system = SystemApi::new(Documents::of::<Served<A>>(info), metrics.clone(), readiness);
     let (requests, unmatched) = (HttpMetrics::register(metrics), Arc::from(UNMATCHED));
     App {
         routes: docs::service(WholeQuery((api, system)), info).into_endpoint(),

@@ -11,12 +11,7 @@ use poem_openapi::{
 use super::{
     asset::{Compressed, OnDemand},
     problem::Problem,
-    query::WholeQuery,
-    system::SystemApi,
 };
-
-/// An API with the routes that every role has, as it is served.
-pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;
 
 /// What a document says of the API as a whole.
 #[derive(Debug, Clone)]
@@ -31,10 +26,9 @@ pub struct ApiInfo {
     pub license: String,
 }
 
-/// The OpenAPI document of an API (with the routes that every role has) as pretty JSON. No server is needed for it, and
-/// it is the same text every time.
-pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
-    write_closed(&service(Described::<Served<A>>(PhantomData), info).spec())
+/// The OpenAPI document of what is served, as pretty JSON.
+pub(super) fn document<S: OpenApi>(info: &ApiInfo) -> String {
+    write_closed(&service(Described::<S>(PhantomData), info).spec())
 }
 
 /// What is served of an API's documentation. The page is 1.6 MB, the tenth part of an idle role's memory: it is made when
@@ -45,14 +39,13 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Of an API, with the routes that every role has.
-    pub fn of<A: OpenApi + 'static>(info: &ApiInfo) -> Self {
+    /// Of what is served: an API with the routes that every role has.
+    pub fn of<S: OpenApi + 'static>(info: &ApiInfo) -> Self {
         let info = Arc::new(info.clone());
-        let swagger_html = |info: &ApiInfo| {
-            write_closed(&service(Described::<Served<A>>(PhantomData), info).swagger_ui_html())
-        };
+        let swagger_html =
+            |info: &ApiInfo| write_closed(&service(Described::<S>(PhantomData), info).swagger_ui_html());
         Self {
-            openapi_json: OnDemand::new(&info, openapi_json::<A>),
+            openapi_json: OnDemand::new(&info, document::<S>),
             swagger_html: OnDemand::new(&info, swagger_html),
         }
     }

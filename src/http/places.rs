@@ -17,7 +17,7 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle};
 
-use super::{metrics::ConnectionMetrics, server::ServerLimits};
+use super::metrics::ConnectionMetrics;
 
 /// Places that ran out count as one incident until nobody had to give way for this long.
 const INCIDENT_OVER: Duration = Duration::from_secs(60);
@@ -237,14 +237,25 @@ impl Drop for Seat {
     }
 }
 
+/// How many places there are, and for how long a client may keep the server waiting on one.
+pub(super) struct PlaceLimits {
+    pub(super) connections: usize,
+    /// Of one address.
+    pub(super) per_address: usize,
+    /// While half of the places are free.
+    pub(super) patience: Duration,
+    /// While none is.
+    pub(super) patience_when_full: Duration,
+}
+
 impl Places {
-    pub(super) fn new(limits: &ServerLimits, metrics: ConnectionMetrics) -> Arc<Self> {
+    pub(super) fn new(limits: &PlaceLimits, metrics: ConnectionMetrics) -> Arc<Self> {
         let room = Room { started: Instant::now(), wanted: AtomicBool::new(false), changed: Notify::new() };
         Arc::new(Self {
             connections: limits.connections.max(1),
-            per_address: limits.connections_per_address.max(1),
-            patience: limits.header_timeout,
-            patience_when_full: limits.header_timeout_when_full.min(limits.header_timeout),
+            per_address: limits.per_address.max(1),
+            patience: limits.patience,
+            patience_when_full: limits.patience_when_full.min(limits.patience),
             room: Arc::new(room),
             held: Mutex::default(),
             metrics,
@@ -309,7 +320,7 @@ impl Places {
         held.incident.is_some() || held.seats.len() > self.connections / 2
     }
 
-    /// Sends away who keeps the server waiting longer than it can afford: [`ServerLimits::header_timeout`] while half of
+    /// Sends away who keeps the server waiting longer than it can afford: [`PlaceLimits::patience`] while half of
     /// the places are free, and less with each that is not.
     pub(super) fn sweep(&self) {
         let mut held = self.held();

@@ -40,7 +40,7 @@ use super::{
     answer::Answer,
     framing,
     metrics::ConnectionMetrics,
-    places::{Admission, Place, Places, Seat},
+    places::{Admission, Place, PlaceLimits, Places, Seat},
     problem::Problem,
     stream::PatientStream,
 };
@@ -69,6 +69,17 @@ pub struct ServerLimits {
     pub drain_timeout: Duration,
     /// On shutdown: how long a connection without a request is kept, for one that is already on its way.
     pub idle_drain_timeout: Duration,
+}
+
+impl ServerLimits {
+    fn of_places(&self) -> PlaceLimits {
+        PlaceLimits {
+            connections: self.connections,
+            per_address: self.connections_per_address,
+            patience: self.header_timeout,
+            patience_when_full: self.header_timeout_when_full,
+        }
+    }
 }
 
 impl Default for ServerLimits {
@@ -188,7 +199,7 @@ pub async fn serve<E>(
 ) where
     E: Endpoint + 'static,
 {
-    let places = Places::new(&limits, metrics);
+    let places = Places::new(&limits.of_places(), metrics);
     let shared = Arc::new(Shared { endpoint, limits, shutdown, address: LocalAddr(listener.address.into()) });
     let mut connections = JoinSet::new();
     let mut failing = false;

@@ -5,10 +5,11 @@ use poem_openapi::{ApiResponse, OpenApi, Tags, param::Header, payload::Response}
 
 use super::{
     asset::Asset,
-    docs::Documents,
+    docs::{self, ApiInfo, Documents},
     fail::{Fail, may},
     health::{Health, Readiness, ReadyReply},
     problem::Problem,
+    query::WholeQuery,
     reply::{JsonReply, Page, media},
 };
 use crate::runtime::metrics::Metrics;
@@ -17,6 +18,15 @@ use crate::runtime::metrics::Metrics;
 const ONLY_FROM_HERE: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; font-src data:; \
                               style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; \
                               base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// An API with the routes that every role has, as it is served.
+pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;
+
+/// The OpenAPI document of an API (with the routes that every role has) as pretty JSON. No server is needed for it, and
+/// it is the same text every time.
+pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
+    docs::document::<Served<A>>(info)
+}
 
 /// Documents, health and metrics.
 pub struct SystemApi {

@@ -5,8 +5,6 @@ use std::time::Duration;
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
-use super::sharing::{is_full, says_full};
-
 /// A failure of the store. Its text is for logs, never for the outside.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -92,6 +90,16 @@ impl From<PoolError> for StoreError {
             _ => Self::Unavailable { reason },
         }
     }
+}
+
+/// Whether the server has answered, and that it takes no more connections, of this role or at all.
+pub(super) fn is_full(error: &PoolError) -> bool {
+    matches!(error, PoolError::Backend(error) if says_full(error))
+}
+
+/// See [`is_full`].
+pub(super) fn says_full(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS)
 }
 
 /// Conditions that pass by themselves or by an operator's hand, after which the same statement succeeds.

@@ -16,10 +16,9 @@ use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Socket};
 
-use super::error::chain;
+use super::error::{chain, says_full};
 use super::lineage::{DO_YOU_TAKE_WRITES, Known, Look, Server, Verdict, WHO_ARE_YOU, decide, refusal};
 use super::session::Session;
-use super::sharing::says_full;
 
 /// Connects to the host that was chosen last, as long as it is what it was; chooses anew where it is not.
 ///

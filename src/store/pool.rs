@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
 use super::connect::{postgres_config, tls_connector};
-use super::error::chain;
+use super::error::{chain, is_full};
 use super::fresh::Fresh;
 use super::head::OutboxHead;
 use super::hosts::{EachHost, Election};
 use super::options::{StoreOptions, StoreState};
 use super::ping::{Ping, answers};
 use super::session::{ServerSetup, Session};
-use super::sharing::{Connection, Sharing, is_full};
+use super::sharing::{Connection, Sharing};
 use crate::runtime::retry::Backoff;
 
 /// The way to PostgreSQL. Cheap to clone; all clones share the connections.

@@ -5,7 +5,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::{Client, SimpleQueryMessage};
 use uuid::Uuid;
 
-use super::sharing::is_full;
+use super::error::is_full;
 use super::{Store, StoreError};
 
 /// One may be lucky: a pooler with other customers may hand out the right session.

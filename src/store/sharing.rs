@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Metrics, Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio_postgres::error::SqlState;
 
 use super::StoreError;
-use super::error::chain;
+use super::error::{chain, is_full};
 use crate::runtime::retry::Backoff;
 
 /// How long one of many processes keeps a connection that it does not use: long enough for statements that follow each
@@ -109,7 +108,7 @@ impl Sharing {
         })
     }
 
-    /// See [`super::Store::spare_connections`].
+    /// See [`super::StoreAccess::spare_connections`].
     pub(super) fn spare(&self, spare: bool) {
         self.sparing.store(spare, Ordering::Relaxed);
     }
@@ -246,14 +245,4 @@ fn note(at: &Mutex<Option<Instant>>) {
 
 fn is_within(time: Duration, at: &Mutex<Option<Instant>>) -> bool {
     at.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < time)
-}
-
-/// Whether the server has answered, and that it takes no more connections, of this role or at all.
-pub(super) fn is_full(error: &PoolError) -> bool {
-    matches!(error, PoolError::Backend(error) if says_full(error))
-}
-
-/// See [`is_full`].
-pub(super) fn says_full(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS)
 }

@@ -7,11 +7,18 @@ use std::time::Duration;
 use amqprs::Deliver;
 use amqprs::channel::{BasicAckArguments, BasicNackArguments, ConsumerMessage};
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::super::channel::BrokerChannel;
+use super::super::dead_letter::{
+    DEATH_REASON_HEADER, DEATH_TIME_HEADER, MAX_FOREIGN_HEADERS_BYTES, MAX_REASON_BYTES,
+    ORIGINAL_BYTES_HEADER, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER, ORIGINAL_ROUTING_KEY_HEADER,
+};
 use super::super::messages::MAX_MESSAGE_BYTES;
-use super::super::properties::Properties;
+use super::super::properties::{Outgoing, Properties};
+use super::super::topology::DEAD_LETTER_EXCHANGE;
+use crate::runtime::clock::rfc3339_ms;
 
 /// A delivery that is dropped without a word is given back after this pause, so that it does not go round quickly.
 const DROPPED_GIVE_BACK: Duration = Duration::from_secs(1);
@@ -217,6 +224,34 @@ impl Delivery {
     /// Back into its queue after a pause. Does not wait for it.
     pub fn give_back_after(mut self, pause: Duration) {
         self.schedule_give_back(pause);
+    }
+
+    /// Its copy for the dead letters, which says why it is there and whence it came.
+    pub(in super::super) fn letter(&self, reason: &str) -> Outgoing {
+        let mut properties = self.properties.clone();
+        // Room for our own: the foreign ones may fill a frame.
+        if properties.headers_bytes() > MAX_FOREIGN_HEADERS_BYTES {
+            properties.headers.clear();
+            properties.traceparent = None;
+        }
+        let headers = &mut properties.headers;
+        let end = reason.floor_char_boundary(MAX_REASON_BYTES);
+        headers.insert(DEATH_REASON_HEADER.to_owned(), reason[..end].to_owned());
+        headers.insert(DEATH_TIME_HEADER.to_owned(), rfc3339_ms(Timestamp::now()));
+        headers.insert(ORIGINAL_QUEUE_HEADER.to_owned(), self.queue.clone());
+        headers.insert(ORIGINAL_EXCHANGE_HEADER.to_owned(), self.exchange.clone());
+        headers.insert(ORIGINAL_ROUTING_KEY_HEADER.to_owned(), self.routing_key.clone());
+        // Whoever published it may have said so of itself.
+        headers.remove(ORIGINAL_BYTES_HEADER);
+        if self.body_bytes > self.body.len() {
+            headers.insert(ORIGINAL_BYTES_HEADER.to_owned(), self.body_bytes.to_string());
+        }
+        Outgoing {
+            exchange: DEAD_LETTER_EXCHANGE.into(),
+            routing_key: self.routing_key.clone(),
+            body: self.body.clone(),
+            properties,
+        }
     }
 
     /// Nothing is to be done with it any more: it is void.

@@ -12,7 +12,7 @@ use super::super::link::Link;
 use super::super::options::{BrokerOptions, QueueType};
 use super::super::topology::{Topology, bind_queue, declare_queue};
 use super::delivery::Lane;
-use super::task::Source;
+use super::source::Source;
 
 /// Between looks at what was left out: from, to. Each look that is refused costs a channel number of the connection.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

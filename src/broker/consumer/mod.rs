@@ -6,6 +6,7 @@
 mod delivery;
 mod establish;
 mod inbox;
+mod source;
 mod task;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use delivery::{Delivery, Received};
-pub(super) use task::Source;
+pub(super) use source::Source;
 
 use self::inbox::Inbox;
 use self::task::{Command, ConsumerTask};

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::confirms::PublishOutcome;
 use super::super::error::BrokerError;
 use super::super::link::Link;
-use super::super::options::{BrokerOptions, QueueType};
+use super::super::options::BrokerOptions;
 use super::super::properties::Outgoing;
 use super::super::publisher::Publisher;
 use super::super::supervisor::Links;
@@ -20,6 +20,7 @@ use super::super::unreadable;
 use super::delivery::{Lane, Received};
 use super::establish::{Established, Establisher, Feed};
 use super::inbox::Inbox;
+use super::source::Source;
 use super::{ConsumeOptions, ConsumerEvent, Delivery};
 
 /// A connection that is cut so soon after consuming began may have been cut by a message.
@@ -30,66 +31,6 @@ const SUSPICIOUS_CUTS: u32 = 3;
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
 /// Between attempts to publish what was taken out.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
-
-/// Where the messages come from.
-#[derive(Debug, Clone)]
-pub(in super::super) enum Source {
-    /// Queues that stay.
-    Queues(ConsumeOptions),
-    /// A queue of this connection's own, bound to a fanout exchange: a copy of everything from now on.
-    FanoutCopy {
-        /// The exchange.
-        exchange: &'static str,
-        /// How many unacknowledged messages may be on their way.
-        prefetch: u16,
-    },
-}
-
-impl Source {
-    pub(super) fn first_queue(&self) -> String {
-        match self {
-            Source::Queues(options) => options.queues.first().cloned().unwrap_or_default(),
-            Source::FanoutCopy { .. } => String::new(),
-        }
-    }
-
-    /// Whether nobody else may consume it, as RabbitMQ sees it.
-    pub(super) fn is_exclusive(&self, queue_type: QueueType) -> bool {
-        matches!(self, Source::Queues(options) if options.exclusive && !options.is_held_by_name(queue_type))
-    }
-
-    /// Whether another consumer of the queue means that it is in use. Where a name decides, who was here before may be
-    /// counted still.
-    pub(super) fn heeds_counted(&self, queue_type: QueueType, at_start: bool) -> bool {
-        matches!(self, Source::Queues(options) if options.exclusive
-            && !(options.is_held_by_name(queue_type) && (options.ignores_counted || !at_start)))
-    }
-
-    pub(super) fn is_tolerant(&self) -> bool {
-        matches!(self, Source::Queues(options) if options.tolerant)
-    }
-
-    pub(super) fn consumer_tag_prefix(&self) -> &str {
-        match self {
-            Source::Queues(options) => &options.consumer_tag_prefix,
-            Source::FanoutCopy { .. } => "copy",
-        }
-    }
-
-    pub(super) fn prefetch(&self) -> u16 {
-        match self {
-            Source::Queues(options) => options.prefetch.max(1),
-            Source::FanoutCopy { prefetch, .. } => (*prefetch).max(1),
-        }
-    }
-
-    fn in_use_grace(&self) -> Duration {
-        match self {
-            Source::Queues(options) => options.in_use_grace,
-            Source::FanoutCopy { .. } => Duration::ZERO,
-        }
-    }
-}
 
 /// What the reader asks of the task.
 #[derive(Debug)]

@@ -327,8 +327,8 @@ async fn the_documentation_is_served_from_inside() {
 
 #[test]
 fn the_document_is_the_same_every_time() {
-    let document = crate::http::docs::openapi_json::<TestApi>(&info());
-    assert_eq!(document, crate::http::docs::openapi_json::<TestApi>(&info()));
+    let document = crate::http::system::openapi_json::<TestApi>(&info());
+    assert_eq!(document, crate::http::system::openapi_json::<TestApi>(&info()));
 }
 
 #[tokio::test]

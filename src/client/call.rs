@@ -1,0 +1,70 @@
+//! One call: a request, and its bounded answer or its stream.
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+
+use super::error::{ClientError, Problem};
+
+/// The longest answer that is read.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Sends a request and reads its successful answer; any other is a [`ClientError::Problem`].
+pub(super) async fn call(request: RequestBuilder, url: &Url) -> Result<Vec<u8>, ClientError> {
+    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = read_bounded(answer, url).await?;
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))))
+    }
+}
+
+/// Reads an answer of at most [`MAX_ANSWER_BYTES`].
+async fn read_bounded(mut answer: Response, url: &Url) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| ClientError::transport(url, error))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(ClientError::unexpected(url, format!("more than {MAX_ANSWER_BYTES} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Reads the JSON of an answer.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8], url: &Url) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::unexpected(url, error.to_string()))
+}
+
+/// Opens an event stream. `None` when the service says that there is nothing more to come (204).
+pub(super) async fn open_stream(
+    client: &Client,
+    url: &Url,
+    last_event_id: Option<&str>,
+    staff_token: Option<&SecretString>,
+) -> Result<Option<Response>, ClientError> {
+    let mut request = client.get(url.clone()).header(ACCEPT, "text/event-stream");
+    if let Some(token) = staff_token {
+        request = request.bearer_auth(token.expose_secret().trim());
+    }
+    if let Some(id) = last_event_id {
+        request = request.header("Last-Event-ID", id);
+    }
+    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    if status == StatusCode::NO_CONTENT {
+        return Ok(None);
+    }
+    if !status.is_success() {
+        let body = read_bounded(answer, url).await?;
+        return Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))));
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    if !content_type.starts_with("text/event-stream") {
+        return Err(ClientError::unexpected(url, format!("{content_type} in place of text/event-stream")));
+    }
+    Ok(Some(answer))
+}
