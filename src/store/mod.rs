@@ -35,6 +35,7 @@
 //! - **Amounts** are integer cents in Rust and `decimal` in the tables. The driver takes no integer for a `decimal`, so
 //!   statements convert: `* 0.01`, and `(… * 100)::bigint` back. Durations go as milliseconds, into `make_interval`.
 
+mod announcement;
 mod connect;
 mod convert;
 mod error;
@@ -62,6 +63,7 @@ mod sharing;
 mod workers;
 mod writes;
 
+pub use announcement::{Announcement, AnnouncementContent, OrderAnnouncement, StatusAnnouncement};
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, OpenOrders, Place, SeenBy};
 pub use intake::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder};
@@ -71,10 +73,7 @@ pub use options::{StoreOptions, StoreState, TlsOptions};
 pub use orders::{
     HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffOutcome,
 };
-pub use outbox::{
-    Announcement, AnnouncementContent, LockedRows, OrderAnnouncement, OutboxBatch, OutboxStore,
-    StatusAnnouncement,
-};
+pub use outbox::{LockedRows, OutboxBatch, OutboxStore};
 pub use pool::{Store, StoreAccess};
 pub use reconcile::{LateOrders, ReconcilerStore};
 pub use session::ServerSetup;
