@@ -2,7 +2,7 @@
 
 use crate::support::files_below;
 use crate::support::markdown::{Block, BlockKind, blocks};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each layer with those that it may use. `main` may use `cli`, and `cli` may use all.
@@ -168,6 +168,82 @@ fn services_never_use_each_other() {
     }
 }
 
+/// Which of a folder's modules use which others. What stands in the folder's own file is common to all of them.
+fn uses_within(folder: &[String], sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
+    let depth = folder.len();
+    let inside: Vec<&Source> =
+        sources.iter().filter(|s| s.module.len() > depth && s.module.starts_with(folder)).collect();
+    let modules: BTreeSet<&String> = inside.iter().map(|source| &source.module[depth]).collect();
+    let passed_on: BTreeMap<String, String> = sources
+        .iter()
+        .filter(|source| source.module == folder)
+        .flat_map(|source| source.code.split(';').filter_map(|statement| statement.split_once("use ")))
+        .filter_map(|(_, path)| path.split_once("::"))
+        .flat_map(|(module, names)| words(names).map(|name| (name, module.to_owned())))
+        .collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in inside {
+        let mut names = names_behind(&source.code, &format!("crate::{}::", folder.join("::")));
+        names.extend(names_behind(&source.code, &"super::".repeat(source.module.len() - depth)));
+        let used = names.iter().map(|name| passed_on.get(name).unwrap_or(name));
+        let own = &source.module[depth];
+        let others = used.filter(|name| modules.contains(name) && *name != own).cloned();
+        uses.entry(own.clone()).or_default().extend(others);
+    }
+    uses
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
+/// A way from a module back to itself.
+fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut ways: Vec<Vec<String>> = uses.keys().map(|module| vec![module.clone()]).collect();
+    // The shortest first; a module is on a way once.
+    while !ways.is_empty() {
+        let mut longer = Vec::new();
+        for way in &ways {
+            for next in uses.get(&way[way.len() - 1]).into_iter().flatten() {
+                if *next == way[0] {
+                    return Some(way.clone());
+                }
+                // Each circle is found from its first module in the alphabet.
+                if *next > way[0] && !way.contains(next) {
+                    longer.push([&way[..], std::slice::from_ref(next)].concat());
+                }
+            }
+        }
+        ways = longer;
+    }
+    None
+}
+
+#[test]
+fn no_modules_of_a_folder_use_each_other_in_a_circle() {
+    let mut sources = sources();
+    sources.retain(|source| !source.module.contains(&"tests".to_owned()));
+    for source in &mut sources {
+        source.code = before_tests(&source.code).to_owned();
+    }
+    let folders: BTreeSet<Vec<String>> =
+        sources.iter().flat_map(|s| (1..s.module.len()).map(|depth| s.module[..depth].to_vec())).collect();
+    let circles: Vec<_> = folders
+        .iter()
+        .filter_map(|folder| Some((folder.join("/"), circle(&uses_within(folder, &sources))?.join(" → "))))
+        .collect();
+    assert!(circles.is_empty(), "{circles:?}");
+}
+
+/// The code without the tests at its end.
+fn before_tests(code: &str) -> &str {
+    let tests = code.match_indices("#[cfg(test)]").find(|(at, _)| {
+        let item = code[*at..].lines().find(|line| !line.trim_start().starts_with('#')).unwrap_or("");
+        item.starts_with("mod ") && item.ends_with('{')
+    });
+    tests.map_or(code, |(at, _)| &code[..at])
+}
+
 #[test]
 fn only_the_store_speaks_sql_and_only_the_broker_amqp() {
     let mut wrong = Vec::new();
@@ -211,4 +287,20 @@ fn the_reader_of_this_test_sees_every_spelling() {
     let code = "use crate::store::Store;\nuse crate::{http::{App, app}, domain};\nlet x: crate::broker::Broker;\nmycrate::cli::x";
     let seen: Vec<_> = names_behind(code, "crate::").into_iter().collect();
     assert_eq!(seen, ["broker", "domain", "http", "store"]);
+    let file = |module: &[&str], code: &str| Source {
+        path: String::new(),
+        layer: module[0].to_owned(),
+        module: module.iter().map(|part| (*part).to_owned()).collect(),
+        code: code.to_owned(),
+        lines: 1,
+    };
+    let folder = [
+        file(&["a"], "mod b;\npub use b::{B, Other};\npub(super) use d::D;"),
+        file(&["a", "b"], "use super::c::C;"),
+        file(&["a", "c"], "use super::{D, nowhere};"),
+        file(&["a", "d", "deep"], "fn f(b: super::super::B) {}"),
+        file(&["a", "e"], "use super::B;"),
+    ];
+    let uses = uses_within(&["a".to_owned()], &folder);
+    assert_eq!(circle(&uses), Some(vec!["b".to_owned(), "c".to_owned(), "d".to_owned()]));
 }
