@@ -44,7 +44,8 @@ const COLUMNS: &[(&str, &str, &str, bool)] = &[
 
 #[tokio::test]
 async fn the_originals_tables_have_its_columns() {
-    let db = TestEnv::new().await.connect().await;
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
     let sql = "select table_name, column_name, is_nullable = 'YES' as nullable,
             case data_type when 'numeric' then format('numeric(%s,%s)', numeric_precision, numeric_scale) else data_type end
         from information_schema.columns where table_schema = 'public'";

@@ -48,7 +48,8 @@ async fn properties(db: &Client, schema: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_schema_file_is_what_the_migrations_make() {
-    let db = TestEnv::new().await.connect().await;
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
     let schema = std::fs::read_to_string(FILE).unwrap();
     let load = format!("create schema {OF_FILE}; set search_path = {OF_FILE}; {schema}");
     db.batch_execute(&load).await.unwrap();
