@@ -1,6 +1,7 @@
 //! `restaurant-system`: takes orders, has them cooked, lets everybody watch, and tells what changed.
 //!
-//! This page is the map of the crate. Each layer uses only what stands below it; `tests/it/layers.rs` holds the arrows.
+//! This page is the map of the crate. Each layer uses only what stands below it, and no modules of a folder use each
+//! other in a circle; `tests/it/layers.rs` holds the arrows.
 //! `docs/ARCHITECTURE.md` follows one order through the whole house.
 //!
 //! | layer | what it is for |
@@ -24,6 +25,7 @@
 //! - a field of the order message: [`broker::messages::OrderMessage`], filled in `relay` from
 //!   [`store::OrderAnnouncement`];
 //! - a rule of the order form: [`domain::NewOrder::parse`];
+//! - a table or a column: a new file in `migrations/`, and `migrations/schema.sql`, which is today's schema;
 //! - a configuration key: the section's file in [`config`].
 
 pub mod broker;

@@ -2,8 +2,7 @@
 //!
 //! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
 //! [`KitchenConfig`], [`OutboxConfig`], [`TrackingConfig`], [`HttpConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
-//! its `read`. Its environment
-//! variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
+//! its `read`, a new section one in the `KEYS` of this page. Its environment variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
 //! values and notes every problem with its key and place.
 //!
 //! Passwords are [`secrecy::SecretString`]s from here on, and appear in no message and no `Debug` output.

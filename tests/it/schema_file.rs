@@ -10,7 +10,8 @@ const OF_FILE: &str = "of_file";
 const MIGRATED: &str = "public";
 
 /// Each property of the tables, indexes, triggers and functions of the first schema of the search path, one a line. What
-/// keeps the history of the migrations is theirs. Rights are left out: they name accounts.
+/// keeps the history of the migrations is theirs. Rights are left out: they name accounts. `not null` is said of the column;
+/// some versions of PostgreSQL have a constraint for it, too.
 const PROPERTIES: &str = "
 with tables as (
     select c.oid, c.relname, c.reloptions from pg_class c
@@ -26,7 +27,7 @@ from tables t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not
 left join pg_attrdef d on d.adrelid = t.oid and d.adnum = a.attnum
 union all
 select format('constraint %s on %s %s', n.conname, t.relname, pg_get_constraintdef(n.oid, true))
-from tables t join pg_constraint n on n.conrelid = t.oid
+from tables t join pg_constraint n on n.conrelid = t.oid and n.contype <> 'n'
 union all
 select format('index %s', pg_get_indexdef(i.indexrelid, 0, true))
 from tables t join pg_index i on i.indrelid = t.oid
