@@ -11,11 +11,11 @@ use super::CliError;
 use crate::broker::{self, Broker, BrokerOptions};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::http::server::ServerLimits;
-use crate::runtime::descriptors;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::runtime::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
+use crate::runtime::{descriptors, memory};
 use crate::store::{self, Store, StoreOptions};
 
 /// Unused connections to PostgreSQL are closed after this time. A worker looks at the rail every other second and keeps
@@ -87,6 +87,7 @@ impl Setting {
         worker_name: Option<String>,
         sources: impl FnOnce(ConfigSources) -> ConfigSources,
     ) -> Result<Self, CliError> {
+        let is_private = memory::keep_private();
         let config = Config::load(&sources(ConfigSources::from_process(common.config.clone())))?;
         let telemetry = telemetry::init(TelemetryOptions {
             service,
@@ -97,6 +98,12 @@ impl Setting {
         .map_err(CliError::failed)?;
         for warning in &config.warnings {
             tracing::warn!(action = "configuration_doubtful", "{warning}");
+        }
+        if !is_private {
+            tracing::warn!(
+                action = "memory_readable",
+                "the kernel does not keep this process's memory from other processes of its user"
+            );
         }
         let shutdown = Shutdown::listen().map_err(CliError::failed)?;
         let manager = ServiceManager::from_env();

@@ -140,7 +140,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
             announce_again: setting.config.outbox.announce_again,
             repeat_updates: setting.config.outbox.repeat_updates,
         },
-        staff_token: setting.config.staff.token.clone(),
+        staff_token: setting.config.staff.token,
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service", Usage::Service);
@@ -191,7 +191,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         cook_times: setting.config.kitchen.cook_times,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,
-        staff_token: setting.config.staff.token.clone(),
+        staff_token: setting.config.staff.token,
     };
     let store = setting.store(Usage::Reader)?;
     let broker = setting.broker("tracking-service", Usage::Reader);

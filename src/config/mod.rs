@@ -38,7 +38,7 @@ pub use outbox::OutboxConfig;
 pub use rabbitmq::{QueueType, RabbitMqConfig};
 pub(crate) use secret::read_file as read_secret_file;
 pub use source::{ConfigSources, DEFAULT_FILE};
-pub use staff::StaffConfig;
+pub use staff::{StaffConfig, TokenDigest};
 pub use tls::TlsConfig;
 pub use tracking::TrackingConfig;
 

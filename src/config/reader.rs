@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{SecretString, zeroize::Zeroizing};
 
 use super::error::{Origin, Problem};
 use super::host::HostPort;
@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// The strongest text of this key and where it stands.
-    fn found(&self, key: &str) -> Option<(String, Origin)> {
+    fn found(&self, key: &str) -> Option<(Zeroizing<String>, Origin)> {
         self.layers.strongest(&[key]).first().and_then(|(_, found)| text_of(found))
     }
 
@@ -263,7 +263,7 @@ impl Reader {
     }
 }
 
-fn text_of(found: &Found) -> Option<(String, Origin)> {
+fn text_of(found: &Found) -> Option<(Zeroizing<String>, Origin)> {
     match &found.setting {
         Setting::Text(text) => Some((text.clone(), found.origin.clone())),
         Setting::List(_) => None,

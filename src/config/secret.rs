@@ -20,8 +20,8 @@ pub(crate) fn read_file(path: &Path) -> Result<(SecretString, bool), String> {
     let name = path.display();
     let (bytes, meta) =
         read_bounded(path, MAX_SECRET_BYTES).map_err(|error| format!("{name} can't be read: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
-    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let text = str::from_utf8(&bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
+    let secret = text.strip_suffix('\n').unwrap_or(text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
     if secret.is_empty() {
         return Err(format!("{name} is empty"));

@@ -7,6 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use secrecy::zeroize::Zeroizing;
+
 use super::error::{ConfigError, Origin, Problem};
 use super::keys::{self, Key, Keys};
 use super::yaml::{self, Entry, Value, shown_key};
@@ -50,7 +52,7 @@ impl ConfigSources {
     /// everything else. A key that does not exist is reported by [`super::Config::load`].
     #[must_use]
     pub fn with_flag(mut self, key: &str, flag: &str, value: impl Into<String>) -> Self {
-        let setting = Setting::Text(value.into());
+        let setting = Setting::Text(value.into().into());
         self.overrides.push((key.to_owned(), Found { setting, origin: Origin::Flag(flag.to_owned()) }));
         self
     }
@@ -68,7 +70,7 @@ impl std::fmt::Debug for ConfigSources {
 
 /// A setting as it was written. No `Debug`: it may be a password.
 pub(super) enum Setting {
-    Text(String),
+    Text(Zeroizing<String>),
     List(Vec<(String, Origin)>),
 }
 
@@ -186,7 +188,7 @@ fn from_line(key: &Key, text: &str, origin: &Origin) -> Setting {
     if key.list {
         Setting::List(text.split(',').map(|item| (item.trim().to_owned(), origin.clone())).collect())
     } else {
-        Setting::Text(text.to_owned())
+        Setting::Text(text.to_owned().into())
     }
 }
 
@@ -210,9 +212,12 @@ fn file_layer(path: &Path, keys: Keys, problems: &mut Vec<Problem>) -> Result<La
     Ok(file.layer)
 }
 
-/// Reads a whole regular file of at most so many bytes: a pipe would be waited for, and a device has no end.
-pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<(Vec<u8>, Metadata)> {
-    let mut bytes = Vec::new();
+/// Room behind the end of a file, by which reading it notices the end without moving what it has read.
+const READ_AHEAD_BYTES: u64 = 64;
+
+/// Reads a whole regular file of at most so many bytes: a pipe would be waited for, and a device has no end. There may be a
+/// password in it, which leaves no copy behind.
+pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
     let file = std::fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
     let meta = file.metadata()?;
     if meta.is_dir() {
@@ -221,6 +226,8 @@ pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<(Vec<
     if !meta.is_file() {
         return Err(std::io::Error::other("it is not a regular file, but a pipe, a socket or a device"));
     }
+    let room = meta.len().min(max_bytes) + READ_AHEAD_BYTES;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default()));
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
         return Err(std::io::Error::other(format!("it is larger than {max_bytes} bytes")));
@@ -263,11 +270,11 @@ impl FileReader<'_> {
     fn leaf(&mut self, key: &'static Key, entry: &Entry) {
         let line = entry.node.line;
         let setting = match &entry.node.value {
-            Value::Text(text) if key.list => Setting::List(vec![(text.clone(), self.origin(line))]),
+            Value::Text(text) if key.list => Setting::List(vec![(text.to_string(), self.origin(line))]),
             Value::Text(text) => Setting::Text(text.clone()),
             Value::List(items) if key.list => {
                 let texts = items.iter().map(|item| match &item.value {
-                    Value::Text(text) => Some((text.clone(), self.origin(item.line))),
+                    Value::Text(text) => Some((text.to_string(), self.origin(item.line))),
                     _ => None,
                 });
                 match texts.collect::<Option<Vec<_>>>() {

@@ -1,6 +1,8 @@
 //! `staff:` the access of the staff.
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::keys::Key;
 use super::reader::Reader;
@@ -13,13 +15,38 @@ const TOKEN_MIN_CHARS: usize = 32;
 /// The staff's access.
 #[derive(Debug, Clone)]
 pub struct StaffConfig {
-    /// The bearer token of `staff.token_file`; without one the calls for staff are off.
-    pub token: Option<SecretString>,
+    /// What is kept of the bearer token of `staff.token_file`; without one the calls for staff are off.
+    pub token: Option<TokenDigest>,
+}
+
+/// The SHA-256 of a token: what is kept and compared, so that neither the length nor the text of a token gets anywhere.
+#[derive(Clone, Copy)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Of a token; white space around it (the line's end in its file) is no part of it.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.trim().as_bytes()).into())
+    }
+
+    /// Whether both are of the same token; it takes the same time for any.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl std::fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenDigest")
+    }
 }
 
 impl StaffConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        Self { token: reader.secret_file_of("staff.token_file", unfit) }
+        let token = reader.secret_file_of("staff.token_file", unfit);
+        // Where no files are read an empty one stands for each.
+        let token = token.filter(|token| !token.expose_secret().is_empty());
+        Self { token: token.map(|token| TokenDigest::of(token.expose_secret())) }
     }
 }
 

@@ -4,6 +4,7 @@
 //! (`password: 0123`, `user: yes`), every problem knows its line, and no error carries a snippet of the file,
 //! which could show a password.
 
+use secrecy::zeroize::Zeroizing;
 use serde_saphyr::granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, StrInput};
 
 /// Deeper than any key; bounds the recursion on a hostile file.
@@ -25,7 +26,7 @@ pub(super) enum Value {
     Empty,
     /// An explicit `null` or `~`.
     Null,
-    Text(String),
+    Text(Zeroizing<String>),
     List(Vec<Node>),
     Mapping(Vec<Entry>),
 }
@@ -210,7 +211,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     match (style, text) {
         (ScalarStyle::Plain, "") => Value::Empty,
         (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Value::Null,
-        _ => Value::Text(text.to_owned()),
+        _ => Value::Text(text.to_owned().into()),
     }
 }
 

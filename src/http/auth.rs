@@ -7,6 +7,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use super::attempts::{Attempts, Verdict};
+use super::problem::Problem;
+use crate::config::TokenDigest;
+use crate::runtime::metrics::Metrics;
 use poem::{
     Addr, Request, RequestBody,
     http::{HeaderMap, header},
@@ -15,13 +19,6 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
-use super::attempts::{Attempts, Verdict};
-use super::problem::Problem;
-use crate::runtime::metrics::Metrics;
 
 /// The name of the security scheme in the OpenAPI document.
 const SCHEME: &str = "staff";
@@ -30,13 +27,6 @@ const SCHEME_TEXT: &str =
 
 const CHALLENGE: &str = "Bearer realm=\"restaurant-system\"";
 const CHALLENGE_WRONG: &str = "Bearer realm=\"restaurant-system\", error=\"invalid_token\"";
-
-/// The SHA-256 of a token: what is compared and kept, so that neither the length nor the text of a token gets anywhere.
-type TokenDigest = [u8; 32];
-
-fn digest(token: &str) -> TokenDigest {
-    Sha256::digest(token.as_bytes()).into()
-}
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +47,10 @@ struct Inner {
 }
 
 impl StaffAuth {
-    /// With the configured token; without one, or with an empty one, calls for staff are off. White space around the
-    /// token (the line's end in its file) is no part of it. Registers `staff_logins_total`, once for each registry.
-    pub fn new(token: Option<&SecretString>, metrics: &Metrics) -> Self {
-        let token = token.map(|token| token.expose_secret().trim()).filter(|token| !token.is_empty());
-        Self(Arc::new(Inner { expected: token.map(digest), attempts: Attempts::new(metrics) }))
+    /// With what is kept of the configured token; without one, calls for staff are off. Registers `staff_logins_total`, once
+    /// for each registry.
+    pub fn new(token: Option<TokenDigest>, metrics: &Metrics) -> Self {
+        Self(Arc::new(Inner { expected: token, attempts: Attempts::new(metrics) }))
     }
 
     /// Whether calls for staff are off: no token is configured.
@@ -104,7 +93,7 @@ impl StaffAuth {
         let wrong = || Problem::unauthorized(CHALLENGE_WRONG, "the token is not the staff's");
         match &credentials.shown {
             Shown::Token(token) => {
-                match self.0.attempts.judge(credentials.address, bool::from(token.ct_eq(expected))) {
+                match self.0.attempts.judge(credentials.address, token.is_of_same(expected)) {
                     Verdict::Right => Ok(()),
                     Verdict::Wrong => Err(wrong()),
                     Verdict::Limited(wait) => Err(Problem::too_many_requests(
@@ -146,7 +135,7 @@ impl Shown {
         };
         match value.to_str().ok().and_then(|text| text.split_once(' ')) {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                Self::Token(digest(token.trim()))
+                Self::Token(TokenDigest::of(token))
             }
             _ => Self::Unusable,
         }
@@ -237,7 +226,7 @@ mod tests {
     }
 
     fn auth() -> StaffAuth {
-        StaffAuth::new(Some(&SecretString::from("s3cret\n")), &Metrics::new())
+        StaffAuth::new(Some(TokenDigest::of("s3cret\n")), &Metrics::new())
     }
 
     fn require(auth: &StaffAuth, values: &[&str]) -> Result<(), u16> {
@@ -291,15 +280,12 @@ mod tests {
 
     #[test]
     fn without_a_configured_token_nobody_is_staff() {
-        let off = |token| StaffAuth::new(token, &Metrics::new());
-        let blank = SecretString::from(" \n");
-        for off in [off(None), off(Some(&blank))] {
-            for values in [&[][..], &["Bearer "], &["Bearer s3cret"]] {
-                assert_eq!(require(&off, values), Err(403));
-                assert_eq!(viewer(&off, values), Ok(Viewer::Public));
-            }
+        let off = StaffAuth::new(None, &Metrics::new());
+        for values in [&[][..], &["Bearer "], &["Bearer s3cret"]] {
+            assert_eq!(require(&off, values), Err(403));
+            assert_eq!(viewer(&off, values), Ok(Viewer::Public));
         }
-        let problem = off(None).require(&StaffToken::of(&HeaderMap::new(), HERE)).unwrap_err();
+        let problem = off.require(&StaffToken::of(&HeaderMap::new(), HERE)).unwrap_err();
         assert!(problem.detail().contains("staff.token_file"));
     }
 

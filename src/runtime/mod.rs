@@ -8,6 +8,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod exit;
 pub mod lane;
+pub mod memory;
 pub mod metrics;
 pub mod outlet;
 pub mod retry;

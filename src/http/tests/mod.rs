@@ -45,6 +45,7 @@ use super::{
     server::{Listener, ServerLimits, serve},
     sse::{EventStreams, SseEvent, SseReply},
 };
+use crate::config::TokenDigest;
 use crate::runtime::metrics::Metrics;
 
 #[derive(Serialize, Object)]
@@ -213,7 +214,7 @@ impl Server {
             )
         });
         let metrics = Metrics::new();
-        let staff = StaffAuth::new(Some(&"s3cret".to_owned().into()), &metrics);
+        let staff = StaffAuth::new(Some(TokenDigest::of("s3cret")), &metrics);
         let api = TestApi { staff, streams: EventStreams::new(10, 5, shutdown.clone(), &metrics) };
         let full = Arc::new(AtomicBool::new(false));
         let closed = Arc::clone(&full);

@@ -8,13 +8,12 @@ mod run;
 
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 pub use api::{OrderApi, info};
 pub use intake::Intake;
 pub use reading::parse_order;
 pub use run::run;
 
+use crate::config::TokenDigest;
 use crate::http::server::{ServerError, ServerLimits};
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
@@ -35,7 +34,7 @@ pub struct OrderServiceOptions {
     /// The outbox's limit, and what is announced again.
     pub reconciler: ReconcilerOptions,
     /// What staff show; without it what is for staff is off.
-    pub staff_token: Option<SecretString>,
+    pub staff_token: Option<TokenDigest>,
 }
 
 /// Why the order service cannot go on.

@@ -83,7 +83,7 @@ pub async fn run(
         store.clone(),
         intake,
         outbox_full,
-        StaffAuth::new(options.staff_token.as_ref(), &metrics),
+        StaffAuth::new(options.staff_token, &metrics),
         relay,
     );
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_gate(

@@ -16,8 +16,7 @@ mod views;
 pub use api::{TrackingApi, info};
 pub use run::run;
 
-use secrecy::SecretString;
-
+use crate::config::TokenDigest;
 use crate::domain::CookTimes;
 use crate::http::server::{ServerError, ServerLimits};
 use crate::store::StoreError;
@@ -38,7 +37,7 @@ pub struct TrackingServiceOptions {
     /// Whether anybody may list the orders and follow all of them; else staff alone.
     pub public_lists: bool,
     /// What staff show; without it what is for staff is off.
-    pub staff_token: Option<SecretString>,
+    pub staff_token: Option<TokenDigest>,
 }
 
 /// Why the tracking service cannot go on.

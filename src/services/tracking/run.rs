@@ -59,7 +59,7 @@ pub async fn run(
     let lists = if options.public_lists {
         Lists::public()
     } else {
-        Lists::for_staff(StaffAuth::new(options.staff_token.as_ref(), &metrics))
+        Lists::for_staff(StaffAuth::new(options.staff_token, &metrics))
     };
     let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live, lists);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));

@@ -3,6 +3,7 @@
 mod configuration;
 mod modes;
 mod packaging;
+mod secrets;
 mod usage;
 
 use crate::support::{Role, TestEnv};
