@@ -12,19 +12,23 @@ use prometheus_client::{
 
 use super::places::Origin;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::ration::Ration;
 
 /// Failures of an address within [`WINDOW`], after which none of its tokens is looked at.
 const FAILURES_MAX: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses that are remembered, some 0.5 MB; beyond that the one that failed longest ago is forgotten.
 const ADDRESSES_MAX: usize = 4_096;
-/// Lines in the log within [`WINDOW`], however many addresses guess; further failures are told with the next line.
+/// Lines in the log, however many addresses guess: so many at once, and one more in so much time. Further failures are told
+/// with the next line.
 const LINES_MAX: u32 = 30;
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// What has failed lately.
 #[derive(Debug)]
 pub(super) struct Attempts {
     known: Mutex<Known>,
+    lines: Ration,
     ok: Counter,
     failed: Counter,
     limited: Counter,
@@ -34,7 +38,6 @@ pub(super) struct Attempts {
 struct Known {
     /// When the latest failures of an address were, the oldest first.
     failures: HashMap<Origin, Vec<Instant>>,
-    lines: Lines,
 }
 
 /// What came of an attempt.
@@ -62,25 +65,23 @@ impl Attempts {
         metrics.register(|registry| {
             registry.register("staff_logins", "Tokens shown, by what came of it", logins.clone());
         });
-        Self { known: Mutex::default(), ok, failed, limited }
+        Self { known: Mutex::default(), lines: Ration::new(LINES_MAX, LINE_EVERY), ok, failed, limited }
     }
 
     /// An attempt from an address, with a token that is right or wrong. Both are limited alike: otherwise a guess would
     /// be answered all the same.
     pub(super) fn judge(&self, from: IpAddr, is_right: bool) -> Verdict {
-        let (verdict, untold) = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let verdict = known.judge(from, is_right, now);
-            (verdict, if verdict == Verdict::Wrong { known.lines.next(now) } else { None })
-        };
+        let now = Instant::now();
+        let verdict = self.known.lock().unwrap_or_else(PoisonError::into_inner).judge(from, is_right, now);
         match verdict {
             Verdict::Right => &self.ok,
             Verdict::Wrong => &self.failed,
             Verdict::Limited(_) => &self.limited,
         }
         .inc();
-        if let Some(count) = untold {
+        if verdict == Verdict::Wrong
+            && let Some(count) = self.lines.next(now)
+        {
             tracing::warn!(
                 action = "staff_login_failed",
                 address = %from,
@@ -110,29 +111,6 @@ impl Known {
         }
         self.failures.entry(from).or_default().push(now);
         Verdict::Wrong
-    }
-}
-
-/// How much is logged.
-#[derive(Debug, Default)]
-struct Lines {
-    since: Option<Instant>,
-    told: u32,
-    untold: u64,
-}
-
-impl Lines {
-    /// How many failures the next line is about, the present one included; `None`: not now.
-    fn next(&mut self, now: Instant) -> Option<u64> {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
-            (self.since, self.told) = (Some(now), 0);
-        }
-        self.untold += 1;
-        if self.told >= LINES_MAX {
-            return None;
-        }
-        self.told += 1;
-        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -187,13 +165,5 @@ mod tests {
         }
         assert_eq!(known.failures.len(), ADDRESSES_MAX);
         assert!(known.failures.contains_key(&Origin::of(std::net::Ipv4Addr::from_bits(9_999).into())));
-    }
-
-    #[test]
-    fn a_rush_of_failures_is_counted_and_not_told_one_by_one() {
-        let (mut lines, begun) = (Lines::default(), Instant::now());
-        let told = (0..1_000).filter_map(|_| lines.next(begun)).count();
-        assert_eq!(told, LINES_MAX as usize);
-        assert_eq!(lines.next(begun + WINDOW), Some(1_000 - u64::from(LINES_MAX) + 1));
     }
 }

@@ -10,10 +10,14 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{error::Category, value::RawValue};
 
 use super::problem::{FieldError, Problem};
+use super::shown::cut;
 
 /// An object with more members than this is refused: nothing that is read here has a tenth of it, and looking for
 /// repeated ones stays cheap.
 pub const MEMBERS_MAX: usize = 100;
+
+/// So much of a member's name is repeated in a sentence.
+const NAME_MAX_CHARS: usize = 64;
 
 /// The members of one JSON object, in their order.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ pub enum MembersError {
     #[error("must be a JSON object")]
     NotAnObject,
     /// Which of two is meant?
-    #[error("the field {key:?} is there more than once")]
+    #[error("the field {:?} is there more than once", cut(.key, NAME_MAX_CHARS))]
     Duplicate {
         /// The name of the member.
         key: String,

@@ -56,6 +56,7 @@ pub mod request_id;
 pub mod routes;
 pub mod schemas;
 pub mod server;
+mod shown;
 pub mod sse;
 mod stream;
 pub mod system;

@@ -18,6 +18,7 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 pub use super::kind::Kind;
+use super::shown::cut;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -27,6 +28,14 @@ pub const TYPE_PREFIX: &str = "urn:restaurant-system:problem:";
 
 /// A request's path is echoed in `instance` up to this length, in bytes.
 const INSTANCE_MAX_BYTES: usize = 256;
+
+/// So many faults of one request are listed: an answer is not to be larger than what it costs to cause it.
+const FAULTS_MAX: usize = 50;
+
+/// So much of a text is repeated that a client may have made: of a pointer, whose longest known one has 19 characters, and of
+/// a sentence.
+const POINTER_MAX_CHARS: usize = 120;
+const DETAIL_MAX_CHARS: usize = 400;
 
 /// One rule that one field breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Object)]
@@ -38,9 +47,15 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// A broken rule, at a JSON pointer.
+    /// A broken rule, at a JSON pointer. What is too long of it is cut.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        let (pointer, detail) = (pointer.into(), detail.into());
+        let mut shown = cut(&pointer, POINTER_MAX_CHARS);
+        if shown.len() != pointer.len() && shown.ends_with("~…") {
+            // Half of an escape is none.
+            shown = shown.replace("~…", "…");
+        }
+        Self { pointer: shown, detail: cut(&detail, DETAIL_MAX_CHARS) }
     }
 }
 
@@ -62,7 +77,7 @@ pub struct ProblemBody {
     pub instance: String,
     /// The id under which the logs of all services know this request.
     pub request_id: String,
-    /// Every broken rule, where fields are invalid.
+    /// The broken rules, where fields are invalid: all of them, or the first 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub errors: Option<Vec<FieldError>>,
@@ -84,9 +99,11 @@ struct Inner {
 impl Problem {
     /// A problem of a kind; `detail` says what went wrong this time and is shown to the client.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
+        let is_long = detail.len() > DETAIL_MAX_CHARS;
         Self(Box::new(Inner {
             kind,
-            detail: detail.into(),
+            detail: if is_long { cut(&detail, DETAIL_MAX_CHARS).into() } else { detail },
             errors: Vec::new(),
             retry_after: None,
             allow: None,
@@ -185,9 +202,13 @@ impl Problem {
             .because(cause)
     }
 
-    /// Adds what broke which rule.
+    /// Adds what broke which rule: the first faults, where there are many.
     #[must_use]
-    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
+    pub fn errors(mut self, mut errors: Vec<FieldError>) -> Self {
+        if errors.len() > FAULTS_MAX {
+            errors.truncate(FAULTS_MAX);
+            self.0.detail = format!("{}; the first {FAULTS_MAX} are listed", self.0.detail).into();
+        }
         self.0.errors = errors;
         self
     }
@@ -334,6 +355,24 @@ mod tests {
             ])
         );
         assert_eq!(body["detail"], "2 rules are broken");
+    }
+
+    #[test]
+    fn no_more_is_listed_and_repeated_than_helps() {
+        let problem = Problem::unknown_fields((0..8_550).map(|n| format!("/{n}")));
+        assert_eq!(problem.detail(), "8550 fields are unknown; the first 50 are listed");
+        let pointers: Vec<_> = problem.field_errors().iter().map(|e| e.pointer.as_str()).collect();
+        assert_eq!((pointers.len(), pointers[0], pointers[49]), (50, "/0", "/49"));
+        for name in ["é".repeat(60_000), "~1".repeat(60_000), "\u{1}".repeat(60_000)] {
+            let problem = Problem::unknown_fields([format!("/{name}")]);
+            let document = problem.to_json("/orders", "x");
+            assert!(document.len() < 2_000, "{}", document.len());
+            let [error] = problem.field_errors() else { panic!("{problem:?}") };
+            let shown = error.pointer.strip_suffix('…').unwrap();
+            assert!(format!("/{name}").starts_with(shown) && !shown.ends_with('~'), "{shown}");
+        }
+        assert!(Problem::conflict("x".repeat(60_000)).detail().len() < 500);
+        assert!(FieldError::new("/a", "x".repeat(60_000)).detail.len() < 500);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use poem_openapi::{
 
 use super::fail::meta_of_bad_request;
 use super::problem::Problem;
-use crate::domain::breaks_or_turns_line;
+use super::shown::on_one_line;
 
 /// So many parameters are named in a refusal.
 const MAX_NAMED: usize = 5;
@@ -157,13 +157,8 @@ fn faulty(names: &BTreeSet<&str>, fault: &str) -> Option<String> {
 
 /// A name as a client wrote it, on one line.
 fn shown(name: &str) -> String {
-    let mut shown: String = name
-        .chars()
-        .take(MAX_NAME_CHARS)
-        .map(|c| if breaks_or_turns_line(c) { char::REPLACEMENT_CHARACTER } else { c })
-        .collect();
-    if name.chars().nth(MAX_NAME_CHARS).is_some() {
-        shown.push('…');
+    match name {
+        "" => "without a name".to_owned(),
+        name => on_one_line(name, MAX_NAME_CHARS),
     }
-    if shown.is_empty() { "without a name".to_owned() } else { shown }
 }

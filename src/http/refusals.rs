@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::problem::Problem;
+use crate::runtime::ration::Ration;
 
 /// A reason is told again after this time, with how many requests it met since.
 const PAUSE: Duration = Duration::from_secs(10);
 /// So many reasons are told apart; beyond that the one that was told longest ago is forgotten.
 const REASONS_MAX: usize = 16;
 
-/// What was told lately.
+/// What was told lately, the latest last.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<Vec<Told>>);
 
@@ -20,9 +21,7 @@ pub(super) struct Refusals(Mutex<Vec<Told>>);
 struct Told {
     /// Without its digits: times and numbers in it make no other reason of it.
     reason: String,
-    at: Instant,
-    /// Requests since then.
-    count: u64,
+    ration: Ration,
 }
 
 impl Refusals {
@@ -42,21 +41,18 @@ impl Refusals {
     /// How many requests are to be told of, this one included; `None`: not now.
     fn count(&self, reason: &str, now: Instant) -> Option<u64> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = told.iter_mut().find(|told| without_digits(reason).eq(told.reason.chars())) {
-            told.count += 1;
-            if now.saturating_duration_since(told.at) < PAUSE {
-                return None;
+        let Some(index) = told.iter().position(|told| without_digits(reason).eq(told.reason.chars())) else {
+            if told.len() >= REASONS_MAX {
+                told.remove(0);
             }
-            told.at = now;
-            return Some(std::mem::take(&mut told.count));
-        }
-        if told.len() >= REASONS_MAX
-            && let Some(oldest) = (0..told.len()).min_by_key(|index| told[*index].at)
-        {
-            told.swap_remove(oldest);
-        }
-        told.push(Told { reason: without_digits(reason).collect(), at: now, count: 0 });
-        Some(1)
+            let ration = Ration::new(1, PAUSE);
+            let count = ration.next(now);
+            told.push(Told { reason: without_digits(reason).collect(), ration });
+            return count;
+        };
+        let count = told[index].ration.next(now)?;
+        told[index..].rotate_left(1);
+        Some(count)
     }
 }
 

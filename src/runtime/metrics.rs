@@ -2,17 +2,32 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 
 /// The media type of [`Metrics::encode`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The one registry of a process. A clone is the same registry.
 #[derive(Clone, Default)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    registry: Mutex<Registry>,
+    withheld: OnceLock<Family<ActionLabel, Counter>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabel {
+    action: &'static str,
+}
 
 impl Metrics {
     /// An empty registry.
@@ -22,7 +37,18 @@ impl Metrics {
 
     /// Registers metrics; done once each, at the start. Counting itself never comes here.
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
-        register(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        register(&mut self.0.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The counter of lines with an action that a budget withheld from the log ([`super::ration`]).
+    pub(super) fn withheld(&self, action: &'static str) -> Counter {
+        let all = self.0.withheld.get_or_init(|| {
+            let all = Family::<ActionLabel, Counter>::default();
+            let help = "Lines that were counted and not logged one by one";
+            self.register(|registry| registry.register("log_lines_withheld", help, all.clone()));
+            all
+        });
+        all.get_or_create(&ActionLabel { action }).clone()
     }
 
     /// All metrics as OpenMetrics text.
@@ -31,7 +57,7 @@ impl Metrics {
     /// When a metric cannot be written as text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(4096);
-        text::encode(&mut text, &self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        text::encode(&mut text, &self.0.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(text)
     }
 }

@@ -1,7 +1,8 @@
 //! What every process needs, whatever its role: its log ([`telemetry`]), a way out for it and all other lines that never
-//! holds anybody up ([`outlet`]), its end ([`shutdown`], [`exit`]), its service manager ([`systemd`]), patience
-//! with servers that are away ([`retry`]), natural batching ([`batcher`]), a thread for work that others wait for
-//! ([`lane`]), counters ([`metrics`]), its open files ([`descriptors`]) and times as text ([`clock`]).
+//! holds anybody up ([`outlet`]), how much is said of what happens again and again ([`ration`]), its end ([`shutdown`],
+//! [`exit`]), its service manager ([`systemd`]), patience with servers that are away ([`retry`]), natural batching
+//! ([`batcher`]), a thread for work that others wait for ([`lane`]), counters ([`metrics`]), its open files
+//! ([`descriptors`]), its memory ([`memory`]) and times as text ([`clock`]).
 
 pub mod batcher;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod lane;
 pub mod memory;
 pub mod metrics;
 pub mod outlet;
+pub mod ration;
 pub mod retry;
 pub mod shutdown;
 pub mod systemd;

@@ -1,22 +1,14 @@
 //! Reading many rows of which this version may not know some.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Row;
 
 use super::StoreError;
+use crate::runtime::ration::Ration;
 
 /// So often at most is it said that rows were left out: what cannot be read now cannot be read by the next request either.
-const SAID_EVERY: Duration = Duration::from_secs(60);
-
-/// When it was said last, by this process, and how many were left out since.
-static LEFT_OUT: Mutex<LeftOut> = Mutex::new(LeftOut { said_at: None, rows: 0 });
-
-struct LeftOut {
-    said_at: Option<Instant>,
-    rows: usize,
-}
+static SAID: Ration = Ration::new(1, Duration::from_secs(60));
 
 /// What can be read of these rows. One that this version does not know (a newer one's, or changed by hand) is left out and
 /// logged: it takes nothing else with it.
@@ -29,16 +21,7 @@ pub(super) fn readable<'a, T>(
 
 /// Says it, unless it was said lately.
 fn leave_out(error: &StoreError) {
-    let rows = {
-        // Whole at every panic.
-        let mut left_out = LEFT_OUT.lock().unwrap_or_else(PoisonError::into_inner);
-        left_out.rows += 1;
-        if left_out.said_at.is_some_and(|said_at| said_at.elapsed() < SAID_EVERY) {
-            return;
-        }
-        left_out.said_at = Some(Instant::now());
-        std::mem::take(&mut left_out.rows)
-    };
+    let Some(rows) = SAID.next(Instant::now()) else { return };
     let error: &dyn std::error::Error = error;
     tracing::error!(
         action = "row_unreadable",

@@ -1,6 +1,12 @@
 //! A panic is an `ERROR` line like any other, instead of loose text on standard error.
 
 use std::panic::PanicHookInfo;
+use std::time::{Duration, Instant};
+
+use crate::runtime::ration::Ration;
+
+/// Where a request can cause a panic, anybody can, again and again.
+static SAID: Ration = Ration::new(100, Duration::from_secs(1));
 
 /// What a panic said and where.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +28,12 @@ impl From<&PanicHookInfo<'_>> for Panic {
 /// Logs panics from now on. What a panic ends is up to whoever catches it.
 pub(super) fn log_them() {
     std::panic::set_hook(Box::new(|info| {
+        let Some(count) = SAID.next(Instant::now()) else { return };
         let panic = Panic::from(info);
         tracing::error!(
             action = "panic",
             error = &panic as &(dyn std::error::Error + 'static),
+            count,
             "a task panicked; this is a defect of the program"
         );
     }));

@@ -23,6 +23,7 @@ use crate::http::schemas::UtcTime;
 use crate::http::{Fail, Problem, may};
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
+use crate::runtime::ration::Budget;
 use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
 
@@ -62,6 +63,8 @@ struct State {
     outbox_full: OutboxFull,
     staff: StaffAuth,
     relay: RelayWaker,
+    /// For orders that are refused: anybody can send those.
+    refusals: Budget,
 }
 
 #[derive(Tags)]
@@ -165,7 +168,7 @@ impl OrderApi {
         body: JsonRequest<OrderRequest>,
     ) -> Result<PlaceReply, PlaceFail> {
         let idempotency = idempotency(headers, &body.bytes)?;
-        let order = parse_order(&body.bytes).inspect_err(log_invalid)?;
+        let order = parse_order(&body.bytes).inspect_err(|problem| self.log_invalid(problem))?;
         let total_amount = order.total_amount();
         if self.0.outbox_full.get() {
             return Err(Problem::unavailable(
@@ -250,8 +253,19 @@ impl OrderApi {
         outbox_full: OutboxFull,
         staff: StaffAuth,
         relay: RelayWaker,
+        refusals: Budget,
     ) -> Self {
-        Self(Arc::new(State { store, intake, outbox_full, staff, relay }))
+        Self(Arc::new(State { store, intake, outbox_full, staff, relay, refusals }))
+    }
+
+    fn log_invalid(&self, problem: &Problem) {
+        if self.0.refusals.allows() {
+            tracing::info!(
+                action = "validation_failed",
+                details = faults_of(problem),
+                "an order was refused"
+            );
+        }
     }
 
     fn moved(
@@ -320,9 +334,9 @@ fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey
 
 /// Where it was wrong, not what was written there: that may be a name or an address. Only known fields are named: the
 /// name of an unknown one is the client's own text as well.
-fn log_invalid(problem: &Problem) {
+fn faults_of(problem: &Problem) -> String {
     let status = problem.status().as_u16();
-    let details = match problem.kind() {
+    match problem.kind() {
         Kind::ValidationFailed => {
             let pointers: Vec<&str> = problem.field_errors().iter().map(|e| e.pointer.as_str()).collect();
             let (named, more) = pointers.split_at(pointers.len().min(MAX_LOGGED_POINTERS));
@@ -330,6 +344,5 @@ fn log_invalid(problem: &Problem) {
             format!("{status} {}{more}", named.join(" "))
         }
         kind => format!("{status} {}", kind.slug()),
-    };
-    tracing::info!(action = "validation_failed", details, "an order was refused");
+    }
 }

@@ -16,6 +16,7 @@ use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::runtime::lane::Lane;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::ration::Budget;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
@@ -85,6 +86,7 @@ pub async fn run(
         outbox_full,
         StaffAuth::new(options.staff_token, &metrics),
         relay,
+        Budget::new("validation_failed", &metrics),
     );
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_gate(
         Method::POST,

@@ -12,5 +12,6 @@ mod problems;
 mod proxy;
 mod requests;
 mod staff;
+mod strangers;
 mod system;
 mod validation;
