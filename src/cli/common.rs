@@ -141,6 +141,7 @@ impl Setting {
             connections,
             connections_per_address: share.unwrap_or(connections.div_ceil(2)),
             trusted_proxies: self.config.http.trusted_proxies.iter().copied().collect(),
+            allowed_hosts: self.config.http.allowed_hosts.iter().cloned().collect(),
             ..usual
         }
     }

@@ -1,14 +1,17 @@
 //! `http:` how the services treat connections.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::keys::Key;
 use super::reader::Reader;
 
-pub(super) const KEYS: &[Key] =
-    &[Key::single("http.connections_per_address"), Key::list("http.trusted_proxies")];
+pub(super) const KEYS: &[Key] = &[
+    Key::list("http.allowed_hosts"),
+    Key::single("http.connections_per_address"),
+    Key::list("http.trusted_proxies"),
+];
 
 /// How the services treat connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,73 @@ pub struct HttpConfig {
     pub connections_per_address: Option<usize>,
     /// Proxies in front: they hold connections for many, and their word on their clients' addresses is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// The hosts that requests may be for; any where there is none.
+    pub allowed_hosts: Vec<RequestHost>,
+}
+
+/// A host as a request names it, or one that requests may be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHost {
+    /// Whom the request is for.
+    pub host: HostName,
+    /// The port where one is named.
+    pub port: Option<u16>,
+}
+
+/// One way of writing for each host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostName {
+    /// In lower case, without the dot at the end of a full name.
+    Name(String),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl RequestHost {
+    /// Reads `name`, `name:port`, `192.0.2.1`, `[2001:db8::1]:port`; `None` where it is no host.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, port) = rest.split_once(']')?;
+            let address = IpAddr::from(address.parse::<Ipv6Addr>().ok()?);
+            return Some(Self { host: HostName::Address(address.to_canonical()), port: parse_port(port)? });
+        }
+        let (name, port) = text.find(':').map_or((text, ""), |colon| text.split_at(colon));
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.split('.').any(str::is_empty) || !name.chars().all(is_plain) {
+            return None;
+        }
+        let host = match name.parse() {
+            Ok(address) => HostName::Address(address),
+            Err(_) => HostName::Name(name.to_ascii_lowercase()),
+        };
+        Some(Self { host, port: parse_port(port)? })
+    }
+
+    /// Whether a request for `asked` is for this host. A host without a port is meant on each.
+    pub fn takes(&self, asked: &Self) -> bool {
+        self.host == asked.host && (self.port.is_none() || self.port == asked.port)
+    }
+}
+
+/// The port behind a host, with its colon; nothing, and a colon alone, is none.
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    match text.strip_prefix(':') {
+        None => text.is_empty().then_some(None),
+        Some("") => Some(None),
+        // Digits only: a sign would be read as well.
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok().map(Some),
+        Some(_) => None,
+    }
+}
+
+fn parse_allowed_host(text: &str) -> Result<RequestHost, String> {
+    // An IPv6 address needs no brackets where no port can follow.
+    let bracketed = text.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"));
+    RequestHost::parse(bracketed.as_deref().unwrap_or(text)).ok_or_else(|| {
+        "must be a host name or an address, as orders.example.org, 192.0.2.1, [2001:db8::1] or localhost:3000"
+            .to_owned()
+    })
 }
 
 impl HttpConfig {
@@ -24,6 +94,7 @@ impl HttpConfig {
         Self {
             connections_per_address: reader.number("http.connections_per_address", 1..=1_000_000),
             trusted_proxies: reader.items("http.trusted_proxies", parse_network),
+            allowed_hosts: reader.items("http.allowed_hosts", parse_allowed_host),
         }
     }
 }
@@ -52,6 +123,50 @@ mod tests {
         }
         for text in ["proxy.example.org", "10.0.0.0/33", "10.0.0", "10.0.0.1:80"] {
             assert!(parse_network(text).is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn a_host_has_one_way_of_writing() {
+        let takes = |allowed: &str, asked: &str| {
+            parse_allowed_host(allowed).unwrap().takes(&RequestHost::parse(asked).unwrap())
+        };
+        for (allowed, asked) in [
+            ("orders.example.org", "Orders.Example.ORG:8080"),
+            ("Orders.example.org.", "orders.example.org"),
+            ("orders.example.org", "orders.example.org.:80"),
+            ("192.0.2.1", "192.0.2.1:3000"),
+            ("2001:db8::1", "[2001:DB8:0::1]:3000"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("localhost:3000", "localhost:3000"),
+            ("192.0.2.1", "[::ffff:192.0.2.1]"),
+        ] {
+            assert!(takes(allowed, asked), "{allowed} {asked}");
+        }
+        for (allowed, asked) in [
+            ("orders.example.org", "orders.example.org.evil.test"),
+            ("orders.example.org", "xorders.example.org"),
+            ("orders.example.org", "example.org"),
+            ("localhost:3000", "localhost:3001"),
+            ("localhost:3000", "localhost"),
+            ("192.0.2.1", "192.0.2.10"),
+        ] {
+            assert!(!takes(allowed, asked), "{allowed} {asked}");
+        }
+        for text in [
+            "",
+            ":80",
+            "a b",
+            "a/b",
+            "a:b",
+            "a:99999",
+            "a:+1",
+            "*.example.org",
+            "http://a",
+            "[::1",
+            "..",
+            "é",
+        ] {
+            assert!(parse_allowed_host(text).is_err(), "{text}");
         }
     }
 }

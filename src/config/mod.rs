@@ -31,7 +31,7 @@ use std::path::PathBuf;
 pub use database::DatabaseConfig;
 pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
-pub use http::HttpConfig;
+pub use http::{HostName, HttpConfig, RequestHost};
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;

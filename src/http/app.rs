@@ -1,8 +1,8 @@
 //! What surrounds every request, whatever it is for.
 //!
-//! One endpoint does it all in one pass, from the outside in: the request's id, the gate, the span, the metrics and the access
-//! log, the mapping of every error to a problem document, and the net for panics. Layers of middleware would each be a
-//! future and a pass over the headers of their own.
+//! One endpoint does it all in one pass, from the outside in: the request's id and the headers of every answer, whom the
+//! request is for, the gate, the span, the metrics and the access log, the mapping of every error to a problem document, and
+//! the net for panics. Layers of middleware would each be a future and a pass over the headers of their own.
 
 use std::{any::Any, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -22,21 +22,30 @@ use tracing::Instrument;
 use super::{
     body::{self, UnreadBody},
     docs::{self, ApiInfo, Documents},
-    framing,
+    framing, headers,
     health::Readiness,
+    hosts::{self, AllowedHosts},
     metrics::{ConnectionMetrics, HttpMetrics, known_method},
     problem::{Kind, Problem},
     query::WholeQuery,
     refusals::Refusals,
     request_id::{RequestContext, X_REQUEST_ID},
     routes::{RouteInfo, RouteTable},
+    shown::on_one_line,
     system::{Served, SystemApi},
 };
 use crate::runtime::metrics::Metrics;
+use crate::runtime::ration::Budget;
 use crate::runtime::telemetry::request_span;
 
 /// The metrics' label for what is not in the table of routes.
 const UNMATCHED: &str = "unmatched";
+
+/// So much is repeated of why a parameter cannot be read: the value may be in it.
+const REASON_MAX_CHARS: usize = 200;
+
+/// So much of a host that is not served here is logged: names have 255 bytes at most.
+const HOST_MAX_CHARS: usize = 100;
 
 /// Composes an API with what every role serves beside it (documents, health, metrics) and all that surrounds a request.
 pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
@@ -49,7 +58,12 @@ pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, read
         metrics: requests,
         unmatched,
         gate: None,
-        refusals: Refusals::default(),
+        allowed_hosts: AllowedHosts::default(),
+        log: Log {
+            refusals: Refusals::default(),
+            failures: Budget::new("request_failed", metrics),
+            hosts: Budget::new("host_refused", metrics),
+        },
     }
 }
 
@@ -61,7 +75,15 @@ pub struct App {
     connections: ConnectionMetrics,
     unmatched: Arc<str>,
     gate: Option<Gate>,
+    allowed_hosts: AllowedHosts,
+    log: Log,
+}
+
+/// What is logged of requests that are not served, and how much of it.
+struct Log {
     refusals: Refusals,
+    failures: Budget,
+    hosts: Budget,
 }
 
 /// Who may refuse the requests of one route unread.
@@ -75,6 +97,12 @@ impl App {
     /// What is measured of the connections that bring its requests.
     pub fn connection_metrics(&self) -> ConnectionMetrics {
         self.connections.clone()
+    }
+
+    /// Serves requests for these hosts alone.
+    #[must_use]
+    pub fn with_allowed_hosts(self, allowed_hosts: AllowedHosts) -> Self {
+        Self { allowed_hosts, ..self }
     }
 
     /// Has the requests of one route (a path without parameters) refused, for as long as `refusal` yields why, before anything is
@@ -102,7 +130,7 @@ impl Endpoint for App {
         if let Some(body) = &body {
             request.set_data(body.clone());
         }
-        if let Some(problem) = framing::fault(&request) {
+        if let Some(problem) = framing::fault(&request).or_else(|| self.misdirection(&request, &context)) {
             return Ok(self.break_off(&request, &context, &problem, started));
         }
         let refusal = self.gate.as_ref().and_then(|gate| gate.refusal(&request));
@@ -115,6 +143,7 @@ impl Endpoint for App {
             }
         };
         response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
+        headers::complete(response.headers_mut());
         if body.is_some_and(|body| body.is_left()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -130,7 +159,7 @@ impl App {
         let outcome = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
 
         let mut matched = None;
-        let response = match outcome {
+        let mut response = match outcome {
             Ok(Ok(response)) => {
                 matched = response.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
                 response
@@ -138,19 +167,37 @@ impl App {
             Ok(Err(error)) => {
                 matched = error.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
                 let allow = matched.map(|route| &route.allow);
-                failure(error, &method, allow, uri.path(), context, &self.refusals)
+                failure(error, &method, allow, uri.path(), context, &self.log)
             }
             Err(panic) => {
                 let problem = Problem::internal(Panicked(panic_text(&*panic)));
-                log_failure(&problem);
+                self.log.failure(&problem);
                 problem.to_response(uri.path(), context.request_id.as_str())
             }
         };
+        if matched.is_some_and(|route| route.asks_for_token) {
+            response.headers_mut().append(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
+        }
         self.account(&method, matched, response.status(), started);
         response
     }
 
-    /// The answer to a request whose framing is wrong; nothing more is read from its connection.
+    /// Why a request is not for this service.
+    fn misdirection(&self, request: &Request, context: &RequestContext) -> Option<Problem> {
+        let host = self.allowed_hosts.misdirected(request)?;
+        if self.log.hosts.allows() {
+            request_span(context.request_id.as_str()).in_scope(|| {
+                tracing::warn!(
+                    action = "host_refused",
+                    details = on_one_line(host, HOST_MAX_CHARS),
+                    "a request for a host that is not in http.allowed_hosts was refused"
+                );
+            });
+        }
+        Some(hosts::refusal())
+    }
+
+    /// The answer to a request whose framing is wrong, or that is for another host; nothing more is read from its connection.
     fn break_off(
         &self,
         request: &Request,
@@ -162,8 +209,10 @@ impl App {
         let account = || self.account(request.method(), self.table.get(path), problem.status(), started);
         request_span(context.request_id.as_str()).in_scope(account);
         let mut response = problem.to_response(path, context.request_id.as_str());
-        response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers::complete(headers);
         response
     }
 
@@ -175,7 +224,7 @@ impl App {
         problem: &Problem,
         started: Instant,
     ) -> Response {
-        self.refusals.note(problem);
+        self.log.refusals.note(problem);
         body::discard(&mut request).await;
         let path = request.uri().path();
         let account = || self.account(request.method(), self.table.get(path), problem.status(), started);
@@ -217,7 +266,7 @@ fn failure(
     allow: Option<&HeaderValue>,
     path: &str,
     context: &RequestContext,
-    refusals: &Refusals,
+    log: &Log,
 ) -> Response {
     if let (true, Some(allow)) = (error.is::<MethodNotAllowedError>(), allow) {
         if method == Method::OPTIONS {
@@ -229,8 +278,8 @@ fn failure(
     }
     let problem = problem_of(error);
     match problem.status() {
-        StatusCode::INTERNAL_SERVER_ERROR => log_failure(&problem),
-        StatusCode::SERVICE_UNAVAILABLE => refusals.note(&problem),
+        StatusCode::INTERNAL_SERVER_ERROR => log.failure(&problem),
+        StatusCode::SERVICE_UNAVAILABLE => log.refusals.note(&problem),
         _ => {}
     }
     problem.to_response(path, context.request_id.as_str())
@@ -246,7 +295,7 @@ fn problem_of(error: poem::Error) -> Problem {
         let ParseParamError { name, reason } = parameter;
         return Problem::invalid_parameter(format!(
             "the parameter {name} is invalid: {}",
-            without_types(reason)
+            on_one_line(without_types(reason), REASON_MAX_CHARS)
         ));
     }
     if error.is::<ParsePathError>() {
@@ -271,10 +320,14 @@ fn without_types(reason: &str) -> &str {
     behind.map_or(reason, |(_, reason)| reason)
 }
 
-/// The one place where a request that failed by our fault is logged.
-fn log_failure(problem: &Problem) {
-    let error = problem.source().unwrap_or(problem);
-    tracing::error!(action = "request_failed", error, "a request failed");
+impl Log {
+    /// The one place where a request that failed by our fault is logged.
+    fn failure(&self, problem: &Problem) {
+        if self.failures.allows() {
+            let error = problem.source().unwrap_or(problem);
+            tracing::error!(action = "request_failed", error, "a request failed");
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

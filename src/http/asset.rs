@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     etag::{ETag, meta_of_tag, meta_of_unmodified},
+    headers,
     problem::Problem,
     reply::{Media, Page, ok},
 };
@@ -32,12 +33,18 @@ const PIECE_BYTES: usize = 16 * 1024;
 pub(super) struct OnDemand<I> {
     about: Arc<I>,
     make: fn(&I) -> String,
+    policy: fn(&str) -> Result<Option<HeaderValue>, Problem>,
     made: OnceCell<Compressed>,
 }
 
 impl<I: Send + Sync + 'static> OnDemand<I> {
     pub(super) fn new(about: &Arc<I>, make: fn(&I) -> String) -> Self {
-        Self { about: Arc::clone(about), make, made: OnceCell::new() }
+        Self { about: Arc::clone(about), make, policy: |_| Ok(None), made: OnceCell::new() }
+    }
+
+    /// A page, which has a policy of its own.
+    pub(super) fn page(about: &Arc<I>, make: fn(&I) -> String) -> Self {
+        Self { policy: |html| headers::policy_of_page(html).map(Some), ..Self::new(about, make) }
     }
 
     /// The document. Who asks while it is being made waits for it.
@@ -46,7 +53,11 @@ impl<I: Send + Sync + 'static> OnDemand<I> {
     /// 500 where it cannot be made.
     pub(super) async fn get(&self) -> Result<Compressed, Problem> {
         // Some tens of milliseconds, once; a thread of its own for it would cost the process more memory than the document.
-        let make = async || Compressed::of(&(self.make)(&self.about)).map_err(Problem::internal);
+        let make = async || {
+            let text = (self.make)(&self.about);
+            let document = Compressed::of(&text).map_err(Problem::internal)?;
+            Ok(Compressed { policy: (self.policy)(&text)?, ..document })
+        };
         self.made.get_or_try_init(make).await.cloned()
     }
 }
@@ -58,6 +69,8 @@ pub struct Compressed {
     /// As it was.
     text_bytes: usize,
     tag: ETag,
+    /// Its own `Content-Security-Policy`.
+    policy: Option<HeaderValue>,
 }
 
 impl Compressed {
@@ -66,7 +79,7 @@ impl Compressed {
         encoder.write_all(text.as_bytes())?;
         let mut gzip = encoder.finish()?;
         gzip.shrink_to_fit();
-        Ok(Self { tag: ETag::of(&gzip), gzip: gzip.into(), text_bytes: text.len() })
+        Ok(Self { tag: ETag::of(&gzip), gzip: gzip.into(), text_bytes: text.len(), policy: None })
     }
 
     /// The text again, piece by piece as it is taken.
@@ -114,6 +127,10 @@ impl<M: Media> IntoResponse for Asset<M> {
             .header(header::VARY, "Accept-Encoding")
             .header(header::CACHE_CONTROL, "no-cache")
             .header(header::ETAG, self.tag.as_str());
+        let response = match &self.document.policy {
+            Some(policy) => response.header(header::CONTENT_SECURITY_POLICY, policy),
+            None => response,
+        };
         if self.unmodified {
             return response.status(StatusCode::NOT_MODIFIED).finish();
         }

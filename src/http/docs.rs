@@ -46,7 +46,7 @@ impl Documents {
             |info: &ApiInfo| write_closed(&service(Described::<S>(PhantomData), info).swagger_ui_html());
         Self {
             openapi_json: OnDemand::new(&info, document::<S>),
-            swagger_html: OnDemand::new(&info, swagger_html),
+            swagger_html: OnDemand::page(&info, swagger_html),
         }
     }
 

@@ -7,6 +7,7 @@ use poem::{
 };
 
 use super::{
+    headers,
     problem::{Kind, MEDIA_TYPE, Problem},
     request_id::RequestId,
 };
@@ -81,8 +82,9 @@ fn raw(head: &str, problem: &Problem) -> Bytes {
     let id = RequestId::generate();
     let body = problem.to_json("", id.as_str());
     let length = body.len();
+    let always = headers::lines();
     let head = format!(
-        "{head}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\nx-request-id: {id}\r\n\r\n"
+        "{head}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\nx-request-id: {id}\r\n{always}\r\n"
     );
     [head.as_bytes(), &body].concat().into()
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     PayloadTooLarge,
     /// 415: the body is not JSON.
     UnsupportedMediaType,
+    /// 421: it is for a host that is not served here.
+    Misdirected,
     /// 422: the request is well formed and breaks a rule.
     ValidationFailed,
     /// 422: an `Idempotency-Key` was used before, with another body.
@@ -52,6 +54,7 @@ impl Kind {
             Self::Conflict => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::ValidationFailed | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -73,6 +76,7 @@ impl Kind {
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::Misdirected => "misdirected-request",
             Self::ValidationFailed => "validation-failed",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::TooManyRequests => "too-many-requests",
@@ -95,6 +99,7 @@ impl Kind {
             Self::Conflict => "This contradicts the present state",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not of a supported type",
+            Self::Misdirected => "The request is for another host",
             Self::ValidationFailed => "The request breaks a rule",
             Self::IdempotencyKeyReused => "The idempotency key belongs to another request",
             Self::TooManyRequests => "Too many attempts failed",

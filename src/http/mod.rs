@@ -5,7 +5,8 @@
 //! | [`mod@app`] | composes a role's API with all of this |
 //! | [`server`] | connections, their limits, and an orderly end |
 //! | `places`, [`address`] | who gives way when they run out; the true address of who comes through a proxy |
-//! | `framing` | which requests can be read in two ways, and what is said to those that cannot be read |
+//! | `framing`, `hosts` | which requests can be read in two ways, or were meant for another; what is said to those that cannot be read |
+//! | `headers` | what every answer has |
 //! | [`problem`], [`fail`] | errors as RFC 9457 documents; how an operation declares which it may answer with |
 //! | [`body`], [`members`] | reading JSON strictly, bounded in size and time |
 //! | [`reply`], [`etag`], [`sse`] | JSON answers, with `ETag` and `304`; live events |
@@ -43,7 +44,9 @@ pub mod docs;
 pub mod etag;
 pub mod fail;
 mod framing;
+mod headers;
 pub mod health;
+pub mod hosts;
 mod kind;
 pub mod members;
 pub mod metrics;

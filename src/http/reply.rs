@@ -6,7 +6,10 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use poem::{IntoResponse, Response};
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderValue, header},
+};
 use poem_openapi::{
     ApiResponse,
     payload::Payload,
@@ -52,9 +55,15 @@ impl<T> std::fmt::Debug for JsonReply<T> {
     }
 }
 
+/// An answer that says its length itself, so that the answer to `HEAD`, from which the body is taken, says it too.
+fn with_length(content_type: &str, body: Bytes) -> Response {
+    let length = HeaderValue::from(body.len());
+    Response::builder().content_type(content_type).header(header::CONTENT_LENGTH, length).body(body)
+}
+
 impl<T> IntoResponse for JsonReply<T> {
     fn into_response(self) -> Response {
-        Response::builder().content_type("application/json").body(self.body)
+        with_length("application/json", self.body)
     }
 }
 
@@ -143,7 +152,7 @@ impl<M: Media> Page<M> {
 
 impl<M: Media> IntoResponse for Page<M> {
     fn into_response(self) -> Response {
-        Response::builder().content_type(M::CONTENT_TYPE).body(self.body)
+        with_length(M::CONTENT_TYPE, self.body)
     }
 }
 

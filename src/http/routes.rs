@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use poem::http::{HeaderValue, Method};
-use poem_openapi::OpenApi;
+use poem_openapi::{OpenApi, registry::MetaOperation};
 
 /// One route as it is written in the OpenAPI document, with its methods.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct RouteInfo {
     pub template: Arc<str>,
     /// The `Allow` header: every method that it answers, `HEAD` (where there is `GET`) and `OPTIONS` among them.
     pub allow: HeaderValue,
+    /// Whether an answer depends on the token that is shown.
+    pub asks_for_token: bool,
 }
 
 /// All routes, by the pattern that the router matched.
@@ -23,16 +25,20 @@ pub struct RouteTable(HashMap<String, RouteInfo>);
 impl RouteTable {
     /// The routes that `A` declares; hidden operations are not among them.
     pub fn of<A: OpenApi>() -> Self {
-        let mut methods: HashMap<String, Vec<Method>> = HashMap::new();
+        let mut operations: HashMap<String, Vec<MetaOperation>> = HashMap::new();
         for path in A::meta().into_iter().flat_map(|api| api.paths) {
-            methods.entry(path.path).or_default().extend(path.operations.into_iter().map(|each| each.method));
+            operations.entry(path.path).or_default().extend(path.operations);
         }
         Self(
-            methods
+            operations
                 .into_iter()
-                .map(|(template, methods)| {
-                    let info =
-                        RouteInfo { allow: allow_header(&methods), template: Arc::from(template.as_str()) };
+                .map(|(template, operations)| {
+                    let methods: Vec<Method> = operations.iter().map(|each| each.method.clone()).collect();
+                    let info = RouteInfo {
+                        allow: allow_header(&methods),
+                        template: Arc::from(template.as_str()),
+                        asks_for_token: operations.iter().any(|each| !each.security.is_empty()),
+                    };
                     (pattern_of(&template), info)
                 })
                 .collect(),

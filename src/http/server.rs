@@ -39,6 +39,7 @@ use super::{
     address::TrustedProxies,
     answer::Answer,
     framing,
+    hosts::AllowedHosts,
     metrics::ConnectionMetrics,
     places::{Admission, Place, PlaceLimits, Places, Seat},
     problem::Problem,
@@ -57,6 +58,8 @@ pub struct ServerLimits {
     pub connections_per_address: usize,
     /// Who holds connections for many, and has no share.
     pub trusted_proxies: TrustedProxies,
+    /// The hosts that requests may be for.
+    pub allowed_hosts: AllowedHosts,
     /// For the header of a request, and for the next request on an idle connection; then it is closed.
     pub header_timeout: Duration,
     /// The same while all places are taken; it shrinks to this from where half of them are.
@@ -88,6 +91,7 @@ impl Default for ServerLimits {
             connections: 1024,
             connections_per_address: 512,
             trusted_proxies: TrustedProxies::default(),
+            allowed_hosts: AllowedHosts::default(),
             header_timeout: Duration::from_secs(30),
             header_timeout_when_full: Duration::from_secs(2),
             header_max_bytes: 64 * 1024,

@@ -147,6 +147,7 @@ pub(super) async fn serve_prepared(
     stopping: &CancellationToken,
     manager: &ServiceManager,
 ) -> Result<(), StoreError> {
+    let endpoint = endpoint.with_allowed_hosts(limits.allowed_hosts.clone());
     let mut serving = pin!(async {
         if doors == Doors::ClosedAtFirst {
             open_doors(store, stopping).await;

@@ -65,6 +65,7 @@ fn the_example_configuration_names_every_key() {
         "max_rows",
         "connections_per_address",
         "trusted_proxies",
+        "allowed_hosts",
         "announce_again_seconds",
         "repeat_updates_seconds",
         "max_event_streams",

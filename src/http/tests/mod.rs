@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connections;
+mod headers;
 mod places;
 mod requests;
 
@@ -222,6 +223,7 @@ impl Server {
             let full = closed.load(Ordering::Relaxed);
             full.then(|| Problem::unavailable(Duration::from_secs(7), "the gate is closed"))
         });
+        let app = app.with_allowed_hosts(limits.allowed_hosts.clone());
         let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr();
         let counts = app.connection_metrics();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use poem::http::HeaderMap;
 use poem::web::RemoteAddr;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
@@ -177,6 +178,7 @@ impl TrackingApi {
     async fn order_events(
         &self,
         client: &RemoteAddr,
+        headers: &HeaderMap,
         order_number: Path<String>,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
@@ -186,7 +188,7 @@ impl TrackingApi {
         last_event_id_query: Query<Option<LastEventId>>,
     ) -> Result<SseReply, StreamFail> {
         let number = order_number_in_path(&order_number)?;
-        let cursor = LastEventId::of(last_event_id.0, last_event_id_query.0);
+        let cursor = LastEventId::of(headers, last_event_id.0, last_event_id_query.0)?;
         let order = self.0.statuses.of(&number).await?;
         if order.status.is_final() && cursor.is_some() {
             let told =
@@ -215,6 +217,7 @@ impl TrackingApi {
         &self,
         token: StaffToken,
         client: &RemoteAddr,
+        headers: &HeaderMap,
         /// Go on after this event.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<LastEventId>>,
@@ -225,7 +228,7 @@ impl TrackingApi {
         from: Query<Option<StreamStart>>,
     ) -> Result<SseReply, ListFail> {
         self.0.lists.admit(&token)?;
-        let cursor = LastEventId::of(last_event_id.0, last_event_id_query.0);
+        let cursor = LastEventId::of(headers, last_event_id.0, last_event_id_query.0)?;
         let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
         let Live { journal, openings, streams } = &self.0.live;
         let events = all_events(journal.clone(), openings.clone(), begin, cursor);

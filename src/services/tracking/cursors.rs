@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::Enum;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 
+use crate::http::Problem;
 use crate::store::EventCursor;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A text parameter with a pattern, which the document shows.
 macro_rules! cursor {
@@ -57,9 +61,23 @@ pub(super) enum StreamStart {
 
 impl LastEventId {
     /// Where a stream goes on, by the header or else by the query; `None` where it begins.
-    pub(super) fn of(header: Option<Self>, query: Option<Self>) -> Option<EventCursor> {
+    ///
+    /// # Errors
+    /// 400 where the header is there more than once, or is no text: to pass over it would be to tell everything again.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        header: Option<Self>,
+        query: Option<Self>,
+    ) -> Result<Option<EventCursor>, Problem> {
+        let mut values = headers.get_all(LAST_EVENT_ID).iter();
+        let is_text = values.next().is_none_or(|value| value.to_str().is_ok());
+        if !is_text || values.next().is_some() {
+            return Err(Problem::invalid_parameter(
+                "the parameter Last-Event-ID is invalid: there must be one id that this service gave",
+            ));
+        }
         let given = |id: Option<Self>| id.and_then(|id| id.0);
-        given(header).or_else(|| given(query))
+        Ok(given(header).or_else(|| given(query)))
     }
 }
 

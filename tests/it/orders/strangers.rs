@@ -1,7 +1,7 @@
 //! What anybody can cause without a token: lines in the log, and answers.
 
-use super::client::{OrderService, item, takeout, with};
-use crate::support::eventually_ok;
+use super::client::{OrderService, edit_config, item, spawn, takeout, with};
+use crate::support::{TestEnv, eventually_ok};
 use serde_json::{Map, Value, json};
 
 #[tokio::test]
@@ -58,4 +58,28 @@ async fn of_thousands_of_faults_the_first_are_named_and_the_answer_is_small() {
     let long = "x".repeat(8_000);
     let answer = service.http.get(&format!("/orders/{long}?{long}={long}&{long}")).await;
     assert!(answer.text.len() < 2048, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_service_answers_for_its_hosts_alone_and_says_whom_it_refused() {
+    let env = TestEnv::new().await;
+    edit_config(&env, |text| format!("{text}http:\n  allowed_hosts: [orders.example.org]\n"));
+    let (role, http) = spawn(&env, &[]).await;
+    let place = async |host: &str| {
+        let request = http.order_request(takeout().to_string()).header("host", host);
+        super::client::answer(request).await
+    };
+    let evil = place("evil.example.com").await;
+    evil.problem(421);
+    assert_eq!(place("Orders.Example.org:3000").await.status, 201);
+    let log = role.wait_for_action("host_refused").await;
+    assert_eq!(
+        (&log["details"], &log["request_id"]),
+        (&json!("evil.example.com"), &json!(evil.header("x-request-id")))
+    );
+    let metrics = http.get("/metrics").await.text;
+    assert!(
+        metrics.contains("http_requests_total{method=\"POST\",route=\"/orders\",status=\"421\"} 1"),
+        "{metrics}"
+    );
 }

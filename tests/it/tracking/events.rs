@@ -104,7 +104,29 @@ async fn an_id_that_was_never_given_is_refused() {
             let answer =
                 t.http.get(format!("{}{path}", t.url)).header("last-event-id", id).send().await.unwrap();
             assert_eq!(answer.status(), 400, "{path} {id}");
+            let problem: serde_json::Value = answer.json().await.unwrap();
+            assert!(problem["detail"].as_str().unwrap().contains("Last-Event-ID"), "{problem}");
+            let by_query = t.http.get(format!("{}{path}?last_event_id={id}", t.url)).send().await.unwrap();
+            assert_eq!(by_query.status(), 400, "{path} {id}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_passed_over_of_an_id_would_be_told_again_so_it_is_refused() {
+    let t = Tracking::start().await;
+    Order::new(N).insert(&t.db).await;
+    for path in ["/events".to_owned(), format!("/orders/{N}/events")] {
+        let ask = async |ids: &[&[u8]]| {
+            let request = t.http.get(format!("{}{path}", t.url));
+            let value = |id: &[u8]| reqwest::header::HeaderValue::from_bytes(id).unwrap();
+            let request = ids.iter().fold(request, |request, id| request.header("last-event-id", value(id)));
+            request.send().await.unwrap().status()
+        };
+        assert_eq!(ask(&[b"822-4\xff"]).await, 400, "{path}");
+        assert_eq!(ask(&[b"822-46", b"822-47"]).await, 400, "{path}");
+        // A browser that was told an empty id has none.
+        assert_eq!(ask(&[b""]).await, 200, "{path}");
     }
 }
 
