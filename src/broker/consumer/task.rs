@@ -23,10 +23,9 @@ use super::inbox::Inbox;
 use super::source::Source;
 use super::{ConsumeOptions, ConsumerEvent, Delivery};
 
-/// A connection that is cut so soon after consuming began may have been cut by a message.
+/// A connection that is cut so soon after consuming began may have been cut by a message. One that lived longer is made
+/// again: the message comes at once then.
 const EARLY: Duration = Duration::from_secs(2);
-/// So many in a row are looked into.
-const SUSPICIOUS_CUTS: u32 = 3;
 /// How long a connection's end may be noticed after its channel's.
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
 /// Between attempts to publish what was taken out.
@@ -55,8 +54,6 @@ pub(super) struct ConsumerTask {
     publisher: Publisher,
     inbox: Arc<Inbox>,
     commands: mpsc::Receiver<Command>,
-    /// How many connections in a row were cut soon after consuming began.
-    cut_early: u32,
 }
 
 impl ConsumerTask {
@@ -70,7 +67,7 @@ impl ConsumerTask {
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let what = Establisher { options: options.clone(), topology, source };
-        Self { what, links, publisher, inbox, commands, cut_early: 0 }
+        Self { what, links, publisher, inbox, commands }
     }
 
     /// Keeps the consumer until its reader or the broker is gone.
@@ -93,17 +90,19 @@ impl ConsumerTask {
                     }
                     self.inbox.interrupt();
                     lane.channel.close().await;
-                    if !self.remove_unreadable(&link, established_at.elapsed()).await {
+                    let Some(removed) = self.remove_unreadable(&link, established_at.elapsed()).await else {
                         break;
-                    }
-                    if established_at.elapsed() > self.what.options.backoff_max {
+                    };
+                    if removed > 0 || established_at.elapsed() > self.what.options.backoff_max {
                         backoff.reset();
                     }
                 }
                 // Messages come before the server's word that they will.
                 Err(error) if error.is_connection_gone() => {
-                    if !self.remove_unreadable(&link, Duration::ZERO).await {
-                        break;
+                    match self.remove_unreadable(&link, Duration::ZERO).await {
+                        Some(0) => {}
+                        Some(_) => backoff.reset(),
+                        None => break,
                     }
                 }
                 Err(error) => {
@@ -125,36 +124,35 @@ impl ConsumerTask {
         self.inbox.end();
     }
 
-    /// Where connections are cut again and again as soon as messages come, one of these may be what the client library
-    /// cannot read: takes it out. `false`: the reader has gone.
-    async fn remove_unreadable(&mut self, link: &Link, lived: Duration) -> bool {
+    /// Where a connection is cut as soon as messages come, one of these may be what the client library cannot read: takes
+    /// out all that are there, and says how many they were. `None`: the reader has gone.
+    async fn remove_unreadable(&mut self, link: &Link, lived: Duration) -> Option<usize> {
         // The channel's end is noticed first.
         let _ = tokio::time::timeout(DEATH_NOTICE, link.dead()).await;
-        let is_early = link.was_cut() && lived < EARLY;
-        self.cut_early = if is_early { self.cut_early + 1 } else { 0 };
-        let Source::Queues(ConsumeOptions { queues, .. }) = &self.what.source else { return true };
-        if self.cut_early < SUSPICIOUS_CUTS {
-            return true;
+        let Source::Queues(ConsumeOptions { queues, .. }) = &self.what.source else { return Some(0) };
+        if !link.was_cut() || lived >= EARLY {
+            return Some(0);
         }
-        self.cut_early = 0;
         let (options, queues) = (self.what.options.clone(), queues.clone());
-        let (mut links, publisher) = (self.links.clone(), self.publisher.clone());
-        // A task of its own: what it has taken out it must not forget because the reader goes.
+        let (taken, to_publish) = mpsc::unbounded_channel();
+        // Tasks of their own: what was taken out must not be forgotten because the reader goes.
         let removing = tokio::spawn(async move {
+            let mut removed = 0;
             for queue in queues {
-                match unreadable::remove(&options, &queue).await {
-                    Ok(None) => {}
-                    Ok(Some(message)) => publish_surely(&mut links, &publisher, message).await,
+                match unreadable::remove(&options, &queue, &taken).await {
+                    Ok(count) => removed += count,
                     Err(error) => tracing::debug!(
                         action = "rabbitmq_search_failed", details = %error, "a queue could not be looked through"
                     ),
                 }
             }
+            removed
         });
+        tokio::spawn(publish_all_surely(self.links.clone(), self.publisher.clone(), to_publish));
         tokio::select! {
             biased;
-            () = until_asked_to_end(&mut self.commands) => false,
-            _ = removing => true,
+            () = until_asked_to_end(&mut self.commands) => None,
+            removed = removing => Some(removed.unwrap_or_default()),
         }
     }
 
@@ -299,14 +297,25 @@ async fn usable(links: &mut Links, source: &Source) -> Option<Arc<Link>> {
     }
 }
 
-/// Publishes this message, however long it takes.
-async fn publish_surely(links: &mut Links, publisher: &Publisher, message: Outgoing) {
-    while links.live().await.is_some() {
-        let outcome = publisher.publish(vec![message.clone()]).await.pop();
-        if matches!(outcome, Some(PublishOutcome::Routed | PublishOutcome::Invalid(_))) {
-            return;
+/// Publishes these messages, however long it takes.
+async fn publish_all_surely(
+    mut links: Links,
+    publisher: Publisher,
+    mut messages: mpsc::UnboundedReceiver<Outgoing>,
+) {
+    while let Some(mut message) = messages.recv().await {
+        while links.live().await.is_some() {
+            match publisher.publish(vec![message.clone()]).await.pop() {
+                Some(PublishOutcome::Routed | PublishOutcome::Invalid(_)) => break,
+                Some(PublishOutcome::Unconfirmed(BrokerError::NotPermitted { .. }))
+                    if message.exchange.is_empty() =>
+                {
+                    message = unreadable::misplaced(message);
+                }
+                _ => {}
+            }
+            tokio::time::sleep(PUBLISH_PAUSE).await;
         }
-        tokio::time::sleep(PUBLISH_PAUSE).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! One order in a worker's hands, from the claim to its end.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ const QUEUE: usize = 70_000;
 /// Claims or finishes in one batch at most: no less than the first, for a batch has a price of its own beside that of its
 /// orders, and no more than the second.
 const BATCH: (usize, usize) = (16, 256);
+/// After so many messages in a row that were no work a worker looks at the rail, although its queues are not quiet: somebody
+/// fills them, and orders may wait behind that. An order's message that comes twice is no work either, but seldom in a row.
+const USELESS_IN_A_ROW: u32 = 20;
 /// How often a write is tried again while PostgreSQL is away: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -37,6 +40,10 @@ pub(super) struct Kitchen<S> {
     in_hand: Mutex<HashSet<OrderNumber>>,
     /// How many messages came so far.
     deliveries: AtomicU64,
+    /// How many messages in a row were no work.
+    useless: AtomicU32,
+    /// Told when they are many.
+    pub(super) fed_up: Notify,
     /// How many orders it has made ready.
     done: AtomicU64,
     /// With whom this worker shares the looks at the rail, as of the last heartbeat.
@@ -109,6 +116,8 @@ impl<S: KitchenStore> Kitchen<S> {
             finishes,
             in_hand: Mutex::default(),
             deliveries: AtomicU64::new(0),
+            useless: AtomicU32::new(0),
+            fed_up: Notify::new(),
             done: AtomicU64::new(0),
             crew: watch::Sender::new(crew),
             rounds: Notify::new(),
@@ -147,6 +156,18 @@ impl<S: KitchenStore> Kitchen<S> {
     /// A message came.
     pub(super) fn note_delivery(&self) {
         self.deliveries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message was no work for this worker.
+    pub(super) fn note_useless(&self) {
+        if (self.useless.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(USELESS_IN_A_ROW) {
+            self.fed_up.notify_one();
+        }
+    }
+
+    /// A message brought an order.
+    pub(super) fn note_work(&self) {
+        self.useless.store(0, Ordering::Relaxed);
     }
 
     /// How many messages came so far.

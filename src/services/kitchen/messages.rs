@@ -37,7 +37,10 @@ pub(super) async fn handle<S: KitchenStore, B: Consume>(
     kitchen.note_delivery();
     let number = match order_number(&delivery) {
         Ok(number) => number,
-        Err(reason) => return bury(&broker, delivery, &reason).await,
+        Err(reason) => {
+            kitchen.note_useless();
+            return bury(&broker, delivery, &reason).await;
+        }
     };
     let span = order_span(&request_id(delivery.properties()), number.as_str());
     let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
@@ -90,11 +93,17 @@ async fn process<S: KitchenStore>(
         }
     };
     match claimed {
-        Some(order) => match kitchen.cook(order).await {
-            Cooked::Ready | Cooked::Lost => Verdict::Acknowledge,
-            Cooked::GivenBack => Verdict::GiveBack,
-        },
-        None => refused(kitchen, &number).await,
+        Some(order) => {
+            kitchen.note_work();
+            match kitchen.cook(order).await {
+                Cooked::Ready | Cooked::Lost => Verdict::Acknowledge,
+                Cooked::GivenBack => Verdict::GiveBack,
+            }
+        }
+        None => {
+            kitchen.note_useless();
+            refused(kitchen, &number).await
+        }
     }
 }
 

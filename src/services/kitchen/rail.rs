@@ -22,7 +22,7 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_s
 ///
 /// It takes its turn for a slot like a message does: on a day when the messages never end, an order without one is
 /// cooked all the same. Where there are no messages at all (RabbitMQ is away, or has lost them) it goes on as fast as
-/// slots become free.
+/// slots become free. Where there are many that are no work it waits for no message of an order: that may be behind them.
 pub(super) async fn watch<S: KitchenStore>(
     kitchen: Arc<Kitchen<S>>,
     slots: Arc<Semaphore>,
@@ -33,14 +33,18 @@ pub(super) async fn watch<S: KitchenStore>(
     let mut crew = kitchen.crew.subscribe();
     let mut found = false;
     let mut deliveries = kitchen.deliveries();
+    let mut looked_at = Instant::now();
     loop {
-        let mut is_round = false;
+        let (mut is_round, mut grace) = (false, kitchen.options.grace);
         let fed = kitchen.deliveries() != deliveries;
         if !found || fed {
+            // All workers together, if it is so with each, look no more often than one alone may.
+            let earliest = looked_at + LOOK.0.saturating_mul(crew.borrow().living);
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
                 () = kitchen.rounds.notified() => is_round = true,
+                () = fed_up(&kitchen, earliest) => grace = Duration::ZERO,
                 () = turn_comes(look, fed, &mut crew) => {}
             }
         }
@@ -56,7 +60,8 @@ pub(super) async fn watch<S: KitchenStore>(
             taken.merge(more);
         }
         deliveries = kitchen.deliveries();
-        found = claim_overdue(&kitchen, taken, &tasks).await;
+        looked_at = Instant::now();
+        found = claim_overdue(&kitchen, grace, taken, &tasks).await;
         if is_round {
             // One after the other, over the same connection.
             kitchen.relay.wake();
@@ -87,14 +92,21 @@ async fn turn_comes(look: Duration, fed: bool, crew: &mut watch::Receiver<Crew>)
     }
 }
 
+/// Waits until many messages in a row were no work, and until then.
+async fn fed_up<S: KitchenStore>(kitchen: &Kitchen<S>, earliest: Instant) {
+    kitchen.fed_up.notified().await;
+    tokio::time::sleep_until(earliest).await;
+}
+
 /// Claims as many orders as there are slots `taken`, where so many wait. Says whether there were any.
 async fn claim_overdue<S: KitchenStore>(
     kitchen: &Arc<Kitchen<S>>,
+    grace: Duration,
     mut taken: tokio::sync::OwnedSemaphorePermit,
     tasks: &TaskTracker,
 ) -> bool {
     let limit = i64::try_from(taken.num_permits()).unwrap_or(i64::MAX);
-    let claimed = match kitchen.store.claim_overdue(&kitchen.claim, kitchen.options.grace, limit).await {
+    let claimed = match kitchen.store.claim_overdue(&kitchen.claim, grace, limit).await {
         Ok(claimed) => claimed,
         Err(error) => {
             if !error.is_unavailable() {

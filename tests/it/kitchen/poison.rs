@@ -1,9 +1,11 @@
 //! Messages that no worker can process: to the dead letters with the reason, and nothing innocent with them.
 
 use super::kit::{Kit, MESSAGES_ONLY};
+use crate::support::Signal;
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
 use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome, QueueType};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -236,6 +238,17 @@ pub(super) async fn publish_unreadable(
     exchange: &'static str,
     routing_key: &str,
 ) {
+    publish_many_unreadable(kit, queue_type, exchange, routing_key, 1).await;
+}
+
+/// The same, for so many.
+pub(super) async fn publish_many_unreadable(
+    kit: &Kit,
+    queue_type: QueueType,
+    exchange: &'static str,
+    routing_key: &str,
+    count: usize,
+) {
     let port = falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), b"no UTF-8", b"no\xffUTF-8").await;
     let options = BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), port)],
@@ -249,9 +262,15 @@ pub(super) async fn publish_unreadable(
         exchange: exchange.into(),
         routing_key: routing_key.to_owned(),
         body: "{}".into(),
-        properties: Properties { app_id: Some("no UTF-8".to_owned()), ..Properties::default() },
+        properties: Properties {
+            app_id: Some("no UTF-8".to_owned()),
+            priority: Some(10),
+            ..Properties::default()
+        },
     };
-    assert_eq!(broker.publish_one(poison).await, PublishOutcome::Routed);
+    for _ in 0..count {
+        assert_eq!(broker.publish_one(poison.clone()).await, PublishOutcome::Routed);
+    }
     broker.close().await;
 }
 
@@ -275,4 +294,69 @@ async fn a_message_that_the_client_library_cannot_read_is_removed_and_those_arou
     for number in &good {
         assert_eq!(kit.statuses(number).await, ["received", "cooking", "ready"]);
     }
+}
+
+/// As many as are looked for at once, and how long an order behind them may take: connections are made for each.
+const MANY_UNREADABLE: usize = 10;
+const BEHIND_UNREADABLE: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn an_order_behind_ten_messages_that_cannot_be_read_is_cooked_within_seconds() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let chef = kit.working("chef_anna", &[]).await;
+    kit.env.rabbit.wait_for_consumers("kitchen_takeout_queue", 1).await;
+    publish_many_unreadable(&kit, QueueType::Classic, "orders_topic", "kitchen.takeout.10", MANY_UNREADABLE)
+        .await;
+    let began = Instant::now();
+    let number = kit.place("takeout").await;
+    kit.wait_ready(&[number]).await;
+    assert!(began.elapsed() < BEHIND_UNREADABLE, "{:?}", began.elapsed());
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", MANY_UNREADABLE as u64).await;
+    let removed: u64 = chef
+        .logs_of("message_processing_failed")
+        .iter()
+        .map(|log| log["removed"].as_u64().unwrap_or(0))
+        .sum();
+    assert_eq!(removed, MANY_UNREADABLE as u64, "{:?}", chef.logs_of("message_processing_failed"));
+}
+
+/// More than a worker has buried when an order behind them has waited for long.
+const MANY_USELESS: usize = 4_000;
+
+#[tokio::test]
+async fn an_order_behind_thousands_of_messages_that_are_no_order_is_taken_from_the_rail() {
+    for body in ["no order", UNKNOWN_ORDER] {
+        let kit = Kit::with(MESSAGES_ONLY).await;
+        publish_useless(&kit, body, MANY_USELESS).await;
+        let number = kit.place("takeout").await;
+        let chef = kit.working("chef_anna", &[]).await;
+        kit.wait_ready(&[number]).await;
+        chef.signal(Signal::SIGKILL);
+        let left = kit.env.rabbit.get_messages("kitchen_takeout_queue", MANY_USELESS as u32).await.len();
+        assert!(left > MANY_USELESS / 2, "all but {left} were buried before it");
+    }
+}
+
+/// An order that no database has.
+const UNKNOWN_ORDER: &str = r#"{"order_number": "ORD_20200101_001", "customer_name": "Ada", "order_type": "takeout",
+    "table_number": null, "delivery_address": null, "items": [], "total_amount": 1.0, "priority": 10}"#;
+
+/// Publishes so many messages of the highest priority that are no work.
+async fn publish_useless(kit: &Kit, body: &'static str, count: usize) {
+    let options = BrokerOptions {
+        hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
+        vhost: kit.env.vhost.clone(),
+        ..BrokerOptions::default()
+    };
+    let broker = Broker::start(options, CancellationToken::new());
+    assert!(broker.wait_connected().await);
+    let useless = Outgoing {
+        exchange: "orders_topic".into(),
+        routing_key: "kitchen.takeout.10".to_owned(),
+        body: body.into(),
+        properties: Properties { priority: Some(10), ..Properties::default() },
+    };
+    let outcomes = broker.publish(vec![useless; count]).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == PublishOutcome::Routed));
+    broker.close().await;
 }

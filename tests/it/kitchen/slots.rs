@@ -1,7 +1,7 @@
 //! Subscribers that want the same queue, or start at the same moment, on classic and on quorum queues.
 
 use super::kit::{Kit, SHORT_GRACE};
-use super::poison::publish_unreadable;
+use super::poison::publish_many_unreadable;
 use crate::support::{Role, TestEnv, eventually_ok};
 use restaurant_system::broker::QueueType;
 use std::collections::BTreeSet;
@@ -101,15 +101,15 @@ async fn three_that_start_at_the_same_moment_on_quorum_queues_tell_every_update_
 }
 
 #[tokio::test]
-async fn an_update_that_the_client_library_cannot_read_is_removed_and_those_around_it_are_told() {
+async fn updates_that_the_client_library_cannot_read_are_removed_and_those_around_them_are_told() {
     for (kind, queue_type) in KINDS.into_iter().zip([QueueType::Classic, QueueType::Quorum]) {
         let kit = house(kind).await;
         let mut numbers = updates(&kit, 2).await;
         kit.wait_announced().await;
-        publish_unreadable(&kit, queue_type, "notifications_fanout", "").await;
+        publish_many_unreadable(&kit, queue_type, "notifications_fanout", "", 2).await;
         numbers.extend(updates(&kit, 2).await);
         let subscriber = kit.subscriber(&[]).await;
         wait_told(&subscriber, &numbers).await;
-        kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 1).await;
+        kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 2).await;
     }
 }
