@@ -62,8 +62,21 @@ pub enum BrokerError {
         /// What the server said.
         reason: String,
     },
+    /// It does not exist yet, and the user may not make it.
+    #[error(
+        "{object} does not exist on RabbitMQ yet, and this user may not make it; {maker} does: start it, or grant the user \
+         the right to configure it"
+    )]
+    Awaited {
+        /// For instance `exchange 'orders_topic'`.
+        object: String,
+        /// Who makes it.
+        maker: &'static str,
+    },
     /// The user lacks a permission.
-    #[error("RabbitMQ refused access to {object}: {reason}; grant the user configure, write and read on it")]
+    #[error(
+        "RabbitMQ refused access to {object}: {reason}; docs/OPERATIONS.md says which rights each role needs"
+    )]
     NotPermitted {
         /// What was to be used.
         object: String,
@@ -126,7 +139,11 @@ impl BrokerError {
     pub(super) fn is_of_one_object(&self) -> bool {
         matches!(
             self,
-            Self::Conflict { .. } | Self::InUse { .. } | Self::NotFound { .. } | Self::Refused { .. }
+            Self::Conflict { .. }
+                | Self::InUse { .. }
+                | Self::NotFound { .. }
+                | Self::Awaited { .. }
+                | Self::Refused { .. }
         )
     }
 

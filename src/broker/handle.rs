@@ -55,8 +55,8 @@ pub trait Publish: Clone + Send + Sync + 'static {
     /// has fallen silent. Dropping the future does not take back what was handed in.
     fn publish(&self, messages: Vec<Outgoing>) -> impl Future<Output = Vec<PublishOutcome>> + Send;
 
-    /// Declares the exchanges, queues and bindings once more: somebody has deleted one, as an unroutable message
-    /// shows.
+    /// Declares the exchanges, queues and bindings once more, as far as the account may: somebody has deleted one, as an
+    /// unroutable message shows.
     ///
     /// # Errors
     /// `NotConnected`, the connection's loss, or a right that the user lacks. A queue in trouble is none: it is logged.
@@ -75,7 +75,7 @@ impl Publish for Broker {
     async fn redeclare_topology(&self) -> Result<(), BrokerError> {
         let _turn = self.shared.topology_turn.lock().await;
         let link = self.link()?;
-        self.shared.topology.declare(&link).await
+        self.shared.topology.mend(&link).await
     }
 }
 
@@ -159,7 +159,7 @@ impl Broker {
         let stop = shutdown.child_token();
         let supervisor_stop = CancellationToken::new();
         let closed = CancellationToken::new();
-        let topology = Topology::new(options.queue_type);
+        let topology = Topology::new(options.queue_type, options.part);
         let (supervisor, links, state) =
             Supervisor::new(options.clone(), topology.clone(), supervisor_stop.clone());
         let supervising = tokio::spawn(supervisor.run());

@@ -11,8 +11,8 @@
 //!   reconciler and worker use of it are traits (`Publish`, `Consume`, `MarkedBroker`, …), of which `tests/sim` has a model.
 //! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
-//! - `topology`: exchanges, queues, bindings; `troubles`: those that are not as they should be. `properties`: what goes
-//!   with a message.
+//! - `topology`: exchanges, queues, bindings; `part`: who makes which; `troubles`: those that are not as they should be.
+//!   `properties`: what goes with a message.
 //! - `publisher`, `publishing`, `confirms`: confirmed publishing; `alarm`: a server that takes nothing. `consumer`:
 //!   deliveries and acknowledgements.
 //! - `mark`: how a broker that lost its disk is known. `members`: quorum queues with too few of them.
@@ -35,6 +35,7 @@ pub mod messages;
 mod name;
 mod options;
 mod outage;
+mod part;
 mod properties;
 mod publisher;
 mod publishing;
@@ -59,6 +60,7 @@ pub use handle::{Broker, Consume, Publish};
 pub use mark::MarkedBroker;
 pub use name::{HeldName, NameError, NameHold};
 pub use options::{BrokerOptions, QueueType, TlsOptions};
+pub use part::Part;
 pub use properties::{InvalidMessage, Outgoing, Properties};
 pub use renewal::QueueReport;
 pub use slot::{Slot, SlotEvent, WantedSlot};

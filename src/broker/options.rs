@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::part::Part;
+
 /// The kind of the durable queues that are declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum QueueType {
@@ -36,6 +38,8 @@ pub struct BrokerOptions {
     pub user: String,
     /// Its password.
     pub password: SecretString,
+    /// What it makes on the server, and what it waits for others to make.
+    pub part: Part,
     /// The kind of the durable queues.
     pub queue_type: QueueType,
     /// The management API, `http://host:port`, where quorum queues' members are to be watched.
@@ -76,6 +80,7 @@ impl Default for BrokerOptions {
             vhost: "/".to_owned(),
             user: "guest".to_owned(),
             password: SecretString::from("guest"),
+            part: Part::default(),
             queue_type: QueueType::default(),
             management_url: None,
             tls: None,

@@ -43,6 +43,7 @@ impl Kind {
             | BrokerError::Closed => Self::Away,
             BrokerError::LoginRefused { .. }
             | BrokerError::NotPermitted { .. }
+            | BrokerError::Awaited { .. }
             | BrokerError::Unusable { .. } => Self::Refused,
             BrokerError::Conflict { .. }
             | BrokerError::InUse { .. }

@@ -206,9 +206,11 @@ impl PublisherTask {
     async fn recover(&mut self, link: &Arc<Link>, failure: BrokerError, delay: std::time::Duration) {
         tracing::debug!(action = "rabbitmq_publishing_interrupted", details = %failure, "publishing was interrupted");
         self.fail_waiting(&failure);
-        if !link.is_dead() && failure != BrokerError::Blocked {
+        // What the account may not do it may not do afterwards either.
+        let is_refused = matches!(failure, BrokerError::Blocked | BrokerError::NotPermitted { .. });
+        if !link.is_dead() && !is_refused {
             tokio::time::sleep(delay).await;
-            if let Err(error) = self.topology.declare(link).await {
+            if let Err(error) = self.topology.mend(link).await {
                 tracing::debug!(action = "rabbitmq_publishing_interrupted", details = %error, "declaring failed");
             }
         }

@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::channel::RenewedChannel;
 use super::confirms::PublishOutcome;
 use super::consumer::{ConsumeOptions, Consumer, ConsumerEvent, Deliveries, Delivery};
 use super::error::BrokerError;
 use super::handle::{Broker, Consume};
 use super::name::{HeldName, NameError, NameHold};
 use super::properties::{Outgoing, Properties};
-use super::topology::{named_slot, numbered_slots};
+use super::topology::{look_at_queue, named_slot, numbered_slots};
 
 /// How often a standby looks whether its slot is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(1);
+/// How often a standby that can only count a queue's consumers asks for the name itself: those that are counted may be dead.
+const ASK_FOR_NAME: Duration = Duration::from_secs(15);
 /// How many numbered slots there are.
 const MAX_SLOTS: usize = 1000;
 
@@ -102,7 +105,9 @@ impl Broker {
     ) -> Result<Slot, BrokerError> {
         let began = Instant::now();
         let mut is_first_try = true;
+        let mut looks = Looks { may_knock: true, asked_at: Instant::now(), asks: false };
         loop {
+            looks.begin();
             let is_early = began.elapsed() < self.node_patience();
             let tried: Vec<String> = match (wanted, before.filter(|_| is_early)) {
                 (WantedSlot::Named(name), _) => vec![named_slot(name)],
@@ -112,7 +117,7 @@ impl Broker {
             for queue in &tried {
                 let name = format!("notification_subscriber.{queue}");
                 // The first try does without the question: a server that takes no messages would not answer it.
-                let is_free = is_first_try || !self.is_held(&name).await;
+                let is_free = is_first_try || !self.is_held(&name, queue, &mut looks).await;
                 is_first_try = false;
                 // Who had the queue, or wants no other and has waited, is not kept from it by consumers that are dead.
                 let is_its_own =
@@ -157,14 +162,49 @@ impl Broker {
     }
 
     /// Whether somebody holds this name, as far as it can be told. To ask for the name itself costs a channel each time
-    /// that it is refused; a message to its queue, which the holder ignores, costs nothing.
-    async fn is_held(&self, name: &str) -> bool {
-        let knock = Outgoing {
-            exchange: "".into(),
-            routing_key: name.to_owned(),
-            body: Bytes::new(),
-            properties: Properties::default(),
-        };
-        self.publish_one(knock).await == PublishOutcome::Routed
+    /// that it is refused; a message to its queue, which the holder ignores, costs nothing. An account that may not publish
+    /// it has the consumers of the slot counted.
+    async fn is_held(&self, name: &str, queue: &str, looks: &mut Looks) -> bool {
+        if looks.may_knock {
+            let knock = Outgoing {
+                exchange: "".into(),
+                routing_key: name.to_owned(),
+                body: Bytes::new(),
+                properties: Properties::default(),
+            };
+            match self.publish_one(knock).await {
+                PublishOutcome::Unconfirmed(BrokerError::NotPermitted { .. }) => looks.may_knock = false,
+                outcome => return outcome == PublishOutcome::Routed,
+            }
+        }
+        !looks.asks && self.is_consumed(queue).await
+    }
+
+    async fn is_consumed(&self, queue: &str) -> bool {
+        let Ok(link) = self.link() else { return false };
+        let mut channel = RenewedChannel::on(&link);
+        let found = look_at_queue(&mut channel, queue).await;
+        channel.close().await;
+        matches!(found, Ok(Some(found)) if found.consumers > 0)
+    }
+}
+
+/// How a standby looks whether a slot is free.
+struct Looks {
+    /// Whether its account may publish to the names' queues.
+    may_knock: bool,
+    /// When it last asked for the names themselves.
+    asked_at: Instant,
+    /// Whether it does so now, where it may not knock.
+    asks: bool,
+}
+
+impl Looks {
+    /// One look at all slots that are wanted.
+    fn begin(&mut self) {
+        self.asks = self.asked_at.elapsed() >= ASK_FOR_NAME;
+        if self.asks {
+            self.asked_at = Instant::now();
+        }
     }
 }

@@ -15,6 +15,11 @@ use super::topology::Topology;
 
 /// How often a connection is asked whether it believes to be open, beside all that notices its end at once.
 const LIVENESS_CHECK: Duration = Duration::from_secs(1);
+/// How often at least it is looked whether another role has made what this one needs: on a connection each, since a look that
+/// finds nothing costs a connection a channel.
+const MAKER_LOOK: Duration = Duration::from_secs(2);
+/// How long the farewell to the server may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that lived so long was a good one: after its end the waits begin small again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(30);
 
@@ -104,6 +109,7 @@ impl Supervisor {
             let lost = match attempt {
                 Ok(link) => {
                     log.connected(link.host());
+                    self.topology.troubles().nothing_is_awaited();
                     let connected_at = Instant::now();
                     self.hand_out(&link);
                     tokio::select! {
@@ -122,9 +128,14 @@ impl Supervisor {
                 }
                 Err(error) => error,
             };
-            log.failed(&lost);
+            let mut delay = backoff.next_delay();
+            if let BrokerError::Awaited { object, maker } = &lost {
+                self.topology.troubles().is_awaited(object, maker);
+                delay = delay.min(MAKER_LOOK);
+            } else {
+                log.failed(&lost);
+            }
             self.state.send_replace(BrokerState::Connecting { since: disconnected_at, failure: Some(lost) });
-            let delay = backoff.next_delay();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -156,7 +167,12 @@ impl Supervisor {
 
     async fn connect_to(&self, host: &(String, u16)) -> Result<Arc<Link>, BrokerError> {
         let link = Link::open(&self.options, host, self.generation + 1).await?;
-        self.topology.declare(&link).await?;
+        if let Err(error) = self.topology.declare(&link).await {
+            if !link.is_dead() {
+                link.close(GOODBYE_TIMEOUT).await;
+            }
+            return Err(error);
+        }
         Ok(link)
     }
 

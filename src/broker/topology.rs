@@ -9,6 +9,7 @@ use super::channel::{BrokerChannel, RenewedChannel};
 use super::error::BrokerError;
 use super::link::Link;
 use super::options::QueueType;
+use super::part::{Part, maker};
 use super::troubles::Troubles;
 
 /// Topic exchange for orders; routing key `kitchen.{order_type}.{priority}`.
@@ -21,6 +22,10 @@ pub const DEAD_LETTER_EXCHANGE: &str = "orders_dead_letter";
 pub const DEAD_LETTER_QUEUE: &str = "kitchen_dead_letters";
 /// The first subscriber's queue; the next ones append `.2`, `.3`, … or a name.
 pub const NOTIFICATIONS_QUEUE: &str = "notifications_queue";
+
+/// All exchanges, with their types.
+const EXCHANGES: [(&str, &str); 3] =
+    [(ORDERS_EXCHANGE, "topic"), (NOTIFICATIONS_EXCHANGE, "fanout"), (DEAD_LETTER_EXCHANGE, "fanout")];
 
 /// What the names of temporary queues begin with: no subscriber's queue can be called so.
 const MOVING_PREFIX: &str = "restaurant_moving.";
@@ -72,12 +77,13 @@ pub(super) struct QueueSpec {
 #[derive(Debug, Clone)]
 pub(super) struct Topology {
     queue_type: QueueType,
+    part: Part,
     troubles: Arc<Troubles>,
 }
 
 impl Topology {
-    pub(super) fn new(queue_type: QueueType) -> Self {
-        Self { queue_type, troubles: Arc::default() }
+    pub(super) fn new(queue_type: QueueType, part: Part) -> Self {
+        Self { queue_type, part, troubles: Arc::default() }
     }
 
     /// Whose trouble was met already.
@@ -85,35 +91,74 @@ impl Topology {
         &self.troubles
     }
 
-    /// Declares everything that always exists, one after the other: the client library mixes up answers otherwise.
+    /// Sees to it that everything is there that always exists, one after the other: the client library mixes up answers
+    /// otherwise. What others make is looked at, and made only where it is missing.
     ///
-    /// What is there otherwise, or in other hands, stops nothing else: it is told of once. An error is the connection's,
-    /// or a right that the user lacks.
+    /// What is there otherwise, or in other hands, stops nothing else: it is told of once. An error is the connection's, or
+    /// `Awaited`: something that this process needs is missing, and its account may not make it.
     pub(super) async fn declare(&self, link: &Arc<Link>) -> Result<(), BrokerError> {
+        self.ensure(link, |object| self.part.makes(object)).await
+    }
+
+    /// The same where something was found missing, as a message that no queue wanted shows: as far as the account may, what
+    /// others make is made and bound too.
+    pub(super) async fn mend(&self, link: &Arc<Link>) -> Result<(), BrokerError> {
+        self.ensure(link, |_| true).await
+    }
+
+    async fn ensure(&self, link: &Arc<Link>, is_made: impl Fn(&str) -> bool) -> Result<(), BrokerError> {
         let mut channel = RenewedChannel::on(link);
-        for (exchange, kind) in
-            [(ORDERS_EXCHANGE, "topic"), (NOTIFICATIONS_EXCHANGE, "fanout"), (DEAD_LETTER_EXCHANGE, "fanout")]
-        {
-            match declare_exchange(channel.get().await?, exchange, kind).await {
+        let mut awaited = Ok(());
+        for (exchange, kind) in EXCHANGES {
+            match ensure_exchange(&mut channel, exchange, kind, is_made(exchange)).await {
                 Ok(()) => self.troubles.exchange_is_well(exchange),
-                Err(error) if error.is_of_one_object() => {
-                    channel.renew();
-                    self.troubles.exchange_unusable(exchange, &error);
+                Err(error @ BrokerError::Awaited { .. }) => {
+                    awaited = awaited.and(self.needs(exchange, error))
                 }
+                Err(error) if error.is_of_one_object() => self.troubles.exchange_unusable(exchange, &error),
                 Err(error) => return Err(error),
             }
         }
+        // Queues are bound to them.
+        awaited?;
+        let mut awaited = Ok(());
         let kitchen = kitchen_queues();
         let others = [NOTIFICATIONS_QUEUE, DEAD_LETTER_QUEUE].map(str::to_owned);
         for spec in kitchen.iter().chain(&others).filter_map(|name| self.queue(name)) {
-            match spec.declare(&mut channel, &self.troubles).await {
-                Ok(_) => self.troubles.queue_is_there(&spec.name),
+            match self.ensure_queue(&mut channel, &spec, is_made(&spec.name)).await {
+                Ok(()) => self.troubles.queue_is_there(&spec.name),
+                Err(error @ BrokerError::Awaited { .. }) => {
+                    awaited = awaited.and(self.needs(&spec.name, error))
+                }
                 Err(error) if error.is_of_one_object() => self.troubles.queue_missing(&spec.name, &error),
                 Err(error) => return Err(error),
             }
         }
         channel.close().await;
-        Ok(())
+        awaited
+    }
+
+    /// Passes on that something is awaited, if this process can do nothing without it.
+    fn needs(&self, name: &str, error: BrokerError) -> Result<(), BrokerError> {
+        if self.part.needs(name) { Err(error) } else { Ok(()) }
+    }
+
+    async fn ensure_queue(
+        &self,
+        channel: &mut RenewedChannel,
+        spec: &QueueSpec,
+        is_made: bool,
+    ) -> Result<(), BrokerError> {
+        if !is_made {
+            match look_at_queue(channel, &spec.name).await {
+                Ok(None) => {}
+                Ok(Some(_)) => return Ok(()),
+                // In other hands, which is no trouble of this process.
+                Err(error) if error.is_of_one_object() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        spec.declare(channel, &self.troubles).await.map(drop)
     }
 
     /// Where the messages of a queue are kept while it is made anew; of the same type, and bound like it.
@@ -182,7 +227,7 @@ impl QueueSpec {
     }
 
     /// Declares and binds it. One that exists with other arguments is used as it is: a house must not stand still because
-    /// a queue is of another type, or of the version before.
+    /// a queue is of another type, or of the version before. So is one that the account may not declare.
     pub(super) async fn declare(
         &self,
         channel: &mut RenewedChannel,
@@ -201,6 +246,12 @@ impl QueueSpec {
                 };
                 troubles.queue_differs(&self.name, &conflict);
                 Declared { consumers, is_as_wanted: false }
+            }
+            Err(BrokerError::NotPermitted { .. }) => {
+                // Whoever made it has bound it.
+                let found = look_at_queue(channel, &self.name).await?;
+                let found = found.ok_or_else(|| awaited("queue", &self.name))?;
+                return Ok(Declared { consumers: found.consumers, is_as_wanted: true });
             }
             Err(error) => return Err(error),
         };
@@ -228,13 +279,50 @@ impl QueueSpec {
     }
 }
 
-async fn declare_exchange(channel: &BrokerChannel, exchange: &str, kind: &str) -> Result<(), BrokerError> {
-    let arguments = ExchangeDeclareArguments::new(exchange, kind).durable(true).finish();
-    channel
+/// Something is missing that the account may not make.
+fn awaited(kind: &str, name: &str) -> BrokerError {
+    BrokerError::Awaited { object: format!("{kind} '{name}'"), maker: maker(name) }
+}
+
+/// Declares an exchange, or only looks at one that others make and that is there.
+async fn ensure_exchange(
+    channel: &mut RenewedChannel,
+    exchange: &str,
+    kind: &str,
+    is_made: bool,
+) -> Result<(), BrokerError> {
+    if !is_made {
+        match declare_exchange(channel, exchange, kind, true).await {
+            Err(BrokerError::NotFound { .. }) => {}
+            found => return found,
+        }
+    }
+    match declare_exchange(channel, exchange, kind, false).await {
+        Err(BrokerError::NotPermitted { .. }) => {
+            declare_exchange(channel, exchange, kind, true).await.map_err(|error| match error {
+                BrokerError::NotFound { .. } => awaited("exchange", exchange),
+                error => error,
+            })
+        }
+        declared => declared,
+    }
+}
+
+async fn declare_exchange(
+    channel: &mut RenewedChannel,
+    exchange: &str,
+    kind: &str,
+    only_look: bool,
+) -> Result<(), BrokerError> {
+    let arguments = ExchangeDeclareArguments::new(exchange, kind).durable(true).passive(only_look).finish();
+    let declared = channel
+        .get()
+        .await?
         .call(&format!("exchange '{exchange}'"), |channel| async move {
             channel.exchange_declare(arguments).await
         })
-        .await
+        .await;
+    channel.renew_after(declared)
 }
 
 /// A queue as the server describes it.
@@ -297,7 +385,7 @@ mod tests {
     use super::*;
 
     fn queue(queue_type: QueueType, name: &str) -> Option<QueueSpec> {
-        Topology::new(queue_type).queue(name)
+        Topology::new(queue_type, Part::Operator).queue(name)
     }
 
     fn keys(spec: &QueueSpec) -> Vec<&str> {

@@ -26,6 +26,8 @@ enum Kind {
     MembersUnknown,
     /// No queue confirms what is published, although the server answers.
     NotConfirmed,
+    /// What another role is to make.
+    Awaited,
 }
 
 impl Troubles {
@@ -120,6 +122,24 @@ impl Troubles {
                 error,
                 "the members of quorum queues are not known"
             );
+        }
+    }
+
+    /// It is missing, this process needs it, and another makes it.
+    pub(super) fn is_awaited(&self, object: &str, maker: &str) {
+        if self.is_news(Kind::Awaited, object) {
+            tracing::warn!(
+                action = "rabbitmq_waiting_for_maker",
+                details = object,
+                "{object} does not exist on RabbitMQ, and this user may not make it: waiting until {maker} does"
+            );
+        }
+    }
+
+    /// All is there.
+    pub(super) fn nothing_is_awaited(&self) {
+        for object in self.told_of(Kind::Awaited) {
+            self.is_over(Kind::Awaited, &object);
         }
     }
 

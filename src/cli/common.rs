@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
-use crate::broker::{self, Broker, BrokerOptions};
+use crate::broker::{self, Broker, BrokerOptions, Part};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::http::server::ServerLimits;
 use crate::runtime::outlet::Outlet;
@@ -153,8 +153,9 @@ impl Setting {
     }
 
     /// The way to RabbitMQ. It must be closed in the end ([`Setting::leave`]).
-    pub(super) fn broker(&self, connection_name: &str, usage: Usage) -> Broker {
+    pub(super) fn broker(&self, connection_name: &str, part: Part, usage: Usage) -> Broker {
         let mut options = broker_options(&self.config.rabbitmq, connection_name);
+        options.part = part;
         options.alarm_probe = (!matches!(usage, Usage::Worker)).then_some(ALARM_PROBE);
         Broker::start(options, tokio_util::sync::CancellationToken::new())
     }

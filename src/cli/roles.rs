@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::CliError;
 use super::common::{CommonArgs, Setting, Usage};
+use crate::broker::Part;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName, is_clean_line};
 use crate::reconciler::ReconcilerOptions;
@@ -143,7 +144,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         staff_token: setting.config.staff.token,
     };
     let store = setting.store(Usage::Service)?;
-    let broker = setting.broker("order-service", Usage::Service);
+    let broker = setting.broker("order-service", Part::OrderService, Usage::Service);
     let outcome =
         order::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
@@ -163,7 +164,8 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         None => sources,
     };
     let setting = Setting::new("kitchen-worker", &args.common, Some(name), sources)?;
-    let broker = setting.broker(&format!("kitchen-worker.{}", args.worker_name), Usage::Worker);
+    let broker =
+        setting.broker(&format!("kitchen-worker.{}", args.worker_name), Part::Kitchen, Usage::Worker);
     let options = KitchenOptions {
         name: args.worker_name,
         order_types: args.order_types.map_or_else(|| OrderType::ALL.to_vec(), |types| types.0),
@@ -194,7 +196,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         staff_token: setting.config.staff.token,
     };
     let store = setting.store(Usage::Reader)?;
-    let broker = setting.broker("tracking-service", Usage::Reader);
+    let broker = setting.broker("tracking-service", Part::Tracking, Usage::Reader);
     let outcome =
         tracking::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
@@ -202,7 +204,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
 
 pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) -> Result<(), CliError> {
     let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
-    let broker = setting.broker("notification-subscriber", Usage::Worker);
+    let broker = setting.broker("notification-subscriber", Part::Subscriber, Usage::Worker);
     let options = NotificationOptions { name: args.name };
     let stdout = setting.stdout()?;
     let outcome =

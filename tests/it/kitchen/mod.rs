@@ -1,5 +1,6 @@
 //! The kitchen: its contract with RabbitMQ, the worker's life, takeovers, the end of a worker, outages of the servers.
 
+mod accounts;
 mod contract;
 mod cooking;
 mod dead_letters;

@@ -56,6 +56,16 @@ impl Management {
         self.call(Method::PUT, &format!("permissions/{vhost}/guest"), &rights).await;
     }
 
+    /// Creates a user who has these rights in the virtual host and no others: to configure, to write and to read.
+    pub async fn create_user(&self, name: &str, password: &str, rights: &[String; 3]) {
+        let user = json!({"password": password, "tags": ""});
+        self.call(Method::PUT, &format!("users/{name}"), &user).await;
+        let [configure, write, read] = rights;
+        let rights = json!({"configure": configure, "write": write, "read": read});
+        let vhost = self.encoded_vhost();
+        self.call(Method::PUT, &format!("permissions/{vhost}/{name}"), &rights).await;
+    }
+
     /// Deletes the virtual host, without waiting; blocks shortly, and is meant for `Drop`.
     pub fn delete_vhost(&self) {
         let vhost = self.encoded_vhost();
