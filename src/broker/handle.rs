@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::confirms::PublishOutcome;
 use super::consumer::{ConsumeOptions, Consumer, Deliveries, Delivery, Received, Source};
+use super::dead_bound::DeadBound;
 use super::dead_letter::{self, DeadLettered};
 use super::dead_queue::DeadLetters;
 use super::error::BrokerError;
@@ -39,6 +40,7 @@ struct Shared {
     state: watch::Receiver<BrokerState>,
     publisher: Publisher,
     topology_turn: tokio::sync::Mutex<()>,
+    dead_bound: DeadBound,
     stop: CancellationToken,
     closed: CancellationToken,
 }
@@ -108,6 +110,10 @@ pub trait Consume: Publish {
     /// How long RabbitMQ may take to notice that a connection is dead, and to give up what it held.
     fn death_notice(&self) -> Duration;
 
+    /// Whether one more letter fits among the dead letters, as of a moment ago. Where none does, the message is to be dropped,
+    /// which is counted here and told of.
+    fn has_room_for_dead_letter(&self) -> impl Future<Output = bool> + Send;
+
     /// Moves a message to the dead letters: the same body, as far as it is kept, and the same properties, with headers that
     /// say why and whence. It is acknowledged only after its copy has been confirmed, so it may be there twice, but is never lost.
     fn dead_letter(
@@ -132,6 +138,10 @@ impl Consume for Broker {
 
     fn death_notice(&self) -> Duration {
         self.shared.options.reclaim_grace()
+    }
+
+    async fn has_room_for_dead_letter(&self) -> bool {
+        self.room_for_dead_letter().await
     }
 
     async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
@@ -187,6 +197,7 @@ impl Broker {
                 state,
                 publisher,
                 topology_turn,
+                dead_bound: DeadBound::default(),
                 stop,
                 closed,
             }),
@@ -239,6 +250,10 @@ impl Broker {
     /// Publishes one message.
     pub async fn publish_one(&self, message: Outgoing) -> PublishOutcome {
         self.publish(vec![message]).await.pop().unwrap_or(PublishOutcome::Unconfirmed(BrokerError::Closed))
+    }
+
+    pub(super) fn dead_bound(&self) -> &DeadBound {
+        &self.shared.dead_bound
     }
 
     /// How it connects, and what it declares.

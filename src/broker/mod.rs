@@ -17,13 +17,14 @@
 //!   deliveries and acknowledgements.
 //! - `mark`: how a broker that lost its disk is known. `members`: quorum queues with too few of them.
 //! - `name`: names that only a living process holds. `slot`: subscribers' queues, each with such a name.
-//!   `dead_letter`: what no worker can ever process; `dead_queue`: looking at it. `renewal`, `shovel`: a queue with other
+//!   `dead_letter`: what no worker can ever process, `dead_bound`: how much of it; `dead_queue`: looking at it. `renewal`, `shovel`: a queue with other
 //!   arguments is made anew. `unreadable`: what the client library itself cannot read.
 
 mod alarm;
 mod channel;
 mod confirms;
 mod consumer;
+mod dead_bound;
 mod dead_letter;
 mod dead_queue;
 mod error;

@@ -63,6 +63,8 @@ pub struct BrokerOptions {
     pub backoff_min: Duration,
     /// The longest wait before connecting again.
     pub backoff_max: Duration,
+    /// How many dead letters there may be before messages that nobody can process are dropped.
+    pub max_dead_letters: u32,
     /// How many messages may be published and not yet confirmed at once.
     pub publish_window: usize,
     /// How long a name or an exclusive queue is asked for while somebody has it, before it counts as in use: a
@@ -92,6 +94,7 @@ impl Default for BrokerOptions {
             alarm_probe: None,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(10),
+            max_dead_letters: 10_000,
             publish_window: 1024,
             claim_grace: Duration::from_secs(3),
             node_patience: Duration::from_secs(60),

@@ -247,6 +247,7 @@ pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> 
         connect_timeout: config.connect_timeout,
         heartbeat: Duration::from_secs(u64::from(config.heartbeat_seconds)),
         confirm_timeout: config.confirm_timeout,
+        max_dead_letters: config.max_dead_letters,
         ..BrokerOptions::default()
     }
 }

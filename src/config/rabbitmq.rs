@@ -24,6 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::single("rabbitmq.connect_timeout_seconds"),
     Key::single("rabbitmq.confirm_timeout_seconds"),
     Key::single("rabbitmq.heartbeat_seconds"),
+    Key::single("rabbitmq.max_dead_letters"),
 ];
 
 /// How the broker keeps its queues.
@@ -58,6 +59,8 @@ pub struct RabbitMqConfig {
     pub confirm_timeout: Duration,
     /// The heartbeat asked for, in seconds, 2 to 3600: a silent connection is noticed after two of them.
     pub heartbeat_seconds: u16,
+    /// How many dead letters there may be before messages that nobody can process are dropped.
+    pub max_dead_letters: u32,
 }
 
 impl RabbitMqConfig {
@@ -82,6 +85,7 @@ impl RabbitMqConfig {
                 .seconds("rabbitmq.confirm_timeout_seconds", 0.1)
                 .unwrap_or(Duration::from_secs(10)),
             heartbeat_seconds: reader.number("rabbitmq.heartbeat_seconds", 2..=3600).unwrap_or(10),
+            max_dead_letters: reader.number("rabbitmq.max_dead_letters", 1..=10_000_000).unwrap_or(10_000),
         }
     }
 }

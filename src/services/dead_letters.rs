@@ -17,7 +17,14 @@ pub(super) async fn bury<B: Consume>(broker: &B, delivery: B::Delivery, reason: 
 }
 
 /// The same; the reason is logged as an error, or at any other level for those who look for it, where one line tells of many.
+/// Where the dead letters are as many as they may be it is dropped: the house goes on without it either way.
 pub(super) async fn bury_at<B: Consume>(level: Level, broker: &B, delivery: B::Delivery, reason: &str) {
+    if !broker.has_room_for_dead_letter().await {
+        let details = delivery.queue();
+        tracing::debug!(action = "message_unprocessable", %details, "dropped: {reason}");
+        delivery.ack().await;
+        return;
+    }
     log_unprocessable(delivery.queue(), reason, level);
     if let DeadLettered::GivenBack(outcome) = broker.dead_letter(delivery, reason).await {
         tracing::warn!(action = "dead_letter_failed", details = ?outcome, "the message goes back to its queue for now");

@@ -74,6 +74,7 @@ fn the_example_configuration_names_every_key() {
         "queue_type",
         "confirm_timeout_seconds",
         "heartbeat_seconds",
+        "max_dead_letters",
         "cook_seconds",
         "stop_seconds",
         "grace_seconds",

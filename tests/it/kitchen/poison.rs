@@ -1,9 +1,11 @@
 //! Messages that no worker can process: to the dead letters with the reason, and nothing innocent with them.
 
 use super::kit::{Kit, MESSAGES_ONLY};
-use crate::support::Signal;
+use crate::support::{Role, Signal, eventually};
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
-use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome, QueueType};
+use restaurant_system::broker::{
+    Broker, BrokerOptions, Outgoing, Properties, Publish, PublishOutcome, QueueType,
+};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -318,6 +320,39 @@ async fn an_order_behind_ten_messages_that_cannot_be_read_is_cooked_within_secon
         .map(|log| log["removed"].as_u64().unwrap_or(0))
         .sum();
     assert_eq!(removed, MANY_UNREADABLE as u64, "{:?}", chef.logs_of("message_processing_failed"));
+}
+
+#[tokio::test]
+async fn dead_letters_beyond_their_bound_are_dropped_and_counted_and_orders_go_on() {
+    const MAX: usize = 50;
+    const SENT: usize = 300;
+    let kit = Kit::with("").await;
+    let chef = {
+        let mut command =
+            kit.env.command(&["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0"]);
+        command.args(["--log-format", "json", "--config"]).arg(kit.env.config());
+        command.env("RESTAURANT_RABBITMQ_MAX_DEAD_LETTERS", MAX.to_string());
+        Role::spawn("chef_anna", command)
+    };
+    publish_useless(&kit, "no order", SENT).await;
+    let number = kit.place("takeout").await;
+    kit.wait_ready(&[number]).await;
+    kit.wait_queues_empty().await;
+    let full = chef.wait_for_action("dead_letters_full").await;
+    assert_eq!((&full["level"], &full["details"]), (&json!("ERROR"), &json!("kitchen_dead_letters")));
+    let buried = kit.env.rabbit.take_messages("kitchen_dead_letters", 1000).await.len();
+    // Their number is that of a moment ago.
+    assert!((MAX..MAX + 10).contains(&buried), "{buried}");
+    assert_eq!(chef.logs_of("message_processing_failed").len(), buried);
+
+    eventually("a letter is buried again", async || {
+        publish_useless(&kit, "no order", 1).await;
+        kit.env.rabbit.queue_depth("kitchen_dead_letters").await > 0
+    })
+    .await;
+    let over = chef.wait_for_action("dead_letters_have_room").await;
+    let dropped: u64 = [&full, &over].map(|log| log["dropped"].as_u64().unwrap()).iter().sum();
+    assert!(dropped >= (SENT - buried) as u64, "{dropped}");
 }
 
 /// More than a worker has buried when an order behind them has waited for long.

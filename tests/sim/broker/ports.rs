@@ -169,6 +169,10 @@ impl Consume for SimBroker {
         }
     }
 
+    async fn has_room_for_dead_letter(&self) -> bool {
+        true
+    }
+
     async fn dead_letter(&self, delivery: SimDelivery, reason: &str) -> DeadLettered {
         self.0.hop().await;
         let outcome = {
