@@ -24,14 +24,17 @@ pub(super) const KEYS: &[Key] = &[
     Key::single("database.statement_timeout_seconds"),
 ];
 
+const TLS_KEYS: [&str; 3] = ["database.tls", "database.tls.enabled", "database.tls.ca_file"];
+
 /// How PostgreSQL is reached.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
-    /// The servers to try, in order; never empty. Of several, the one that accepts writes is meant.
+    /// The servers to try, in order; never empty. Of several, the one that accepts writes is meant; a role that only reads
+    /// makes do with a standby.
     pub hosts: Vec<HostPort>,
     /// The role to log in as.
     pub user: String,
-    /// Its password.
+    /// Its password. Without one it is empty where all hosts are Unix sockets, whose users PostgreSQL knows by themselves.
     pub password: SecretString,
     /// The database's name.
     pub database: String,
@@ -49,12 +52,23 @@ impl DatabaseConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let port = reader.number("database.port", 1..=u16::MAX).unwrap_or(5432);
         let localhost = || vec![HostPort { host: "localhost".to_owned(), port }];
+        let hosts =
+            reader.hosts("database.host", |text| HostPort::parse(text, port)).unwrap_or_else(localhost);
+        let tls = reader.tls("database");
+        let is_on_sockets = hosts.iter().all(HostPort::is_socket);
+        if is_on_sockets && tls.is_some() {
+            reader.warn(
+                &TLS_KEYS,
+                "is of no use: what goes over a Unix socket stays on this machine, without TLS",
+            );
+        }
+        let default_password = if is_on_sockets { "" } else { "restaurant_pass" };
         Self {
-            hosts: reader.hosts("database.host", port).unwrap_or_else(localhost),
+            hosts,
             user: reader.text("database.user").unwrap_or_else(|| "restaurant_user".to_owned()),
-            password: reader.password("database").unwrap_or_else(|| "restaurant_pass".into()),
+            password: reader.password("database").unwrap_or_else(|| default_password.into()),
             database: reader.text("database.database").unwrap_or_else(|| "restaurant_db".to_owned()),
-            tls: reader.tls("database"),
+            tls,
             pool_size: reader.number("database.pool_size", 1..=1000).unwrap_or(8),
             connect_timeout: reader
                 .seconds("database.connect_timeout_seconds", 0.1)

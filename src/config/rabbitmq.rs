@@ -27,6 +27,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::single("rabbitmq.max_dead_letters"),
 ];
 
+/// AMQP knows no other log-in that every server has.
+const TOLD_IN_CLEAR: &str = "its password goes over the network in clear without TLS: set rabbitmq.tls";
+
 /// How the broker keeps its queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueType {
@@ -70,8 +73,14 @@ impl RabbitMqConfig {
         let port = reader.number("rabbitmq.port", 1..=u16::MAX).unwrap_or(default_port);
         let localhost = || vec![HostPort { host: "localhost".to_owned(), port }];
         let kinds = [("classic", QueueType::Classic), ("quorum", QueueType::Quorum)];
+        let hosts = reader
+            .hosts("rabbitmq.host", |text| HostPort::parse_network(text, port))
+            .unwrap_or_else(localhost);
+        if tls.is_none() && !hosts.iter().all(HostPort::is_local) {
+            reader.warn(&["rabbitmq.host"], TOLD_IN_CLEAR);
+        }
         Self {
-            hosts: reader.hosts("rabbitmq.host", port).unwrap_or_else(localhost),
+            hosts,
             user: reader.text("rabbitmq.user").unwrap_or_else(|| "guest".to_owned()),
             password: reader.password("rabbitmq").unwrap_or_else(|| "guest".into()),
             vhost: reader.text("rabbitmq.vhost").unwrap_or_else(|| "/".to_owned()),

@@ -43,6 +43,14 @@ impl Reader {
         self.warnings.push(Problem { origin, key: Some(key.to_owned()), message });
     }
 
+    /// Notes what is doubtful about the first of these keys that is given.
+    pub(super) fn warn(&mut self, keys: &[&str], message: &str) {
+        if let Some((key, found)) = self.layers.strongest(keys).first() {
+            let (key, origin) = (Some((*key).to_owned()), found.origin.clone());
+            self.warnings.push(Problem { origin, key, message: message.to_owned() });
+        }
+    }
+
     fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
         self.problems.push(Problem { origin, key: Some(key.to_owned()), message: message.into() });
     }
@@ -101,7 +109,7 @@ impl Reader {
     pub(super) fn http_url(&mut self, key: &str, default_port: u16) -> Option<String> {
         self.parsed(key, |text| {
             let host = text.trim().strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-            let host = host.and_then(|host| HostPort::parse(host, default_port).ok());
+            let host = host.and_then(|host| HostPort::parse_network(host, default_port).ok());
             host.map(|host| format!("http://{host}"))
                 .ok_or_else(|| "must be http://host:port, without a user, a path or a query".to_owned())
         })
@@ -123,8 +131,12 @@ impl Reader {
         })
     }
 
-    /// The hosts of a server, in the order in which they are tried; each with `port` unless it says its own.
-    pub(super) fn hosts(&mut self, key: &str, port: u16) -> Option<Vec<HostPort>> {
+    /// The hosts of a server, in the order in which they are tried, each made by `parse`.
+    pub(super) fn hosts(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<HostPort, String>,
+    ) -> Option<Vec<HostPort>> {
         let items = match self.layers.strongest(&[key]).first()? {
             (_, Found { setting: Setting::List(items), .. }) if !items.is_empty() => items.clone(),
             (_, Found { origin, .. }) => {
@@ -135,7 +147,7 @@ impl Reader {
         };
         let mut hosts = Vec::with_capacity(items.len());
         for (text, origin) in items {
-            match HostPort::parse(&text, port) {
+            match parse(&text) {
                 Ok(host) => hosts.push(host),
                 Err(message) => self.problem(key, origin, message),
             }

@@ -1,6 +1,8 @@
 //! Loading as a whole: files in a temporary folder, the environment passed in.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod sockets;
+
 use std::time::Duration;
 
 use secrecy::ExposeSecret;

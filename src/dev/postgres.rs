@@ -1,4 +1,4 @@
-//! A private PostgreSQL server: its own data folder, a port of its own on 127.0.0.1, no Unix socket.
+//! A private PostgreSQL server: its own data folder, a port of its own on 127.0.0.1, a Unix socket where one is wanted.
 //!
 //! Every method blocks: from asynchronous code call them through `spawn_blocking`.
 
@@ -31,6 +31,8 @@ pub struct PostgresOptions {
     pub durable: bool,
     /// Connections that the server takes at once.
     pub max_connections: u32,
+    /// A folder, which the server may write in, for a Unix socket beside the port.
+    pub socket_folder: Option<PathBuf>,
     /// The password of `restaurant_user`; without one a random one, which is kept from start to start.
     pub password: Option<&'static str>,
     /// Where the programs are looked for.
@@ -44,11 +46,12 @@ pub struct PostgresOptions {
 }
 
 impl Default for PostgresOptions {
-    /// Durable, 100 connections (PostgreSQL's own default), the default password, 60 s to start, 20 s to stop.
+    /// Durable, 100 connections (PostgreSQL's own default), no Unix socket, the default password, 60 s to start, 20 s to stop.
     fn default() -> Self {
         Self {
             durable: true,
             max_connections: 100,
+            socket_folder: None,
             password: Some(DATABASE_PASSWORD),
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(60),
@@ -309,11 +312,12 @@ impl PostgresServer {
         end_left_behind(&self.home)?;
         let mut command = self.command(&self.programs.postgres);
         command.arg("-D").arg(self.data());
+        let sockets = self.options.socket_folder.as_deref().unwrap_or(Path::new("")).display();
         let durable = if self.options.durable { "on" } else { "off" };
         let settings = [
             format!("port={}", self.port),
             "listen_addresses=127.0.0.1".to_owned(),
-            "unix_socket_directories=".to_owned(),
+            format!("unix_socket_directories={sockets}"),
             format!("max_connections={}", self.options.max_connections),
             format!("fsync={durable}"),
             format!("full_page_writes={durable}"),

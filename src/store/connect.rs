@@ -6,10 +6,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::chain;
+use super::wire::Unencrypted;
 use super::{StoreError, StoreOptions, TlsOptions};
 
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
@@ -24,7 +25,6 @@ pub(super) fn postgres_config(
     config.host(host).port(*port);
     config
         .user(&options.user)
-        .password(options.password.expose_secret())
         .dbname(&options.database)
         .application_name(&options.application_name)
         .connect_timeout(options.connect_timeout)
@@ -33,12 +33,25 @@ pub(super) fn postgres_config(
         .keepalives_retries(3)
         .tcp_user_timeout(TCP_USER_TIMEOUT)
         .target_session_attrs(TargetSessionAttrs::ReadWrite);
-    if options.tls.is_some() {
-        config.ssl_mode(tokio_postgres::config::SslMode::Require);
-    } else {
-        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    if has_password(options) {
+        config.password(options.password.expose_secret());
     }
+    match (config.get_hosts(), &options.tls) {
+        // What goes over a socket stays on this machine.
+        ([Host::Unix(_)], _) => config.ssl_mode(SslMode::Disable),
+        (_, Some(_)) => config.ssl_mode(SslMode::Require),
+        (_, None) => config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct),
+    };
     config
+}
+
+/// What stands in for TLS where there is none.
+pub(super) fn unencrypted(options: &StoreOptions) -> Unencrypted {
+    Unencrypted { has_password: has_password(options) }
+}
+
+fn has_password(options: &StoreOptions) -> bool {
+    !options.password.expose_secret().is_empty()
 }
 
 /// How certificates are checked.

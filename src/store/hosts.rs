@@ -12,13 +12,14 @@ use deadpool_postgres::Connect;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Socket};
 
 use super::error::{chain, says_full};
 use super::lineage::{DO_YOU_TAKE_WRITES, Known, Look, Server, Verdict, WHO_ARE_YOU, decide, refusal};
 use super::session::Session;
+use super::wire::Unencrypted;
 
 /// Connects to the host that was chosen last, as long as it is what it was; chooses anew where it is not.
 ///
@@ -28,7 +29,8 @@ use super::session::Session;
 pub(super) struct EachHost<T> {
     /// Each with one host; never empty.
     hosts: Vec<Config>,
-    tls: T,
+    /// How the network is passed, and how a Unix socket.
+    ways: (T, Unencrypted),
     timeout: Duration,
     session: Arc<Session>,
     election: Arc<Election>,
@@ -162,12 +164,12 @@ impl<T> EachHost<T> {
     /// connection begins with. A single host is left to the pool's own limit.
     pub(super) fn new(
         hosts: Vec<Config>,
-        tls: T,
+        ways: (T, Unencrypted),
         timeout: Duration,
         session: &Arc<Session>,
         election: &Arc<Election>,
     ) -> Self {
-        Self { hosts, tls, timeout, session: Arc::clone(session), election: Arc::clone(election) }
+        Self { hosts, ways, timeout, session: Arc::clone(session), election: Arc::clone(election) }
     }
 }
 
@@ -237,15 +239,43 @@ where
 
     /// A connection that is not set up yet.
     async fn log_in(&self, host: &Config) -> Result<Connected, Error> {
-        let (client, connection) = host.connect(self.tls.clone()).await?;
+        match (host.get_hosts(), host.get_ports()) {
+            ([Host::Unix(folder)], [port]) => {
+                let socket = match self.ways.1.connect_to_socket(folder, *port).await {
+                    Ok(socket) => socket,
+                    Err((kind, reason)) => return fail(kind, reason).await,
+                };
+                let (client, connection) = host.connect_raw(socket, NoTls).await?;
+                let connected = (client, self.drive(connection));
+                let wants_writes = host.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
+                if wants_writes && !takes_writes(&connected.0).await? {
+                    return fail(
+                        io::ErrorKind::PermissionDenied,
+                        "the database does not allow writes".to_owned(),
+                    )
+                    .await;
+                }
+                Ok(connected)
+            }
+            _ => {
+                let (client, connection) = host.connect(self.ways.0.clone()).await?;
+                Ok((client, self.drive(connection)))
+            }
+        }
+    }
+
+    /// Serves a connection.
+    fn drive<C>(&self, connection: C) -> JoinHandle<()>
+    where
+        C: Future<Output = Result<(), Error>> + Send + 'static,
+    {
         let session = Arc::clone(&self.session);
-        let driver = tokio::spawn(async move {
+        tokio::spawn(async move {
             // How the connection ends is met by whoever uses it, and told there.
             if connection.await.is_err() {
                 session.doubt();
             }
-        });
-        Ok((client, driver))
+        })
     }
 
     /// Connects to a host whatever it is, and asks it for that.
@@ -340,6 +370,13 @@ async fn who_is(client: &Client) -> Result<Look, Error> {
         Err(_) if takes_writes => Look::Nameless,
         Err(_) => Look::Away("it takes no writes".to_owned()),
     })
+}
+
+async fn takes_writes(client: &Client) -> Result<bool, Error> {
+    let answer = client.simple_query(DO_YOU_TAKE_WRITES).await?;
+    Ok(answer
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))))
 }
 
 /// What was found where there is nobody to connect to.

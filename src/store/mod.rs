@@ -60,6 +60,7 @@ mod reconcile;
 mod restored;
 mod session;
 mod sharing;
+mod wire;
 mod workers;
 mod writes;
 

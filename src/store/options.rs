@@ -8,15 +8,15 @@ use secrecy::SecretString;
 /// Where PostgreSQL is and how much of it is used.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Hosts and ports of one cluster; the one that takes writes on the highest timeline is used.
+    /// Hosts, or folders of Unix sockets, and ports of one cluster; the one that takes writes on the highest timeline is used.
     pub hosts: Vec<(String, u16)>,
     /// The role to log in as.
     pub user: String,
-    /// Its password.
+    /// Its password; empty where it has none.
     pub password: SecretString,
     /// The database.
     pub database: String,
-    /// Encrypt the connection.
+    /// Encrypt the connections over the network.
     pub tls: Option<TlsOptions>,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,

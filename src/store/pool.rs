@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
-use super::connect::{postgres_config, tls_connector};
+use super::connect::{postgres_config, tls_connector, unencrypted};
 use super::error::{chain, is_full};
 use super::fresh::Fresh;
 use super::head::OutboxHead;
@@ -417,14 +417,15 @@ fn pool_of(
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
     let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+    let plain = unencrypted(options);
     let manager = match &options.tls {
         None => {
-            let hosts =
-                EachHost::new(hosts, tokio_postgres::NoTls, options.connect_timeout, session, election);
+            let hosts = EachHost::new(hosts, (plain, plain), options.connect_timeout, session, election);
             Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
         }
         Some(tls) => {
-            let hosts = EachHost::new(hosts, tls_connector(tls)?, options.connect_timeout, session, election);
+            let ways = (tls_connector(tls)?, plain);
+            let hosts = EachHost::new(hosts, ways, options.connect_timeout, session, election);
             Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
         }
     };

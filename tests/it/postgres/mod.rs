@@ -2,6 +2,7 @@
 //! what they say of it.
 
 mod encoding;
+mod log_in;
 mod pooler;
 mod settings;
 
