@@ -196,7 +196,10 @@ impl From<StoreError> for Problem {
 impl From<Arc<StoreError>> for Problem {
     fn from(error: Arc<StoreError>) -> Self {
         match &*error {
-            StoreError::Unavailable { .. } | StoreError::Busy { .. } | StoreError::Pooled { .. } => {
+            StoreError::Unavailable { .. }
+            | StoreError::Busy { .. }
+            | StoreError::Pooled { .. }
+            | StoreError::Unmigrated => {
                 Self::unavailable(RETRY_AFTER, "the database is not available at the moment").because(error)
             }
             StoreError::Encoding { .. }

@@ -1,7 +1,9 @@
-//! How a connection to one host is made: who logs in, how long that may take, and how it is encrypted.
+//! How a connection to one host is made: who logs in, how long that may take, and how it is encrypted; and pools of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -10,17 +12,73 @@ use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::chain;
+use super::hosts::{EachHost, Election};
+use super::session::Session;
 use super::wire::Unencrypted;
 use super::{StoreError, StoreOptions, TlsOptions};
 
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The way to one host.
-pub(super) fn postgres_config(
+/// What a new connection of a pool looks at, where there are several hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// The host that is used, as long as it does.
+    AtTheUsual,
+    /// All of them.
+    AtAll,
+}
+
+/// A pool of so many connections, which go where the election leads.
+///
+/// # Errors
+/// When the TLS certificates cannot be read.
+pub(super) fn pool_of(
     options: &StoreOptions,
-    (host, port): &(String, u16),
-) -> tokio_postgres::Config {
+    session: &Arc<Session>,
+    election: &Arc<Election>,
+    max_size: usize,
+    looks: Looks,
+) -> Result<Pool, StoreError> {
+    let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
+    let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+    let plain = Unencrypted { has_password: has_password(options) };
+    let manager = match &options.tls {
+        None => {
+            manager(EachHost::new(hosts, (plain, plain), options.connect_timeout, session, election), looks)
+        }
+        Some(tls) => {
+            let ways = (tls_connector(tls)?, plain);
+            manager(EachHost::new(hosts, ways, options.connect_timeout, session, election), looks)
+        }
+    };
+    let election = Arc::clone(election);
+    let to_the_host_in_use = Hook::sync_fn(move |_, metrics| match election.is_outdated(metrics.created) {
+        true => Err(HookError::message("another host is used now")),
+        false => Ok(()),
+    });
+    Pool::builder(manager)
+        .pre_recycle(to_the_host_in_use)
+        .max_size(max_size)
+        .wait_timeout(Some(options.connect_timeout))
+        .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))
+        .recycle_timeout(Some(options.connect_timeout))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|e| StoreError::Refused { reason: chain(&e) })
+}
+
+fn manager<T>(hosts: EachHost<T>, looks: Looks) -> Manager
+where
+    EachHost<T>: Connect + 'static,
+{
+    let hosts = if looks == Looks::AtAll { hosts.looking_anew() } else { hosts };
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    Manager::from_connect(tokio_postgres::Config::new(), hosts, config)
+}
+
+/// The way to one host.
+fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> tokio_postgres::Config {
     let mut config = tokio_postgres::Config::new();
     config.host(host).port(*port);
     config
@@ -32,7 +90,10 @@ pub(super) fn postgres_config(
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
         .tcp_user_timeout(TCP_USER_TIMEOUT)
-        .target_session_attrs(TargetSessionAttrs::ReadWrite);
+        .target_session_attrs(match options.writes {
+            true => TargetSessionAttrs::ReadWrite,
+            false => TargetSessionAttrs::Any,
+        });
     if has_password(options) {
         config.password(options.password.expose_secret());
     }
@@ -45,17 +106,12 @@ pub(super) fn postgres_config(
     config
 }
 
-/// What stands in for TLS where there is none.
-pub(super) fn unencrypted(options: &StoreOptions) -> Unencrypted {
-    Unencrypted { has_password: has_password(options) }
-}
-
 fn has_password(options: &StoreOptions) -> bool {
     !options.password.expose_secret().is_empty()
 }
 
 /// How certificates are checked.
-pub(super) fn tls_connector(options: &TlsOptions) -> Result<MakeRustlsConnect, StoreError> {
+fn tls_connector(options: &TlsOptions) -> Result<MakeRustlsConnect, StoreError> {
     let Some(path) = &options.ca_file else { return Ok(MakeRustlsConnect::with_webpki_roots()) };
     let refused = |e: &dyn std::error::Error| StoreError::Refused {
         reason: format!("cannot read the certificates in {}: {}", path.display(), chain(e)),

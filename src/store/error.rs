@@ -41,6 +41,11 @@ pub enum StoreError {
         /// What it is.
         found: String,
     },
+    /// The schema is not that of this version, and the server takes no writes: try again when it has come from its primary.
+    #[error(
+        "the database lacks tables or changes of them that this version needs, and cannot be given them here: the server is a          standby, or read-only for this account; run `restaurant-system migrate` at the primary"
+    )]
+    Unmigrated,
     /// PostgreSQL refused the statement: a bug, or a database that is not ours.
     #[error("PostgreSQL refused the statement: {reason}")]
     Refused {
@@ -58,7 +63,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later can help.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::Pooled { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::Pooled { .. } | Self::Unmigrated)
     }
 
     pub(super) fn deadline(operation: &str, after: Duration) -> Self {

@@ -37,6 +37,8 @@ impl EventCursor {
 pub enum Place {
     /// It is the start, or a change that is there.
     Known,
+    /// The server is a standby that has not come so far, and may.
+    Awaited,
     /// The server has not come so far.
     Ahead,
     /// The server has come further, on another way: the change is not there.
@@ -69,22 +71,63 @@ pub struct OpenOrders {
     pub seen: SeenBy,
 }
 
-/// Which transactions a look could see: a snapshot of PostgreSQL's (`pg_current_snapshot`).
+/// Which transactions a look could see: a snapshot of PostgreSQL's (`pg_current_snapshot`). That of a standby does not say
+/// which transactions were running in between: there those of the log that were seen are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenBy {
     /// All below have ended.
     oldest: i64,
     /// From here on none had begun, or none was seen.
     next: i64,
-    /// Those in between that were running.
-    running: Vec<i64>,
+    /// Those in between.
+    between: Between,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Between {
+    /// All but these, which were running.
+    SeenBut(Vec<i64>),
+    /// These alone.
+    Seen(Vec<i64>),
+}
+
+/// How far the server had come that was read from: a standby follows, and its reader may have been told of more elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Of a standby: it has all transactions below.
+    standby_has_below: Option<i64>,
+}
+
+impl Reach {
+    /// Whether the change at this place may come yet.
+    pub fn may_come_to(self, cursor: EventCursor) -> bool {
+        self.standby_has_below.is_some_and(|oldest| cursor.transaction_id >= oldest)
+    }
+}
+
+/// The changes that were asked for.
+#[derive(Debug)]
+pub struct EventsFound {
+    /// In the order of the stream.
+    pub events: Vec<Event>,
+    /// Whether some are not there, because the server is a standby that has not come so far.
+    pub is_behind: bool,
 }
 
 impl SeenBy {
     /// Whether the change at this place was seen.
     pub fn has_seen(&self, cursor: EventCursor) -> bool {
         let id = cursor.transaction_id;
-        id < self.oldest || (id < self.next && !self.running.contains(&id))
+        let was_seen = || match &self.between {
+            Between::SeenBut(running) => !running.contains(&id),
+            Between::Seen(seen) => seen.contains(&id),
+        };
+        id < self.oldest || (id < self.next && was_seen())
+    }
+
+    /// The same of a standby, where these of the log were seen beside all that had ended.
+    fn on_standby(self, seen: Vec<i64>) -> Self {
+        Self { between: Between::Seen(seen), ..self }
     }
 
     /// Whether nothing can come before this place any more.
@@ -112,7 +155,8 @@ impl FromStr for SeenBy {
         let mut next = || parts.next().unwrap_or_default();
         let (oldest, end, running) = (next().parse()?, next().parse()?, next());
         let running = running.split(',').filter(|id| !id.is_empty()).map(str::parse);
-        Ok(Self { oldest, next: end, running: running.collect::<Result<_, _>>()? })
+        let between = Between::SeenBut(running.collect::<Result<_, _>>()?);
+        Ok(Self { oldest, next: end, between })
     }
 }
 
@@ -151,9 +195,10 @@ impl FromStr for EventCursor {
 /// One row at least: what `$1`, `$2` is to this server, with the changes behind it in the order of the stream. Those from
 /// `oldest` on are held back. `offset 0` has each order looked up by its key, however few the planner believes there are.
 const LOOK: &str = "
-select here.oldest, here.next, here.is_known, later.*
+select here.oldest, here.next, here.is_standby, here.is_known, later.*
 from (
-    select pg_snapshot_xmin(s)::text::bigint as oldest, pg_snapshot_xmax(s)::text::bigint as next,
+    select pg_is_in_recovery() as is_standby,
+           pg_snapshot_xmin(s)::text::bigint as oldest, pg_snapshot_xmax(s)::text::bigint as next,
            ($1::bigint = 0 and $2::bigint = 0)
            or exists (select from order_status_log where transaction_id = $1 and id = $2) as is_known
     from pg_current_snapshot() as s
@@ -174,7 +219,11 @@ order by transaction_id desc, id desc limit 1";
 /// All in one snapshot: what is open, and where the stream has come to. `offset 0` has each order's few changes read by
 /// the order, and not all changes from the last one back until one of that order comes.
 const OPEN: &str = "
-select pg_current_snapshot()::text as seen, horizon.transaction_id, horizon.id,
+select pg_current_snapshot()::text as seen,
+       case when pg_is_in_recovery() then (
+           select coalesce(array_agg(distinct transaction_id), '{}') from order_status_log
+           where transaction_id >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+       ) end as seen_on_standby, horizon.transaction_id, horizon.id,
        (select coalesce(array_agg(newest.id order by newest.transaction_id, newest.id), '{}')
         from (
             select last.transaction_id, last.id
@@ -199,13 +248,22 @@ cross join lateral (select * from order_status_log where id = wanted.id offset 0
 cross join lateral (select number from orders where id = l.order_id offset 0) o
 order by l.transaction_id, l.id";
 
-/// The rows of one order are written one after the other under its row's lock: here ids are an order.
+const IS_STANDBY: &str = "select pg_is_in_recovery()";
+
+/// One row at least. The rows of one order are written one after the other under its row's lock: here ids are an order.
 const OF_ORDERS: &str = "
-select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
-from unnest($1::text[]) as wanted (number)
-cross join lateral (select id, number from orders where number = wanted.number offset 0) o
-cross join lateral (select * from order_status_log where order_id = o.id offset 0) l
-order by l.id";
+select here.standby_has_below, theirs.*
+from (
+    select case when pg_is_in_recovery() then pg_snapshot_xmin(pg_current_snapshot())::text::bigint end
+        as standby_has_below
+) as here
+left join lateral (
+    select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
+    from unnest($1::text[]) as wanted (number)
+    cross join lateral (select id, number from orders where number = wanted.number offset 0) o
+    cross join lateral (select * from order_status_log where order_id = o.id offset 0) l
+) as theirs on true
+order by theirs.id";
 
 impl Store {
     /// Up to `limit` events of all orders behind `cursor`, oldest first. A running transaction holds back what comes
@@ -245,7 +303,12 @@ impl Store {
             let statement = client.prepare_cached(OPEN).await?;
             let row = client.query_one(&statement, &[&open, &limit]).await?;
             let seen: &str = get(&row, "seen")?;
-            let seen = seen.parse().map_err(|_| StoreError::Unknown(format!("the snapshot is {seen:?}")))?;
+            let seen: SeenBy =
+                seen.parse().map_err(|_| StoreError::Unknown(format!("the snapshot is {seen:?}")))?;
+            let seen = match get(&row, "seen_on_standby")? {
+                Some(on_standby) => seen.on_standby(on_standby),
+                None => seen,
+            };
             let is_empty = get::<Option<i64>>(&row, "id")?.is_none();
             let horizon = if is_empty { EventCursor::START } else { cursor(&row)? };
             Ok(OpenOrders { latest: get(&row, "latest")?, horizon, seen })
@@ -257,23 +320,29 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn events_by_id(&self, ids: &[i64]) -> Result<Vec<Event>, StoreError> {
+    pub async fn events_by_id(&self, ids: &[i64]) -> Result<EventsFound, StoreError> {
         self.run("reading events", async |client| {
             let statement = client.prepare_cached(BY_ID).await?;
-            Ok(readable(&client.query(&statement, &[&ids]).await?, event))
+            let rows = client.query(&statement, &[&ids]).await?;
+            // Another server may have said that they are there.
+            let is_behind = rows.len() < ids.len() && client.query_one(IS_STANDBY, &[]).await?.try_get(0)?;
+            Ok(EventsFound { events: readable(&rows, event), is_behind })
         })
         .await
     }
 
-    /// All that happened to these orders, each one's changes from its first to its last.
+    /// All that happened to these orders, each one's changes from its first to its last, as far as the server has come.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn events_of_orders(&self, numbers: &[OrderNumber]) -> Result<Vec<Event>, StoreError> {
+    pub async fn events_of_orders(&self, numbers: &[OrderNumber]) -> Result<(Vec<Event>, Reach), StoreError> {
         let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
         self.run("reading events", async |client| {
             let statement = client.prepare_cached(OF_ORDERS).await?;
-            Ok(readable(&client.query(&statement, &[&numbers]).await?, event))
+            let rows = client.query(&statement, &[&numbers]).await?;
+            let first = rows.first().map(|row| get(row, "standby_has_below")).transpose()?;
+            let reach = Reach { standby_has_below: first.flatten() };
+            Ok((readable(there(&rows)?, event), reach))
         })
         .await
     }
@@ -285,12 +354,12 @@ fn page(rows: &[Row], place: EventCursor, limit: i64) -> Result<EventPage, Store
     };
     let (oldest, next): (i64, i64) = (get(first, "oldest")?, get(first, "next")?);
     let place = match get(first, "is_known")? {
+        _ if get(first, "is_standby")? && place.transaction_id >= oldest => Place::Awaited,
         true => Place::Known,
         false if place.transaction_id >= next => Place::Ahead,
         false => Place::Unknown,
     };
-    // Nothing behind it is a row as well.
-    let rows = if get::<Option<i64>>(first, "id")?.is_some() { rows } else { &[] };
+    let rows = there(rows)?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
     let places = rows.iter().map(cursor).collect::<Result<Vec<_>, _>>()?;
     let settled = places.partition_point(|place| place.transaction_id < oldest);
@@ -302,6 +371,14 @@ fn page(rows: &[Row], place: EventCursor, limit: i64) -> Result<EventPage, Store
         held_back: readable(held_back, event),
         is_full,
     })
+}
+
+/// Nothing is a row as well.
+fn there(rows: &[Row]) -> Result<&[Row], StoreError> {
+    match rows.first() {
+        Some(first) if get::<Option<i64>>(first, "id")?.is_some() => Ok(rows),
+        _ => Ok(&[]),
+    }
 }
 
 fn cursor(row: &Row) -> Result<EventCursor, StoreError> {
@@ -332,7 +409,11 @@ mod tests {
         assert_eq!(visible, [8, 9, 11, 13, 14]);
         assert!(seen.is_settled(at(9)) && !seen.is_settled(at(10)));
         assert!(seen.is_behind(at(15)) && !seen.is_behind(at(14)));
-        assert_eq!("7:7:".parse(), Ok(SeenBy { oldest: 7, next: 7, running: Vec::new() }));
+        let nobody = Between::SeenBut(Vec::new());
+        assert_eq!("7:7:".parse(), Ok(SeenBy { oldest: 7, next: 7, between: nobody }));
+        let on_standby = "10:15:".parse::<SeenBy>().unwrap().on_standby(vec![11, 13]);
+        let visible: Vec<i64> = (8..17).filter(|id| on_standby.has_seen(at(*id))).collect();
+        assert_eq!(visible, [8, 9, 11, 13]);
         assert!("7:7:x".parse::<SeenBy>().is_err() && "7".parse::<SeenBy>().is_err());
     }
 }

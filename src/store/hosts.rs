@@ -1,5 +1,6 @@
 //! Several hosts of one database: each gets its own time, so that a frozen one does not keep the others from being
-//! tried, and the one that writes belong to is chosen (`lineage`).
+//! tried, and the one that writes belong to is chosen (`lineage`). Who only reads makes do with a standby while that one is
+//! away, and looks for it again and again.
 
 use std::future::Future;
 use std::io;
@@ -17,9 +18,15 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Socket};
 
 use super::error::{chain, says_full};
-use super::lineage::{DO_YOU_TAKE_WRITES, Known, Look, Server, Verdict, WHO_ARE_YOU, decide, refusal};
+use super::lineage::{
+    DO_YOU_TAKE_WRITES, Known, Look, Server, Verdict, WHO_ARE_YOU, decide, decide_for_reader, refusal,
+};
 use super::session::Session;
 use super::wire::Unencrypted;
+
+/// Who reads from a standby looks at all hosts so often: the primary may be back, and a standby that nobody replicates to any
+/// more stays where it is.
+const STANDBY_LOOK: Duration = Duration::from_secs(10);
 
 /// Connects to the host that was chosen last, as long as it is what it was; chooses anew where it is not.
 ///
@@ -34,11 +41,15 @@ pub(super) struct EachHost<T> {
     timeout: Duration,
     session: Arc<Session>,
     election: Arc<Election>,
+    /// Each connection is a look at all hosts.
+    looks_anew: bool,
 }
 
 /// What all connections of a process know about the hosts.
 pub(super) struct Election {
     names: Vec<String>,
+    /// A standby is as good as none.
+    writes: bool,
     state: Mutex<State>,
     /// One look at all of them at a time; the others wait for what it finds.
     turn: tokio::sync::Mutex<()>,
@@ -47,6 +58,8 @@ pub(super) struct Election {
 #[derive(Default)]
 struct State {
     known: Option<Known>,
+    /// The host that is used is a standby, which was chosen when all were looked at then.
+    standby_since_look: Option<Instant>,
     /// The host to connect to without looking at the others.
     settled: Option<usize>,
     /// The one that was used last.
@@ -62,11 +75,11 @@ struct State {
 }
 
 impl Election {
-    /// Between the hosts of these names.
-    pub(super) fn new(hosts: &[(String, u16)]) -> Arc<Self> {
+    /// Between the hosts of these names, for somebody who writes or only reads.
+    pub(super) fn new(hosts: &[(String, u16)], writes: bool) -> Arc<Self> {
         let names: Vec<String> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
         let state = State { told: vec![None; names.len()], ..State::default() };
-        Arc::new(Self { names, state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) })
+        Arc::new(Self { names, writes, state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,11 +96,26 @@ impl Election {
         self.state().switched_at.is_some_and(|switched_at| opened_at < switched_at)
     }
 
+    /// Whether to look at all hosts now, because a standby is used, of several, and they were not looked at lately. Says so
+    /// once in that time.
+    pub(super) fn wants_a_look(&self) -> bool {
+        let mut state = self.state();
+        let is_due = state.standby_since_look.is_some_and(|looked_at| looked_at.elapsed() >= STANDBY_LOOK);
+        if is_due {
+            state.standby_since_look = Some(Instant::now());
+        }
+        is_due
+    }
+
     /// Whether the host that is settled on is what it was.
     fn still_fits(&self, look: &Look) -> bool {
         let mut state = self.state();
+        let is_standby = state.standby_since_look.is_some();
         match (look, &mut state.known) {
             (Look::Nameless, None) => true,
+            (Look::Is(server), Some(known)) if is_standby => {
+                !server.takes_writes && server.cluster == known.cluster
+            }
             (Look::Is(server), Some(known)) if server.takes_writes && known.is_continued_by(server) => {
                 known.timeline = server.timeline;
                 true
@@ -98,6 +126,7 @@ impl Election {
 
     fn decide(&self, looks: &[Look]) -> Verdict {
         let state = self.state();
+        let decide = if self.writes { decide } else { decide_for_reader };
         decide(state.known.as_ref(), state.last, looks, &self.names)
     }
 
@@ -105,8 +134,16 @@ impl Election {
         let mut state = self.state();
         let state = &mut *state;
         state.rounds += 1;
-        let used = match &looks[at] {
-            Look::Is(server) => Some(Known { cluster: server.cluster.clone(), timeline: server.timeline }),
+        let is_standby = matches!(&looks[at], Look::Is(server) if !server.takes_writes);
+        state.standby_since_look = is_standby.then(Instant::now);
+        let used = match (&looks[at], &state.known) {
+            // It may be further than it says.
+            (Look::Is(server), Some(known)) if is_standby && server.cluster == known.cluster => {
+                Some(Known { cluster: known.cluster.clone(), timeline: known.timeline.max(server.timeline) })
+            }
+            (Look::Is(server), _) => {
+                Some(Known { cluster: server.cluster.clone(), timeline: server.timeline })
+            }
             _ => None,
         };
         if state.last.is_some_and(|last| last != at) || state.known.is_some() && state.known != used {
@@ -169,7 +206,13 @@ impl<T> EachHost<T> {
         session: &Arc<Session>,
         election: &Arc<Election>,
     ) -> Self {
-        Self { hosts, ways, timeout, session: Arc::clone(session), election: Arc::clone(election) }
+        let (session, election) = (Arc::clone(session), Arc::clone(election));
+        Self { hosts, ways, timeout, session, election, looks_anew: false }
+    }
+
+    /// The same, with a look at all hosts for each connection.
+    pub(super) fn looking_anew(self) -> Self {
+        Self { looks_anew: true, ..self }
     }
 }
 
@@ -189,7 +232,9 @@ where
                 let state = self.election.state();
                 (state.settled, state.rounds)
             };
-            if let Some(at) = settled {
+            if let Some(at) = settled
+                && !self.looks_anew
+            {
                 match self.meet(at).await {
                     Ok((connected, look)) if self.election.still_fits(&look) => {
                         self.session.open(&connected.0).await?;
@@ -200,6 +245,9 @@ where
                 }
             }
             let _turn = self.election.turn.lock().await;
+            if self.looks_anew {
+                return self.elect().await;
+            }
             let found = {
                 let state = self.election.state();
                 (state.rounds != rounds).then(|| state.settled.ok_or_else(|| state.failure.clone()))
@@ -284,7 +332,7 @@ where
         host.target_session_attrs(TargetSessionAttrs::Any);
         let meeting = async {
             let connected = self.log_in(&host).await?;
-            let look = who_is(&connected.0).await?;
+            let look = who_is(&connected.0, self.election.writes).await?;
             Ok((connected, look))
         };
         match tokio::time::timeout(self.timeout, meeting).await {
@@ -345,7 +393,7 @@ where
     }
 }
 
-async fn who_is(client: &Client) -> Result<Look, Error> {
+async fn who_is(client: &Client, writes: bool) -> Result<Look, Error> {
     let answer = match client.simple_query(WHO_ARE_YOU).await {
         Ok(answer) => answer,
         // No such function, or not for this role: another server that speaks the same language.
@@ -359,7 +407,8 @@ async fn who_is(client: &Client) -> Result<Look, Error> {
         _ => None,
     });
     let text = |column| row.and_then(|row| row.try_get(column).ok().flatten()).unwrap_or_default().to_owned();
-    let takes_writes = text("takes_writes") == "t";
+    // Who only reads may be kept from writing by its account.
+    let takes_writes = if writes { text("takes_writes") == "t" } else { text("is_standby") == "f" };
     Ok(match text("timeline").parse() {
         Ok(timeline) => Look::Is(Server {
             takes_writes,
@@ -367,12 +416,13 @@ async fn who_is(client: &Client) -> Result<Look, Error> {
             timeline,
             started_at: text("started_at"),
         }),
-        Err(_) if takes_writes => Look::Nameless,
+        Err(_) if takes_writes || !writes => Look::Nameless,
         Err(_) => Look::Away("it takes no writes".to_owned()),
     })
 }
 
-async fn takes_writes(client: &Client) -> Result<bool, Error> {
+/// Whether the server takes writes on this connection.
+pub(super) async fn takes_writes(client: &Client) -> Result<bool, Error> {
     let answer = client.simple_query(DO_YOU_TAKE_WRITES).await?;
     Ok(answer
         .iter()

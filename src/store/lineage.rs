@@ -1,15 +1,16 @@
-//! Which of several servers is the one that writes belong to.
+//! Which of several servers is the one that writes belong to, and which one reads make do with while that is away.
 //!
 //! A standby that is promoted begins a timeline of its own, with the next higher number. A primary that comes back afterwards
 //! still takes writes on the timeline before: what it takes, the other never hears of. So the highest timeline of the
 //! cluster counts, and whoever takes writes on a lower one is refused. A cluster is known by the identifier that it got from
 //! `initdb`, which its standbys share.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 /// What a server says of itself; one row of text.
 pub(super) const WHO_ARE_YOU: &str = "
-select current_setting('transaction_read_only') = 'off' as takes_writes,
+select current_setting('transaction_read_only') = 'off' as takes_writes, pg_is_in_recovery() as is_standby,
        (select system_identifier from pg_control_system()) as cluster,
        case when pg_is_in_recovery()
             then greatest((select timeline_id from pg_control_checkpoint()),
@@ -22,10 +23,11 @@ select current_setting('transaction_read_only') = 'off' as takes_writes,
 pub(super) const DO_YOU_TAKE_WRITES: &str =
     "select current_setting('transaction_read_only') = 'off' as takes_writes";
 
-/// A server, by its own word.
+/// A server, by its own word. What a standby says of its timeline may be behind by some minutes: where it got to is for
+/// superusers to know, and the rest it writes down now and then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
-    /// No standby, and not read-only otherwise.
+    /// No standby, and for whoever writes not read-only otherwise.
     pub(super) takes_writes: bool,
     /// Its and its standbys' identifier.
     pub(super) cluster: String,
@@ -159,6 +161,41 @@ fn choose(
     }
 }
 
+/// Decides for somebody who only reads: the server that writes belong to where there is one, else the standby of its cluster
+/// that has come furthest. Its timeline may be lower than what is known, since it says so late; but none that a server which
+/// takes writes is on or beyond, from which it may have been left behind.
+pub(super) fn decide_for_reader(
+    known: Option<&Known>,
+    last: Option<usize>,
+    looks: &[Look],
+    names: &[String],
+) -> Verdict {
+    let verdict = decide(known, last, looks, names);
+    if matches!(verdict, Verdict::Use(_) | Verdict::Wait) {
+        return verdict;
+    }
+    let Some((first, server)) = servers(looks).next() else { return verdict };
+    let cluster = known.map_or(server.cluster.as_str(), |known| known.cluster.as_str());
+    let of_cluster = || servers(looks).filter(|(_, server)| server.cluster == cluster);
+    let left_behind = of_cluster().filter(|(_, server)| server.takes_writes).map(|(_, s)| s.timeline).max();
+    let standbys = of_cluster().filter(|(_, server)| {
+        !server.takes_writes && left_behind.is_none_or(|timeline| server.timeline > timeline)
+    });
+    let best = standbys.max_by_key(|(at, server)| (server.timeline, Some(*at) == last, Reverse(*at)));
+    let foreign_one = servers(looks).find(|(_, server)| server.cluster != cluster);
+    match (known, best, foreign_one) {
+        (None, _, Some((at, other))) => Verdict::Refuse(format!(
+            "{} and {} belong to different clusters ({cluster}, {}): configure the hosts of one",
+            names[first], names[at], other.cluster
+        )),
+        (_, Some((at, _)), _) => Verdict::Use(at),
+        (Some(known), None, Some((at, other))) if verdict == Verdict::Nobody => {
+            Verdict::Refuse(foreign(&names[at], other, known))
+        }
+        _ => verdict,
+    }
+}
+
 /// Why a host that takes writes is not used although another is; `None` where it may be the same server.
 pub(super) fn refusal(name: &str, server: &Server, used: &Known) -> Option<String> {
     if server.cluster != used.cluster {
@@ -210,6 +247,50 @@ mod tests {
         let known = known.map(|timeline| Known { cluster: "7001".to_owned(), timeline });
         let names: Vec<String> = (0..looks.len()).map(|at| format!("host{at}")).collect();
         decide(known.as_ref(), last, looks, &names)
+    }
+
+    /// Of one that only reads.
+    fn reads(known: Option<i64>, last: Option<usize>, looks: &[Look]) -> Verdict {
+        let known = known.map(|timeline| Known { cluster: "7001".to_owned(), timeline });
+        let names: Vec<String> = (0..looks.len()).map(|at| format!("host{at}")).collect();
+        decide_for_reader(known.as_ref(), last, looks, &names)
+    }
+
+    #[test]
+    fn who_reads_prefers_the_one_that_takes_writes_and_makes_do_with_a_standby() {
+        assert_eq!(reads(None, None, &[standby(1), primary(1)]), Verdict::Use(1));
+        assert_eq!(reads(Some(1), Some(0), &[standby(1), primary(1)]), Verdict::Use(1));
+        assert_eq!(reads(None, None, &[away(), standby(1)]), Verdict::Use(1));
+        assert_eq!(reads(None, None, &[Look::Full, standby(1)]), Verdict::Use(1));
+        assert_eq!(reads(None, None, &[Look::Pending, standby(1)]), Verdict::Wait);
+        assert_eq!(reads(None, None, &[away(), away()]), Verdict::Nobody);
+    }
+
+    #[test]
+    fn of_several_standbys_the_one_that_came_furthest_is_read_and_else_the_one_of_before() {
+        assert_eq!(reads(None, None, &[standby(1), standby(2)]), Verdict::Use(1));
+        assert_eq!(reads(Some(1), None, &[standby(1), standby(1)]), Verdict::Use(0));
+        assert_eq!(reads(Some(1), Some(1), &[standby(1), standby(1)]), Verdict::Use(1));
+    }
+
+    #[test]
+    fn a_standby_that_says_late_where_it_is_is_read_and_one_of_an_old_primary_is_not() {
+        assert_eq!(reads(Some(2), Some(0), &[away(), standby(1)]), Verdict::Use(1));
+        assert_eq!(reads(Some(2), None, &[primary(1), standby(2)]), Verdict::Use(1));
+        assert_eq!(reads(None, None, &[primary(1), standby(2)]), Verdict::Use(1));
+        assert!(matches!(reads(Some(2), None, &[primary(1), standby(1)]), Verdict::Refuse(_)));
+        let both = [server(true, "7001", 2, "then"), server(true, "7001", 2, "later"), standby(2)];
+        assert!(matches!(reads(None, None, &both), Verdict::Refuse(_)), "nobody knows whose standby it is");
+    }
+
+    #[test]
+    fn a_standby_of_another_cluster_is_not_read() {
+        let other = server(false, "7002", 9, "then");
+        assert!(matches!(reads(Some(1), None, &[away(), other.clone()]),
+            Verdict::Refuse(text) if text.contains("7001") && text.contains("7002")));
+        assert!(matches!(reads(None, None, &[standby(1), other.clone()]),
+            Verdict::Refuse(text) if text.contains("7001") && text.contains("7002")));
+        assert_eq!(reads(Some(1), None, &[other, standby(1)]), Verdict::Use(1));
     }
 
     fn away() -> Look {

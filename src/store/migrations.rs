@@ -6,6 +6,7 @@ use std::error::Error;
 use tokio_postgres::error::SqlState;
 
 use super::error::chain;
+use super::hosts::takes_writes;
 use super::restored::{self, Cluster};
 use super::{Store, StoreError};
 
@@ -34,8 +35,10 @@ begin
     end loop;
 end $$";
 
-/// Whoever waits for another's migrations, or goes through whole tables, is not stuck.
-const UNHURRIED: &str = "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0";
+/// Whoever waits for another's migrations, or goes through whole tables, is not stuck; and who only reads otherwise writes here,
+/// unless the account may not.
+const UNHURRIED: &str = "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;
+                         reset default_transaction_read_only";
 
 const APPLIED: &str = "select version, checksum from refinery_schema_history";
 
@@ -49,10 +52,10 @@ impl Store {
     /// A database that was restored from another cluster is made one of its own (`store/restored.rs`).
     ///
     /// Where nothing is missing nothing is written, so a role may log in as somebody who may not change the schema,
-    /// and a schema that a later version has brought further is left to this one as it is.
+    /// and a schema that a later version has brought further is left to this one as it is. A standby is never written to.
     ///
     /// # Errors
-    /// When PostgreSQL is away, a pooler or the database's encoding is none to work with, or when a migration is refused
+    /// [`StoreError::Unmigrated`] where something is missing and the server takes no writes. When PostgreSQL is away, a pooler or the database's encoding is none to work with, or when a migration is refused
     /// or was changed after it had been applied.
     pub async fn migrate(&self) -> Result<usize, StoreError> {
         let client = self.connection().await?;
@@ -71,6 +74,13 @@ impl Store {
         };
         let mut client = client.detach();
         client.batch_execute(UNHURRIED).await?;
+        if !takes_writes(&client).await? {
+            return if is_missing_some {
+                Err(StoreError::Unmigrated)
+            } else {
+                leave_unsettled(&client).await
+            };
+        }
         // The lock ends with the connection, which is dropped here whatever happens.
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         let applied = if is_missing_some { self.apply(&mut client).await? } else { 0 };
@@ -123,16 +133,28 @@ async fn settle(client: &tokio_postgres::Client) -> Result<(), StoreError> {
     match restored::settle(client).await {
         Ok(_) => Ok(()),
         Err(error) if restored::is_forbidden(&error) => {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(
-                action = "restored_database_unsettled",
-                error,
-                "the database comes from another cluster, and this user may not settle it: run `migrate` as its owner"
-            );
+            tell_unsettled(Some(&error));
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Leaves what was restored to the primary, and says so; that a cluster is to be noted alone is nothing to be told.
+async fn leave_unsettled(client: &tokio_postgres::Client) -> Result<usize, StoreError> {
+    if matches!(restored::cluster_of(client).await?, Cluster::Other(_)) {
+        tell_unsettled(None);
+    }
+    Ok(0)
+}
+
+fn tell_unsettled(error: Option<&tokio_postgres::Error>) {
+    let error = error.map(|error| error as &dyn std::error::Error);
+    tracing::warn!(
+        action = "restored_database_unsettled",
+        error,
+        "the database comes from another cluster, and this user may not settle it: run `migrate` as its owner"
+    );
 }
 
 /// Whether an embedded migration is not applied, or was applied as another one.

@@ -66,7 +66,7 @@ mod writes;
 
 pub use announcement::{Announcement, AnnouncementContent, OrderAnnouncement, StatusAnnouncement};
 pub use error::StoreError;
-pub use events::{Event, EventCursor, EventPage, OpenOrders, Place, SeenBy};
+pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Place, Reach, SeenBy};
 pub use intake::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder};
 pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, Refusal};
 pub use load::KitchenPicture;

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 /// Where PostgreSQL is and how much of it is used.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Hosts, or folders of Unix sockets, and ports of one cluster; the one that takes writes on the highest timeline is used.
+    /// Hosts, or folders of Unix sockets, and ports of one cluster; the one that takes writes on the highest timeline is used,
+    /// by whoever only reads also a standby.
     pub hosts: Vec<(String, u16)>,
     /// The role to log in as.
     pub user: String,
@@ -30,7 +31,8 @@ pub struct StoreOptions {
     pub idle_timeout: Duration,
     /// How often PostgreSQL is asked whether it is there, for those who must know it before somebody asks them.
     pub probe_interval: Option<Duration>,
-    /// Whether PostgreSQL is there for this process only when it commits what is written.
+    /// Whether PostgreSQL is there for this process only when it commits what is written. Without, nothing is written but the
+    /// schema, where there is none yet, and a standby does as well.
     pub writes: bool,
 }
 

@@ -8,6 +8,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::StoreError;
+use super::session::Session;
 use super::writes::tick;
 
 /// A server that does not answer within this time is not there.
@@ -16,8 +17,8 @@ pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a ping asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ping {
-    /// Nothing.
-    Answer,
+    /// Whether it is a standby.
+    Read,
     /// To commit a write, where there may be no tables yet.
     Write,
     /// To commit a write, and to set the clock of writes with it.
@@ -38,26 +39,35 @@ with stuck as materialized (
 const EMIT: &str = "
 select pg_logical_emit_message(true, 'restaurant-system', 'ping') where not exists (select from stuck)";
 
+const READ: &str = "select pg_catalog.pg_is_in_recovery() as is_standby";
 static WRITE: LazyLock<String> = LazyLock::new(|| format!("{STUCK}{EMIT}"));
 static TICK: LazyLock<String> =
     LazyLock::new(|| format!("{STUCK}, {}{EMIT}", tick(" and not exists (select from stuck)")));
 
 /// Whether the server answers on this connection, which is closed if it does not. `false`: it was a kept one that has been
-/// cut meanwhile, which says nothing about the server as it is now.
-pub(super) async fn answers(client: Object, ping: Ping) -> Result<bool, StoreError> {
+/// cut meanwhile, which says nothing about the server as it is now. Whether it is a standby is noted in `session`.
+pub(super) async fn answers(client: Object, ping: Ping, session: &Session) -> Result<bool, StoreError> {
     let is_kept = Object::metrics(&client).recycled.is_some();
     let sql = match ping {
-        Ping::Answer => "",
+        Ping::Read => READ,
         Ping::Write => &WRITE,
         Ping::Tick => &TICK,
     };
     let error = match tokio::time::timeout(PING_TIMEOUT, client.simple_query(sql)).await {
         Ok(Ok(answer)) => {
-            let is_written = answer.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_)));
-            if is_written || ping == Ping::Answer {
-                return Ok(true);
+            let row = answer.iter().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            });
+            match row {
+                Some(row) => {
+                    if ping == Ping::Read {
+                        session.note_standby(row.get(0) == Some("t"));
+                    }
+                    return Ok(true);
+                }
+                None => Some(no_commit()),
             }
-            Some(no_commit())
         }
         Ok(Err(error)) => match error.code() {
             // An answer all the same: a full disk (53) is a matter of each statement, and a role may lack a right (42).
@@ -65,7 +75,7 @@ pub(super) async fn answers(client: Object, ping: Ping) -> Result<bool, StoreErr
             _ if is_kept => None,
             _ => Some(StoreError::from(error)),
         },
-        Err(_) if ping == Ping::Answer => Some(StoreError::deadline("ping", PING_TIMEOUT)),
+        Err(_) if ping == Ping::Read => Some(StoreError::deadline("ping", PING_TIMEOUT)),
         Err(_) => Some(no_commit()),
     };
     drop(Object::take(client));

@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool, PoolError, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Metrics, Object, Pool, PoolError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
-use super::connect::{postgres_config, tls_connector, unencrypted};
-use super::error::{chain, is_full};
+use super::connect::{Looks, pool_of};
+use super::error::is_full;
 use super::fresh::Fresh;
 use super::head::OutboxHead;
-use super::hosts::{EachHost, Election};
+use super::hosts::Election;
 use super::options::{StoreOptions, StoreState};
 use super::ping::{Ping, answers};
 use super::session::{ServerSetup, Session};
@@ -36,6 +34,8 @@ struct Inner {
     own: Pool,
     /// One connection to ask whether the server is there.
     probe: Pool,
+    /// Each connection of it is a look at all hosts, by which the others may be led elsewhere.
+    scout: Pool,
     /// Which of the hosts all of them connect to.
     election: Arc<Election>,
     options: StoreOptions,
@@ -99,11 +99,12 @@ impl Store {
     /// # Errors
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let session = Session::new(options.operation_timeout);
-        let election = Election::new(&options.hosts);
-        let shared = pool_of(&options, &session, &election, options.pool_size)?;
-        let own = pool_of(&options, &session, &election, 1)?;
-        let probe = pool_of(&options, &session, &election, 1)?;
+        let session = Session::new(options.operation_timeout, options.writes);
+        let election = Election::new(&options.hosts, options.writes);
+        let pool = |size, looks| pool_of(&options, &session, &election, size, looks);
+        let shared = pool(options.pool_size, Looks::AtTheUsual)?;
+        let (own, probe) = (pool(1, Looks::AtTheUsual)?, pool(1, Looks::AtTheUsual)?);
+        let scout = pool(1, Looks::AtAll)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
         let sharing = Sharing::new(options.idle_timeout);
         let pool = shared.clone();
@@ -111,6 +112,7 @@ impl Store {
             shared,
             own,
             probe,
+            scout,
             election,
             options,
             session,
@@ -166,6 +168,7 @@ impl Store {
                 }
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error @ StoreError::Pooled { .. }) => self.inner.session.note_pooler(&error),
+                Err(error @ StoreError::Unmigrated) => self.inner.session.note_unmigrated(&error),
                 Err(error) if error.is_unavailable() => self.note_down(&error),
                 Err(error) => return Err(error),
             }
@@ -180,7 +183,7 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let pinged = loop {
             match self.inner.probe.get().await {
-                Ok(client) => match answers(client, self.ping_kind()).await {
+                Ok(client) => match answers(client, self.ping_kind(), &self.inner.session).await {
                     Ok(false) => {}
                     answered => break answered.map(drop),
                 },
@@ -198,13 +201,13 @@ impl Store {
     /// Asks without drawing conclusions, on a connection that is for this alone: that all others are in use says
     /// nothing about the server.
     pub(super) async fn pinged(&self) -> Result<(), StoreError> {
-        while !answers(self.inner.probe.get().await?, self.ping_kind()).await? {}
+        while !answers(self.inner.probe.get().await?, self.ping_kind(), &self.inner.session).await? {}
         Ok(())
     }
 
     fn ping_kind(&self) -> Ping {
         match (self.inner.options.writes, self.inner.prepared.load(Ordering::Acquire)) {
-            (false, _) => Ping::Answer,
+            (false, _) => Ping::Read,
             (true, false) => Ping::Write,
             (true, true) => Ping::Tick,
         }
@@ -394,6 +397,11 @@ impl Store {
             if is_asked && self.ping().await.is_ok() {
                 backoff.reset();
             }
+            if self.inner.election.wants_a_look() {
+                let scout = self.inner.scout.clone();
+                // One that does not answer keeps nobody waiting. The connection has done its part.
+                tokio::spawn(async move { scout.get().await.map(Object::take) });
+            }
             self.inner.retain(|metrics| sharing.is_kept(metrics));
         }
     }
@@ -406,41 +414,4 @@ impl Inner {
             pool.retain(|_, metrics| is_kept(metrics));
         }
     }
-}
-
-fn pool_of(
-    options: &StoreOptions,
-    session: &Arc<Session>,
-    election: &Arc<Election>,
-    max_size: usize,
-) -> Result<Pool, StoreError> {
-    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
-    let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
-    let plain = unencrypted(options);
-    let manager = match &options.tls {
-        None => {
-            let hosts = EachHost::new(hosts, (plain, plain), options.connect_timeout, session, election);
-            Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
-        }
-        Some(tls) => {
-            let ways = (tls_connector(tls)?, plain);
-            let hosts = EachHost::new(hosts, ways, options.connect_timeout, session, election);
-            Manager::from_connect(tokio_postgres::Config::new(), hosts, manager_config)
-        }
-    };
-    let election = Arc::clone(election);
-    let to_the_host_in_use = Hook::sync_fn(move |_, metrics| match election.is_outdated(metrics.created) {
-        true => Err(HookError::message("another host is used now")),
-        false => Ok(()),
-    });
-    Pool::builder(manager)
-        .pre_recycle(to_the_host_in_use)
-        .max_size(max_size)
-        .wait_timeout(Some(options.connect_timeout))
-        .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))
-        .recycle_timeout(Some(options.connect_timeout))
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|e| StoreError::Refused { reason: chain(&e) })
 }

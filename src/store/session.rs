@@ -13,8 +13,9 @@ use super::StoreError;
 /// The settings that the promises and the statements rely on, whatever the server, the database or the account has.
 /// They are set by a statement: poolers refuse or drop what is sent with the log-in.
 ///
-/// Left alone are `search_path`, which is how an operator says where the tables are, and `default_transaction_read_only`,
-/// by which an operator keeps writers away: a connection is refused then, and the log says why.
+/// Left alone are `search_path`, which is how an operator says where the tables are, and for whoever writes
+/// `default_transaction_read_only`, by which an operator keeps writers away: a connection is refused then, and the log says
+/// why.
 const SETTINGS: &[(&str, &str)] = &[
     // A compare-and-set waits for the other and then sees what it did; stricter levels refuse one of the two instead.
     ("default_transaction_isolation", "read committed"),
@@ -35,6 +36,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("random_page_cost", "1.1"),
     ("jit", "off"),
 ];
+
+/// Of one that only reads: whatever it does by mistake is refused. Migrations take it back for themselves.
+const READ_ONLY: &str = " set default_transaction_read_only = on;";
 
 /// What is committed is on the disk before it is answered. `remote_apply` is stronger than `on`; all others are weaker.
 const SYNCHRONOUS_COMMIT: &str = "
@@ -64,6 +68,9 @@ const NEEDED_ON: [(&str, &str); 2] = [
 const POOLED: &str = "a connection pooler gives each transaction another session; set its pool_mode to session for this \
                       database, or connect to PostgreSQL itself";
 
+/// What an operator is told while reads come from a standby.
+const STANDBY: &str = "the server is a standby: what is read may be behind its primary";
+
 /// How PostgreSQL is set up, as far as no session can change it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerSetup {
@@ -71,12 +78,15 @@ pub struct ServerSetup {
     pub warnings: Vec<&'static str>,
     /// Since when it cannot be used because a pooler shares sessions between transactions.
     pub pooled_since: Option<Instant>,
+    /// It is a standby, from which this process reads.
+    pub is_standby: bool,
 }
 
 impl ServerSetup {
     /// All that an operator should know of.
     pub fn texts(&self) -> Vec<&'static str> {
-        self.warnings.iter().copied().chain(self.pooled_since.map(|_| POOLED)).collect()
+        let (pooled, standby) = (self.pooled_since.map(|_| POOLED), self.is_standby.then_some(STANDBY));
+        self.warnings.iter().copied().chain(pooled).chain(standby).collect()
     }
 }
 
@@ -88,13 +98,16 @@ pub(super) struct Session {
     setup: watch::Sender<ServerSetup>,
     /// A connection was cut: what is behind the next one may be another pooler.
     in_doubt: AtomicBool,
+    /// That the schema is waited for was logged.
+    awaits_schema: AtomicBool,
 }
 
 impl Session {
-    /// With the time that one operation may take.
-    pub(super) fn new(operation_timeout: Duration) -> Arc<Self> {
+    /// With the time that one operation may take, and whether any of them writes.
+    pub(super) fn new(operation_timeout: Duration, writes: bool) -> Arc<Self> {
         let (setup, _) = watch::channel(ServerSetup::default());
-        Arc::new(Self { sql: opening(operation_timeout), setup, in_doubt: AtomicBool::new(false) })
+        let (in_doubt, awaits_schema) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { sql: opening(operation_timeout, writes), setup, in_doubt, awaits_schema })
     }
 
     /// Sets up a connection that has just logged in: one round trip.
@@ -147,6 +160,37 @@ impl Session {
         });
     }
 
+    /// That the schema is waited for. Said once.
+    pub(super) fn note_unmigrated(&self, error: &StoreError) {
+        if !self.awaits_schema.swap(true, Ordering::Relaxed) {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(
+                action = "schema_awaited",
+                error,
+                "waiting for the schema that this version needs"
+            );
+        }
+    }
+
+    /// Whether reads come from a standby. Said when it changes.
+    pub(super) fn note_standby(&self, is_standby: bool) {
+        self.setup.send_if_modified(|setup| {
+            let is_other = std::mem::replace(&mut setup.is_standby, is_standby) != is_standby;
+            match is_standby {
+                _ if !is_other => {}
+                true => tracing::warn!(
+                    action = "db_standby_used",
+                    details = STANDBY,
+                    "reading from a standby of PostgreSQL"
+                ),
+                false => {
+                    tracing::info!(action = "db_primary_used", "reading from a PostgreSQL that is no standby")
+                }
+            }
+            is_other
+        });
+    }
+
     /// That each connection is a session.
     pub(super) fn note_sessions(&self) {
         self.setup.send_if_modified(|setup| setup.pooled_since.take().is_some());
@@ -168,7 +212,7 @@ impl Session {
     }
 }
 
-fn opening(operation_timeout: Duration) -> String {
+fn opening(operation_timeout: Duration, writes: bool) -> String {
     // The server gives up a little before this side does, so that the reason comes from the one who knows it.
     let timeout_ms = operation_timeout.mul_f64(0.9).as_millis();
     let mut sql = format!(
@@ -176,6 +220,9 @@ fn opening(operation_timeout: Duration) -> String {
     );
     for (name, value) in SETTINGS {
         sql.push_str(&format!(" set {name} = '{value}';"));
+    }
+    if !writes {
+        sql.push_str(READ_ONLY);
     }
     sql.push_str(SYNCHRONOUS_COMMIT);
     sql.push_str(FACTS);

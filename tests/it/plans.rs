@@ -155,7 +155,7 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     })
     .await;
     a.reads_little("the events of an order", async |store| {
-        assert_eq!(store.events_of_orders(std::slice::from_ref(&ready)).await.unwrap().len(), 3);
+        assert_eq!(store.events_of_orders(std::slice::from_ref(&ready)).await.unwrap().0.len(), 3);
     })
     .await;
     a.reads_little("the newest event", async |store| assert!(store.newest_event().await.is_ok())).await;

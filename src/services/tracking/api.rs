@@ -191,7 +191,7 @@ impl TrackingApi {
         let cursor = LastEventId::of(headers, last_event_id.0, last_event_id_query.0)?;
         let order = self.0.statuses.of(&number).await?;
         if order.status.is_final() && cursor.is_some() {
-            let told =
+            let (told, _) =
                 self.0.store.events_of_orders(std::slice::from_ref(&number)).await.map_err(Problem::from)?;
             let told: Vec<_> = told.iter().map(Told::new).collect();
             if rest_of(&told, cursor).is_ok_and(<[Told]>::is_empty) {

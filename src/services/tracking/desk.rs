@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::told::Told;
 use crate::domain::OrderNumber;
-use crate::store::{EventCursor, Store, StoreError};
+use crate::store::{EventCursor, Reach, Store, StoreError};
 
 /// Orders that one statement reads.
 const PAGE_ORDERS: usize = 128;
-/// While PostgreSQL is away, how often it is asked again.
+/// While PostgreSQL is away, or a standby behind, how often it is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// All that happened to an order, oldest first; nothing where there is no such order any more.
@@ -37,6 +37,8 @@ struct Orders {
     changed: HashSet<OrderNumber>,
     /// How many readings have begun.
     readings: u64,
+    /// How far the journal has read: what is up to there, it does not tell again.
+    passed: EventCursor,
 }
 
 #[derive(Default)]
@@ -49,6 +51,8 @@ struct Followed {
 #[derive(Default)]
 struct Known {
     life: Life,
+    /// How far the server had come that this was read from.
+    reach: Reach,
     /// The reading that it comes from; 0 before the first.
     reading: u64,
 }
@@ -99,6 +103,12 @@ impl Desk {
         }
     }
 
+    /// Says that the journal goes on behind this place. An order that is read from a standby which is not there yet is read
+    /// again.
+    pub(super) fn passed(&self, place: EventCursor) {
+        self.orders().passed = place;
+    }
+
     /// Says that any of them may have changed.
     pub(super) fn any_changed(&self) {
         let mut orders = self.orders();
@@ -114,7 +124,7 @@ impl Desk {
                 let (reading, numbers) = self.take();
                 if numbers.is_empty() {
                     self.0.changed.notified().await;
-                } else if self.read(&store, reading, &numbers).await.is_err() {
+                } else if !self.read(&store, reading, &numbers).await.unwrap_or(false) {
                     // The store tells of its outage itself; the streams stay open meanwhile.
                     numbers.iter().for_each(|number| self.changed(number));
                     tokio::time::sleep(RETRY).await;
@@ -138,8 +148,9 @@ impl Desk {
         (orders.readings, numbers)
     }
 
-    async fn read(&self, store: &Store, reading: u64, numbers: &[OrderNumber]) -> Result<(), StoreError> {
-        let events = store.events_of_orders(numbers).await?;
+    /// Says whether nothing can be missing that the journal has passed.
+    async fn read(&self, store: &Store, reading: u64, numbers: &[OrderNumber]) -> Result<bool, StoreError> {
+        let (events, reach) = store.events_of_orders(numbers).await?;
         let mut lives: HashMap<&OrderNumber, Vec<Told>> =
             numbers.iter().map(|number| (number, Vec::new())).collect();
         for event in &events {
@@ -148,10 +159,10 @@ impl Desk {
         let orders = self.orders();
         for (number, life) in lives {
             if let Some(followed) = orders.followed.get(number) {
-                followed.known.send_replace(Known { life: life.into(), reading });
+                followed.known.send_replace(Known { life: life.into(), reach, reading });
             }
         }
-        Ok(())
+        Ok(!reach.may_come_to(orders.passed))
     }
 
     /// Nothing is left half done while it is held.
@@ -165,6 +176,11 @@ impl Following {
     pub(super) fn life(&mut self) -> Option<Life> {
         let known = self.known.borrow_and_update();
         (known.reading >= self.first_reading).then(|| Life::clone(&known.life))
+    }
+
+    /// Whether the change at this place, which is not known of the order, may come yet.
+    pub(super) fn may_come_to(&self, cursor: EventCursor) -> bool {
+        self.known.borrow().reach.may_come_to(cursor)
     }
 
     /// Waits until it was read (again).

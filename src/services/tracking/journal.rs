@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, Following};
-use super::told::{Reset, Told};
+use super::told::{Reset, STANDBY_PATIENCE, Told};
 use crate::domain::OrderNumber;
-use crate::store::{Event, EventCursor, EventPage, Store, StoreError};
+use crate::store::{Event, EventCursor, EventPage, Place, Store, StoreError};
 
 /// Events that one look of the reader reads.
 const LOOK_EVENTS: i64 = 500;
@@ -82,6 +83,23 @@ pub(super) struct Follower {
     has_caught_up: bool,
     resets: u64,
     turned: watch::Receiver<()>,
+    awaiting: Awaiting,
+}
+
+/// Since when a standby is waited for to come to a place.
+#[derive(Default)]
+struct Awaiting(Option<Instant>);
+
+impl Awaiting {
+    /// Why there is no going on behind a place, by what it is to the server now.
+    fn reset_of(&mut self, place: Place) -> Option<Reset> {
+        if place != Place::Awaited {
+            self.0 = None;
+            return Reset::of(place);
+        }
+        let is_over = self.0.get_or_insert_with(Instant::now).elapsed() >= STANDBY_PATIENCE;
+        is_over.then_some(Reset::AheadOfDatabase)
+    }
 }
 
 impl Journal {
@@ -103,7 +121,8 @@ impl Journal {
         self.0.followers.fetch_add(1, Ordering::Relaxed);
         self.0.opened.notify_one();
         let (resets, turned) = (self.ring().resets, self.0.turned.subscribe());
-        Follower { journal: self.clone(), cursor, has_caught_up: false, resets, turned }
+        let awaiting = Awaiting::default();
+        Follower { journal: self.clone(), cursor, has_caught_up: false, resets, turned, awaiting }
     }
 
     /// Follows one order.
@@ -115,10 +134,15 @@ impl Journal {
 
     /// The events with these `order_status_log.id`, in the order of the stream; waits for a turn and for PostgreSQL.
     pub(super) async fn events_by_id(&self, ids: &[i64]) -> Vec<Event> {
+        let begun = Instant::now();
         loop {
-            let _turn = self.0.catching_up.acquire().await;
+            let turn = self.0.catching_up.acquire().await;
             match self.0.store.events_by_id(ids).await {
-                Ok(events) => return events,
+                Ok(found) if !found.is_behind || begun.elapsed() >= STANDBY_PATIENCE => return found.events,
+                Ok(_) => {
+                    drop(turn);
+                    tokio::time::sleep(LOOK).await;
+                }
                 Err(_) => tokio::time::sleep(LOOK).await,
             }
         }
@@ -164,10 +188,12 @@ impl Journal {
             None => self.begin().await?,
         };
         let mut looks_again = 0;
+        let mut awaiting = Awaiting::default();
         while self.is_followed() {
+            self.0.desk.passed(cursor);
             let page = self.0.store.events_after(cursor, LOOK_EVENTS).await?;
             self.tell_the_desk(&page);
-            if let Some(reason) = Reset::of(page.place) {
+            if let Some(reason) = awaiting.reset_of(page.place) {
                 self.reset(reason);
                 return Ok(());
             }
@@ -284,8 +310,11 @@ impl Follower {
             if !told.is_empty() {
                 return Ok(told);
             }
-            if is_at_ring && self.has_caught_up {
-                self.has_caught_up = self.turn_comes().await;
+            match is_at_ring {
+                true if self.has_caught_up => self.has_caught_up = self.turn_comes().await,
+                // The ring begins later. Where the log was read to its end before, it is a standby's, which is behind the ring.
+                true => tokio::time::sleep(LOOK_AGAIN).await,
+                false => {}
             }
         }
     }
@@ -330,7 +359,7 @@ impl Follower {
         };
         match page {
             Ok(page) => {
-                if let Some(reason) = Reset::of(page.place) {
+                if let Some(reason) = self.awaiting.reset_of(page.place) {
                     return Err(reason);
                 }
                 self.has_caught_up = !page.is_full || page.read_to.is_none();
@@ -397,6 +426,19 @@ mod tests {
         let next: Vec<_> = (3..PAGE_EVENTS + 3).filter_map(at).collect();
         assert_eq!(behind(&ring, 2), Some(Ok(next)));
         assert_eq!(ring.events.len(), RING_EVENTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standby_is_waited_for_and_not_for_ever() {
+        let mut awaiting = Awaiting::default();
+        assert_eq!(awaiting.reset_of(Place::Ahead), Some(Reset::AheadOfDatabase));
+        for place in [Place::Awaited, Place::Known, Place::Awaited] {
+            assert_eq!(awaiting.reset_of(place), None);
+            tokio::time::advance(STANDBY_PATIENCE - LOOK).await;
+        }
+        assert_eq!(awaiting.reset_of(Place::Awaited), None);
+        tokio::time::advance(LOOK).await;
+        assert_eq!(awaiting.reset_of(Place::Awaited), Some(Reset::AheadOfDatabase));
     }
 
     #[tokio::test(start_paused = true)]

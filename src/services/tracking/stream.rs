@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::desk::{Following, Life};
 use super::journal::{Follower, Journal, PAGE_EVENTS};
-use super::told::{Reset, Told};
+use super::told::{Reset, STANDBY_PATIENCE, Told};
 use crate::http::sse::SseFrame;
 use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::store::{EventCursor, OpenOrders, SeenBy, Store, StoreError};
@@ -170,7 +171,7 @@ pub(super) fn order_events(
     order: Following,
     cursor: Option<EventCursor>,
 ) -> impl Stream<Item = SseFrame> + Send + 'static {
-    let tail = OrderTail { order, cursor, pending: VecDeque::new(), is_over: false };
+    let tail = OrderTail { order, cursor, pending: VecDeque::new(), is_over: false, awaited_since: None };
     stream::unfold(tail, |mut tail| async move { tail.next().await.map(|frame| (frame, tail)) })
 }
 
@@ -180,6 +181,8 @@ struct OrderTail {
     cursor: Option<EventCursor>,
     pending: VecDeque<SseFrame>,
     is_over: bool,
+    /// Since when a standby is waited for to come to the last event that was told.
+    awaited_since: Option<Instant>,
 }
 
 impl OrderTail {
@@ -197,13 +200,23 @@ impl OrderTail {
             };
             self.go_on(&life);
             if self.pending.is_empty() && !self.is_over {
-                self.order.read_again().await;
+                match self.awaited_since {
+                    // Looked at once more when that is over.
+                    Some(since) => drop(timeout_at(since + STANDBY_PATIENCE, self.order.read_again()).await),
+                    None => self.order.read_again().await,
+                }
             }
         }
     }
 
     fn go_on(&mut self, life: &Life) {
-        let after = rest_of(life, self.cursor).unwrap_or_else(|reset| {
+        let rest = rest_of(life, self.cursor);
+        let is_awaited = rest.is_err() && self.cursor.is_some_and(|cursor| self.order.may_come_to(cursor));
+        if is_awaited && self.awaited_since.get_or_insert_with(Instant::now).elapsed() < STANDBY_PATIENCE {
+            return;
+        }
+        self.awaited_since = None;
+        let after = rest.unwrap_or_else(|reset| {
             self.pending.push_back(reset.frame());
             life
         });

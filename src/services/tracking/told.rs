@@ -1,5 +1,7 @@
 //! What the event streams tell, written down once for all of them.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::broker::messages::StatusUpdate;
@@ -43,6 +45,9 @@ fn data(event: &Event) -> String {
     serde_json::to_string(&update).unwrap_or_default()
 }
 
+/// How long a standby, which is behind, is waited for. One that has not come to what was told by then may never do so.
+pub(super) const STANDBY_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why a stream begins anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "reason")]
@@ -57,7 +62,7 @@ impl Reset {
     /// Where a stream cannot go on after this place.
     pub(super) fn of(place: Place) -> Option<Self> {
         match place {
-            Place::Known => None,
+            Place::Known | Place::Awaited => None,
             Place::Ahead => Some(Self::AheadOfDatabase),
             Place::Unknown => Some(Self::UnknownEvent),
         }

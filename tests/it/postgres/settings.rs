@@ -3,7 +3,8 @@
 use super::{order_service, place, readiness, seen, watch_settings};
 use crate::support::{TestEnv, blocking, new_state_dir, store_options};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
-use restaurant_system::store::{Store, StoreAccess};
+use restaurant_system::store::{Store, StoreAccess, StoreOptions};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -36,6 +37,16 @@ async fn each_connection_sets_what_the_promises_need() {
         rule.contains(r"ORD\\_%") || rule.contains(r"ORD\_%"),
         "the migrations' texts are theirs: {rule}"
     );
+}
+
+#[tokio::test]
+async fn who_only_reads_cannot_write_whatever_the_account_may() {
+    let env = TestEnv::unmigrated().await;
+    let options = store_options(env.servers.postgres.port(), &env.database);
+    let store = Store::new(StoreOptions { writes: false, ..options }, CancellationToken::new()).unwrap();
+    assert!(store.prepare().await.unwrap() > 0, "where there is no schema yet, everybody may make it");
+    let refused = store.forget_idempotency_keys(Duration::ZERO).await.unwrap_err().to_string();
+    assert!(refused.contains("read-only transaction"), "{refused}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod privacy;
 mod reset;
 mod shared_reader;
 pub(crate) mod sse;
+mod standby;
 mod stream_order;
 mod unreadable;
 mod workers;
