@@ -3,6 +3,9 @@
 //! All output of a role goes through here: its log in every format, what it prints ([`Outlet::print`]), and standard
 //! error ([`complain`]). A pipe that nobody reads, or a journal that hangs, stops the writing thread and nothing else.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
@@ -33,16 +36,39 @@ const REST: Duration = Duration::from_millis(1);
 /// Until a stream that somebody else has set to non-blocking is tried again while it is full.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
+/// What is written as a whole: a text with its line end, or an entry of the journal.
+pub trait Line: Send + 'static {
+    /// The memory that it takes while it waits, roughly.
+    fn bytes(&self) -> usize;
+
+    /// Takes `next` in, where the two may be written as one.
+    fn joins(&mut self, next: &mut Self) -> bool;
+}
+
+impl Line for Vec<u8> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+
+    fn joins(&mut self, next: &mut Self) -> bool {
+        let has_room = self.len() + next.len() <= MAX_TOGETHER_BYTES;
+        if has_room {
+            self.append(next);
+        }
+        has_room
+    }
+}
+
 /// Where lines go in the end.
 pub trait Sink: Send + 'static {
-    /// Whether several lines may be written as one.
-    const JOINS_LINES: bool;
+    /// What it takes.
+    type Line: Line;
 
-    /// Writes a whole line, or several, however long that takes.
+    /// Writes a whole line, or several that were joined, however long that takes.
     ///
     /// # Errors
     /// They are lost.
-    fn write_lines(&mut self, lines: &[u8]) -> io::Result<()>;
+    fn write(&mut self, line: &Self::Line) -> io::Result<()>;
 }
 
 /// A file descriptor of its own for one of the process's streams: the standard library's lock would be held, also
@@ -61,11 +87,11 @@ impl Stream {
 }
 
 impl Sink for Stream {
-    const JOINS_LINES: bool = true;
+    type Line = Vec<u8>;
 
     /// In one write, unless the system takes less at a time: other processes may share the pipe.
-    fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
-        let mut rest = lines;
+    fn write(&mut self, lines: &Vec<u8>) -> io::Result<()> {
+        let mut rest = lines.as_slice();
         while !rest.is_empty() {
             match self.0.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -81,17 +107,17 @@ impl Sink for Stream {
 
 /// A line in the queue.
 #[derive(Debug)]
-struct Entry {
-    line: Vec<u8>,
+struct Entry<L> {
+    line: L,
     /// How many dropped lines it tells of: they are to be told again if it is lost as well.
     told: u64,
     /// Who waits for it. Where nobody does any more it is not written.
     printed: Option<oneshot::Sender<io::Result<()>>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Entry>,
+#[derive(Debug)]
+struct State<L> {
+    waiting: VecDeque<Entry<L>>,
     /// Bytes of the lines that wait, and of the one that is being written.
     bytes: usize,
     /// Since when a line is being written.
@@ -106,23 +132,42 @@ struct State {
     is_closed: bool,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+#[derive(Debug)]
+struct Shared<L> {
+    state: Mutex<State<L>>,
     arrived: Condvar,
     progress: Condvar,
     /// Lines that were lost, and of which no other line has told.
     dropped: AtomicU64,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<L: Line> Shared<L> {
+    fn new() -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            writing_since: None,
+            taken: 0,
+            finished: 0,
+            is_idle: false,
+            flushing: 0,
+            is_closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+            progress: Condvar::new(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<L>> {
         // Whole at every panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, mut state: MutexGuard<'_, State>, entry: Entry) {
-        state.bytes += entry.line.len();
+    fn push(&self, mut state: MutexGuard<'_, State<L>>, entry: Entry<L>) {
+        state.bytes += entry.line.bytes();
         state.taken += 1;
         // Somebody waits for a printed line. Else waking costs a system call, which a thread at work does not need.
         let is_urgent = entry.printed.is_some();
@@ -133,7 +178,7 @@ impl Shared {
     }
 
     /// Waits for the next line; `None`: there will be none.
-    fn next(&self) -> Option<Entry> {
+    fn next(&self) -> Option<Entry<L>> {
         let mut state = self.lock();
         if state.waiting.is_empty() && !state.is_closed {
             let rested = self.arrived.wait_timeout(state, REST);
@@ -153,25 +198,24 @@ impl Shared {
     }
 
     /// Takes the lines that wait behind the first and may go with it. What becomes of it becomes of them.
-    fn join(&self, first: &mut Entry) {
+    fn join(&self, first: &mut Entry<L>) {
         let mut state = self.lock();
-        while let Some(next) = state.waiting.front()
+        while let Some(next) = state.waiting.front_mut()
             && next.printed.is_none()
-            && first.line.len() + next.line.len() <= MAX_TOGETHER_BYTES
+            && first.line.joins(&mut next.line)
             && let Some(next) = state.waiting.pop_front()
         {
-            first.line.extend_from_slice(&next.line);
             first.told += next.told + 1;
             state.finished += 1;
         }
     }
 
-    fn finish(&self, entry: Entry, written: io::Result<()>) {
+    fn finish(&self, entry: Entry<L>, written: io::Result<()>) {
         if written.is_err() && entry.printed.is_none() {
             self.dropped.fetch_add(entry.told + 1, Ordering::Relaxed);
         }
         let mut state = self.lock();
-        state.bytes -= entry.line.len();
+        state.bytes -= entry.line.bytes();
         state.finished += 1;
         state.writing_since = None;
         if state.flushing > 0 {
@@ -183,13 +227,13 @@ impl Shared {
         }
     }
 
-    fn write_all<S: Sink>(&self, sink: &mut S) {
+    fn write_all(&self, sink: &mut impl Sink<Line = L>) {
         while let Some(mut entry) = self.next() {
-            if S::JOINS_LINES && entry.printed.is_none() {
+            if entry.printed.is_none() {
                 self.join(&mut entry);
             }
             let is_wanted = entry.printed.as_ref().is_none_or(|printed| !printed.is_closed());
-            let written = if is_wanted { sink.write_lines(&entry.line) } else { Ok(()) };
+            let written = if is_wanted { sink.write(&entry.line) } else { Ok(()) };
             self.finish(entry, written);
         }
     }
@@ -197,26 +241,18 @@ impl Shared {
 
 /// A queue of lines and the thread that writes them. When it is dropped the thread ends, after what still waits.
 #[derive(Debug)]
-pub struct Outlet(Arc<Shared>);
+pub struct Outlet<L: Line = Vec<u8>>(Arc<Shared<L>>);
 
-impl Outlet {
+impl<L: Line> Outlet<L> {
     /// Starts the thread, under this name.
     ///
     /// # Errors
     /// The process is at a limit of the system.
-    pub fn start(name: &str, mut sink: impl Sink) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub fn start(name: &str, mut sink: impl Sink<Line = L>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new());
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || theirs.write_all(&mut sink))?;
         Ok(Self(shared))
-    }
-
-    /// To standard output.
-    ///
-    /// # Errors
-    /// The process is at a limit of the system.
-    pub fn to_stdout() -> io::Result<Self> {
-        Self::start("stdout", Stream::of(&io::stdout())?)
     }
 
     /// How many lines were lost since the last call. Whoever asks tells of them in its next line ([`Outlet::offer`]).
@@ -230,10 +266,10 @@ impl Outlet {
     }
 
     /// Takes a line that tells of `told` lost ones. Where there is no room it is lost and counted, and they are again.
-    pub fn offer(&self, line: Vec<u8>, told: u64) {
+    pub fn offer(&self, line: L, told: u64) {
         let Self(shared) = self;
         let state = shared.lock();
-        if state.waiting.len() >= MAX_WAITING || state.bytes + line.len() > MAX_WAITING_BYTES {
+        if state.waiting.len() >= MAX_WAITING || state.bytes + line.bytes() > MAX_WAITING_BYTES {
             drop(state);
             shared.dropped.fetch_add(told + 1, Ordering::Relaxed);
             return;
@@ -246,7 +282,7 @@ impl Outlet {
     ///
     /// # Errors
     /// It could not be written.
-    pub async fn print(&self, line: Vec<u8>) -> io::Result<()> {
+    pub async fn print(&self, line: L) -> io::Result<()> {
         let (printed, answer) = oneshot::channel();
         let Self(shared) = self;
         shared.push(shared.lock(), Entry { line, told: 0, printed: Some(printed) });
@@ -280,7 +316,17 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl Outlet {
+    /// To standard output.
+    ///
+    /// # Errors
+    /// The process is at a limit of the system.
+    pub fn to_stdout() -> io::Result<Self> {
+        Self::start("stdout", Stream::of(&io::stdout())?)
+    }
+}
+
+impl<L: Line> Drop for Outlet<L> {
     fn drop(&mut self) {
         self.0.lock().is_closed = true;
         self.0.arrived.notify_one();
@@ -309,155 +355,5 @@ pub fn complain(lines: fmt::Arguments<'_>) {
 pub fn flush_complaints() {
     if let Some(Some(stderr)) = STDERR.get() {
         stderr.flush();
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use std::io::{PipeReader, Read, pipe};
-    use std::sync::mpsc;
-
-    use super::*;
-
-    /// Until a test that hangs fails.
-    const DEADLINE: Duration = Duration::from_secs(20);
-
-    /// More than a pipe takes.
-    const TOO_LONG: usize = 256 * 1024;
-
-    /// An outlet into a pipe that nobody reads so far, its thread held up in a first line of [`TOO_LONG`] bytes.
-    fn stuck() -> (PipeReader, Outlet) {
-        let (reader, writer) = pipe().unwrap();
-        let outlet = Outlet::start("test", Stream::of(&writer).unwrap()).unwrap();
-        outlet.offer(vec![b'-'; TOO_LONG], 0);
-        while outlet.stuck_for().is_zero() {
-            std::thread::yield_now();
-        }
-        (reader, outlet)
-    }
-
-    fn read_all(mut reader: PipeReader) -> String {
-        let mut text = String::new();
-        reader.read_to_string(&mut text).unwrap();
-        text.trim_start_matches('-').to_owned()
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_number_and_the_rest_is_counted() {
-        let (reader, outlet) = stuck();
-        for n in 0..MAX_WAITING + 3 {
-            outlet.offer(format!("{n}\n").into_bytes(), 0);
-        }
-        assert_eq!((outlet.take_dropped(), outlet.take_dropped()), (3, 0), "told once");
-        outlet.offer(b"tells of three".to_vec(), 3);
-        assert_eq!(outlet.take_dropped(), 4, "what a lost line was to tell is told by another");
-        drop(outlet);
-        assert_eq!(read_all(reader).lines().count(), MAX_WAITING, "in the end all that had room is written");
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_bytes() {
-        let (reader, outlet) = stuck();
-        for _ in 0..20 {
-            outlet.offer(vec![b'x'; 1024 * 1024], 0);
-        }
-        assert_eq!(outlet.take_dropped(), 5, "15 of them and the first line have room in 16 MiB");
-        drop(outlet);
-        assert_eq!(read_all(reader).len(), 15 * 1024 * 1024);
-    }
-
-    #[test]
-    fn lines_that_wait_go_together_as_whole_lines_up_to_a_page() {
-        /// Writes into memory, each time after it was let.
-        struct Gated(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
-        impl Sink for Gated {
-            const JOINS_LINES: bool = true;
-            fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
-                self.0.recv().unwrap();
-                self.1.send(lines.to_vec()).unwrap();
-                Ok(())
-            }
-        }
-        let (gate, is_let) = mpsc::channel();
-        let (sink, written) = mpsc::channel();
-        let outlet = Outlet::start("test", Gated(is_let, sink)).unwrap();
-        let line = format!("{}\n", "x".repeat(999));
-        for _ in 0..9 {
-            outlet.offer(line.clone().into_bytes(), 0);
-        }
-        (0..9).for_each(|_| gate.send(()).unwrap());
-        drop(outlet);
-        let writes: Vec<Vec<u8>> = written.iter().collect();
-        assert_eq!(writes.concat(), line.repeat(9).into_bytes());
-        assert!(writes.iter().all(|lines| lines.ends_with(b"\n") && lines.len() <= MAX_TOGETHER_BYTES));
-        assert!(writes.len() <= 5, "the first alone at most, then four by four: {}", writes.len());
-    }
-
-    #[test]
-    fn a_line_that_cannot_be_written_counts_as_dropped() {
-        let (reader, writer) = pipe().unwrap();
-        drop(reader);
-        let outlet = Outlet::start("test", Stream::of(&writer).unwrap()).unwrap();
-        outlet.offer(b"tells of two\n".to_vec(), 2);
-        outlet.flush();
-        assert_eq!(outlet.take_dropped(), 3);
-    }
-
-    #[test]
-    fn a_stream_that_somebody_set_to_non_blocking_gets_whole_lines() {
-        let (reader, writer) = pipe().unwrap();
-        rustix::fs::fcntl_setfl(&writer, rustix::fs::OFlags::NONBLOCK).unwrap();
-        let outlet = Outlet::start("test", Stream::of(&writer).unwrap()).unwrap();
-        let line = format!("{}\n", "x".repeat(TOO_LONG));
-        outlet.offer(line.clone().into_bytes(), 0);
-        drop((outlet, writer));
-        assert!(read_all(reader) == line);
-    }
-
-    #[test]
-    fn a_flush_waits_for_what_was_taken_and_no_longer_than_its_time() {
-        let (reader, outlet) = stuck();
-        let began = Instant::now();
-        outlet.flush();
-        assert!(began.elapsed() >= CLOSE_TIMEOUT / 2 && began.elapsed() < DEADLINE, "{:?}", began.elapsed());
-        let began = Instant::now();
-        outlet.flush();
-        assert!(began.elapsed() < CLOSE_TIMEOUT / 2, "who has been stuck for so long is not waited for");
-        outlet.offer(b"last\n".to_vec(), 0);
-        let (text, is_read) = mpsc::channel();
-        std::thread::spawn(move || text.send(read_all(reader)).unwrap());
-        while outlet.stuck_for() >= CLOSE_TIMEOUT {
-            std::thread::yield_now();
-        }
-        outlet.flush();
-        drop(outlet);
-        assert_eq!(is_read.recv_timeout(DEADLINE).unwrap(), "last\n");
-    }
-
-    #[tokio::test]
-    async fn a_printed_line_is_answered_when_it_is_out_and_keeps_its_place() {
-        let (reader, outlet) = stuck();
-        outlet.offer(b"before\n".to_vec(), 0);
-        {
-            let given_up = outlet.print(b"given up\n".to_vec());
-            let printed = tokio::time::timeout(Duration::from_millis(50), given_up).await;
-            assert!(printed.is_err(), "nobody reads yet");
-        }
-        let reading = std::thread::spawn(move || read_all(reader));
-        tokio::time::timeout(DEADLINE, outlet.print(b"printed\n".to_vec())).await.unwrap().unwrap();
-        outlet.offer(b"after\n".to_vec(), 0);
-        drop(outlet);
-        assert_eq!(reading.join().unwrap(), "before\nprinted\nafter\n");
-    }
-
-    #[tokio::test]
-    async fn a_printed_line_that_cannot_be_written_is_an_error_and_no_dropped_one() {
-        let (reader, writer) = pipe().unwrap();
-        drop(reader);
-        let outlet = Outlet::start("test", Stream::of(&writer).unwrap()).unwrap();
-        let printed = tokio::time::timeout(DEADLINE, outlet.print(b"line\n".to_vec())).await.unwrap();
-        assert_eq!(printed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(outlet.take_dropped(), 0);
     }
 }

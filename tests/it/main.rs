@@ -18,6 +18,7 @@ mod documents;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod hosts;
+mod journal;
 mod kitchen;
 mod layers;
 mod logs;

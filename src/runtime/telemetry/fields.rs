@@ -33,6 +33,20 @@ pub(super) enum Value<'a> {
     Error(ErrorText<'a>),
 }
 
+impl Value<'_> {
+    /// As `tracing` has it, where it is one value.
+    pub(super) fn as_tracing(&self) -> Option<&dyn tracing::Value> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Signed(number) => Some(number),
+            Self::Unsigned(number) => Some(number),
+            Self::Float(number) => Some(number),
+            Self::Bool(truth) => Some(truth),
+            Self::Error(_) => None,
+        }
+    }
+}
+
 /// An error in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ErrorText<'a> {
@@ -42,7 +56,7 @@ pub(super) struct ErrorText<'a> {
 }
 
 /// Fields in the order in which they were recorded, no name twice.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     text: String,
     fields: Vec<(&'static str, Stored)>,
@@ -57,9 +71,9 @@ impl Fields {
         self.max_value_bytes = max_value_bytes;
     }
 
-    /// Bytes that are kept allocated for the next use.
+    /// Bytes that are allocated for it, as good as all of them.
     pub(super) fn capacity(&self) -> usize {
-        self.text.capacity()
+        self.text.capacity() + self.fields.capacity() * size_of::<(&str, Stored)>()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {

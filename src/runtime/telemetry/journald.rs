@@ -1,40 +1,45 @@
-//! The journal's native protocol: every field of an event is a field of the journal, so that
+//! The journal, through `tracing-journald`: every field of an event is a field of the journal, so that
 //! `journalctl ORDER_NUMBER=ORD_20261122_001` finds it.
 //!
-//! Written here rather than with `tracing-journald` because the fields have to be those of the JSON line: spans merged
-//! into the event and no name twice, an error in three fields, a request id always; and because that crate's layer
-//! sends on the thread that logs, which blocks it while the journal is not read (see [`crate::runtime::outlet`]).
+//! That crate's layer sends on the thread that logs, and a send waits for as long as the journal is not read. Here the
+//! thread of an [`Outlet`](crate::runtime::outlet::Outlet) waits instead: an event crosses over to it with its spans'
+//! fields, and comes before the crate's layer there. The layer belongs to no dispatcher, so it has no say in what is logged.
 
-use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::collections::HashSet;
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr};
-use tracing::Level;
+use tracing::field::FieldSet;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 
-use super::fields::Value;
-use super::record::Record;
-use crate::runtime::outlet::Sink;
-
-/// Where journald listens.
-pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
+use super::fields::{Fields, Value};
+use super::record::{self, Process, Record};
+use crate::runtime::outlet::{Line, Sink};
 
 /// No value goes to the journal longer than this; the rest is cut off.
 pub(super) const MAX_VALUE_BYTES: usize = 256 * 1024;
 
-/// No entry goes to the journal longer than this; what does not fit is left out, a field at a time.
-const MAX_ENTRY_BYTES: usize = 2 * 1024 * 1024;
+/// As the roles mean their levels: what happens is information, for which the crate would have a notice.
+const PRIORITIES: PriorityMappings = PriorityMappings {
+    error: Priority::Error,
+    warn: Priority::Warning,
+    info: Priority::Informational,
+    debug: Priority::Debug,
+    trace: Priority::Debug,
+};
 
-/// How long the journal may leave one event unread.
-const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+/// Nothing that a client of a server says is more than that ([`Record::severity`]).
+const CLIENTS_PRIORITIES: PriorityMappings = PriorityMappings {
+    error: Priority::Debug,
+    warn: Priority::Debug,
+    info: Priority::Debug,
+    debug: Priority::Debug,
+    trace: Priority::Debug,
+};
 
 /// Whether standard output or standard error is connected to the journal: `JOURNAL_STREAM` names its socket as
 /// `device:inode`, and is inherited by children whose output goes elsewhere.
@@ -50,128 +55,114 @@ fn matches(named: &str, mut ours: impl Iterator<Item = (u64, u64)>) -> bool {
     named.is_some_and(|named: (u64, u64)| ours.any(|ours| ours == named))
 }
 
-/// The way to the journal.
+/// An event on its way to the journal, its spans' fields among its own.
 #[derive(Debug)]
-pub(super) struct Journal {
-    datagrams: UnixDatagram,
-    socket: PathBuf,
+pub(super) struct Entry {
+    pub(super) metadata: &'static Metadata<'static>,
+    pub(super) fields: Fields,
+    /// How many events before this one were lost.
+    pub(super) dropped: u64,
+}
+
+impl Line for Entry {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.fields.capacity()
+    }
+
+    /// Each is a datagram of its own.
+    fn joins(&mut self, _next: &mut Self) -> bool {
+        false
+    }
+}
+
+/// The way to the journal.
+pub(super) struct Journal<S = Layered<tracing_journald::Layer, Registry>> {
+    process: Arc<Process>,
+    /// Where our own events go, those of libraries among them.
+    ours: S,
+    /// Where those of the servers' clients go.
+    clients: S,
+    /// All lists of field names that ever came. Each is kept for good, as `tracing` wants of the names at a place in the
+    /// code: there are as many as such places and the spans around them.
+    names: HashSet<&'static [&'static str]>,
 }
 
 impl Journal {
-    /// Connects to the journal at `socket`.
+    /// Connects to the journal.
     ///
     /// # Errors
     /// Nobody listens there.
-    pub(super) fn connect(socket: &Path) -> io::Result<Self> {
-        let datagrams = UnixDatagram::unbound()?;
-        datagrams.set_write_timeout(Some(SEND_TIMEOUT))?;
-        // An empty datagram is ignored by the journal, and refused where there is none.
-        datagrams.send_to(&[], socket)?;
-        Ok(Self { datagrams, socket: socket.to_owned() })
+    pub(super) fn connect(process: Arc<Process>) -> io::Result<Self> {
+        let through = |priorities| {
+            let layer = tracing_journald::layer()?
+                .with_field_prefix(None)
+                .with_priority_mappings(priorities)
+                .with_syslog_identifier(process.service.to_owned())
+                .with_custom_fields([("SERVICE", process.service)]);
+            Ok::<_, io::Error>(Registry::default().with(layer))
+        };
+        let (ours, clients) = (through(PRIORITIES)?, through(CLIENTS_PRIORITIES)?);
+        Ok(Self::through(process, ours, clients))
     }
 }
 
-impl Sink for Journal {
-    /// An entry is a datagram.
-    const JOINS_LINES: bool = false;
+impl<S: Subscriber> Journal<S> {
+    pub(super) fn through(process: Arc<Process>, ours: S, clients: S) -> Self {
+        Self { process, ours, clients, names: HashSet::new() }
+    }
 
-    /// A journal that is away for a moment, or does not read for a second, loses this event.
-    fn write_lines(&mut self, entry: &[u8]) -> io::Result<()> {
-        send_entry(&self.datagrams, &self.socket, entry)
+    /// This list of names, for good.
+    fn kept(&mut self, names: &[&'static str]) -> &'static [&'static str] {
+        if let Some(known) = self.names.get(names) {
+            return known;
+        }
+        let kept: &'static [&'static str] = names.to_vec().leak();
+        self.names.insert(kept);
+        kept
     }
 }
 
-/// Sends an entry as a datagram, or as a file where the system takes no datagram of that size (212,992 bytes and what it
-/// needs for itself, where nobody changed `net.core.wmem_default`).
-fn send_entry(datagrams: &UnixDatagram, socket: &Path, entry: &[u8]) -> io::Result<()> {
-    let is_too_large = |error: &io::Error| {
-        [Errno::MSGSIZE, Errno::NOBUFS].iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
-    };
-    match datagrams.send_to(entry, socket) {
-        Err(error) if is_too_large(&error) => send_as_file(datagrams, socket, entry),
-        sent => sent.map(drop),
+impl<S: Subscriber + Send + 'static> Sink for Journal<S> {
+    type Line = Entry;
+
+    /// The crate keeps it to itself when the journal does not take an entry.
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        let Entry { metadata, fields, dropped } = entry;
+        let process = Arc::clone(&self.process);
+        let record = Record { process: &process, metadata, fields, dropped: *dropped };
+        let fields = journal_fields(&record);
+        let names: Vec<&'static str> = fields.iter().map(|(name, _)| *name).collect();
+        let values: Vec<_> = fields.iter().map(|(_, value)| value.as_tracing()).collect();
+        let names = FieldSet::new(self.kept(&names), metadata.callsite());
+        let values = names.value_set_all(&values);
+        let through = if record::is_client(metadata) { &self.clients } else { &self.ours };
+        through.event(&Event::new(metadata, &values));
+        Ok(())
     }
 }
 
-/// Sends an entry in a file that is in memory only; the datagram, empty, carries its descriptor. The journal reads no file
-/// that somebody could still change, so it is sealed.
-fn send_as_file(datagrams: &UnixDatagram, socket: &Path, entry: &[u8]) -> io::Result<()> {
-    let mut file =
-        File::from(memfd_create("journal-entry", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    file.write_all(entry)?;
-    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
-    let descriptors = [file.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg_addr(datagrams, &SocketAddrUnix::new(socket)?, &[], &mut control, SendFlags::empty())?;
-    Ok(())
-}
-
-/// Appends the event in the native protocol.
-pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
-    let priority = match record.severity() {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO => 6,
-        Level::DEBUG | Level::TRACE => 7,
-    };
-    field(out, "PRIORITY", priority);
-    field(out, "SYSLOG_IDENTIFIER", record.service());
-    field(out, "MESSAGE", record.message());
-    field(out, "SERVICE", record.service());
-    field(out, "ACTION", record.action());
-    field(out, "REQUEST_ID", record.request_id());
-    field(out, "TARGET", record.metadata.target());
-    if let (Some(file), Some(line)) = (record.metadata.file(), record.metadata.line()) {
-        field(out, "CODE_FILE", file);
-        field(out, "CODE_LINE", line);
+/// What the crate's layer does not add by itself, under names that it only has to put in upper case.
+fn journal_fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> {
+    let mut fields = vec![
+        ("message", Value::Text(record.message())),
+        ("action", Value::Text(record.action())),
+        ("request_id", Value::Text(record.request_id())),
+    ];
+    if record.service() != record.process.service {
+        fields.push(("service", Value::Text(record.service())));
     }
     if let Some(error) = record.error() {
-        field(out, "ERROR_TYPE", error.kind);
-        field(out, "ERROR_MSG", error.msg);
-        field(out, "ERROR_STACK", error.stack);
+        let named = [("error_type", error.kind), ("error_msg", error.msg), ("error_stack", error.stack)];
+        fields.extend(named.map(|(name, text)| (name, Value::Text(text))));
     }
-    // What every entry has already.
-    for (name, value) in record.others().filter(|(name, _)| name != "target") {
-        let name = field_name(&name);
-        match value {
-            Value::Text(text) => field(out, &name, text),
-            Value::Signed(number) => field(out, &name, number),
-            Value::Unsigned(number) => field(out, &name, number),
-            Value::Float(number) => field(out, &name, number),
-            Value::Bool(truth) => field(out, &name, truth),
-            Value::Error(_) => {}
-        }
-    }
-}
-
-/// `NAME`, line feed, the length as 64 bits little endian, the value, line feed: any value is safe in this form.
-/// A field for which the entry has no room left is left out.
-fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
-    let start = out.len();
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\n\0\0\0\0\0\0\0\0");
-    let value_start = out.len();
-    // Writing to memory does not fail.
-    let _ = write!(out, "{value}");
-    let length = (out.len() - value_start) as u64;
-    out[value_start - 8..value_start].copy_from_slice(&length.to_le_bytes());
-    out.push(b'\n');
-    if out.len() > MAX_ENTRY_BYTES {
-        out.truncate(start);
-    }
-}
-
-/// A name as the journal takes it: upper case letters, digits and underscores, a letter first, at most 64. A name that
-/// would become one of the fixed fields gets an `F_` in front: a second `PRIORITY` would change the event's level.
-fn field_name(name: &str) -> String {
-    let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    let name: String = name.chars().map(upper).take(62).collect();
-    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
-    let is_taken = ["PRIORITY", "TARGET", "MESSAGE_ID"].contains(&name)
-        || ["SYSLOG_", "CODE_", "ERROR_"].iter().any(|taken| name.starts_with(taken));
-    if is_taken || name.is_empty() { format!("F_{name}") } else { name.to_owned() }
+    fields.extend(record.others().filter_map(|(name, value)| match name {
+        // Every entry has it already.
+        "target" => None,
+        // A second `PRIORITY` would change the entry's level.
+        "priority" => Some(("f_priority", value)),
+        _ => Some((name, value)),
+    }));
+    fields
 }
 
 #[cfg(test)]
@@ -189,19 +180,5 @@ mod tests {
         let this = std::fs::metadata("/proc/self/fd/1").unwrap();
         assert!(is_connected(Some(&format!("{}:{}", this.dev(), this.ino()))));
         assert!(!is_connected(None));
-    }
-
-    #[test]
-    fn names_fit_the_journal_and_never_take_a_fixed_one() {
-        for (name, expected) in [
-            ("order_number", "ORDER_NUMBER"),
-            ("http.status", "HTTP_STATUS"),
-            ("priority", "F_PRIORITY"),
-            ("code_file", "F_CODE_FILE"),
-            ("_1st", "ST"),
-            ("é", "F_"),
-        ] {
-            assert_eq!(field_name(name), expected);
-        }
     }
 }

@@ -4,13 +4,15 @@
 use std::fmt::Display;
 use std::io::Write;
 
+use jiff::Timestamp;
+
 use super::fields::Value;
 use super::record::Record;
 
 /// Appends the line with its line end. No key is there twice.
-pub(super) fn write(record: &Record<'_>, line: &mut Vec<u8>) {
+pub(super) fn write(record: &Record<'_>, time: Timestamp, line: &mut Vec<u8>) {
     // The same form as `clock::rfc3339_ms`, without a text of its own.
-    let _ = write!(line, "{{\"timestamp\":\"{:.3}\"", record.time);
+    let _ = write!(line, "{{\"timestamp\":\"{time:.3}\"");
     text(line, "level", record.level());
     text(line, "service", record.service());
     text(line, "action", record.action());
@@ -19,12 +21,12 @@ pub(super) fn write(record: &Record<'_>, line: &mut Vec<u8>) {
     text(line, "request_id", record.request_id());
     for (name, value) in record.others() {
         match value {
-            Value::Text(value) => text(line, &name, value),
-            Value::Signed(number) => bare(line, &name, number),
-            Value::Unsigned(number) => bare(line, &name, number),
-            Value::Float(number) if number.is_finite() => bare(line, &name, number),
-            Value::Float(number) => text(line, &name, &number.to_string()),
-            Value::Bool(truth) => bare(line, &name, truth),
+            Value::Text(value) => text(line, name, value),
+            Value::Signed(number) => bare(line, name, number),
+            Value::Unsigned(number) => bare(line, name, number),
+            Value::Float(number) if number.is_finite() => bare(line, name, number),
+            Value::Float(number) => text(line, name, &number.to_string()),
+            Value::Bool(truth) => bare(line, name, truth),
             Value::Error(_) => {}
         }
     }

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{Fields, MAX_LINE_VALUE_BYTES};
+use super::journald::Entry;
 use super::record::{self, Process, Record};
 use super::{LogLevel, journald, json, pretty};
 use crate::runtime::outlet::Outlet;
@@ -23,30 +24,56 @@ const MAX_KEPT_BYTES: usize = 64 * 1024;
 /// What most lines have room in.
 const USUAL_LINE_BYTES: usize = 512;
 
-/// How events are written down.
+/// How events are written as lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// JSON lines.
+    /// JSON.
     Json,
-    /// Lines for people, in colours or not.
+    /// For people, in colours or not.
     Pretty { colour: bool },
-    /// Fields of the journal.
-    Journal,
 }
 
-impl Form {
-    fn max_value_bytes(self) -> usize {
+/// Where events go.
+#[derive(Debug, Clone)]
+pub(super) enum Output {
+    /// Lines, which the thread that logs puts into words.
+    Lines(Form, Arc<Outlet>),
+    /// Entries of the journal, which the thread that sends puts into words.
+    Journal(Arc<Outlet<Entry>>),
+}
+
+impl Output {
+    fn max_value_bytes(&self) -> usize {
         match self {
-            Self::Json | Self::Pretty { .. } => MAX_LINE_VALUE_BYTES,
-            Self::Journal => journald::MAX_VALUE_BYTES,
+            Self::Lines(..) => MAX_LINE_VALUE_BYTES,
+            Self::Journal(_) => journald::MAX_VALUE_BYTES,
         }
     }
 
-    fn write(self, record: &Record<'_>, line: &mut Vec<u8>) {
+    fn log(&self, process: &Process, metadata: &'static Metadata<'static>, fields: &Fields) {
         match self {
-            Self::Json => json::write(record, line),
-            Self::Pretty { colour } => pretty::write(record, colour, line),
-            Self::Journal => journald::write(record, line),
+            Self::Lines(form, outlet) => {
+                let dropped = outlet.take_dropped();
+                let record = Record { process, metadata, fields, dropped };
+                let mut line = Vec::with_capacity(USUAL_LINE_BYTES);
+                match form {
+                    Form::Json => json::write(&record, Timestamp::now(), &mut line),
+                    Form::Pretty { colour } => pretty::write(&record, Timestamp::now(), *colour, &mut line),
+                }
+                outlet.offer(line, dropped);
+            }
+            Self::Journal(outlet) => {
+                let dropped = outlet.take_dropped();
+                outlet.offer(Entry { metadata, fields: fields.clone(), dropped }, dropped);
+            }
+        }
+    }
+
+    /// Waits for what is still to be written, as [`Outlet::flush`] does.
+    pub(super) fn flush(&self) {
+        match self {
+            Self::Lines(_, outlet) => outlet.flush(),
+            Self::Journal(outlet) => outlet.flush(),
         }
     }
 }
@@ -91,12 +118,11 @@ impl LevelHandle {
     }
 }
 
-/// Renders events, and gives each as a whole to the thread that writes.
+/// Gives each event as a whole to the thread that writes.
 pub(super) struct LogLayer {
-    pub(super) process: Process,
+    pub(super) process: Arc<Process>,
     pub(super) level: LevelHandle,
-    pub(super) form: Form,
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) output: Output,
 }
 
 thread_local! {
@@ -108,19 +134,14 @@ impl LogLayer {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        fields.begin(self.form.max_value_bytes());
+        fields.begin(self.output.max_value_bytes());
         event.record(fields);
         for span in ctx.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Fields>() {
                 fields.add_outer(outer);
             }
         }
-        let dropped = self.outlet.take_dropped();
-        let (process, metadata) = (&self.process, event.metadata());
-        let record = Record { process, time: Timestamp::now(), metadata, fields, dropped };
-        let mut line = Vec::with_capacity(USUAL_LINE_BYTES);
-        self.form.write(&record, &mut line);
-        self.outlet.offer(line, dropped);
+        self.output.log(&self.process, event.metadata(), fields);
         if fields.capacity() > MAX_KEPT_BYTES {
             *fields = Fields::default();
         }
@@ -147,7 +168,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
         if let Some(span) = ctx.span(id) {
             let mut fields = Fields::default();
-            fields.begin(self.form.max_value_bytes());
+            fields.begin(self.output.max_value_bytes());
             attributes.record(&mut fields);
             span.extensions_mut().replace(fields);
         }

@@ -2,7 +2,8 @@
 //!
 //! An event goes through `layer`, which gathers its fields and those of the spans around it (`fields`) into a
 //! `record`, which says what every line has; `json`, `pretty` and `journald` only differ in how they write it down. The
-//! thread of an [`Outlet`] brings it out, so that a log that nobody reads stops nobody.
+//! thread of an [`Outlet`] brings it out, so that a log that nobody reads stops nobody. To the journal it goes through
+//! `tracing-journald`.
 //!
 //! ```text
 //! tracing::info!(action = "order_received", order_number = %number, "took an order");
@@ -21,7 +22,6 @@ mod record;
 mod tests;
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -32,7 +32,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use uuid::Uuid;
 
 use journald::Journal;
-use layer::{Form, LogLayer};
+use layer::{Form, LogLayer, Output};
 use record::Process;
 
 use super::outlet::Outlet;
@@ -116,8 +116,7 @@ pub enum TelemetryError {
 #[must_use = "the last events may be lost without it"]
 pub struct TelemetryGuard {
     level: LevelHandle,
-    form: Form,
-    outlet: Arc<Outlet>,
+    output: Output,
 }
 
 impl TelemetryGuard {
@@ -132,16 +131,16 @@ impl TelemetryGuard {
     /// # Errors
     /// The process is at a limit of the system.
     pub fn stdout(&self) -> io::Result<Arc<Outlet>> {
-        match self.form {
-            Form::Json | Form::Pretty { .. } => Ok(Arc::clone(&self.outlet)),
-            Form::Journal => Outlet::to_stdout().map(Arc::new),
+        match &self.output {
+            Output::Lines(_, outlet) => Ok(Arc::clone(outlet)),
+            Output::Journal(_) => Outlet::to_stdout().map(Arc::new),
         }
     }
 }
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
-        self.outlet.flush();
+        self.output.flush();
     }
 }
 
@@ -151,15 +150,14 @@ impl Drop for TelemetryGuard {
 /// There is one already.
 pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError> {
     let level = LevelHandle::new(options.level);
-    let process = Process {
+    let process = Arc::new(Process {
         service: options.service,
         hostname: gethostname::gethostname().to_string_lossy().into_owned(),
         run_id: Uuid::new_v4().to_string(),
         worker_name: options.worker_name,
-    };
-    let (form, outlet, unreachable) = output(options.format)?;
-    let outlet = Arc::new(outlet);
-    let layer = LogLayer { process, level: level.clone(), form, outlet: Arc::clone(&outlet) };
+    });
+    let (output, unreachable) = output(options.format, &process)?;
+    let layer = LogLayer { process, level: level.clone(), output: output.clone() };
     tracing::subscriber::set_global_default(Registry::default().with(layer))?;
     panics::log_them();
     if let Some(error) = unreachable {
@@ -169,16 +167,21 @@ pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError>
             "the journal can't be reached; logging JSON lines instead"
         );
     }
-    Ok(TelemetryGuard { level, form, outlet })
+    Ok(TelemetryGuard { level, output })
 }
 
 /// How and where a format is written, and why the journal can't be it where it was meant.
-fn output(format: LogFormat) -> io::Result<(Form, Outlet, Option<io::Error>)> {
+fn output(format: LogFormat, process: &Arc<Process>) -> io::Result<(Output, Option<io::Error>)> {
     let is_terminal = io::stdout().is_terminal();
     let journal_stream = || std::env::var("JOURNAL_STREAM").ok();
+    let lines = |form| Outlet::to_stdout().map(|stdout| Output::Lines(form, Arc::new(stdout)));
+    let journal = || match Journal::connect(Arc::clone(process)) {
+        Ok(journal) => Ok((Output::Journal(Arc::new(Outlet::start("journal", journal)?)), None)),
+        Err(error) => Ok((lines(Form::Json)?, Some(error))),
+    };
     let form = match format {
-        LogFormat::Journald => Form::Journal,
-        LogFormat::Auto if journald::is_connected(journal_stream().as_deref()) => Form::Journal,
+        LogFormat::Journald => return journal(),
+        LogFormat::Auto if journald::is_connected(journal_stream().as_deref()) => return journal(),
         LogFormat::Auto if !is_terminal => Form::Json,
         LogFormat::Json => Form::Json,
         LogFormat::Auto | LogFormat::Pretty => {
@@ -186,13 +189,7 @@ fn output(format: LogFormat) -> io::Result<(Form, Outlet, Option<io::Error>)> {
             Form::Pretty { colour: is_terminal && !is_plain }
         }
     };
-    if form != Form::Journal {
-        return Ok((form, Outlet::to_stdout()?, None));
-    }
-    match Journal::connect(Path::new(journald::SOCKET)) {
-        Ok(journal) => Ok((form, Outlet::start("journal", journal)?, None)),
-        Err(error) => Ok((Form::Json, Outlet::to_stdout()?, Some(error))),
-    }
+    Ok((lines(form)?, None))
 }
 
 /// The span of one request: its id is on every line logged within. `order_number` and `worker_name` can be recorded

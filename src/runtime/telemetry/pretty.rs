@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write as _};
 use std::io::Write;
 
+use jiff::Timestamp;
+
 use super::fields::Value;
 use super::record::Record;
 use crate::domain::breaks_or_turns_line;
@@ -15,8 +17,8 @@ const BLUE: &str = "34";
 const BOLD: &str = "1";
 
 /// Appends the event, in colours when asked for. An error's causes follow on lines of their own.
-pub(super) fn write(record: &Record<'_>, colour: bool, line: &mut Vec<u8>) {
-    let time = format!("{:.3}", record.time);
+pub(super) fn write(record: &Record<'_>, time: Timestamp, colour: bool, line: &mut Vec<u8>) {
+    let time = format!("{time:.3}");
     let level = record.level();
     let level_colour = match level {
         "ERROR" => RED,

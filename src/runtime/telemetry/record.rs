@@ -1,8 +1,5 @@
 //! One event with everything that its line says, whatever the format.
 
-use std::borrow::Cow;
-
-use jiff::Timestamp;
 use tracing::{Level, Metadata};
 
 use super::failure;
@@ -37,7 +34,6 @@ pub(super) struct Process {
 /// An event, its spans' fields among its own.
 pub(super) struct Record<'a> {
     pub(super) process: &'a Process,
-    pub(super) time: Timestamp,
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) fields: &'a Fields,
     /// How many lines before this one were lost.
@@ -98,24 +94,33 @@ impl<'a> Record<'a> {
     }
 
     /// All other fields. One that is named like a key which the line itself may have gets a `_` behind its name.
-    pub(super) fn others(&self) -> impl Iterator<Item = (Cow<'static, str>, Value<'a>)> {
+    pub(super) fn others(&self) -> impl Iterator<Item = (&'static str, Value<'a>)> {
         let worker =
             self.process.worker_name.as_deref().filter(|_| self.fields.text("worker_name").is_none());
-        let worker = worker.map(|name| (Cow::Borrowed("worker_name"), Value::Text(name)));
-        let dropped =
-            (self.dropped > 0).then_some((Cow::Borrowed("log_dropped"), Value::Unsigned(self.dropped)));
-        let target = Value::Text(self.metadata.target());
-        let library = (!is_own(self.metadata)).then_some((Cow::Borrowed("target"), target));
+        let worker = worker.map(|name| ("worker_name", Value::Text(name)));
+        let dropped = (self.dropped > 0).then_some(("log_dropped", Value::Unsigned(self.dropped)));
+        let library = (!is_own(self.metadata)).then_some(("target", Value::Text(self.metadata.target())));
         let given = self.fields.iter().filter_map(|(name, value)| match (name, value) {
             (_, Value::Error(_)) => None,
             ("action" | "message" | "request_id" | "service", Value::Text(_)) => None,
-            (
-                "action" | "message" | "request_id" | "service" | "error" | "timestamp" | "level"
-                | "hostname" | "target" | "log_dropped",
-                _,
-            ) => Some((Cow::Owned(format!("{name}_")), value)),
-            _ => Some((Cow::Borrowed(name), value)),
+            _ => Some((beside_the_lines_own(name), value)),
         });
         dropped.into_iter().chain(library).chain(worker).chain(given)
+    }
+}
+
+fn beside_the_lines_own(name: &'static str) -> &'static str {
+    match name {
+        "action" => "action_",
+        "message" => "message_",
+        "request_id" => "request_id_",
+        "service" => "service_",
+        "error" => "error_",
+        "timestamp" => "timestamp_",
+        "level" => "level_",
+        "hostname" => "hostname_",
+        "target" => "target_",
+        "log_dropped" => "log_dropped_",
+        other => other,
     }
 }

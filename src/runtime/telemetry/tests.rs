@@ -18,38 +18,38 @@ use crate::runtime::outlet::Sink;
 type Buffer = Arc<Mutex<Vec<u8>>>;
 
 impl Sink for Buffer {
-    const JOINS_LINES: bool = true;
+    type Line = Vec<u8>;
 
-    fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn write(&mut self, lines: &Vec<u8>) -> io::Result<()> {
         self.lock().unwrap().extend_from_slice(lines);
         Ok(())
     }
 }
 
-fn process() -> Process {
-    Process {
+fn process() -> Arc<Process> {
+    Arc::new(Process {
         service: "order-service",
         hostname: "host \"1\"".into(),
         run_id: "run-1".into(),
         worker_name: None,
-    }
+    })
 }
 
 /// What `body` logs; it gets the handle of the level.
 fn captured(level: LogLevel, form: Form, body: impl FnOnce(&LevelHandle)) -> String {
     let buffer = Buffer::default();
     let outlet = Arc::new(Outlet::start("test", Arc::clone(&buffer)).unwrap());
-    logged_to(&outlet, level, form, body);
+    logged_to(&Output::Lines(form, outlet), level, body);
     let bytes = std::mem::take(&mut *buffer.lock().unwrap());
     String::from_utf8(bytes).unwrap()
 }
 
 /// Brings what `body` logs out there.
-fn logged_to(outlet: &Arc<Outlet>, level: LogLevel, form: Form, body: impl FnOnce(&LevelHandle)) {
+fn logged_to(output: &Output, level: LogLevel, body: impl FnOnce(&LevelHandle)) {
     let level = LevelHandle::new(level);
-    let layer = LogLayer { process: process(), level: level.clone(), form, outlet: Arc::clone(outlet) };
+    let layer = LogLayer { process: process(), level: level.clone(), output: output.clone() };
     tracing::subscriber::with_default(Registry::default().with(layer), || body(&level));
-    outlet.flush();
+    output.flush();
 }
 
 /// The lines that `body` logs as JSON objects, each checked to be one line with no key twice.
@@ -263,24 +263,24 @@ fn the_next_line_that_comes_through_says_how_many_were_dropped() {
     #[derive(Clone)]
     struct Broken(Buffer, Arc<AtomicBool>);
     impl Sink for Broken {
-        const JOINS_LINES: bool = true;
+        type Line = Vec<u8>;
 
-        fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+        fn write(&mut self, lines: &Vec<u8>) -> io::Result<()> {
             if self.1.load(Ordering::SeqCst) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            self.0.write_lines(lines)
+            self.0.write(lines)
         }
     }
     for form in [Form::Json, Form::Pretty { colour: false }] {
         let (buffer, is_broken) = (Buffer::default(), Arc::new(AtomicBool::new(true)));
-        let outlet =
-            Arc::new(Outlet::start("test", Broken(Arc::clone(&buffer), Arc::clone(&is_broken))).unwrap());
-        logged_to(&outlet, LogLevel::Info, form, |_| {
+        let sink = Broken(Arc::clone(&buffer), Arc::clone(&is_broken));
+        let output = Output::Lines(form, Arc::new(Outlet::start("test", sink).unwrap()));
+        logged_to(&output, LogLevel::Info, |_| {
             (0..3).for_each(|_| info!(action = "x", "lost"));
         });
         is_broken.store(false, Ordering::SeqCst);
-        logged_to(&outlet, LogLevel::Info, form, |_| {
+        logged_to(&output, LogLevel::Info, |_| {
             info!(action = "x", log_dropped = 7, "first");
             info!(action = "x", "second");
         });

@@ -1,158 +1,151 @@
-//! Events through the real layer to a socket like the journal's.
+//! Events on their way to the layer of `tracing-journald`; `tests/it/journal.rs` has what it makes of them.
 
-use std::io::{Read, Seek};
-use std::os::unix::net::UnixDatagram;
+use std::fmt::Debug;
+use std::sync::mpsc::{Receiver, channel};
 
-use rustix::fs::{SealFlags, fcntl_get_seals};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use tracing::{error, info};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record as SpanRecord};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
 
-/// What `body` logs to the journal.
-fn journaled(outlet: &Arc<Outlet>, body: impl FnOnce()) {
-    logged_to(outlet, LogLevel::Info, Form::Journal, |_| body());
-}
+/// What came before a layer: the level that the event has for it, and the fields.
+type Entry = (Level, Vec<(&'static str, String)>);
 
-fn outlet_to_journal(path: &Path) -> Arc<Outlet> {
-    Arc::new(Outlet::start("journal", Journal::connect(path).unwrap()).unwrap())
-}
+/// Takes events in a layer's place.
+struct Taking(Mutex<std::sync::mpsc::Sender<Entry>>);
 
-/// The fields of a datagram in the journal's native protocol.
-fn journal_fields(datagram: &[u8]) -> Vec<(String, String)> {
-    let mut fields = Vec::new();
-    let mut rest = datagram;
-    while !rest.is_empty() {
-        let name_end = rest.iter().position(|byte| *byte == b'\n').unwrap();
-        let name = String::from_utf8(rest[..name_end].to_vec()).unwrap();
-        let length = u64::from_le_bytes(rest[name_end + 1..name_end + 9].try_into().unwrap()) as usize;
-        let value = &rest[name_end + 9..name_end + 9 + length];
-        assert_eq!(rest[name_end + 9 + length], b'\n');
-        fields.push((name, String::from_utf8(value.to_vec()).unwrap()));
-        rest = &rest[name_end + 10 + length..];
+impl Subscriber for Taking {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
     }
-    fields
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &SpanRecord<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        struct Gathered(Vec<(&'static str, String)>);
+        impl Visit for Gathered {
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                self.0.push((field.name(), format!("{value:?}")));
+            }
+
+            fn record_str(&mut self, field: &Field, value: &str) {
+                self.0.push((field.name(), value.to_owned()));
+            }
+        }
+        let mut fields = Gathered(Vec::new());
+        event.record(&mut fields);
+        self.0.lock().unwrap().send((*event.metadata().level(), fields.0)).unwrap();
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+/// What the two layers get of what `body` logs: that for our own events, and that for those of the servers' clients.
+fn journaled(level: LogLevel, body: impl FnOnce()) -> [Receiver<Entry>; 2] {
+    let (ours, got_ours) = channel();
+    let (clients, got_clients) = channel();
+    let journal = Journal::through(process(), Taking(Mutex::new(ours)), Taking(Mutex::new(clients)));
+    let output = Output::Journal(Arc::new(Outlet::start("journal", journal).unwrap()));
+    logged_to(&output, level, |_| body());
+    [got_ours, got_clients]
 }
 
 #[test]
-fn the_journal_gets_every_field_once_with_the_right_priority() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("socket");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    let journal = outlet_to_journal(&path);
-    journaled(&journal, || {
+fn an_entry_has_every_field_once_and_those_of_the_spans_around_it() {
+    let [got, clients] = journaled(LogLevel::Info, || {
+        let _outer = info_span!("outer", request_id = "outer", worker_name = "chef_anna").entered();
         let _span = request_span("r1").entered();
         error!(
             action = "x",
             priority = 10,
             order_number = "ORD_1",
+            share = 0.5,
+            level = 7,
             error = &store_error() as &dyn Error,
             "a\nb"
         );
-        info!(action = "y", "m");
+        info!("m");
     });
-    let mut datagram = vec![0; 65_536];
-    let mut next = || {
-        let length = socket.recv(&mut datagram).unwrap();
-        journal_fields(&datagram[..length])
-    };
-    assert!(next().is_empty(), "the first datagram only asks whether somebody is there");
-    let fields = next();
-    let value = |name: &str| {
-        let values: Vec<_> =
-            fields.iter().filter(|(other, _)| other == name).map(|(_, value)| &**value).collect();
-        assert_eq!(values.len(), 1, "{name}");
-        values[0].to_owned()
-    };
-    for (name, expected) in [
-        ("PRIORITY", "3"),
-        ("F_PRIORITY", "10"),
-        ("MESSAGE", "a\nb"),
-        ("ACTION", "x"),
-        ("SERVICE", "order-service"),
-        ("SYSLOG_IDENTIFIER", "order-service"),
-        ("REQUEST_ID", "r1"),
-        ("ORDER_NUMBER", "ORD_1"),
-        ("ERROR_TYPE", "StoreError"),
-        ("ERROR_MSG", "the order could not be stored"),
-    ] {
-        assert_eq!(value(name), expected, "{name}");
-    }
-    assert!(value("CODE_FILE").ends_with("journal.rs"));
-    assert!(next().contains(&("PRIORITY".into(), "6".into())), "info is informational, not notice");
-}
-
-/// The next entry as the journal would get it: whether it came as a file, and its content.
-fn next_entry(socket: &UnixDatagram) -> (bool, Vec<u8>) {
-    let mut datagram = vec![0; 1_000_000];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let buffers = &mut [io::IoSliceMut::new(&mut datagram)];
-    let length = recvmsg(socket, buffers, &mut control, RecvFlags::empty()).unwrap().bytes;
-    datagram.truncate(length);
-    let Some(RecvAncillaryMessage::ScmRights(mut files)) = control.drain().next() else {
-        return (false, datagram);
-    };
-    assert_eq!(datagram, b"", "the journal wants nothing beside a file");
-    let mut file = std::fs::File::from(files.next().unwrap());
-    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
-    assert_eq!(fcntl_get_seals(&file).unwrap(), seals, "the journal wants exactly these");
-    file.rewind().unwrap();
-    let mut entry = Vec::new();
-    file.read_to_end(&mut entry).unwrap();
-    (true, entry)
+    let (level, fields) = got.recv().unwrap();
+    assert_eq!(level, Level::ERROR);
+    let stack = fields.iter().find(|(name, _)| *name == "error_stack").unwrap().1.clone();
+    assert!(stack.starts_with("the order could not be stored\ncaused by: connection reset"), "{stack}");
+    let expected = [
+        ("message", "a\nb"),
+        ("action", "x"),
+        ("request_id", "r1"),
+        ("error_type", "StoreError"),
+        ("error_msg", "the order could not be stored"),
+        ("error_stack", &stack),
+        ("f_priority", "10"),
+        ("order_number", "ORD_1"),
+        ("share", "0.5"),
+        ("level_", "7"),
+        ("worker_name", "chef_anna"),
+    ];
+    assert_eq!(fields, expected.map(|(name, value)| (name, value.to_owned())));
+    let (level, fields) = got.recv().unwrap();
+    assert_eq!((level, &fields[1]), (Level::INFO, &("action", "log".to_owned())));
+    assert!(clients.try_recv().is_err());
 }
 
 #[test]
-fn an_entry_of_any_size_reaches_the_journal_with_all_its_fields() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("socket");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    let journal = outlet_to_journal(&path);
-    assert_eq!(next_entry(&socket), (false, Vec::new()));
-    // As a datagram, as a file, and as much as there may be of a value.
-    for (size, is_file, logged) in
-        [(10_000, false, 20_000), (100_000, true, 200_000), (500_000, true, 256 * 1024 + "…".len())]
-    {
-        let long = "é".repeat(size);
-        journaled(&journal, || info!(action = "x", details = %long, order_number = "ORD_1", "{long}"));
-        let (came_as_file, entry) = next_entry(&socket);
-        assert_eq!(came_as_file, is_file, "{size}");
-        let fields = journal_fields(&entry);
-        let value = |name: &str| &*fields.iter().find(|(other, _)| other == name).unwrap().1;
-        assert_eq!((value("ORDER_NUMBER"), value("ACTION")), ("ORD_1", "x"));
-        for name in ["MESSAGE", "DETAILS"] {
-            assert!(value(name).starts_with("éé") && value(name).len() == logged, "{name} of {size}");
+fn what_a_servers_client_says_goes_a_way_of_its_own() {
+    let [ours, clients] = journaled(LogLevel::Debug, || {
+        error!(target: "amqprs", "failed to send frame");
+        warn!(target: "hyper::proto", "slow");
+    });
+    let message = |got: Receiver<Entry>| {
+        let entries: Vec<Entry> = got.try_iter().collect();
+        entries.into_iter().map(|(_, fields)| fields[0].1.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((message(ours), message(clients)), (vec!["slow".into()], vec!["failed to send frame".into()]));
+}
+
+#[test]
+fn a_value_is_cut_where_the_journals_limit_is() {
+    let long = "é".repeat(500_000);
+    let [got, _] = journaled(LogLevel::Info, || info!(action = "x", details = %long, "m"));
+    let (_, fields) = got.recv().unwrap();
+    let (name, details) = fields.last().unwrap();
+    assert_eq!((*name, details.len()), ("details", 256 * 1024 + "…".len()));
+}
+
+#[test]
+fn a_journal_that_is_read_again_says_how_many_entries_were_dropped() {
+    /// More than may wait.
+    const LOGGED: usize = 5_000;
+    let (entries, got) = channel();
+    let (gate, is_read) = channel();
+    /// Takes no event before the gate has gone.
+    struct Unread(Receiver<()>, Journal<Taking>);
+    impl Sink for Unread {
+        type Line = journald::Entry;
+        fn write(&mut self, entry: &journald::Entry) -> io::Result<()> {
+            let _ = self.0.recv();
+            self.1.write(entry)
         }
-        assert!(fields.iter().all(|(name, _)| name != "LOG_DROPPED"));
     }
-}
-
-#[test]
-fn what_the_journal_did_not_get_is_counted() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = folder.path().join("socket");
-    let first = UnixDatagram::bind(&path).unwrap();
-    let journal = outlet_to_journal(&path);
-    let log = |action| journaled(&journal, || info!(action, "m"));
-    drop(first);
-    std::fs::remove_file(&path).unwrap();
-    log("while_it_is_away");
-    log("still");
-    let second = UnixDatagram::bind(&path).unwrap();
-    second.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    log("it_is_back");
-    let (_, entry) = next_entry(&second);
-    let fields = journal_fields(&entry);
-    assert!(fields.contains(&("ACTION".into(), "it_is_back".into())), "{fields:?}");
-    assert!(fields.contains(&("LOG_DROPPED".into(), "2".into())), "{fields:?}");
-}
-
-#[test]
-fn a_journal_that_is_not_there_is_an_error_to_fall_back_from() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let error = Journal::connect(&folder.path().join("nothing")).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    let nobody = Taking(Mutex::new(channel().0));
+    let journal = Unread(is_read, Journal::through(process(), Taking(Mutex::new(entries)), nobody));
+    let output = Output::Journal(Arc::new(Outlet::start("journal", journal).unwrap()));
+    let logging = output.clone();
+    logged_to(&logging, LogLevel::Info, |_| {
+        (0..LOGGED).for_each(|_| info!(action = "x", "m"));
+        drop(gate);
+        output.flush();
+        info!(action = "x", "it is read again");
+    });
+    let all: Vec<Entry> = got.try_iter().collect();
+    let (_, last) = all.last().unwrap();
+    assert_eq!(last[3], ("log_dropped", (LOGGED + 1 - all.len()).to_string()), "{last:?}");
 }
