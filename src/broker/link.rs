@@ -24,8 +24,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::BrokerError;
-use super::options::{BrokerOptions, TlsOptions};
-use super::tls;
+use super::options::BrokerOptions;
+use crate::runtime::tls::TlsOptions;
 
 /// A channel that the server closed keeps its number in the library for ever; past so many the connection is
 /// replaced, well before the usual 2,047 are used up.
@@ -306,8 +306,10 @@ fn open_arguments(
 }
 
 fn adaptor(options: &TlsOptions, host: &str) -> Result<TlsAdaptor, BrokerError> {
-    let domain = options.domain.clone().unwrap_or_else(|| host.to_owned());
-    tls::adaptor(options.ca_file.as_deref(), domain)
+    let config = options
+        .client_config()
+        .map_err(|error| BrokerError::Unusable { reason: format!("rabbitmq.tls.ca_file: {error}") })?;
+    Ok(TlsAdaptor::new(Arc::new(config).into(), host.to_owned()))
 }
 
 /// Tells a server that is away from one that does not want us. RabbitMQ answers a wrong password by closing the

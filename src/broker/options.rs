@@ -1,11 +1,12 @@
 //! How to reach RabbitMQ and how patient to be with it.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::part::Part;
+use crate::runtime::retry::Backoff;
+use crate::runtime::tls::TlsOptions;
 
 /// The kind of the durable queues that are declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,15 +17,6 @@ pub enum QueueType {
     /// Quorum queues (`x-queue-type: quorum`): replicated over a cluster. They take no `x-max-priority`, so orders
     /// come out in the order of their arrival, or by the two levels that RabbitMQ 4 has.
     Quorum,
-}
-
-/// Encrypted connections.
-#[derive(Debug, Clone, Default)]
-pub struct TlsOptions {
-    /// The authorities to trust, PEM. Without it the public web's are trusted.
-    pub ca_file: Option<PathBuf>,
-    /// The name that the server's certificate must carry. Without it the name of the host that is connected to.
-    pub domain: Option<String>,
 }
 
 /// Everything the connection needs. `BrokerOptions::default()` reaches a fresh local RabbitMQ.
@@ -116,29 +108,7 @@ impl BrokerOptions {
 
     /// The waits between attempts: they double from `backoff_min` to `backoff_max`, with jitter, and never end.
     pub(super) fn backoff(&self) -> Backoff {
-        Backoff { min: self.backoff_min, max: self.backoff_max, failures: 0 }
-    }
-}
-
-/// An endless, bounded exponential back-off with jitter.
-#[derive(Debug)]
-pub(super) struct Backoff {
-    min: Duration,
-    max: Duration,
-    failures: u32,
-}
-
-impl Backoff {
-    /// The next wait: between half of the step and the whole of it, so that many clients do not come back together.
-    pub(super) fn next_delay(&mut self) -> Duration {
-        let step = self.min.saturating_mul(1 << self.failures.min(16)).min(self.max);
-        self.failures = self.failures.saturating_add(1);
-        step.mul_f64(0.5 + 0.5 * fastrand::f64())
-    }
-
-    /// Something worked: the next failure waits briefly again.
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        Backoff::new(self.backoff_min, self.backoff_max)
     }
 }
 
@@ -146,18 +116,6 @@ impl Backoff {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_grow_from_the_least_to_the_greatest_and_stay_there() {
-        let options = BrokerOptions::default();
-        let mut backoff = options.backoff();
-        let waits: Vec<Duration> = (0..40).map(|_| backoff.next_delay()).collect();
-        assert!(waits[0] >= Duration::from_millis(100) && waits[0] <= Duration::from_millis(200));
-        assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(10)));
-        assert!(waits[10..].iter().all(|wait| *wait >= Duration::from_secs(5)));
-        backoff.reset();
-        assert!(backoff.next_delay() <= Duration::from_millis(200));
-    }
 
     #[test]
     fn the_password_is_not_in_the_debug_text() {

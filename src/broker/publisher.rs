@@ -16,11 +16,12 @@ use super::alarm::Alarm;
 use super::confirms::PublishOutcome;
 use super::error::BrokerError;
 use super::link::Link;
-use super::options::{Backoff, BrokerOptions};
+use super::options::BrokerOptions;
 use super::properties::Outgoing;
 use super::publishing::{ANSWER, Job, Session};
 use super::supervisor::Links;
 use super::topology::Topology;
+use crate::runtime::retry::Backoff;
 
 /// How many calls of `publish` may wait for their turn.
 const MAX_WAITING_JOBS: usize = 64;

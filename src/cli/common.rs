@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::CliError;
-use crate::broker::{self, Broker, BrokerOptions, Part};
+use crate::broker::{Broker, BrokerOptions, Part};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::http::server::ServerLimits;
 use crate::runtime::outlet::Outlet;
@@ -16,7 +16,7 @@ use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::ServiceManager;
 use crate::runtime::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
 use crate::runtime::{descriptors, memory};
-use crate::store::{self, Store, StoreOptions};
+use crate::store::{Store, StoreOptions};
 
 /// Unused connections to PostgreSQL are closed after this time. A worker looks at the rail every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
@@ -220,7 +220,7 @@ pub(super) fn store_options(config: &DatabaseConfig, service: &str, usage: Usage
         user: config.user.clone(),
         password: config.password.clone(),
         database: config.database.clone(),
-        tls: config.tls.as_ref().map(|tls| store::TlsOptions { ca_file: tls.ca_file.clone() }),
+        tls: config.tls.clone(),
         application_name: format!("restaurant-system {service}"),
         pool_size: config.pool_size,
         operation_timeout: config.statement_timeout,
@@ -237,12 +237,9 @@ pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> 
         vhost: config.vhost.clone(),
         user: config.user.clone(),
         password: config.password.clone(),
-        queue_type: match config.queue_type {
-            crate::config::QueueType::Classic => broker::QueueType::Classic,
-            crate::config::QueueType::Quorum => broker::QueueType::Quorum,
-        },
+        queue_type: config.queue_type,
         management_url: config.management_url.clone(),
-        tls: config.tls.as_ref().map(|tls| broker::TlsOptions { ca_file: tls.ca_file.clone(), domain: None }),
+        tls: config.tls.clone(),
         connection_name: connection_name.to_owned(),
         connect_timeout: config.connect_timeout,
         heartbeat: Duration::from_secs(u64::from(config.heartbeat_seconds)),

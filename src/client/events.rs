@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::{Client, Response, Url};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
@@ -12,13 +11,14 @@ use super::call::open_stream;
 use super::error::ClientError;
 use super::orders::StatusUpdate;
 use super::sse::{SseEvent, SseParser};
+use crate::runtime::retry::Backoff;
 
 /// How often in a row a broken stream is opened again before it is given up: with the waits below some 40 s.
 const MAX_ATTEMPTS: u32 = 12;
 /// The first wait before a new attempt; each further one is twice as long, with jitter.
-const MIN_RETRY_DELAY: Duration = Duration::from_millis(200);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(300);
 /// The longest wait before a new attempt.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(4);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(6);
 /// The longest wait that a service may ask for (`Retry-After`).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15);
 /// A connection that held this long was a good one: the attempts are counted anew when it ends.
@@ -54,7 +54,8 @@ pub struct EventStream {
     events: VecDeque<SseEvent>,
     last_event_id: Option<String>,
     attempts: u32,
-    delays: ExponentialBackoff,
+    max_attempts: u32,
+    backoff: Backoff,
     retry_at: Option<Instant>,
 }
 
@@ -75,7 +76,8 @@ impl EventStream {
             events: VecDeque::new(),
             last_event_id: None,
             attempts: 0,
-            delays: retry_delays(),
+            max_attempts: MAX_ATTEMPTS,
+            backoff: Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
             retry_at: None,
         }
     }
@@ -155,13 +157,14 @@ impl EventStream {
             self.trust_again();
         }
         self.attempts += 1;
-        let Some(delay) = self.delays.next() else {
+        if self.attempts > self.max_attempts {
             return Err(ClientError::StreamLost {
                 url: self.url.to_string(),
                 attempts: self.attempts,
                 reason,
             });
-        };
+        }
+        let delay = self.backoff.next_delay();
         let delay = wait.map_or(delay, |wait| wait.min(MAX_RETRY_AFTER).max(delay));
         self.retry_at = Some(Instant::now() + delay);
         Ok(StreamItem::Interrupted(reason))
@@ -169,17 +172,8 @@ impl EventStream {
 
     fn trust_again(&mut self) {
         self.attempts = 0;
-        self.delays = retry_delays();
+        self.backoff.reset();
     }
-}
-
-fn retry_delays() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(MIN_RETRY_DELAY)
-        .with_max_delay(MAX_RETRY_DELAY)
-        .with_max_times(MAX_ATTEMPTS as usize)
-        .with_jitter()
-        .build()
 }
 
 #[cfg(test)]
@@ -258,8 +252,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_never_comes_back_is_given_up() {
         let mut stream = TrackingApi::new(closed_port().await).unwrap().all_events();
-        stream.delays =
-            ExponentialBuilder::new().with_min_delay(Duration::from_millis(1)).with_max_times(3).build();
+        stream.max_attempts = 3;
+        stream.backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         for _ in 0..3 {
             assert!(matches!(stream.next().await, Ok(Some(StreamItem::Interrupted(_)))));
         }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::host::HostPort;
 use super::keys::Key;
 use super::reader::Reader;
-use super::tls::TlsConfig;
+use crate::runtime::tls::TlsOptions;
 
 pub(super) const KEYS: &[Key] = &[
     Key::list("database.host"),
@@ -39,7 +39,7 @@ pub struct DatabaseConfig {
     /// The database's name.
     pub database: String,
     /// TLS, where it is on.
-    pub tls: Option<TlsConfig>,
+    pub tls: Option<TlsOptions>,
     /// Connections that one process opens at most, 1 to 1000.
     pub pool_size: usize,
     /// How long one attempt to connect may take, log-in included.

@@ -22,7 +22,6 @@ mod source;
 mod staff;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod tracking;
 mod yaml;
 
@@ -35,11 +34,10 @@ pub use http::{HostName, HttpConfig, RequestHost};
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;
-pub use rabbitmq::{QueueType, RabbitMqConfig};
+pub use rabbitmq::RabbitMqConfig;
 pub(crate) use secret::read_file as read_secret_file;
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::{StaffConfig, TokenDigest};
-pub use tls::TlsConfig;
 pub use tracking::TrackingConfig;
 
 use keys::Keys;

@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use super::host::HostPort;
 use super::keys::Key;
 use super::reader::Reader;
-use super::tls::TlsConfig;
+use crate::broker::QueueType;
+use crate::runtime::tls::TlsOptions;
 
 pub(super) const KEYS: &[Key] = &[
     Key::list("rabbitmq.host"),
@@ -30,15 +31,6 @@ pub(super) const KEYS: &[Key] = &[
 /// AMQP knows no other log-in that every server has.
 const TOLD_IN_CLEAR: &str = "its password goes over the network in clear without TLS: set rabbitmq.tls";
 
-/// How the broker keeps its queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueueType {
-    /// On one node, with strict priorities.
-    Classic,
-    /// Replicated over the nodes of a cluster.
-    Quorum,
-}
-
 /// How RabbitMQ is reached.
 #[derive(Debug, Clone)]
 pub struct RabbitMqConfig {
@@ -55,7 +47,7 @@ pub struct RabbitMqConfig {
     /// The management API, `http://host:port`, for what AMQP does not tell.
     pub management_url: Option<String>,
     /// TLS, where it is on; the default port is then 5671.
-    pub tls: Option<TlsConfig>,
+    pub tls: Option<TlsOptions>,
     /// How long one attempt to connect may take, log-in included.
     pub connect_timeout: Duration,
     /// How long a published message may wait for its confirm before the connection counts as lost.
@@ -84,7 +76,7 @@ impl RabbitMqConfig {
             user: reader.text("rabbitmq.user").unwrap_or_else(|| "guest".to_owned()),
             password: reader.password("rabbitmq").unwrap_or_else(|| "guest".into()),
             vhost: reader.text("rabbitmq.vhost").unwrap_or_else(|| "/".to_owned()),
-            queue_type: reader.one_of("rabbitmq.queue_type", &kinds).unwrap_or(QueueType::Classic),
+            queue_type: reader.one_of("rabbitmq.queue_type", &kinds).unwrap_or_default(),
             management_url: reader.http_url("rabbitmq.management_url", 15672),
             tls,
             connect_timeout: reader

@@ -15,7 +15,7 @@ use super::error::{Origin, Problem};
 use super::host::HostPort;
 use super::secret;
 use super::source::{Found, Layers, Setting};
-use super::tls::{self, TlsConfig};
+use crate::runtime::tls::{self, TlsOptions};
 
 /// The longest time that may be configured, in seconds: a day.
 const MAX_SECONDS: f64 = 86_400.0;
@@ -172,7 +172,7 @@ impl Reader {
     }
 
     /// TLS as `section.tls: true` or `section.tls: {enabled, ca_file}`; a `ca_file` alone turns it on.
-    pub(super) fn tls(&mut self, section: &str) -> Option<TlsConfig> {
+    pub(super) fn tls(&mut self, section: &str) -> Option<TlsOptions> {
         let short = format!("{section}.tls");
         let long = format!("{section}.tls.enabled");
         let ca_key = format!("{section}.tls.ca_file");
@@ -184,11 +184,11 @@ impl Reader {
         }
         if let Some((path, origin)) = &ca_file
             && !self.layers.without_files
-            && let Err(message) = tls::check_authorities(path)
+            && let Err(error) = tls::authorities(path)
         {
-            self.problem(&ca_key, origin.clone(), message);
+            self.problem(&ca_key, origin.clone(), error.to_string());
         }
-        Some(TlsConfig { ca_file: ca_file.map(|(path, _)| path) })
+        Some(TlsOptions { ca_file: ca_file.map(|(path, _)| path) })
     }
 
     /// The password of `section`: `password` or the content of `password_file`, whichever the strongest source has.

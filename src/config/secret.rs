@@ -6,7 +6,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::source::read_bounded;
+use crate::runtime::files::read_bounded;
 
 /// A password or token is a line; more is the wrong file.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

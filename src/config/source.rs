@@ -2,9 +2,6 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::Metadata;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
@@ -12,6 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use super::error::{ConfigError, Origin, Problem};
 use super::keys::{self, Key, Keys};
 use super::yaml::{self, Entry, Value, shown_key};
+use crate::runtime::files::read_bounded;
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "config.yaml";
@@ -210,29 +208,6 @@ fn file_layer(path: &Path, keys: Keys, problems: &mut Vec<Problem>) -> Result<La
         }
     }
     Ok(file.layer)
-}
-
-/// Room behind the end of a file, by which reading it notices the end without moving what it has read.
-const READ_AHEAD_BYTES: u64 = 64;
-
-/// Reads a whole regular file of at most so many bytes: a pipe would be waited for, and a device has no end. There may be a
-/// password in it, which leaves no copy behind.
-pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<(Zeroizing<Vec<u8>>, Metadata)> {
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
-    let meta = file.metadata()?;
-    if meta.is_dir() {
-        return Err(std::io::Error::other("it is a folder"));
-    }
-    if !meta.is_file() {
-        return Err(std::io::Error::other("it is not a regular file, but a pipe, a socket or a device"));
-    }
-    let room = meta.len().min(max_bytes) + READ_AHEAD_BYTES;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default()));
-    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max_bytes {
-        return Err(std::io::Error::other(format!("it is larger than {max_bytes} bytes")));
-    }
-    Ok((bytes, meta))
 }
 
 /// Flattens the tree of a file into settings by their key.

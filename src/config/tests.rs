@@ -9,8 +9,10 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::broker::QueueType;
 use crate::domain::CookTimes;
 use crate::runtime::telemetry::LogLevel;
+use crate::runtime::tls::TlsOptions;
 
 const ORIGINAL: &str = "\
 database:
@@ -146,7 +148,7 @@ fn every_key_can_be_given_by_the_environment() {
     let config = case.load().unwrap();
     let hosts: Vec<_> = config.database.hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["db1:5433", "db2:6000"]);
-    assert_eq!(config.database.tls, Some(TlsConfig::default()));
+    assert_eq!(config.database.tls, Some(TlsOptions::default()));
     assert_eq!((&*config.rabbitmq.vhost, config.rabbitmq.queue_type), ("kitchen", QueueType::Quorum));
     assert_eq!(config.rabbitmq.hosts[0].port, 5671, "the TLS port is the default with TLS");
     assert_eq!(config.log.level, LogLevel::Debug);

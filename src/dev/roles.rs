@@ -4,6 +4,7 @@
 use super::error::DevError;
 use super::say;
 use super::watch as watcher;
+use crate::runtime::retry::Backoff;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -126,6 +127,7 @@ impl Roles {
 async fn supervise(command: RoleCommand, mut phase: watch::Receiver<Phase>) -> Result<(), DevError> {
     let failed = |problem: String| DevError::RoleFailed { role: command.name.clone(), problem };
     let mut restarts = 0;
+    let mut backoff = Backoff::new(FIRST_RESTART_DELAY, MAX_RESTART_DELAY);
     loop {
         let started = Instant::now();
         let mut child = spawn(&command)?;
@@ -136,23 +138,21 @@ async fn supervise(command: RoleCommand, mut phase: watch::Receiver<Phase>) -> R
         if status.code().is_some_and(|code| LASTING_EXIT_CODES.contains(&code)) {
             return Err(failed(format!("ended ({status}): starting it again would not help")));
         }
-        restarts = if started.elapsed() >= HEALTHY_AFTER { 1 } else { restarts + 1 };
+        if started.elapsed() >= HEALTHY_AFTER {
+            restarts = 0;
+            backoff.reset();
+        }
+        restarts += 1;
         if restarts > MAX_RESTARTS_IN_A_ROW {
             return Err(failed(format!("ended ({status}) {restarts} times in a row")));
         }
-        let delay = restart_delay(restarts);
-        say(format_args!("{} ended ({status}): starting it again in {delay:?}", command.name));
+        let delay = backoff.next_delay();
+        say(format_args!("{} ended ({status}): starting it again in {delay:.1?}", command.name));
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             _ = phase.wait_for(|phase| *phase > Phase::Running) => return Ok(()),
         }
     }
-}
-
-/// The pause before the `restarts`-th restart in a row: doubled each time, up to a limit.
-fn restart_delay(restarts: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(restarts.saturating_sub(1));
-    FIRST_RESTART_DELAY.saturating_mul(factor).min(MAX_RESTART_DELAY)
 }
 
 /// Waits for a child, passing on the signal of each phase that is reached meanwhile.
@@ -304,11 +304,5 @@ mod tests {
         appears(&up).await;
         let stop = roles.stop(Duration::from_millis(100), std::future::pending);
         tokio::time::timeout(DEADLINE, stop).await.unwrap();
-    }
-
-    #[test]
-    fn the_pause_before_a_restart_grows_up_to_a_limit() {
-        let delays: Vec<u128> = [1, 2, 3, 5, 6, 40].map(|n| restart_delay(n).as_millis()).into();
-        assert_eq!(delays, [500, 1000, 2000, 8000, 10000, 10000]);
     }
 }

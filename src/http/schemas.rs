@@ -1,7 +1,5 @@
 //! How the domain's types look in the OpenAPI documents. They are written and read by serde, as everywhere else.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
@@ -30,20 +28,21 @@ pub(crate) fn one_of_texts(texts: impl Iterator<Item = &'static str>) -> MetaSch
     MetaSchema { enum_items: texts.map(Value::from).collect(), ..MetaSchema::new("string") }
 }
 
-/// Implements poem-openapi's traits on top of serde's.
-macro_rules! openapi_type {
-    ($type:ty, $name:literal, $schema:expr, $read:expr) => {
-        impl Type for $type {
+/// Implements poem-openapi's `Type` for what is itself its raw value, with this schema in the document; with more of its
+/// functions where they are given.
+macro_rules! schema_type {
+    ($type:ty, $name:expr, $schema:expr $(, $($more:item)+)?) => {
+        impl poem_openapi::types::Type for $type {
             const IS_REQUIRED: bool = true;
             type RawValueType = Self;
             type RawElementValueType = Self;
 
-            fn name() -> Cow<'static, str> {
+            fn name() -> std::borrow::Cow<'static, str> {
                 $name.into()
             }
 
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
+            fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
+                $schema
             }
 
             fn as_raw_value(&self) -> Option<&Self> {
@@ -53,7 +52,17 @@ macro_rules! openapi_type {
             fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
                 Box::new(std::iter::once(self))
             }
+
+            $($($more)+)?
         }
+    };
+}
+pub(crate) use schema_type;
+
+/// Implements poem-openapi's traits on top of serde's.
+macro_rules! openapi_type {
+    ($type:ty, $name:literal, $schema:expr, $read:expr) => {
+        schema_type!($type, $name, MetaSchemaRef::Inline(Box::new($schema)));
 
         impl ToJSON for $type {
             fn to_json(&self) -> Option<Value> {

@@ -1,13 +1,15 @@
 //! What every process needs, whatever its role: its log ([`telemetry`]), a way out for it and all other lines that never
 //! holds anybody up ([`outlet`]), how much is said of what happens again and again ([`ration`]), its end ([`shutdown`],
-//! [`exit`]), its service manager ([`systemd`]), patience with servers that are away ([`retry`]), natural batching
-//! ([`batcher`]), a thread for work that others wait for ([`lane`]), counters ([`metrics`]), its open files
-//! ([`descriptors`]), its memory ([`memory`]) and times as text ([`clock`]).
+//! [`exit`]), its service manager ([`systemd`]), patience with servers that are away ([`retry`]), whom their encrypted
+//! connections trust ([`tls`]), natural batching ([`batcher`]), a thread for work that others wait for ([`lane`]), counters
+//! ([`metrics`]), its open files ([`descriptors`]), those that others write ([`files`]), its memory ([`memory`]) and times
+//! as text ([`clock`]).
 
 pub mod batcher;
 pub mod clock;
 pub mod descriptors;
 pub mod exit;
+pub mod files;
 pub mod lane;
 pub mod memory;
 pub mod metrics;
@@ -17,3 +19,4 @@ pub mod retry;
 pub mod shutdown;
 pub mod systemd;
 pub mod telemetry;
+pub mod tls;

@@ -2,37 +2,34 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+/// Doubled more often than that, any pause is beyond its limit.
+const MAX_DOUBLINGS: u32 = 16;
 
 /// Pauses between attempts: each about twice as long as the one before, up to a limit, with jitter so that many
 /// processes do not come back in the same moment.
 #[derive(Debug)]
 pub struct Backoff {
-    builder: ExponentialBuilder,
-    delays: ExponentialBackoff,
+    min: Duration,
     max: Duration,
+    failures: u32,
 }
 
 impl Backoff {
-    /// Pauses that begin between half of `min` and `min` and never exceed `max`.
+    /// Pauses that begin between half of `min` and `min`, and end between half of `max` and `max`.
     pub fn new(min: Duration, max: Duration) -> Self {
-        // The jitter adds up to the delay once more: half of what is wanted, then.
-        let builder = ExponentialBuilder::new()
-            .with_jitter()
-            .with_min_delay(min.min(max) / 2)
-            .with_max_delay(max / 2)
-            .without_max_times();
-        Self { builder, delays: builder.build(), max }
+        Self { min, max, failures: 0 }
     }
 
     /// How long to wait before the next attempt.
     pub fn next_delay(&mut self) -> Duration {
-        self.delays.next().unwrap_or(self.max).min(self.max)
+        let step = self.min.saturating_mul(1 << self.failures.min(MAX_DOUBLINGS)).min(self.max);
+        self.failures = self.failures.saturating_add(1);
+        step.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
     /// An attempt was good: the pauses begin anew.
     pub fn reset(&mut self) {
-        self.delays = self.builder.build();
+        self.failures = 0;
     }
 }
 

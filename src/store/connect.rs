@@ -4,9 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -15,7 +12,8 @@ use super::error::chain;
 use super::hosts::{EachHost, Election};
 use super::session::Session;
 use super::wire::Unencrypted;
-use super::{StoreError, StoreOptions, TlsOptions};
+use super::{StoreError, StoreOptions};
+use crate::runtime::tls::TlsOptions;
 
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -112,14 +110,8 @@ fn has_password(options: &StoreOptions) -> bool {
 
 /// How certificates are checked.
 fn tls_connector(options: &TlsOptions) -> Result<MakeRustlsConnect, StoreError> {
-    let Some(path) = &options.ca_file else { return Ok(MakeRustlsConnect::with_webpki_roots()) };
-    let refused = |e: &dyn std::error::Error| StoreError::Refused {
-        reason: format!("cannot read the certificates in {}: {}", path.display(), chain(e)),
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| refused(&e))? {
-        roots.add(certificate.map_err(|e| refused(&e))?).map_err(|e| refused(&e))?;
-    }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = options
+        .client_config()
+        .map_err(|error| StoreError::Refused { reason: format!("database.tls.ca_file: {error}") })?;
     Ok(MakeRustlsConnect::new(config))
 }

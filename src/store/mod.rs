@@ -70,7 +70,7 @@ pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Place, 
 pub use intake::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder};
 pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, Refusal};
 pub use load::KitchenPicture;
-pub use options::{StoreOptions, StoreState, TlsOptions};
+pub use options::{StoreOptions, StoreState};
 pub use orders::{
     HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffOutcome,
 };

@@ -1,9 +1,10 @@
 //! How PostgreSQL is used, and what is known of it.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
+
+use crate::runtime::tls::TlsOptions;
 
 /// Where PostgreSQL is and how much of it is used.
 #[derive(Debug, Clone)]
@@ -34,13 +35,6 @@ pub struct StoreOptions {
     /// Whether PostgreSQL is there for this process only when it commits what is written. Without, nothing is written but the
     /// schema, where there is none yet, and a standby does as well.
     pub writes: bool,
-}
-
-/// How the server's certificate is checked.
-#[derive(Debug, Clone)]
-pub struct TlsOptions {
-    /// Certificates to trust, as PEM; `None` for the well-known authorities.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// Whether PostgreSQL answers.

@@ -13,6 +13,7 @@ use super::super::options::{BrokerOptions, QueueType};
 use super::super::topology::{Topology, bind_queue, declare_queue};
 use super::delivery::Lane;
 use super::source::Source;
+use crate::runtime::retry::Backoff;
 
 /// Between looks at what was left out: from, to. Each look that is refused costs a channel number of the connection.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -85,10 +86,9 @@ impl Establisher {
 
     /// Ends when one of these queues, which were left out, can be consumed.
     pub(super) async fn until_usable(self, link: Arc<Link>, left_out: Vec<String>) {
-        let mut pause = LOOK_AGAIN.0;
+        let mut backoff = Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1);
         loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LOOK_AGAIN.1);
+            tokio::time::sleep(backoff.next_delay()).await;
             for queue in &left_out {
                 if self.is_usable(&link, queue).await {
                     return;

@@ -1,14 +1,11 @@
 //! What the OpenAPI document says of an order as it is placed: the rules of the validation table, as far as JSON Schema
 //! can say them. Nothing is read by it: `reading` reads, and the domain decides.
 
-use std::borrow::Cow;
-
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
 use serde_json::{Value, json};
 
 use crate::domain::OrderType;
-use crate::http::schemas::one_of_texts;
+use crate::http::schemas::{one_of_texts, schema_type};
 
 /// Letters with their marks; among them spaces, hyphens, apostrophes and full stops; between two letters middle dots and
 /// joiners.
@@ -45,19 +42,10 @@ fn address_pattern() -> String {
 /// The body of `POST /orders`.
 pub(super) struct OrderRequest;
 
-impl Type for OrderRequest {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "OrderRequest".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Reference(Self::name().into_owned())
-    }
-
+schema_type!(
+    OrderRequest,
+    "OrderRequest",
+    MetaSchemaRef::Reference(Self::name().into_owned()),
     fn register(registry: &mut Registry) {
         let one_of = OrderType::ALL.map(|order_type| {
             let (name, schema) = order_of(order_type);
@@ -69,15 +57,7 @@ impl Type for OrderRequest {
             MetaSchema { one_of: one_of.to_vec(), ..described(MetaSchema::ANY, "An order as it is placed.") };
         registry.schemas.insert(Self::name().into_owned(), order);
     }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
+);
 
 /// The name and the schema of an order of one type.
 fn order_of(order_type: OrderType) -> (&'static str, MetaSchema) {

@@ -1,55 +1,31 @@
 //! The places in lists and streams that clients come back with: opaque to them, but of a known form.
 
-use std::borrow::Cow;
-
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::Enum;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
+use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult};
 
 use crate::http::Problem;
+use crate::http::schemas::schema_type;
 use crate::store::EventCursor;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// A text parameter with a pattern, which the document shows.
-macro_rules! cursor {
-    ($type:ident, $pattern:literal, $example:literal) => {
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                let pattern = Some($pattern.to_owned());
-                let example = Some($example.into());
-                MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, example, ..MetaSchema::new("string") }))
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(std::iter::once(self))
-            }
-        }
-    };
+fn cursor(pattern: &str, example: &str) -> MetaSchemaRef {
+    let (pattern, example) = (Some(pattern.to_owned()), Some(example.into()));
+    MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, example, ..MetaSchema::new("string") }))
 }
 
 /// The place behind the last order of a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageCursor(pub(super) i64);
-cursor!(PageCursor, "^[0-9]{1,18}$", "42");
+schema_type!(PageCursor, "PageCursor", cursor("^[0-9]{1,18}$", "42"));
 
 /// The `Last-Event-ID` of a stream; an empty one is none, as the standard has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastEventId(pub(super) Option<EventCursor>);
-cursor!(LastEventId, "^([0-9]{1,18}-[0-9]{1,18})?$", "822-46");
+schema_type!(LastEventId, "LastEventId", cursor("^([0-9]{1,18}-[0-9]{1,18})?$", "822-46"));
 
 /// Where a stream of all orders begins.
 #[derive(Debug, Clone, Copy, Enum)]
