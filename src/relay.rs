@@ -5,7 +5,6 @@
 //! left behind; several at once share the rows. Killed at any point, it repeats at most what it had not yet deleted.
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::pin::pin;

@@ -5,13 +5,14 @@
 //! comes back before its confirmation and is recognized by its `message_id`.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::error::BrokerError;
 use super::properties::InvalidMessage;
+use crate::runtime::sync::locked;
 
 /// What became of one published message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Confirms {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// Notes a message that is about to be sent: it gets the next tag. `false`: the channel has ended, and the
@@ -191,7 +192,6 @@ impl Confirms {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::sync::Arc;
 

@@ -7,7 +7,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use amqprs::callbacks::ConnectionCallback;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::BrokerError;
 use super::options::BrokerOptions;
+use crate::runtime::sync::locked;
 use crate::runtime::tls::TlsOptions;
 
 /// A channel that the server closed keeps its number in the library for ever; past so many the connection is
@@ -190,7 +191,7 @@ impl Link {
     /// Closes it in an orderly way, within the deadline.
     pub(super) async fn close(&self, within: Duration) {
         let _ = self.death.reason.set("this process closed it".to_owned());
-        let taken = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = locked(&self.connection).take();
         if let Some(Guarded(connection)) = taken {
             let closing = tokio::spawn(connection.close());
             let _ = tokio::time::timeout(within, closing).await;
@@ -241,13 +242,13 @@ impl Link {
     }
 
     fn connection(&self) -> Option<Connection> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = locked(&self.connection);
         connection.as_ref().map(|Guarded(connection)| connection.clone())
     }
 
     fn let_go(&self) {
         let _runtime = self.runtime.enter();
-        drop(self.connection.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(locked(&self.connection).take());
     }
 }
 
@@ -373,7 +374,6 @@ fn reply_text(debug: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -188,7 +188,6 @@ fn plain_text(value: &FieldValue) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -380,7 +380,6 @@ pub(super) async fn bind_queue(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -2,9 +2,10 @@
 //! one when it is over.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::error::BrokerError;
+use crate::runtime::sync::locked;
 
 /// What was told already.
 #[derive(Debug, Default)]
@@ -170,16 +171,16 @@ impl Troubles {
 
     fn is_news(&self, kind: Kind, object: &str) -> bool {
         // Whole at every panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, object.to_owned()))
+        locked(&self.0).insert((kind, object.to_owned()))
     }
 
     fn told_of(&self, kind: Kind) -> Vec<String> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = locked(&self.0);
         told.iter().filter(|(of, _)| *of == kind).map(|(_, object)| object.clone()).collect()
     }
 
     fn is_over(&self, kind: Kind, object: &str) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = locked(&self.0);
         if !told.is_empty() && told.remove(&(kind, object.to_owned())) {
             tracing::info!(action = "rabbitmq_trouble_over", details = object, "it is as it should be again");
         }

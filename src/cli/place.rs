@@ -172,7 +172,6 @@ fn parse_key(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use clap::Parser;
 

@@ -291,7 +291,6 @@ fn parse_number(text: &str, range: std::ops::RangeInclusive<f64>, expected: &str
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use clap::Parser;
 

@@ -254,7 +254,6 @@ fn parse_order_number(text: &str) -> Result<String, InvalidOrderNumber> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::client::stub::{answer, cut_stream, scripted, status_event};

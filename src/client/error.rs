@@ -196,7 +196,6 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

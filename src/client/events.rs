@@ -177,7 +177,6 @@ impl EventStream {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::super::api::TrackingApi;
     use super::super::stub::{answer, closed_port, cut_stream, scripted, status_event};

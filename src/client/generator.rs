@@ -211,7 +211,6 @@ fn make_takeout(request: &mut OrderRequest) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use std::collections::{BTreeSet, HashSet};
 

@@ -21,7 +21,6 @@ pub mod simulation;
 pub mod sse;
 pub mod stats;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 pub(crate) mod stub;
 
 pub use api::{BaseUrl, OrderApi, TrackingApi};

@@ -87,7 +87,6 @@ pub struct StatusUpdate {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -88,7 +88,6 @@ impl fmt::Display for HostPort {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

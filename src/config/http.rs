@@ -107,7 +107,6 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -106,7 +106,6 @@ fn edit_distance(from: &str, to: &str) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::super::KEYS;
     use super::*;

@@ -1,5 +1,4 @@
 //! Loading as a whole: files in a temporary folder, the environment passed in.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod sockets;
 

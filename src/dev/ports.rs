@@ -56,7 +56,6 @@ pub(crate) fn keep_ports(file: &Path, ports: &[u16]) -> Result<(), DevError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

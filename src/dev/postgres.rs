@@ -9,11 +9,12 @@ use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{PostgresPrograms, ProgramSearch};
 use super::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
+use crate::runtime::sync::locked;
 use nix::sys::signal::Signal;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 const NAME: &str = "PostgreSQL";
@@ -219,7 +220,7 @@ impl PostgresServer {
     }
 
     fn process(&self) -> MutexGuard<'_, Option<ServerProcess>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.process)
     }
 
     fn data(&self) -> PathBuf {
@@ -462,7 +463,6 @@ fn database_name(name: &str) -> Result<&str, DevError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

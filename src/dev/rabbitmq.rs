@@ -10,13 +10,14 @@ use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{ProgramSearch, RabbitMqPrograms};
 use super::{BROKER_PASSWORD, BROKER_USER};
+use crate::runtime::sync::locked;
 use nix::sys::signal::Signal;
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 const NAME: &str = "RabbitMQ";
@@ -238,7 +239,7 @@ impl RabbitMqServer {
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.running)
     }
 
     fn launch(&self) -> Result<Running, DevError> {

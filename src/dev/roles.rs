@@ -220,7 +220,6 @@ pub(crate) async fn run_once(role: &RoleCommand) -> Result<(), DevError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
     use std::path::Path;

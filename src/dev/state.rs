@@ -58,7 +58,6 @@ fn config_text(postgres: (u16, &str), rabbitmq: (u16, &str), staff_token: &Path)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

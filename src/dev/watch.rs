@@ -5,12 +5,13 @@
 //! given back to the system: an id is removed here before the process is waited for.
 
 use super::error::DevError;
+use crate::runtime::sync::locked;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// `P` names all process ids anew, `D` the folder. SIGQUIT is PostgreSQL's immediate shutdown, which takes its child
 /// processes with it; SIGCONT is for servers that were paused. `-$pid` is the process group, for those that lead one.
@@ -59,14 +60,14 @@ pub fn remove_at_end(dir: &Path) -> Result<(), DevError> {
     line.extend_from_slice(dir.as_os_str().as_encoded_bytes());
     line.push(b'\n');
     with_watcher(|_| ())?;
-    let mut watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut watcher = locked(&WATCHER);
     let Some(watcher) = watcher.as_mut() else { return Ok(()) };
     watcher.pipe.write_all(&line).map_err(DevError::io("tell the watcher about", dir))
 }
 
 /// Changes the list of processes and tells the watcher, which is started at the first use.
 fn with_watcher(change: impl FnOnce(&mut Watcher)) -> Result<(), DevError> {
-    let mut slot = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = locked(&WATCHER);
     let watcher = match slot.as_mut() {
         Some(watcher) => watcher,
         None => slot.insert(Watcher::start()?),

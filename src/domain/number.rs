@@ -46,7 +46,6 @@ impl fmt::Display for OrderNumber {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use prometheus_client::{
@@ -13,6 +13,7 @@ use prometheus_client::{
 use super::places::Origin;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::ration::Ration;
+use crate::runtime::sync::locked;
 
 /// Failures of an address within [`WINDOW`], after which none of its tokens is looked at.
 const FAILURES_MAX: usize = 5;
@@ -72,7 +73,7 @@ impl Attempts {
     /// be answered all the same.
     pub(super) fn judge(&self, from: IpAddr, is_right: bool) -> Verdict {
         let now = Instant::now();
-        let verdict = self.known.lock().unwrap_or_else(PoisonError::into_inner).judge(from, is_right, now);
+        let verdict = locked(&self.known).judge(from, is_right, now);
         match verdict {
             Verdict::Right => &self.ok,
             Verdict::Wrong => &self.failed,
@@ -115,7 +116,6 @@ impl Known {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

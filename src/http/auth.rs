@@ -214,7 +214,6 @@ impl<'a, const REQUIRED: bool> ApiExtractor<'a> for Credentials<REQUIRED> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -191,7 +191,6 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use poem::http::{HeaderValue, StatusCode};

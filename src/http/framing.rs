@@ -90,7 +90,6 @@ fn raw(head: &str, problem: &Problem) -> Bytes {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use std::{
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::metrics::ConnectionMetrics;
+use crate::runtime::sync::locked;
 
 /// Places that ran out count as one incident until nobody had to give way for this long.
 const INCIDENT_OVER: Duration = Duration::from_secs(60);
@@ -264,7 +265,7 @@ impl Places {
 
     fn held(&self) -> MutexGuard<'_, Held> {
         // Whole at every panic.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.held)
     }
 
     /// A place for a connection from this address, if need be that of somebody who keeps the server waiting.

@@ -2,11 +2,12 @@
 //! log with it.
 
 use std::error::Error;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::problem::Problem;
 use crate::runtime::ration::Ration;
+use crate::runtime::sync::locked;
 
 /// A reason is told again after this time, with how many requests it met since.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -40,7 +41,7 @@ impl Refusals {
 
     /// How many requests are to be told of, this one included; `None`: not now.
     fn count(&self, reason: &str, now: Instant) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = locked(&self.0);
         let Some(index) = told.iter().position(|told| without_digits(reason).eq(told.reason.chars())) else {
             if told.len() >= REASONS_MAX {
                 told.remove(0);
@@ -78,7 +79,6 @@ fn without_digits(text: &str) -> impl Iterator<Item = char> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

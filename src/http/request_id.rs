@@ -123,7 +123,6 @@ impl<'a> FromRequest<'a> for RequestContext {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{places::Origin, problem::Problem, reply::ok};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::sync::locked;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection and a client that is gone
 /// is noticed.
@@ -170,7 +171,7 @@ impl Slot {
         let full = |detail: &'static str| Err(Problem::unavailable(RETRY_WHEN_FULL, detail));
         let origin = client.as_socket_addr().map(|client| Origin::of(client.ip()));
         // Whole at every panic.
-        let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = locked(&slots.taken);
         if taken.all >= slots.max_open {
             return full("as many streams of events are open as may be; try again later");
         }
@@ -191,7 +192,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = locked(&self.slots.taken);
         taken.all -= 1;
         self.slots.open.dec();
         if let Some(origin) = self.origin
@@ -304,7 +305,6 @@ pub enum SseReply {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

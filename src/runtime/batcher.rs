@@ -181,7 +181,6 @@ async fn gather<P>(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use tokio::sync::Semaphore;

@@ -8,7 +8,6 @@ pub fn rfc3339_ms(time: Timestamp) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -46,7 +46,6 @@ impl Drop for Lane {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;

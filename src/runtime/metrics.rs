@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use prometheus_client::{
@@ -10,6 +10,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+
+use super::sync::locked;
 
 /// The media type of [`Metrics::encode`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,7 +39,7 @@ impl Metrics {
 
     /// Registers metrics; done once each, at the start. Counting itself never comes here.
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
-        register(&mut self.0.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        register(&mut locked(&self.0.registry));
     }
 
     /// The counter of lines with an action that a budget withheld from the log ([`super::ration`]).
@@ -57,7 +59,7 @@ impl Metrics {
     /// When a metric cannot be written as text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(4096);
-        text::encode(&mut text, &self.0.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        text::encode(&mut text, &locked(&self.0.registry))?;
         Ok(text)
     }
 }
@@ -69,7 +71,6 @@ impl fmt::Debug for Metrics {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use prometheus_client::metrics::counter::Counter;

@@ -1,8 +1,8 @@
 //! What every process needs, whatever its role: its log ([`telemetry`]), a way out for it and all other lines that never
 //! holds anybody up ([`outlet`]), how much is said of what happens again and again ([`ration`]), its end ([`shutdown`],
 //! [`exit`]), its service manager ([`systemd`]), patience with servers that are away ([`retry`]), whom their encrypted
-//! connections trust ([`tls`]), natural batching ([`batcher`]), a thread for work that others wait for ([`lane`]), counters
-//! ([`metrics`]), its open files ([`descriptors`]), those that others write ([`files`]), its memory ([`memory`]) and times
+//! connections trust ([`tls`]), natural batching ([`batcher`]), a thread for work that others wait for ([`lane`]), locks ([`sync`]),
+//! counters ([`metrics`]), its open files ([`descriptors`]), those that others write ([`files`]), its memory ([`memory`]) and times
 //! as text ([`clock`]).
 
 pub mod batcher;
@@ -17,6 +17,7 @@ pub mod outlet;
 pub mod ration;
 pub mod retry;
 pub mod shutdown;
+pub mod sync;
 pub mod systemd;
 pub mod telemetry;
 pub mod tls;

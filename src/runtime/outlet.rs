@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::sync::locked;
 use tokio::sync::oneshot;
 
 /// Lines that may wait to be written; beyond that they are dropped and counted.
@@ -163,7 +164,7 @@ impl<L: Line> Shared<L> {
 
     fn lock(&self) -> MutexGuard<'_, State<L>> {
         // Whole at every panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     fn push(&self, mut state: MutexGuard<'_, State<L>>, entry: Entry<L>) {

@@ -5,12 +5,13 @@
 //! [`Budget`] is for lines of one kind that each stand for one request, and tells in a line of its own how many it withheld.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 
 use super::metrics::Metrics;
+use super::sync::locked;
 
 /// Lines that a [`Budget`] has at once: who tries something by hand, or tests a client, sees each of its failures.
 const BURST: u32 = 100;
@@ -44,7 +45,7 @@ impl Ration {
     /// Whether there is a line for what happens now; where there is none, it is counted.
     pub fn spend(&self, now: Instant) -> bool {
         // Whole at every panic.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         let whole_at = state.whole_at.map_or(now, |at| at.max(now));
         let spent = whole_at.saturating_duration_since(now);
         let may_be_spent = self.earns_one_in.saturating_mul(self.burst.saturating_sub(1));
@@ -58,7 +59,7 @@ impl Ration {
 
     /// How many were counted and not told since this was asked last.
     pub fn withheld(&self) -> u64 {
-        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).withheld)
+        std::mem::take(&mut locked(&self.state).withheld)
     }
 
     /// For lines that say themselves how many there were: how many this one is about, the present one included; `None` where

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::shutdown::Shutdown;
+use super::sync::locked;
 
 /// How often a role is asked for its condition.
 const LOOK: Duration = Duration::from_secs(1);
@@ -108,7 +109,7 @@ impl ServiceManager {
         let Some(shared) = &self.0 else { return Pulse(None) };
         let Some(watchdog) = shared.watchdog else { return Pulse(None) };
         let last = Arc::new(AtomicU64::new(shared.now_ms()));
-        shared.loops.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&last));
+        locked(&shared.loops).push(Arc::downgrade(&last));
         let mut interval = interval(watchdog / 8);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Pulse(Some(Beat { shared: Arc::clone(shared), last, interval }))
@@ -168,7 +169,7 @@ impl Shared {
     fn all_turn(&self, limit: Duration) -> bool {
         let now = self.now_ms();
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loops = locked(&self.loops);
         loops.retain(|last| last.strong_count() > 0);
         loops
             .iter()
@@ -242,7 +243,6 @@ pub fn inherited_socket() -> io::Result<Option<TcpListener>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -64,7 +64,6 @@ pub fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -80,7 +80,6 @@ fn log_unprocessable(queue: &str, reason: &str, level: Level) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::broker::messages::{OrderMessage, StatusUpdate};

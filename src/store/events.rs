@@ -397,7 +397,6 @@ fn event(row: &Row) -> Result<Event, StoreError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,9 +1,10 @@
 //! What this process has just written and will soon announce, so that it need not be read back.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::Announcement;
+use crate::runtime::sync::locked;
 
 /// The latest so many are remembered; the others are read from the tables.
 const MAX_REMEMBERED: usize = 1_024;
@@ -42,12 +43,11 @@ impl Fresh {
 
     fn lock(&self) -> MutexGuard<'_, Remembered> {
         // Whole at every panic: an id without its announcement is read from the tables.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::domain::{OrderNumber, Priority, Status};

@@ -2,8 +2,10 @@
 //! before, until PostgreSQL cleans up, which it does once a minute: at thousands of orders a second it took longer to pass
 //! them by than to read a batch.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::runtime::sync::locked;
 
 /// So far below the oldest row that was found others may appear: transactions commit in another order than they number
 /// their rows.
@@ -27,7 +29,7 @@ struct Head {
 impl OutboxHead {
     /// From which `outbox.log_id` on to look for rows now.
     pub(super) fn look_from(&self, now: Instant) -> i64 {
-        let mut head = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut head = locked(&self.0);
         match head.whole_look_at {
             Some(at) if now.duration_since(at) < WHOLE_LOOK_INTERVAL => (head.log_id - MARGIN_ROWS).max(0),
             _ => {
@@ -39,7 +41,7 @@ impl OutboxHead {
 
     /// Notes the oldest row that a look has found.
     pub(super) fn found(&self, log_id: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).log_id = log_id;
+        locked(&self.0).log_id = log_id;
     }
 }
 

@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use super::lineage::{
 };
 use super::session::Session;
 use super::wire::Unencrypted;
+use crate::runtime::sync::locked;
 
 /// Who reads from a standby looks at all hosts so often: the primary may be back, and a standby that nobody replicates to any
 /// more stays where it is.
@@ -83,7 +84,7 @@ impl Election {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// The host that is used does not do: all are looked at before the next connection.

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Metrics, Object, Pool, PoolError, TimeoutType};
@@ -12,6 +12,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::StoreError;
 use super::error::{chain, is_full};
 use crate::runtime::retry::Backoff;
+use crate::runtime::sync::locked;
 
 /// How long one of many processes keeps a connection that it does not use: long enough for statements that follow each
 /// other. When others wait for one, it is as long as it takes to open another, but at least the first of these.
@@ -240,9 +241,9 @@ impl Sharing {
 }
 
 fn note(at: &Mutex<Option<Instant>>) {
-    *at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    *locked(at) = Some(Instant::now());
 }
 
 fn is_within(time: Duration, at: &Mutex<Option<Instant>>) -> bool {
-    at.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < time)
+    locked(at).is_some_and(|at| at.elapsed() < time)
 }

@@ -1,7 +1,7 @@
 //! A delivered message and its acknowledgement, valid on the channel that it came by and nowhere else.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use amqprs::Deliver;
@@ -19,6 +19,7 @@ use super::super::messages::MAX_MESSAGE_BYTES;
 use super::super::properties::{Outgoing, Properties};
 use super::super::topology::DEAD_LETTER_EXCHANGE;
 use crate::runtime::clock::rfc3339_ms;
+use crate::runtime::sync::locked;
 
 /// A delivery that is dropped without a word is given back after this pause, so that it does not go round quickly.
 const DROPPED_GIVE_BACK: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ impl Lane {
 
     fn done(&self) -> MutexGuard<'_, Vec<u64>> {
         // Whole at every panic.
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.done)
     }
 
     async fn send_ack(&self, tag: u64, multiple: bool) -> bool {

@@ -1,11 +1,12 @@
 //! Between the task that receives and the reader. Bounded by the prefetch, because an interruption empties it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
 use super::{ConsumerEvent, Delivery};
+use crate::runtime::sync::locked;
 
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -21,7 +22,7 @@ struct State {
 
 impl Inbox {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     pub(super) fn push(&self, event: ConsumerEvent) {

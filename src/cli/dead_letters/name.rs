@@ -73,7 +73,6 @@ fn fingerprint(letter: &DeadLetter) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -345,7 +345,6 @@ pub(super) fn summary(out: &mut impl Write, summary: &Summary) -> io::Result<()>
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

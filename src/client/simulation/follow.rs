@@ -239,7 +239,6 @@ impl EarlyChanges {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::client::OrderApi;

@@ -218,7 +218,6 @@ fn ticks() -> tokio::time::Interval {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::super::stub::Stub;
     use super::*;

@@ -1,6 +1,6 @@
 //! A small API behind the real server, spoken to over real connections.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::panic)]
 
 mod connections;
 mod headers;

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::io::{PipeReader, Read, pipe};
 use std::sync::mpsc;
 

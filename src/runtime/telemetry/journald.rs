@@ -166,7 +166,6 @@ fn journal_fields<'a>(record: &Record<'a>) -> Vec<(&'static str, Value<'a>)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,4 @@
 //! Events through the real layer into a buffer.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod journal;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -15,6 +15,7 @@ use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::runtime::retry::Backoff;
+use crate::runtime::sync::locked;
 use crate::store::{Claim, ClaimedOrder, Crew, Finish, KitchenStore, StoreError};
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
@@ -143,7 +144,7 @@ impl<S: KitchenStore> Kitchen<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<OrderNumber>> {
-        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.in_hand)
     }
 
     /// Shares what is to be looked after, and PostgreSQL's connections, with these colleagues.

@@ -1,8 +1,10 @@
 //! Messages of orders that PostgreSQL does not have. One is somebody's mistake; when a standby is promoted that had not
 //! received the last orders, they are hundreds at once, and one line says how many.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+use crate::runtime::sync::locked;
 
 /// From the first one on they are counted for so long.
 const COUNTED_FOR: Duration = Duration::from_secs(5);
@@ -16,7 +18,7 @@ pub(super) struct UnknownOrders {
 
 impl UnknownOrders {
     fn count(&self) -> MutexGuard<'_, Option<u64>> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.count)
     }
 
     /// One more. Says whether it is the first, which is told by itself.

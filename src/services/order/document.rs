@@ -176,7 +176,6 @@ fn example(order_type: OrderType) -> Value {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::services::order::parse_order;

@@ -1,7 +1,7 @@
 //! The intake: gathers what arrived while the last commit ran, and takes it in one transaction.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::Problem;
 use crate::relay::RelayWaker;
 use crate::runtime::batcher::{BatchError, BatchLimits, Batcher, Rest};
+use crate::runtime::sync::locked;
 use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder, StoreError};
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
@@ -206,7 +207,7 @@ impl Drop for First {
 
 fn lock(by_key: &Mutex<HashMap<String, Working>>) -> MutexGuard<'_, HashMap<String, Working>> {
     // The map is whole at every await and panic.
-    by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(by_key)
 }
 
 impl InProgress {

@@ -107,7 +107,6 @@ fn number(value: Option<&RawValue>) -> Input<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

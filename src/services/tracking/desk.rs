@@ -2,7 +2,7 @@
 //! together. Their streams read nothing themselves.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::told::Told;
 use crate::domain::OrderNumber;
+use crate::runtime::sync::locked;
 use crate::store::{EventCursor, Reach, Store, StoreError};
 
 /// Orders that one statement reads.
@@ -167,7 +168,7 @@ impl Desk {
 
     /// Nothing is left half done while it is held.
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.orders)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::{Desk, Following};
 use super::told::{Reset, STANDBY_PATIENCE, Told};
 use crate::domain::OrderNumber;
+use crate::runtime::sync::locked;
 use crate::store::{Event, EventCursor, EventPage, Place, Store, StoreError};
 
 /// Events that one look of the reader reads.
@@ -268,7 +269,7 @@ impl Journal {
 
     /// Nothing is left half done while it is held.
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.0.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.ring)
     }
 }
 

@@ -122,7 +122,6 @@ fn paid_after(paid: Option<Instant>, started: Instant, ended: Instant) -> Instan
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use tokio::time::{advance, sleep};
