@@ -67,7 +67,6 @@ fn inline_elements(html: &str) -> Vec<(&'static str, &str)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

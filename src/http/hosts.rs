@@ -57,7 +57,6 @@ pub(super) fn refusal() -> Problem {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
