@@ -113,7 +113,10 @@ pub(super) struct NotificationSubscriberArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  restaurant-system migrate --config /etc/restaurant-system/config.yaml")]
+  restaurant-system migrate --config /etc/restaurant-system/config.yaml
+
+Needs the account that owns the tables. Group roles that exist (restaurant_order, restaurant_tracking, restaurant_kitchen)
+are granted what the roles need: docs/OPERATIONS.md, \"Accounts in PostgreSQL\".")]
 pub(super) struct MigrateArgs {
     /// Seconds to wait for PostgreSQL
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_interval)]
@@ -217,7 +220,7 @@ pub(super) async fn migrate(args: MigrateArgs) -> Result<(), CliError> {
     let store = setting.store(Usage::Worker)?;
     let stopping = setting.shutdown.stopping();
     let outcome: Result<(), Box<dyn std::error::Error>> = tokio::select! {
-        prepared = store.prepare_unpooled() => prepared.map(drop).map_err(Into::into),
+        prepared = store.prepare_watched() => prepared.map(drop).map_err(Into::into),
         () = stopping.cancelled() => Ok(()),
         () = tokio::time::sleep(args.timeout) => Err(MigrateTimeout(args.timeout.as_secs_f64()).into()),
     };

@@ -199,7 +199,7 @@ impl From<Arc<StoreError>> for Problem {
             StoreError::Unavailable { .. }
             | StoreError::Busy { .. }
             | StoreError::Pooled { .. }
-            | StoreError::Unmigrated => {
+            | StoreError::Unprepared { .. } => {
                 Self::unavailable(RETRY_AFTER, "the database is not available at the moment").because(error)
             }
             StoreError::Encoding { .. }

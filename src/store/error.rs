@@ -41,11 +41,18 @@ pub enum StoreError {
         /// What it is.
         found: String,
     },
-    /// The schema is not that of this version, and the server takes no writes: try again when it has come from its primary.
+    /// The schema or an account's rights are not yet what this version needs, and the account may not change that: try again
+    /// when `migrate` has run. Nothing happened.
     #[error(
-        "the database lacks tables or changes of them that this version needs, and cannot be given them here: the server is a          standby, or read-only for this account; run `restaurant-system migrate` at the primary"
+        "the schema is not ready for the account {account}, which may not change it: run `restaurant-system migrate` as the \
+         owner of the tables ({lacking})"
     )]
-    Unmigrated,
+    Unprepared {
+        /// The account that is logged in.
+        account: String,
+        /// What there is to do.
+        lacking: String,
+    },
     /// PostgreSQL refused the statement: a bug, or a database that is not ours.
     #[error("PostgreSQL refused the statement: {reason}")]
     Refused {
@@ -63,7 +70,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later can help.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::Pooled { .. } | Self::Unmigrated)
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Busy { .. } | Self::Pooled { .. } | Self::Unprepared { .. }
+        )
     }
 
     pub(super) fn deadline(operation: &str, after: Duration) -> Self {

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use super::error::chain;
 use super::hosts::takes_writes;
 use super::restored::{self, Cluster};
+use super::rights::{self, Standing};
 use super::{Store, StoreError};
 
 mod embedded {
@@ -40,6 +41,10 @@ end $$";
 const UNHURRIED: &str = "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0;
                          reset default_transaction_read_only";
 
+/// Why an account that may migrate cannot do it where it is.
+const NO_WRITES: &str =
+    "this server takes no writes: it is a standby, or read-only for the account; do it at the primary";
+
 const APPLIED: &str = "select version, checksum from refinery_schema_history";
 
 impl Store {
@@ -54,19 +59,22 @@ impl Store {
     /// Where nothing is missing nothing is written, so a role may log in as somebody who may not change the schema,
     /// and a schema that a later version has brought further is left to this one as it is. A standby is never written to.
     ///
+    /// Whoever owns the tables also grants the roles' groups what they lack, after the migrations (`store/rights.rs`).
+    ///
     /// # Errors
-    /// [`StoreError::Unmigrated`] where something is missing and the server takes no writes. When PostgreSQL is away, a pooler or the database's encoding is none to work with, or when a migration is refused
-    /// or was changed after it had been applied.
+    /// When PostgreSQL is away, a pooler or the database's encoding is none to work with, or when a migration is refused
+    /// or was changed after it had been applied. [`StoreError::Unprepared`] where somebody else has to do it, or elsewhere: the
+    /// server takes no writes.
     pub async fn migrate(&self) -> Result<usize, StoreError> {
         let client = self.connection().await?;
-        let is_missing_some = async {
+        let task = async {
             self.refuse_shared_sessions(&client).await?;
             refuse_other_encodings(&client).await?;
-            is_missing_some(&client).await
+            task(&client).await
         };
-        let is_missing_some = match is_missing_some.await {
-            Ok(false) if is_settled(&client).await => return Ok(0),
-            Ok(is_missing_some) => is_missing_some,
+        let task = match task.await {
+            Ok(Task::Nothing) if is_settled(&client).await => return Ok(0),
+            Ok(task) => task,
             Err(error) => {
                 client.close();
                 return Err(error);
@@ -75,16 +83,18 @@ impl Store {
         let mut client = client.detach();
         client.batch_execute(UNHURRIED).await?;
         if !takes_writes(&client).await? {
-            return if is_missing_some {
-                Err(StoreError::Unmigrated)
-            } else {
-                leave_unsettled(&client).await
+            return match task {
+                Task::Nothing => leave_unsettled(&client).await,
+                Task::Migrate | Task::Grant => Err(Standing::of(&client).await?.awaits(NO_WRITES.to_owned())),
             };
         }
         // The lock ends with the connection, which is dropped here whatever happens.
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
-        let applied = if is_missing_some { self.apply(&mut client).await? } else { 0 };
+        let applied = if task == Task::Migrate { self.apply(&mut client).await? } else { 0 };
         settle(&client).await?;
+        if task != Task::Nothing {
+            rights::grant(&client).await?;
+        }
         Ok(applied)
     }
 
@@ -157,18 +167,50 @@ fn tell_unsettled(error: Option<&tokio_postgres::Error>) {
     );
 }
 
-/// Whether an embedded migration is not applied, or was applied as another one.
-async fn is_missing_some(client: &tokio_postgres::Client) -> Result<bool, StoreError> {
-    let row = client.query_one("select to_regclass('refinery_schema_history') is null", &[]).await?;
-    if row.try_get(0)? {
-        return Ok(true);
+/// What there is to do for this account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Nothing,
+    /// Migrations are missing.
+    Migrate,
+    /// They are not; rights are.
+    Grant,
+}
+
+/// Looks what is missing, and whether this account may do it.
+async fn task(client: &tokio_postgres::Client) -> Result<Task, StoreError> {
+    let standing = Standing::of(client).await?;
+    let lacking = match (standing.has_history, standing.reads_history) {
+        (false, _) => Some("no migration is applied".to_owned()),
+        (true, false) => Some("it may not read refinery_schema_history".to_owned()),
+        (true, true) => missing_migrations(client).await?,
+    };
+    match lacking {
+        Some(_) if standing.may_migrate => return Ok(Task::Migrate),
+        Some(lacking) => return Err(standing.awaits(lacking)),
+        None => {}
     }
+    let missing = rights::missing(client).await?;
+    match missing.first() {
+        None => Ok(Task::Nothing),
+        Some(_) if standing.may_migrate => Ok(Task::Grant),
+        Some(first) => {
+            let others = missing.len() - 1;
+            Err(standing.awaits(format!("`{first}` and {others} others are to be granted")))
+        }
+    }
+}
+
+/// Which embedded migrations are not applied, or were applied as others.
+async fn missing_migrations(client: &tokio_postgres::Client) -> Result<Option<String>, StoreError> {
     let mut applied = HashMap::new();
     for row in client.query(APPLIED, &[]).await? {
         applied.insert(row.try_get::<_, i32>(0)?, row.try_get::<_, String>(1)?);
     }
     let runner = embedded::migrations::runner();
-    Ok(runner.get_migrations().iter().any(|migration| {
+    let is_missing = |migration: &&refinery::Migration| {
         applied.get(&migration.version()).is_none_or(|checksum| *checksum != migration.checksum().to_string())
-    }))
+    };
+    let first = runner.get_migrations().iter().filter(is_missing).min_by_key(|migration| migration.version());
+    Ok(first.map(|migration| format!("{migration} is not applied, or is another one")))
 }

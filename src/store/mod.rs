@@ -7,7 +7,8 @@
 //! What relay, reconciler, worker and intake ask is a trait beside its statements: `StoreAccess`, `OutboxStore`,
 //! `ReconcilerStore`, `WorkerStore`, `KitchenStore`, `IntakeStore`. `Store` is the real one, `tests/sim` has a model.
 //!
-//! Today's schema is `migrations/schema.sql`, which a test compares with what the migrations make.
+//! Today's schema is `migrations/schema.sql`, which a test compares with what the migrations make. What each role may do with a
+//! table or a column is said in `rights`; a migration that adds one adds that as well.
 //!
 //! # How statements are written here
 //!
@@ -58,6 +59,7 @@ mod pooler;
 mod readable;
 mod reconcile;
 mod restored;
+mod rights;
 mod session;
 mod sharing;
 mod wire;

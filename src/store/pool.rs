@@ -61,7 +61,8 @@ pub trait StoreAccess: Clone + Send + Sync + 'static {
     /// Waits until PostgreSQL answers (again).
     fn wait_up(&self) -> impl Future<Output = ()> + Send;
 
-    /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes.
+    /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes; waits for somebody else to do
+    /// it where this account may not.
     ///
     /// # Errors
     /// Only when a migration itself fails, or the database's encoding is another one.
@@ -139,12 +140,16 @@ impl Store {
         self.inner.session.setup()
     }
 
-    /// The same for somebody who watches: a pooler that cannot be used is an error, and not waited for.
+    /// The same for somebody who watches: a pooler that cannot be used and an account that may not change the schema are
+    /// errors, and not waited for.
     ///
     /// # Errors
-    /// As for [`Self::prepare`], and [`StoreError::Pooled`].
-    pub async fn prepare_unpooled(&self) -> Result<usize, StoreError> {
-        self.prepare_unless(|error| matches!(error, StoreError::Pooled { .. })).await
+    /// As for [`Self::prepare`], [`StoreError::Pooled`], and [`StoreError::Unprepared`].
+    pub async fn prepare_watched(&self) -> Result<usize, StoreError> {
+        self.prepare_unless(|error| {
+            matches!(error, StoreError::Pooled { .. } | StoreError::Unprepared { .. })
+        })
+        .await
     }
 
     async fn prepare_unless(&self, is_final: impl Fn(&StoreError) -> bool) -> Result<usize, StoreError> {
@@ -161,6 +166,7 @@ impl Store {
             match migrated {
                 Ok(applied) => {
                     self.inner.prepared.store(true, Ordering::Release);
+                    self.inner.session.note_prepared();
                     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                     self.note_up();
                     tracing::info!(action = "db_connected", duration_ms, details = %format_args!("{applied} migrations applied"), "connected to PostgreSQL");
@@ -168,7 +174,7 @@ impl Store {
                 }
                 Err(error) if is_final(&error) => return Err(error),
                 Err(error @ StoreError::Pooled { .. }) => self.inner.session.note_pooler(&error),
-                Err(error @ StoreError::Unmigrated) => self.inner.session.note_unmigrated(&error),
+                Err(error @ StoreError::Unprepared { .. }) => self.inner.session.note_unprepared(&error),
                 Err(error) if error.is_unavailable() => self.note_down(&error),
                 Err(error) => return Err(error),
             }

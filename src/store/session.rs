@@ -70,6 +70,9 @@ const POOLED: &str = "a connection pooler gives each transaction another session
 
 /// What an operator is told while reads come from a standby.
 const STANDBY: &str = "the server is a standby: what is read may be behind its primary";
+/// What an operator is told while a role waits for its schema or its rights.
+const UNPREPARED: &str = "the schema or the account's rights are not what this version needs: run `restaurant-system migrate` as \
+                          the owner of the tables";
 
 /// How PostgreSQL is set up, as far as no session can change it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,13 +83,17 @@ pub struct ServerSetup {
     pub pooled_since: Option<Instant>,
     /// It is a standby, from which this process reads.
     pub is_standby: bool,
+    /// It waits for `migrate`, which somebody else has to run.
+    pub is_unprepared: bool,
 }
 
 impl ServerSetup {
     /// All that an operator should know of.
     pub fn texts(&self) -> Vec<&'static str> {
-        let (pooled, standby) = (self.pooled_since.map(|_| POOLED), self.is_standby.then_some(STANDBY));
-        self.warnings.iter().copied().chain(pooled).chain(standby).collect()
+        let pooled = self.pooled_since.map(|_| POOLED);
+        let unprepared = self.is_unprepared.then_some(UNPREPARED);
+        let standby = self.is_standby.then_some(STANDBY);
+        self.warnings.iter().copied().chain(pooled).chain(unprepared).chain(standby).collect()
     }
 }
 
@@ -98,16 +105,13 @@ pub(super) struct Session {
     setup: watch::Sender<ServerSetup>,
     /// A connection was cut: what is behind the next one may be another pooler.
     in_doubt: AtomicBool,
-    /// That the schema is waited for was logged.
-    awaits_schema: AtomicBool,
 }
 
 impl Session {
     /// With the time that one operation may take, and whether any of them writes.
     pub(super) fn new(operation_timeout: Duration, writes: bool) -> Arc<Self> {
         let (setup, _) = watch::channel(ServerSetup::default());
-        let (in_doubt, awaits_schema) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { sql: opening(operation_timeout, writes), setup, in_doubt, awaits_schema })
+        Arc::new(Self { sql: opening(operation_timeout, writes), setup, in_doubt: AtomicBool::new(false) })
     }
 
     /// Sets up a connection that has just logged in: one round trip.
@@ -160,18 +164,6 @@ impl Session {
         });
     }
 
-    /// That the schema is waited for. Said once.
-    pub(super) fn note_unmigrated(&self, error: &StoreError) {
-        if !self.awaits_schema.swap(true, Ordering::Relaxed) {
-            let error: &dyn std::error::Error = error;
-            tracing::warn!(
-                action = "schema_awaited",
-                error,
-                "waiting for the schema that this version needs"
-            );
-        }
-    }
-
     /// Whether reads come from a standby. Said when it changes.
     pub(super) fn note_standby(&self, is_standby: bool) {
         self.setup.send_if_modified(|setup| {
@@ -189,6 +181,26 @@ impl Session {
             }
             is_other
         });
+    }
+
+    /// That the schema is not ready for this account, until [`Self::note_prepared`]. Said once.
+    pub(super) fn note_unprepared(&self, lacking: &StoreError) {
+        self.setup.send_if_modified(|setup| {
+            let is_new = !std::mem::replace(&mut setup.is_unprepared, true);
+            if is_new {
+                tracing::warn!(
+                    action = "schema_awaited",
+                    error = lacking as &dyn std::error::Error,
+                    "waiting for `restaurant-system migrate`, run as the owner of the tables"
+                );
+            }
+            is_new
+        });
+    }
+
+    /// That the schema is what this version needs.
+    pub(super) fn note_prepared(&self) {
+        self.setup.send_if_modified(|setup| std::mem::take(&mut setup.is_unprepared));
     }
 
     /// That each connection is a session.
