@@ -9,6 +9,7 @@
 mod account;
 mod banner;
 mod cluster;
+mod database_users;
 mod error;
 mod files;
 pub mod ports;
@@ -33,7 +34,7 @@ pub use rabbitmq::{RabbitMqOptions, RabbitMqServer};
 pub use run::{DevOptions, run};
 pub use servers::{Servers, ServersOptions, StateLock};
 
-/// The user of the private PostgreSQL server that the roles connect as; no superuser.
+/// The owner of the database on the private PostgreSQL server; no superuser.
 pub const DATABASE_USER: &str = "restaurant_user";
 /// The password of [`DATABASE_USER`] where a random one is not wanted, as in tests.
 const DATABASE_PASSWORD: &str = "restaurant_pass";

@@ -3,22 +3,22 @@
 //! Every method blocks: from asynchronous code call them through `spawn_blocking`.
 
 use super::account::Account;
+use super::database_users::{DatabaseUsers, SUPERUSER, password_of};
 use super::error::DevError;
 use super::files;
 use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{PostgresPrograms, ProgramSearch};
-use super::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
+use super::{DATABASE_PASSWORD, DATABASE_USER};
 use crate::runtime::sync::locked;
 use nix::sys::signal::Signal;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 const NAME: &str = "PostgreSQL";
-const SUPERUSER: &str = "postgres";
 /// Whom the server of root may run as.
 pub(crate) const USERS: &[&str] = &["postgres", "nobody"];
 /// Loopback ports are taken by others now and then between the choice and the start.
@@ -34,7 +34,8 @@ pub struct PostgresOptions {
     pub max_connections: u32,
     /// A folder, which the server may write in, for a Unix socket beside the port.
     pub socket_folder: Option<PathBuf>,
-    /// The password of `restaurant_user`; without one a random one, which is kept from start to start.
+    /// The password of `restaurant_user` and of the roles' accounts; without one random ones, which are kept from start to
+    /// start.
     pub password: Option<&'static str>,
     /// Where the programs are looked for.
     pub programs: ProgramSearch,
@@ -68,7 +69,7 @@ pub struct PostgresServer {
     home: PathBuf,
     port: u16,
     account: Account,
-    password: SecretString,
+    users: DatabaseUsers,
     programs: PostgresPrograms,
     options: PostgresOptions,
     process: Mutex<Option<ServerProcess>>,
@@ -76,8 +77,8 @@ pub struct PostgresServer {
 
 impl PostgresServer {
     /// Starts a server with its files in `home`, which is created and filled at the first start; the port of the last
-    /// start is kept where it is free still. The user `restaurant_user` (no superuser) and its database
-    /// `restaurant_db` exist afterwards.
+    /// start is kept where it is free still. The user `restaurant_user` (no superuser), its database `restaurant_db`, and an
+    /// account for each role in the role's group (`restaurant_order_service` in `restaurant_order`, say) exist afterwards.
     ///
     /// # Errors
     /// A program is not installed, a file cannot be written, or the server does not come up in time.
@@ -86,12 +87,13 @@ impl PostgresServer {
         super::account::claim_home(home, USERS)?;
         let account = Account::choose(NAME, &home.join("data"), USERS)?;
         let [port] = ports::kept_or_free_ports(&home.join("port"))?;
-        let password = options.password.map_or_else(|| kept_or_random_password(home), SecretString::from);
+        let pgpass = files::read(&home.join("pgpass")).unwrap_or_default();
+        let users = DatabaseUsers::new(options.password, &pgpass);
         let (home, process) = (home.to_path_buf(), Mutex::new(None));
-        let mut server = Self { home, port, account, password, programs, options, process };
+        let mut server = Self { home, port, account, users, programs, options, process };
         server.initialise()?;
         server.launch_on_some_port()?;
-        server.create_user_and_database()?;
+        server.create_users_and_database()?;
         Ok(server)
     }
 
@@ -107,9 +109,9 @@ impl PostgresServer {
         let account = Account::choose(NAME, &home.join("data"), USERS)?;
         let [port] = ports::kept_or_free_ports(&home.join("port"))?;
         // The users are the primary's, so are their passwords.
-        let password = primary.password.clone();
+        let users = primary.users.clone();
         let (home, process) = (home.to_path_buf(), Mutex::new(None));
-        let mut server = Self { home, port, account, password, programs, options, process };
+        let mut server = Self { home, port, account, users, programs, options, process };
         server.copy(primary)?;
         server.launch_on_some_port()?;
         Ok(server)
@@ -130,9 +132,9 @@ impl PostgresServer {
         self.port
     }
 
-    /// The password of `restaurant_user`.
-    pub(crate) fn password(&self) -> &SecretString {
-        &self.password
+    /// What a role logs in as, and with which password; as the owner where it has no account of its own.
+    pub(crate) fn account_of(&self, role: &str) -> (&'static str, &SecretString) {
+        self.users.of_role(role)
     }
 
     /// A file with the passwords of the server's users, as `PGPASSFILE` wants it; for its owner only.
@@ -260,11 +262,7 @@ impl PostgresServer {
     }
 
     fn write_password_file(&self, superuser_password: &str) -> Result<(), DevError> {
-        let password = self.password.expose_secret();
-        let text = format!(
-            "127.0.0.1:*:*:{SUPERUSER}:{superuser_password}\n127.0.0.1:*:*:{DATABASE_USER}:{password}\n"
-        );
-        files::write(&self.password_file(), &text, None)
+        files::write(&self.password_file(), &self.users.pgpass(superuser_password), None)
     }
 
     /// Replaces the data folder by a copy of a running server's, and has it follow that server.
@@ -338,24 +336,11 @@ impl PostgresServer {
         Ok(process)
     }
 
-    fn create_user_and_database(&self) -> Result<(), DevError> {
-        let password = self.password.expose_secret();
+    fn create_users_and_database(&self) -> Result<(), DevError> {
         let passwords = files::read(&self.password_file()).unwrap_or_default();
-        let is_new = password_of(DATABASE_USER, &passwords).as_deref() != Some(password);
-        // Only then, since a server in recovery takes no change.
-        let change = format!("ALTER ROLE {DATABASE_USER} PASSWORD '{password}';\n");
-        let change = if is_new { change.as_str() } else { "" };
-        // The log has every statement that fails, and these have a password.
-        let sql = format!(
-            "SET log_min_error_statement TO panic;\n\
-             SELECT 'CREATE ROLE {DATABASE_USER} LOGIN PASSWORD ''{password}''' \
-             WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DATABASE_USER}')\\gexec\n\
-             {change}\
-             SELECT 'CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_USER} ENCODING ''UTF8'' TEMPLATE template0' \
-             WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE_NAME}')\\gexec\n"
-        );
-        self.execute("create the user and the database", &sql)?;
-        let superuser_password = password_of(SUPERUSER, &passwords).filter(|_| is_new);
+        let are_kept = self.users.are_in(&passwords);
+        self.execute("create the users and the database", &self.users.creation(are_kept))?;
+        let superuser_password = password_of(SUPERUSER, &passwords).filter(|_| !are_kept);
         superuser_password.map_or(Ok(()), |superuser_password| self.write_password_file(&superuser_password))
     }
 
@@ -404,23 +389,6 @@ impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The password of the last start, unless it is the one that everybody knows, else a random one.
-fn kept_or_random_password(home: &Path) -> SecretString {
-    let text = files::read(&home.join("pgpass")).unwrap_or_default();
-    let kept = password_of(DATABASE_USER, &text).filter(|password| password != DATABASE_PASSWORD);
-    kept.unwrap_or_else(files::random_word).into()
-}
-
-/// The password of a user in the text of a `pgpass` that we wrote.
-fn password_of(user: &str, pgpass: &str) -> Option<String> {
-    let fields = |line: &str| {
-        Some(line.strip_prefix("127.0.0.1:*:*:")?.strip_prefix(user)?.strip_prefix(':')?.to_owned())
-    };
-    let ours =
-        |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    pgpass.lines().find_map(fields).filter(ours)
 }
 
 /// The process id in a data folder's `postmaster.pid`, and whether it says that the server takes connections: `pg_ctl`

@@ -141,7 +141,7 @@ async fn run_roles(
         migrated = run_once(&migrate) => migrated?,
         () = signals.next() => return Err(DevError::Interrupted),
     }
-    let mut roles = Roles::start(options.roles(&files.config));
+    let mut roles = Roles::start(options.roles(files));
     let mut simulation = Roles::start(Vec::new());
     let mut result = tokio::select! {
         ready = wait_until_ready(options) => ready,
@@ -222,12 +222,12 @@ async fn wait_until_ready(options: &DevOptions) -> Result<(), DevError> {
 
 impl DevOptions {
     /// All roles that run all the time.
-    fn roles(&self, config: &Path) -> Vec<RoleCommand> {
+    fn roles(&self, files: &StateFiles) -> Vec<RoleCommand> {
         let (order, tracking) = (self.order_port.to_string(), self.tracking_port.to_string());
         let mut roles = vec![
-            self.role("order-service", &["--port", &order], config),
-            self.role("tracking-service", &["--port", &tracking], config),
-            self.role("notification-subscriber", &[], config),
+            self.role("order-service", &["--port", &order], &files.config_of("order-service")),
+            self.role("tracking-service", &["--port", &tracking], &files.config_of("tracking-service")),
+            self.role("notification-subscriber", &[], &files.config_of("notification-subscriber")),
         ];
         let cook_seconds = self.cook_seconds.map(|seconds| seconds.to_string());
         for worker in &self.workers {
@@ -235,7 +235,7 @@ impl DevOptions {
             if let Some(seconds) = &cook_seconds {
                 args.extend(["--cook-seconds", seconds]);
             }
-            let mut role = self.role("kitchen-worker", &args, config);
+            let mut role = self.role("kitchen-worker", &args, &files.config_of("kitchen-worker"));
             role.name = format!("kitchen-worker {worker}");
             roles.push(role);
         }

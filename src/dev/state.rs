@@ -3,15 +3,19 @@
 use super::error::DevError;
 use super::files;
 use super::servers::Servers;
-use super::{BROKER_USER, DATABASE_NAME, DATABASE_USER};
+use super::{BROKER_USER, DATABASE_NAME};
 use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
+
+const HEADER: &str = "# Written by `restaurant-system dev` at each start: changes are lost.\n";
+/// Who uses the database; a subscriber does not.
+const DATABASE_ROLES: [&str; 3] = ["order-service", "tracking-service", "kitchen-worker"];
 
 /// The files that the roles and their users need; each for its owner only.
 #[derive(Debug, Clone)]
 pub(crate) struct StateFiles {
     dir: PathBuf,
-    /// The configuration that all roles are started with.
+    /// The configuration with the account of the database's owner, for `migrate` and for people.
     pub(crate) config: PathBuf,
     /// The token that staff calls need.
     pub(crate) staff_token: PathBuf,
@@ -29,30 +33,48 @@ impl StateFiles {
         &self.dir
     }
 
-    /// Writes the configuration for these servers, and a random staff token unless the one from before is kept, as it is where this start is not a
-    /// `fresh` one.
+    /// The configuration that a role is started with: the same with the role's own account.
+    pub(crate) fn config_of(&self, role: &str) -> PathBuf {
+        self.dir.join(format!("{role}.yaml"))
+    }
+
+    /// Writes the configurations for these servers. It writes a random staff token as well, unless that of an earlier start is
+    /// kept; a `fresh` start keeps none.
     pub(crate) fn write(&self, fresh: bool, servers: &Servers) -> Result<(), DevError> {
         files::own_dir(&self.dir)?;
         if fresh || !self.staff_token.is_file() {
             files::write(&self.staff_token, &(files::random_word() + "\n"), None)?;
         }
         let (postgres, rabbitmq) = (&servers.postgres, &servers.rabbitmq);
-        let postgres = (postgres.port(), postgres.password().expose_secret());
         let rabbitmq = (rabbitmq.amqp_port(), rabbitmq.password().expose_secret());
-        files::write(&self.config, &config_text(postgres, rabbitmq, &self.staff_token), None)
+        let database = |role| {
+            let (user, password) = postgres.account_of(role);
+            database_text(postgres.port(), user, password.expose_secret())
+        };
+        let others = others_text(rabbitmq, &self.staff_token);
+        let write =
+            |path: &Path, database: String| files::write(path, &format!("{HEADER}{database}{others}"), None);
+        write(&self.config, database("migrate"))?;
+        for role in DATABASE_ROLES {
+            write(&self.config_of(role), database(role))?;
+        }
+        write(&self.config_of("notification-subscriber"), String::new())
     }
 }
 
-/// Each server is given by its port and its password, which are words.
-fn config_text(postgres: (u16, &str), rabbitmq: (u16, &str), staff_token: &Path) -> String {
-    let ((postgres, database_password), (rabbitmq, broker_password)) = (postgres, rabbitmq);
+/// Words all, as are the passwords of [`others_text`].
+fn database_text(port: u16, user: &str, password: &str) -> String {
+    format!(
+        "database:\n  host: 127.0.0.1\n  port: {port}\n  user: {user}\n  password: {password}\n  database: {DATABASE_NAME}\n"
+    )
+}
+
+/// RabbitMQ is given by its port and its password.
+fn others_text((port, password): (u16, &str), staff_token: &Path) -> String {
     // A YAML string in double quotes has JSON's escapes, so any path is safe in it.
     let staff_token = serde_json::Value::from(staff_token.to_string_lossy());
     format!(
-        "# Written by `restaurant-system dev` at each start: changes are lost.\n\
-         database:\n  host: 127.0.0.1\n  port: {postgres}\n  user: {DATABASE_USER}\n  password: {database_password}\n  \
-         database: {DATABASE_NAME}\n\
-         rabbitmq:\n  host: 127.0.0.1\n  port: {rabbitmq}\n  user: {BROKER_USER}\n  password: {broker_password}\n\
+        "rabbitmq:\n  host: 127.0.0.1\n  port: {port}\n  user: {BROKER_USER}\n  password: {password}\n\
          staff:\n  token_file: {staff_token}\n"
     )
 }
@@ -63,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_path_with_quotes_stays_one_yaml_string() {
-        let text = config_text((1, "a"), (2, "b"), Path::new("/a \"b\"/staff: token"));
+        let text = others_text((2, "b"), Path::new("/a \"b\"/staff: token"));
         assert!(text.ends_with("staff:\n  token_file: \"/a \\\"b\\\"/staff: token\"\n"), "{text}");
     }
 }
