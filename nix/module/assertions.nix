@@ -66,6 +66,13 @@ let
     }
   ];
 
+  forOwnAccount = role: file: {
+    assertion =
+      cfg.database.ownAccounts
+      -> file != null || (cfg.database.createLocally && cfg.database.passwordFile == null);
+    message = "${option "database.ownPasswordFiles.${role}"} has to be set with ${option "database.ownAccounts"}, unless all passwords on this machine are random.";
+  };
+
   forHttpService = service: {
     assertion = cfg.${service}.openFirewall -> !lib.elem cfg.${service}.address loopback;
     message = "${option "${service}.openFirewall"} is of no use while ${option "${service}.address"} is a loopback address.";
@@ -83,6 +90,7 @@ in
   config.assertions = lib.mkIf cfg.enable (
     forServer "database"
     ++ forServer "rabbitmq"
+    ++ lib.mapAttrsToList forOwnAccount cfg.database.ownPasswordFiles
     ++ map (forName "kitchenWorkers") (lib.attrNames cfg.kitchenWorkers)
     ++ map (forName "notificationSubscribers") (lib.attrNames cfg.notificationSubscribers)
     ++ [

@@ -226,10 +226,32 @@ in
       user = mkOption {
         type = types.str;
         default = "restaurant";
-        description = "The role that owns it.";
+        description = "The role that owns it; the accounts of the services are called after it.";
       };
 
       passwordFile = passwordFile "database";
+
+      ownAccounts = mkOption {
+        type = types.bool;
+        default = cfg.database.createLocally && cfg.database.passwordFile == null;
+        defaultText = lib.literalMD "on where the passwords on this machine are random";
+        description = ''
+          Whether the order service, the tracking service and the cooks log in with accounts of their own, which may do no
+          more than they need, in place of the owner's: {file}`OPERATIONS.md`, "Accounts in PostgreSQL". With
+          {option}`createLocally` they are made. Elsewhere they are to be there: the name of {option}`user` with
+          `_order_service`, `_tracking_service` and `_kitchen_worker`.
+        '';
+      };
+
+      ownPasswordFiles = lib.genAttrs [ "order-service" "tracking-service" "kitchen-worker" ] (
+        role:
+        mkOption {
+          type = types.nullOr types.externalPath;
+          default = null;
+          example = "/run/secrets/restaurant-database-${role}";
+          description = "File with the password of the account of its own, as {option}`passwordFile` has the owner's.";
+        }
+      );
     };
 
     rabbitmq = {

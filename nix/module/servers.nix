@@ -18,10 +18,17 @@ let
 
   stateDir = "/var/lib/restaurant-system";
 
-  # Servers whose password nobody gave.
-  withRandomPassword = lib.filter (
-    server: cfg.${server}.createLocally && cfg.${server}.passwordFile == null
-  ) servers;
+  # Roles with an account of their own.
+  ownRoles = lib.optionals cfg.database.ownAccounts (lib.attrNames cfg.database.ownPasswordFiles);
+
+  # What is to have a password that nobody gave.
+  withRandomPassword =
+    lib.filter (server: cfg.${server}.createLocally && cfg.${server}.passwordFile == null) servers
+    ++ lib.optionals cfg.database.createLocally (
+      map (role: "${role}-database") (
+        lib.filter (role: cfg.database.ownPasswordFiles.${role} == null) ownRoles
+      )
+    );
 
   servers = [
     "database"
@@ -29,14 +36,25 @@ let
   ];
 
   credential =
-    server:
-    let
-      file = cfg.${server}.passwordFile;
-    in
+    name: file:
     # `toString`, because a path that is not a string would be copied to the store.
-    lib.nameValuePair "${server}-password" (
-      if file == null then "${stateDir}/${server}-password" else toString file
+    lib.nameValuePair "${name}-password" (
+      if file == null then "${stateDir}/${name}-password" else toString file
     );
+
+  # The group that `migrate` grants to, and the account in it.
+  ownAccount = role: ''
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
+      --set=group=restaurant_${lib.head (lib.splitString "-" role)} \
+      --set=role=${lib.escapeShellArg cfg.databaseUsers.${role}} <<'EOF'
+    \set password `cat "$CREDENTIALS_DIRECTORY/${role}"`
+    select format('create role %I nologin', :'group')
+    where not exists (select from pg_roles where rolname = :'group') \gexec
+    select format('create role %I login in role %I', :'role', :'group')
+    where not exists (select from pg_roles where rolname = :'role') \gexec
+    alter role :"role" password :'password';
+    EOF
+  '';
 
   oneshot = {
     Type = "oneshot";
@@ -54,6 +72,13 @@ in
       description = "The file of each secret, by the name of its credential.";
     };
 
+    databaseUsers = mkOption {
+      type = types.attrsOf types.str;
+      internal = true;
+      readOnly = true;
+      description = "The database account of each role that has one of its own.";
+    };
+
     setupUnits = mkOption {
       type = types.listOf types.str;
       internal = true;
@@ -66,8 +91,15 @@ in
     {
       services.restaurant-system = {
         credentials =
-          lib.listToAttrs (map credential servers)
+          lib.listToAttrs (
+            map (server: credential server cfg.${server}.passwordFile) servers
+            ++ map (role: credential "${role}-database" cfg.database.ownPasswordFiles.${role}) ownRoles
+          )
           // lib.optionalAttrs (cfg.staffTokenFile != null) { staff-token = toString cfg.staffTokenFile; };
+
+        databaseUsers = lib.genAttrs ownRoles (
+          role: "${cfg.database.user}_${lib.replaceStrings [ "-" ] [ "_" ] role}"
+        );
 
         setupUnits =
           optional (withRandomPassword != [ ]) passwords
@@ -86,8 +118,8 @@ in
         };
         # In two steps, so that there is never half a password.
         script = ''
-          for server in ${toString withRandomPassword}; do
-            file=$STATE_DIRECTORY/$server-password
+          for name in ${toString withRandomPassword}; do
+            file=$STATE_DIRECTORY/$name-password
             if [ ! -s "$file" ]; then
               head --bytes=32 /dev/urandom | base64 > "$file.new"
               mv "$file.new" "$file"
@@ -104,9 +136,9 @@ in
       };
 
       systemd.services.restaurant-system-database = {
-        description = "Restaurant: makes its PostgreSQL database and gives the role its password";
+        description = "Restaurant: makes its PostgreSQL database and the accounts with their passwords";
         requires = [ "postgresql.target" ];
-        wants = optional (lib.elem "database" withRandomPassword) passwords;
+        wants = optional (withRandomPassword != [ ]) passwords;
         after = [
           "postgresql.target"
           passwords
@@ -115,7 +147,10 @@ in
         environment.PGPORT = toString config.services.postgresql.settings.port;
         serviceConfig = oneshot // {
           User = "postgres";
-          LoadCredential = "password:${cfg.credentials.database-password}";
+          LoadCredential = [
+            "password:${cfg.credentials.database-password}"
+          ]
+          ++ map (role: "${role}:${cfg.credentials."${role}-database-password"}") ownRoles;
         };
         # A standby has role and database from its primary. psql reads the file and does the quoting: a command line can be
         # seen by everybody. Encoding and template are named because the cluster may have been made for another language,
@@ -133,7 +168,8 @@ in
                         :'database', :'role', 'UTF8', 'C.UTF-8')
           where not exists (select from pg_database where datname = :'database') \gexec
           EOF
-        '';
+        ''
+        + lib.concatMapStrings ownAccount ownRoles;
       };
     })
 

@@ -24,7 +24,15 @@ let
     tracking-service = cfg.trackingService;
   };
 
-  inherit (cfg) credentials;
+  inherit (cfg) credentials databaseUsers;
+
+  # A role with a database account of its own has a password of its own.
+  credentialOf =
+    role: name:
+    if name == "database-password" && databaseUsers ? ${toString role} then
+      credentials."${role}-${name}"
+    else
+      credentials.${name};
 
   # Nothing where it is off, so that `settings` may say it as well.
   tlsOf =
@@ -67,6 +75,7 @@ let
   common =
     {
       secrets,
+      role ? null,
       environment ? [ ],
       whenChanged ? {
         X-StopIfChanged = false;
@@ -79,8 +88,10 @@ let
         X-Restart-Triggers = [ configFile ];
       };
       Service = {
-        LoadCredential = map (name: "${name}:${credentials.${name}}") secrets;
-        Environment = environment;
+        LoadCredential = map (name: "${name}:${credentialOf role name}") secrets;
+        Environment =
+          optional (databaseUsers ? ${toString role}) "RESTAURANT_DATABASE_USER=${databaseUsers.${role}}"
+          ++ environment;
         # The empty one clears the list of the package's unit.
         IPAddressAllow = [ "" ] ++ cfg.reachableAddresses;
       }
@@ -93,8 +104,9 @@ let
   ];
 
   forHttp =
-    environment:
+    role: environment:
     common {
+      inherit role;
       secrets = bothPasswords ++ optional (credentials ? staff-token) "staff-token";
       environment =
         environment ++ optional (credentials ? staff-token) "RESTAURANT_STAFF_TOKEN_FILE=%d/staff-token";
@@ -102,6 +114,7 @@ let
 
   templates = [
     (dropIn "kitchen-worker@" 10 (common {
+      role = "kitchen-worker";
       secrets = bothPasswords;
     }))
     (dropIn "notification-subscriber@" 10 (common {
@@ -110,11 +123,23 @@ let
   ];
 
   # Left alone by a deployment, because systemd would start it only after every cook had finished its orders, and the
-  # order service after it. The first role that is restarted migrates as well.
+  # order service after it.
   migrate = dropIn "restaurant-system-migrate" 10 (common {
     secrets = [ "database-password" ];
     whenChanged.X-RestartIfChanged = false;
   });
+
+  # The same once more for a deployment, in no order with the roles: they wait for the schema by themselves.
+  upgrade = [
+    (pkgs.runCommand "restaurant-system-upgrade-unit" { } ''
+      mkdir --parents $out/lib/systemd/system
+      cp ${cfg.package}/lib/systemd/system/restaurant-system-migrate.service \
+        $out/lib/systemd/system/restaurant-system-upgrade.service
+    '')
+    (dropIn "restaurant-system-upgrade" 10 (common {
+      secrets = [ "database-password" ];
+    }))
+  ];
 
   cooks = mapAttrsToList (
     name: cook:
@@ -167,11 +192,14 @@ in
       packages = [
         cfg.package
         migrate
-        (dropIn "order-service" 10 (forHttp [
-          "RESTAURANT_MAX_CONCURRENT=${toString cfg.orderService.maxConcurrent}"
-        ]))
-        (dropIn "tracking-service" 10 (forHttp [ ]))
+        (dropIn "order-service" 10 (
+          forHttp "order-service" [
+            "RESTAURANT_MAX_CONCURRENT=${toString cfg.orderService.maxConcurrent}"
+          ]
+        ))
+        (dropIn "tracking-service" 10 (forHttp "tracking-service" [ ]))
       ]
+      ++ upgrade
       ++ templates
       ++ cooks;
 
@@ -180,6 +208,7 @@ in
         wantedBy = [ "multi-user.target" ];
         wants = [
           "restaurant-system-migrate.service"
+          "restaurant-system-upgrade.service"
         ]
         ++ map (name: "${name}.service") (lib.attrNames httpServices)
         ++ map (name: "kitchen-worker@${name}.service") (lib.attrNames cfg.kitchenWorkers)

@@ -280,7 +280,10 @@ pkgs.runCommand "restaurant-system-module"
       grep --quiet --line-regexp --fixed-strings -- "$3" "$1/$2" || { echo "$2 has no line $3"; exit 1; }
     }
     has $oneMachine kitchen-worker@chef_mario.service.d/20-nixos.conf Environment=RESTAURANT_ORDER_TYPES=dine_in,takeout
-    has $oneMachine kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/database-password
+    has $oneMachine kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/kitchen-worker-database-password
+    has $oneMachine tracking-service.service.d/10-nixos.conf Environment=RESTAURANT_DATABASE_USER=restaurant_tracking_service
+    has $oneMachine restaurant-system-upgrade.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/database-password
+    has $kitchenOnly kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/run/secrets/database
     has $oneMachine kitchen-worker@.service.d/10-nixos.conf IPAddressAllow=localhost
     has $kitchenOnly kitchen-worker@.service.d/10-nixos.conf IPAddressAllow=any
     has $oneMachine rabbitmq.service CPUSchedulingPolicy=batch
@@ -294,7 +297,7 @@ pkgs.runCommand "restaurant-system-module"
 
     # systemd says what it does not understand, and ends with 0 all the same.
     for units in $oneMachine $kitchenOnly $frontOnly $two_machines_two $three_machines_one; do
-      SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-migrate.service \
+      SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-{migrate,upgrade}.service \
         {order,tracking}-service.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
         notification-subscriber@counter.service 2>&1
     done | tee complaints
