@@ -5,6 +5,7 @@ use crate::support::{
 };
 use restaurant_system::dev::PostgresOptions;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -83,10 +84,11 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let notified = format!("Notification for order {first}: Status changed from 'cooking' to 'ready'");
     dev.role.wait_for_line("of the subscriber", |line| line.starts_with(&notified)).await;
 
-    for secret in ["config.yaml", "staff-token"] {
+    for secret in ["config.yaml", "order-service.yaml", "notification-subscriber.yaml", "staff-token"] {
         let mode = state.join(secret).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }
+    assert_accounts_are_of_one_role_each(&state);
     assert_passwords_are_random_and_told_nowhere(&state, &dev.role);
     let mut second = Role::spawn("a second dev", dev_command(&state, (free_port(), free_port())));
     assert_eq!(second.wait_exit().await.code(), Some(1));
@@ -121,12 +123,31 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     eventually("all processes are gone", || async { processes_naming(dir.path()).is_empty() }).await;
 }
 
-/// Those of the configuration are not the well-known ones, are for us alone, and were not printed.
+/// Each role has a database account of its own, and a subscriber none.
+fn assert_accounts_are_of_one_role_each(state: &Path) {
+    for (config, expected) in [
+        ("config", Some("restaurant_user")),
+        ("order-service", Some("restaurant_order_service")),
+        ("tracking-service", Some("restaurant_tracking_service")),
+        ("kitchen-worker", Some("restaurant_kitchen_worker")),
+        ("notification-subscriber", None),
+    ] {
+        let text = std::fs::read_to_string(state.join(config).with_extension("yaml")).unwrap();
+        let database = text.split_once("database:").map(|(_, database)| database);
+        let user =
+            database.map(|text| text.lines().find_map(|line| line.trim().strip_prefix("user: ")).unwrap());
+        assert_eq!(user, expected, "{config}");
+    }
+}
+
+/// Those of the configurations are not the well-known ones, are for us alone, and were not printed.
 fn assert_passwords_are_random_and_told_nowhere(state: &Path, dev: &Role) {
-    let config = std::fs::read_to_string(state.join("config.yaml")).unwrap();
-    let passwords: Vec<&str> =
-        config.lines().filter_map(|line| line.trim().strip_prefix("password: ")).collect();
-    assert_eq!(passwords.len(), 2);
+    let texts = ["config", "order-service", "tracking-service", "kitchen-worker"]
+        .map(|config| std::fs::read_to_string(state.join(config).with_extension("yaml")).unwrap());
+    let passwords = texts.iter().flat_map(|text| text.lines());
+    let passwords: HashSet<&str> =
+        passwords.filter_map(|line| line.trim().strip_prefix("password: ")).collect();
+    assert_eq!(passwords.len(), 5, "one for each account in PostgreSQL, and RabbitMQ's");
     let output = dev.output().join("\n");
     for password in passwords {
         assert!(password.len() >= 32 && !output.contains(password), "{password}: {output}");

@@ -83,7 +83,7 @@ fn order_service(env: &TestEnv) -> Role {
 
 #[tokio::test]
 async fn an_old_primary_that_takes_writes_again_is_refused_by_who_starts_and_by_who_runs() {
-    let env = TestEnv::new().await;
+    let env = TestEnv::unmigrated().await;
     let servers = SplitBrain::start().await;
     let (old, new) = (servers.old.port(), servers.new.port());
 
@@ -145,7 +145,7 @@ async fn an_old_primary_that_takes_writes_again_is_refused_by_who_starts_and_by_
 
 #[tokio::test]
 async fn a_service_leaves_a_primary_whose_commits_hang_when_the_standby_is_promoted() {
-    let env = TestEnv::new().await;
+    let env = TestEnv::unmigrated().await;
     let servers = SplitBrain::start().await;
     servers.configure(&env, [servers.old.port(), servers.new.port()]);
     let servers = Arc::new(servers);

@@ -4,6 +4,7 @@
 mod encoding;
 mod log_in;
 mod pooler;
+mod rights;
 mod settings;
 
 use crate::support::{Role, TestEnv};
@@ -14,6 +15,7 @@ use tokio_postgres::Client;
 async fn watch_settings(db: &Client) {
     db.batch_execute(
         "create table seen (name text, setting text);
+         grant insert on seen to public;
          create function see() returns trigger language plpgsql as $$
          begin
              insert into seen select name, current_setting(name)

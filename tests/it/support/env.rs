@@ -19,6 +19,13 @@ use tokio_util::sync::CancellationToken;
 /// The staff token that every environment's configuration names the file of.
 pub const STAFF_TOKEN: &str = "test-staff-token-0123456789abcdef";
 
+/// The database account of each role, in the role's group: they are on every server that the tests start.
+pub const ACCOUNTS: [(&str, &str); 3] = [
+    ("order-service", "restaurant_order_service"),
+    ("tracking-service", "restaurant_tracking_service"),
+    ("kitchen-worker", "restaurant_kitchen_worker"),
+];
+
 /// A client that shows the staff's token with every request.
 pub fn staff_client() -> reqwest::Client {
     let value = format!("Bearer {STAFF_TOKEN}").parse().unwrap();
@@ -37,6 +44,8 @@ pub struct TestEnv {
     /// The broker's HTTP API, for this test's virtual host.
     pub rabbit: Management,
     owns_servers: bool,
+    /// Roles log in with accounts of their own. On an empty database they would wait for `migrate`.
+    own_accounts: bool,
     dir: TempDir,
     /// The servers' folder where they are this test's own; removed after they were stopped.
     _state: Option<TempDir>,
@@ -67,7 +76,9 @@ impl TestEnv {
         .expect("the test's database is created");
         let rabbit = Management::new(&servers.rabbitmq, &name);
         rabbit.create_vhost().await;
-        Self::assemble(servers, name.clone(), name, rabbit, None)
+        let mut env = Self::assemble(servers, name.clone(), name, rabbit, None);
+        env.own_accounts = template.is_some();
+        env
     }
 
     /// An environment with servers of its own, for tests that stop, kill, freeze, restart or wipe them. It takes some
@@ -100,8 +111,9 @@ impl TestEnv {
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("staff-token"), STAFF_TOKEN).unwrap();
+        let owns_servers = state.is_some();
         let env =
-            Self { servers, database, vhost, rabbit, owns_servers: state.is_some(), dir, _state: state };
+            Self { servers, database, vhost, rabbit, owns_servers, own_accounts: true, dir, _state: state };
         env.write_config("");
         env
     }
@@ -130,9 +142,20 @@ impl TestEnv {
         blocking(move || migrate(&config)).await;
     }
 
-    /// Starts a role; `--config` and `--log-format json` are added. HTTP roles want `--port 0`.
+    /// Has roles log in with accounts of their own, or all with that of the database's owner.
+    pub fn use_own_accounts(&mut self, own_accounts: bool) {
+        self.own_accounts = own_accounts;
+    }
+
+    /// Starts a role; `--config` and `--log-format json` are added. HTTP roles want `--port 0`. It logs in with an account of
+    /// its own, unless the configuration names another than the owner's.
     pub fn spawn(&self, args: &[&str]) -> Role {
         let mut command = self.command(args);
+        let config = std::fs::read_to_string(self.config()).unwrap_or_default();
+        let own = self.own_accounts && config.contains("user: restaurant_user\n");
+        if let Some((_, account)) = ACCOUNTS.iter().find(|(role, _)| own && *role == args[0]) {
+            command.env("RESTAURANT_DATABASE_USER", account);
+        }
         command.arg("--config").arg(self.config()).args(["--log-format", "json"]);
         Role::spawn(&args.join(" "), command)
     }

@@ -1,6 +1,6 @@
 //! A private PgBouncer in front of the tests' PostgreSQL.
 
-use super::env::TestEnv;
+use super::env::{ACCOUNTS, TestEnv};
 use super::role::Role;
 use super::shared::new_state_dir;
 use super::wait::eventually;
@@ -19,7 +19,9 @@ impl PgBouncer {
     pub async fn start(env: &TestEnv, port: u16, more: &str) -> Self {
         let dir = new_state_dir();
         let users = dir.path().join("users.txt");
-        std::fs::write(&users, "\"restaurant_user\" \"restaurant_pass\"\n").unwrap();
+        let accounts = ACCOUNTS.iter().map(|(_, account)| *account).chain(["restaurant_user"]);
+        let list: String = accounts.map(|account| format!("\"{account}\" \"restaurant_pass\"\n")).collect();
+        std::fs::write(&users, list).unwrap();
         let settings = dir.path().join("pgbouncer.ini");
         let postgres = env.servers.postgres.port();
         let text = format!(
