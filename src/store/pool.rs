@@ -219,6 +219,11 @@ impl Store {
         }
     }
 
+    /// That the next connection is preceded by a look at all hosts.
+    pub(super) fn reopen_election(&self) {
+        self.inner.election.reopen();
+    }
+
     /// The connection on which PostgreSQL is asked whether it is there.
     pub(super) async fn probe_connection(&self) -> Result<Object, PoolError> {
         self.inner.probe.get().await

@@ -49,7 +49,12 @@ impl Store {
     pub(super) async fn has_sessions(&self, is_down: bool) -> bool {
         if let Err(error) = self.pinged().await {
             self.session().doubt();
-            return !is_down || matches!(error, StoreError::Busy { .. });
+            let is_busy = matches!(error, StoreError::Busy { .. });
+            if !is_busy {
+                // It answers and commits nothing: another may have been promoted since.
+                self.reopen_election();
+            }
+            return !is_down || is_busy;
         }
         let found = match self.connection().await {
             Ok(client) => {

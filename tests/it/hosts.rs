@@ -163,6 +163,13 @@ async fn a_service_leaves_a_primary_whose_commits_hang_when_the_standby_is_promo
     superuser.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     superuser.batch_execute("select pg_reload_conf()").await.unwrap();
     service.wait_for_action("db_connection_failed").await;
+    // The promotion comes late: the service has chosen again meanwhile, and found the old one only.
+    let sessions = async || -> i64 {
+        let sql = "select sessions from pg_stat_database where datname = 'restaurant_db'";
+        superuser.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let before = sessions().await;
+    eventually("the old one is tried again", || async { sessions().await > before + 1 }).await;
 
     let both = Arc::clone(&servers);
     blocking(move || both.new.restart().unwrap()).await;
