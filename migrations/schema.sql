@@ -84,6 +84,8 @@ create table order_status_log (
     estimated_completion timestamptz,
     -- (transaction, id) is the order of the event stream: what lies below the oldest running transaction is complete
     transaction_id       bigint      not null default (pg_current_xact_id()::text::bigint),
+    -- null for an order's first row, and where the version that wrote it did not say: see status_before
+    previous_status      text,
 
     constraint order_status_log_status_known
         check (status in ('received', 'cooking', 'ready', 'completed', 'cancelled')),
@@ -91,6 +93,17 @@ create table order_status_log (
     constraint order_status_log_once unique (order_id, status)
 );
 create index order_status_log_stream on order_status_log (transaction_id, id);
+
+-- what an order was before a change
+create function status_before(status text, previous_status text) returns text
+language sql immutable parallel safe as $$
+    select coalesce(previous_status, case status
+        when 'cooking' then 'received'
+        when 'ready' then 'cooking'
+        when 'completed' then 'ready'
+        when 'cancelled' then 'received'
+    end)
+$$;
 
 -- The sequence of each UTC day. Its row is locked from the moment numbers are taken until they are committed: that is
 -- what makes them free of gaps.

@@ -21,7 +21,8 @@
 //! Where to change what:
 //!
 //! - the priority rule: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration;
-//! - a status: [`domain::Status`] and [`domain::TRANSITIONS`], and a migration for the schema's own table of them;
+//! - a status: [`domain::Status`] (its names, what is asked of it) and [`domain::TRANSITIONS`], a migration for the schema's
+//!   own rules and indexes, and `docs/STATES.md`; tests compare the three;
 //! - a field of the order message: [`broker::messages::OrderMessage`], filled in `relay` from
 //!   [`store::OrderAnnouncement`];
 //! - a rule of the order form: [`domain::NewOrder::parse`];

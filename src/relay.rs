@@ -283,7 +283,7 @@ impl<S: OutboxStore, B: Publish> Relay<S, B> {
             AnnouncementContent::Status(status) => {
                 let update = StatusUpdate {
                     order_number: number.to_owned(),
-                    old_status: status.status.previous().map(|s| s.as_str().to_owned()),
+                    old_status: status.previous.map(|s| s.as_str().to_owned()),
                     new_status: status.status.as_str().to_owned(),
                     changed_by: status.changed_by.clone(),
                     timestamp: announcement.changed_at,

@@ -12,7 +12,7 @@ use tokio::time::interval;
 use crate::client::events::{EventStream, StreamItem};
 use crate::client::orders::{OrderStatus, StatusUpdate};
 use crate::client::{BaseUrl, ClientError, TrackingApi};
-use crate::domain::{InvalidOrderNumber, OrderNumber};
+use crate::domain::{InvalidOrderNumber, OrderNumber, Status};
 
 /// Where the tracking service listens unless told otherwise.
 pub(super) const DEFAULT_TRACKING_URL: &str = "http://127.0.0.1:3002";
@@ -115,11 +115,14 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
             Some(StreamItem::Event(event)) => {
                 is_interrupted = false;
                 view.change(&event.update, &event.data)?;
-                match event.update.new_status.as_str() {
-                    "completed" => return Ok(()),
-                    "ready" if args.until == Until::Ready => return Ok(()),
-                    "cancelled" => return Err(TrackError::Cancelled(args.order.clone())),
-                    _ => {}
+                // One of a later version is shown and decides nothing.
+                match event.update.new_status.parse::<Status>() {
+                    Ok(status) if !status.is_settled() => {}
+                    Ok(status) if !status.is_cooked() => {
+                        return Err(TrackError::Cancelled(args.order.clone()));
+                    }
+                    Ok(status) if status.is_final() || args.until == Until::Ready => return Ok(()),
+                    Ok(_) | Err(_) => {}
                 }
             }
             // An outage is one remark, however many attempts it takes.
@@ -220,7 +223,7 @@ fn print_above(bar: Option<&ProgressBar>, out: &mut impl Write, line: &str) -> i
 /// One change for people: `12:00:00  cooking    by chef_anna, ready at about 12:00:10`. Times are UTC.
 fn describe(update: &StatusUpdate) -> String {
     let estimate = match &update.estimated_completion {
-        Some(time) if matches!(update.new_status.as_str(), "received" | "cooking") => {
+        Some(time) if update.new_status.parse().is_ok_and(|status: Status| !status.is_settled()) => {
             format!(", ready at about {}", clock(time))
         }
         _ => String::new(),

@@ -32,9 +32,22 @@ pub const TRANSITIONS: &[(Status, Status)] = &[
 
 /// The text names no status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of received, cooking, ready, completed, cancelled")]
+#[error("must be one of {}", Status::ALL.map(Status::as_str).join(", "))]
 pub struct UnknownStatus;
 
+/// What the kitchen has to do with an order.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// It is to be cooked, or is being cooked.
+    Ahead,
+    /// It is cooked.
+    Done,
+    /// It will never be cooked.
+    Never,
+}
+
+/// What the program asks of a status. A status says here what it is, and nowhere else: statements take the names of those
+/// of which something is true, and a test compares the rules and the indexes of the schema.
 impl Status {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Received, Self::Cooking, Self::Ready, Self::Completed, Self::Cancelled];
@@ -50,9 +63,23 @@ impl Status {
         }
     }
 
+    const fn stage(self) -> Stage {
+        match self {
+            Self::Received | Self::Cooking => Stage::Ahead,
+            Self::Ready | Self::Completed => Stage::Done,
+            Self::Cancelled => Stage::Never,
+        }
+    }
+
     /// Whether an order may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
         TRANSITIONS.contains(&(self, next))
+    }
+
+    /// The statuses from which an order may come here: none for the first one. From which of them an order came, its log
+    /// says.
+    pub fn ways_in(self) -> impl Iterator<Item = Self> {
+        TRANSITIONS.iter().filter(move |(_, to)| *to == self).map(|(from, _)| *from)
     }
 
     /// Whether nothing comes after it.
@@ -60,9 +87,14 @@ impl Status {
         !TRANSITIONS.iter().any(|(from, _)| *from == self)
     }
 
-    /// The status before this one; `None` for the first. Every status has exactly one way in.
-    pub fn previous(self) -> Option<Self> {
-        TRANSITIONS.iter().find(|(_, to)| *to == self).map(|(from, _)| *from)
+    /// Whether the kitchen has done, or will never do, what it has to do: there is nothing left to estimate.
+    pub fn is_settled(self) -> bool {
+        self.stage() != Stage::Ahead
+    }
+
+    /// Whether the kitchen has cooked the order.
+    pub fn is_cooked(self) -> bool {
+        self.stage() == Stage::Done
     }
 }
 
@@ -91,11 +123,32 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_one_way_in() {
+    fn every_status_but_the_first_has_a_way_in() {
         for status in Status::ALL {
-            let ways = TRANSITIONS.iter().filter(|(_, to)| *to == status).count();
-            assert_eq!(ways, usize::from(status != Status::Received), "{status}");
+            assert_eq!(status.ways_in().count() > 0, status != Status::Received, "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_final_is_settled_and_what_becomes_cooked_stays_so() {
+        for (from, to) in TRANSITIONS {
+            assert!(!from.is_final(), "{from}");
+            assert!(!from.is_cooked() || to.is_cooked(), "{from} to {to}");
+        }
+        for status in Status::ALL {
+            assert!(!status.is_final() || status.is_settled(), "{status}");
+            assert!(!status.is_cooked() || status.is_settled(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_same_to_serde_and_an_unknown_one_is_told_which_there_are() {
+        for status in Status::ALL {
+            assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
+            assert_eq!(status.as_str().parse(), Ok(status));
+        }
+        let unknown = "must be one of received, cooking, ready, completed, cancelled";
+        assert_eq!("eaten".parse::<Status>().map_err(|e| e.to_string()), Err(unknown.to_owned()));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl OutboxStore for Servers {
         looks.push(Instant::now());
         drop(looks);
         let content = AnnouncementContent::Status(StatusAnnouncement {
+            previous: Some(Status::Received),
             status: Status::Cooking,
             changed_by: "chef".to_owned(),
             estimated_completion: None,

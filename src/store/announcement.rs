@@ -52,6 +52,8 @@ pub struct OrderAnnouncement {
 /// A change of status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusAnnouncement {
+    /// What it was.
+    pub previous: Option<Status>,
     /// What it is now.
     pub status: Status,
     /// Who changed it.

@@ -22,6 +22,12 @@ pub(super) fn status(row: &Row, column: &str) -> Result<Status, StoreError> {
     parse(row, column)
 }
 
+/// A column that may be null.
+pub(super) fn status_option(row: &Row, column: &str) -> Result<Option<Status>, StoreError> {
+    let text: Option<&str> = get(row, column)?;
+    text.map(|_| status(row, column)).transpose()
+}
+
 pub(super) fn order_type(row: &Row, column: &str) -> Result<OrderType, StoreError> {
     parse(row, column)
 }
@@ -48,6 +54,17 @@ pub(super) fn narrow_option<T: TryFrom<i32>>(row: &Row, column: &str) -> Result<
 
 pub(super) fn type_names(types: &[OrderType]) -> Vec<&'static str> {
     types.iter().map(|t| t.as_str()).collect()
+}
+
+/// The statuses of which this is true.
+pub(super) fn status_names(is_meant: impl Fn(Status) -> bool) -> Vec<&'static str> {
+    Status::ALL.into_iter().filter(|status| is_meant(*status)).map(Status::as_str).collect()
+}
+
+/// The same between the quotes of a statement's `in ('…')`, where the planner sees which they are: it takes a partial index
+/// only then.
+pub(super) fn quoted_statuses(is_meant: impl Fn(Status) -> bool) -> String {
+    status_names(is_meant).join("', '")
 }
 
 /// Milliseconds of a duration for a `bigint` parameter; beyond 292 million years it is capped.

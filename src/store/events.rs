@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::convert::{get, order_number, status};
+use super::convert::{get, order_number, status, status_names, status_option};
 use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{OrderNumber, Status};
@@ -167,6 +167,8 @@ pub struct Event {
     pub cursor: EventCursor,
     /// The order.
     pub number: OrderNumber,
+    /// What it was; `None` for its first.
+    pub previous: Option<Status>,
     /// What it became.
     pub status: Status,
     /// By whom.
@@ -204,7 +206,8 @@ from (
     from pg_current_snapshot() as s
 ) as here
 left join lateral (
-    select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
+    select l.transaction_id, l.id, l.status, status_before(l.status, l.previous_status) as previous_status,
+           l.changed_by, l.changed_at, l.estimated_completion, o.number
     from order_status_log l cross join lateral (select number from orders where id = l.order_id offset 0) o
     where (l.transaction_id, l.id) > ($1, $2)
     order by l.transaction_id, l.id limit $3
@@ -242,7 +245,8 @@ from (values (1)) as one left join lateral (
 ) as horizon on true";
 
 const BY_ID: &str = "
-select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
+select l.transaction_id, l.id, l.status, status_before(l.status, l.previous_status) as previous_status,
+       l.changed_by, l.changed_at, l.estimated_completion, o.number
 from unnest($1::bigint[]) as wanted (id)
 cross join lateral (select * from order_status_log where id = wanted.id offset 0) l
 cross join lateral (select number from orders where id = l.order_id offset 0) o
@@ -258,7 +262,8 @@ from (
         as standby_has_below
 ) as here
 left join lateral (
-    select l.transaction_id, l.id, l.status, l.changed_by, l.changed_at, l.estimated_completion, o.number
+    select l.transaction_id, l.id, l.status, status_before(l.status, l.previous_status) as previous_status,
+           l.changed_by, l.changed_at, l.estimated_completion, o.number
     from unnest($1::text[]) as wanted (number)
     cross join lateral (select id, number from orders where number = wanted.number offset 0) o
     cross join lateral (select * from order_status_log where order_id = o.id offset 0) l
@@ -298,7 +303,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn open_orders(&self, limit: i64) -> Result<OpenOrders, StoreError> {
-        let open: Vec<&str> = Status::ALL.iter().filter(|s| !s.is_final()).map(|s| s.as_str()).collect();
+        let open = status_names(|status| !status.is_final());
         self.run("reading open orders", async |client| {
             let statement = client.prepare_cached(OPEN).await?;
             let row = client.query_one(&statement, &[&open, &limit]).await?;
@@ -389,6 +394,7 @@ fn event(row: &Row) -> Result<Event, StoreError> {
     Ok(Event {
         cursor: cursor(row)?,
         number: order_number(row, "number")?,
+        previous: status_option(row, "previous_status")?,
         status: status(row, "status")?,
         changed_by: get(row, "changed_by")?,
         changed_at: get(row, "changed_at")?,

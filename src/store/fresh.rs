@@ -63,6 +63,7 @@ mod tests {
             request_id: String::new(),
             traceparent: None,
             content: AnnouncementContent::Status(StatusAnnouncement {
+                previous: Some(Status::Cooking),
                 status: Status::Ready,
                 changed_by: "chef".to_owned(),
                 estimated_completion: None,

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use super::convert::{get, millis, order_number, order_type, priority, status, type_names};
+use super::convert::{
+    get, millis, order_number, order_type, priority, quoted_statuses, status, status_names, status_option,
+    type_names,
+};
 use super::outbox::announce_logged;
 use super::readable::readable;
 use super::writes::tick;
@@ -101,12 +104,13 @@ static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
     claim(&format!(
         "{ticked}, picked as materialized (
     select o.id, o.status from orders o
-    where o.status in ('received', 'cooking') and o.type = any($2::text[]) and {CLAIMABLE}
+    where o.status in ('{in_kitchen}') and o.type = any($2::text[]) and {CLAIMABLE}
       and (o.status = 'cooking'
            or o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0))
     order by o.priority desc, o.id limit ($5::bigint[])[2] for update of o skip locked
 )",
-        ticked = tick("")
+        ticked = tick(""),
+        in_kitchen = quoted_statuses(|status| !status.is_settled())
     ))
 });
 
@@ -122,15 +126,15 @@ with {picked}, claimed as (
     from picked p, unnest($3::text[], $4::bigint[]) as c (type, cook_ms)
     where o.id = p.id and c.type = o.type
     returning o.id, o.number, o.type, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion,
-              p.status = 'cooking' as taken_over
+              p.status as previous_status, p.status = 'cooking' as taken_over
 ), logged as (
-    insert into order_status_log (order_id, status, changed_by, estimated_completion)
-    select id, 'cooking', $1, estimated_completion from claimed where not taken_over
-    returning id, order_id, changed_at
+    insert into order_status_log (order_id, status, previous_status, changed_by, estimated_completion)
+    select id, 'cooking', previous_status, $1, estimated_completion from claimed where not taken_over
+    returning id, order_id, status, previous_status, changed_at
 ), announced as ({announced}
 )
 select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.estimated_completion, c.taken_over,
-       l.id as log_id, l.changed_at
+       l.id as log_id, l.status, l.previous_status, l.changed_at
 from claimed c left join logged l on l.order_id = c.id",
         announced = announce_logged("statuses")
     )
@@ -147,17 +151,18 @@ with finished as (
       and o.processed_by = $1
     returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion
 ), logged as (
-    insert into order_status_log (order_id, status, changed_by, notes)
-    select f.id, 'ready', $1,
+    insert into order_status_log (order_id, status, previous_status, changed_by, notes)
+    select f.id, 'ready', 'cooking', $1,
            case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
     from finished f
-    returning id, order_id, changed_at
+    returning id, order_id, status, previous_status, changed_at
 ), announced as ({announced}
 ), counted as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
-select f.number, f.priority, f.request_id, f.traceparent, f.estimated_completion, l.id as log_id, l.changed_at
+select f.number, f.priority, f.request_id, f.traceparent, f.estimated_completion, l.id as log_id,
+       l.status, l.previous_status, l.changed_at
 from finished f join logged l on l.order_id = f.id",
         announced = announce_logged("statuses")
     )
@@ -286,7 +291,7 @@ impl KitchenStore for Store {
         self.run("finishing orders", async |client| {
             let statement = client.prepare_cached(&FINISH).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
-            self.remember_changes(&rows, Status::Ready, worker);
+            self.remember_changes(&rows, worker);
             Ok(readable(&rows, |row| order_number(row, "number")))
         })
         .await
@@ -303,14 +308,13 @@ impl KitchenStore for Store {
 
     async fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> Result<bool, StoreError> {
         const SQL: &str = "select exists (select from orders where number = $1 and attempt = $2
-            and processed_by = $3 and status in ('ready', 'completed')) as finished";
+            and processed_by = $3 and status = any($4)) as finished";
         self.run("looking at an order", async |client| {
             let statement = client.prepare_cached(SQL).await?;
-            let number = finish.number.as_str();
-            get(
-                &client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str()]).await?,
-                "finished",
-            )
+            let (number, cooked) = (finish.number.as_str(), status_names(Status::is_cooked));
+            let row =
+                client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str(), &cooked]).await?;
+            get(&row, "finished")
         })
         .await
     }
@@ -336,7 +340,7 @@ impl Store {
             let rows = client
                 .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &intervals])
                 .await?;
-            self.remember_changes(&rows, Status::Cooking, &claim.worker);
+            self.remember_changes(&rows, &claim.worker);
             // Committed for all: what is left out the heartbeat releases.
             Ok(readable(&rows, |row| {
                 Ok(ClaimedOrder {
@@ -352,7 +356,7 @@ impl Store {
     }
 
     /// Remembers the changes that were just committed, so that the relay need not read them back.
-    fn remember_changes(&self, rows: &[Row], status: Status, by: &WorkerName) {
+    fn remember_changes(&self, rows: &[Row], by: &WorkerName) {
         let changes = readable(rows, |row| {
             // Without one: a take-over, which changes no status.
             let Some(log_id) = get(row, "log_id")? else { return Ok(None) };
@@ -364,7 +368,8 @@ impl Store {
                 request_id: get(row, "request_id")?,
                 traceparent: get(row, "traceparent")?,
                 content: AnnouncementContent::Status(StatusAnnouncement {
-                    status,
+                    previous: status_option(row, "previous_status")?,
+                    status: status(row, "status")?,
                     changed_by: by.as_str().to_owned(),
                     estimated_completion: get(row, "estimated_completion")?,
                 }),

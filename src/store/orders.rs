@@ -125,12 +125,14 @@ const SUMMARY_COLUMNS: &str =
 
 /// The time is that of the update, not of the statement's beginning, which may lie before the change that it follows.
 const MOVE: &str = "
-with moved as (
-    update orders set status = $3, updated_at = clock_timestamp(), estimated_completion = null
-    where number = $1 and status = $2 returning id, updated_at
+with found as (
+    select id, status from orders where number = $1 and status = any($2) for no key update
+), moved as (
+    update orders o set status = $3, updated_at = clock_timestamp(), estimated_completion = null
+    from found where o.id = found.id returning o.id, o.updated_at, found.status as previous_status
 ), logged as (
-    insert into order_status_log (order_id, status, changed_by, changed_at)
-    select id, $3, $4, updated_at from moved returning id, order_id
+    insert into order_status_log (order_id, status, previous_status, changed_by, changed_at)
+    select id, $3, previous_status, $4, updated_at from moved returning id, order_id
 )
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
@@ -157,7 +159,7 @@ impl Store {
         to: Status,
         by: &str,
     ) -> Result<StaffOutcome, StoreError> {
-        let from = to.previous().map(Status::as_str);
+        let from: Vec<&str> = to.ways_in().map(Status::as_str).collect();
         self.run("changing an order", async |client| {
             let statement = client.prepare_cached(MOVE).await?;
             let moved = client.execute(&statement, &[&number.as_str(), &from, &to.as_str(), &by]).await?;
@@ -307,10 +309,7 @@ fn listing(filter: &OrderFilter) -> String {
     }
     let mut each = Vec::new();
     for status in Status::ALL.iter().filter(|each| statuses.is_empty() || statuses.contains(each)) {
-        let newest = match status {
-            Status::Received | Status::Cooking => NEWEST,
-            Status::Ready | Status::Completed | Status::Cancelled => NEWEST_SETTLED,
-        };
+        let newest = if status.is_settled() { NEWEST_SETTLED } else { NEWEST };
         for of_type in
             OrderType::ALL.iter().filter(|each| order_types.is_empty() || order_types.contains(each))
         {

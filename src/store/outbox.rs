@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status};
+use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status, status_option};
 use super::readable::readable;
 use super::sharing::Connection;
 use super::{Announcement, AnnouncementContent, OrderAnnouncement, StatusAnnouncement, Store, StoreError};
@@ -62,7 +62,8 @@ const TAKE: &str = "select * from outbox_take($1, $2, $3)";
 /// Reads what locked rows announce. `offset 0` has each row looked up by its key: left to itself the planner joins whole
 /// tables, whose size it underestimates.
 const READ: &str = "
-select b.log_id, b.is_order, l.status, l.changed_by, l.changed_at, l.estimated_completion,
+select b.log_id, b.is_order, l.status, status_before(l.status, l.previous_status) as previous_status,
+       l.changed_by, l.changed_at, l.estimated_completion,
        o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
        o.delivery_address, (o.total_amount * 100)::bigint as total_cents, i.names, i.quantities, i.cents
 from unnest($1::bigint[], $2::bigint[], $3::boolean[]) as b (log_id, order_id, is_order)
@@ -317,6 +318,7 @@ fn announcement(row: &Row) -> Result<Announcement, StoreError> {
         AnnouncementContent::Order(order_announcement(row)?)
     } else {
         AnnouncementContent::Status(StatusAnnouncement {
+            previous: status_option(row, "previous_status")?,
             status: status(row, "status")?,
             changed_by: get(row, "changed_by")?,
             estimated_completion: get(row, "estimated_completion")?,

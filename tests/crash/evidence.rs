@@ -4,6 +4,7 @@ use super::house::{ANNOUNCED_MARK, House, SUBSCRIBER};
 use super::listener::Heard;
 use super::load::Answers;
 use crate::support::TestEnv;
+use restaurant_system::domain::Status;
 use std::collections::HashMap;
 
 /// The queues that must be empty in the end, the dead letters among them.
@@ -138,9 +139,11 @@ pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: us
 
 /// Whether nothing is on its way any more in the database.
 pub async fn unfinished_in(db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
-    const SQL: &str = "select (select count(*) from orders where status in ('received', 'cooking')),
+    const SQL: &str = "select (select count(*) from orders where status <> all($1)),
         (select count(*) from outbox), (select count(*) from order_status_log)";
-    let row = db.query_one(SQL, &[]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
+    let settled = Status::ALL.into_iter().filter(|status| status.is_settled());
+    let settled: Vec<&str> = settled.map(Status::as_str).collect();
+    let row = db.query_one(SQL, &[&settled]).await.map_err(|error| format!("PostgreSQL: {error}"))?;
     let (orders, outbox, changes): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     if orders > 0 || outbox > 0 {
         return Err(format!("{orders} orders to be cooked, {outbox} rows in the outbox"));

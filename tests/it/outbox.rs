@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use restaurant_system::domain::{CookTimes, OrderNumber, OrderType};
+use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::store::{
     AnnouncementContent, Claim, ClaimedOrder, Finish, IntakeRequest, IntakeStore, KitchenStore, LockedRows,
     OutboxBatch, OutboxStore, Placed, ReconcilerStore, Store,
@@ -54,6 +54,25 @@ async fn a_change_waits_for_each_earlier_one_that_another_relay_has_in_hand() {
         changes(&batch) == ["cooking", "ready", "completed"]
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_an_order_was_is_announced_as_its_log_says() {
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
+    db.batch_execute(ORDER).await.unwrap();
+    let otherwise = "update order_status_log set previous_status = 'ready' where status = 'cooking'";
+    db.execute(otherwise, &[]).await.unwrap();
+    let batch = env.store(Duration::from_secs(30)).await.lock_outbox(10, Duration::ZERO).await.unwrap();
+    let told = batch.announcements().iter().map(|announcement| match &announcement.content {
+        AnnouncementContent::Status(status) => (status.previous, status.status),
+        AnnouncementContent::Order(_) => panic!("an order"),
+    });
+    let ready = Some(Status::Ready);
+    // The others are rows of a version that did not say it.
+    let expected =
+        [(ready, Status::Cooking), (Some(Status::Cooking), Status::Ready), (ready, Status::Completed)];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

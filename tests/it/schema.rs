@@ -2,7 +2,7 @@
 
 use crate::support::TestEnv;
 use restaurant_system::domain::{OrderNumber, Status, TRANSITIONS};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 
 /// Table, column, type, and whether it may be null: what a program written for the original relies on.
@@ -76,9 +76,10 @@ async fn seeded() -> (TestEnv, Client) {
 }
 
 async fn insert_in_status(db: &Client, number: &str, status: Status) {
-    let sql = "insert into orders (number, customer_name, type, total_amount, status, processed_by, completed_at)
-        values ($1, 'Ada', 'takeout', 1, $2, 'chef_anna', case when $2 in ('ready', 'completed') then now() end)";
-    db.execute(sql, &[&number, &status.as_str()]).await.unwrap();
+    let sql =
+        "insert into orders (number, customer_name, type, total_amount, status, processed_by, completed_at)
+        values ($1, 'Ada', 'takeout', 1, $2, 'chef_anna', case when $3 then now() end)";
+    db.execute(sql, &[&number, &status.as_str(), &status.is_cooked()]).await.unwrap();
 }
 
 #[tokio::test]
@@ -230,8 +231,8 @@ async fn the_database_allows_exactly_the_domains_transitions() {
             let number = format!("ORD_20261122_1{n}{m}");
             insert_in_status(&db, &number, from).await;
             let sql = "update orders set status = $2,
-                completed_at = case when $2 in ('ready', 'completed') then coalesce(completed_at, now()) end where number = $1";
-            let moved = db.execute(sql, &[&number, &to.as_str()]).await;
+                completed_at = case when $3 then coalesce(completed_at, now()) end where number = $1";
+            let moved = db.execute(sql, &[&number, &to.as_str(), &to.is_cooked()]).await;
             // Writing the same again is no transition.
             let expected = TRANSITIONS.contains(&(from, to)) || from == to;
             assert_eq!(moved.is_ok(), expected, "{from} to {to}: {moved:?}");
@@ -239,6 +240,46 @@ async fn the_database_allows_exactly_the_domains_transitions() {
                 assert_eq!(refused.as_db_error().unwrap().constraint(), Some("orders_status_transition"));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn rules_and_indexes_name_the_statuses_that_the_domain_means() {
+    let db = TestEnv::new().await.connect().await;
+    let definition =
+        "select coalesce((select pg_get_constraintdef(oid) from pg_constraint where conname = $1),
+        pg_get_indexdef(to_regclass($1)))";
+    let without_cook =
+        |status: Status| status == Status::Received || status.is_settled() && !status.is_cooked();
+    let rules: [(&str, &dyn Fn(Status) -> bool); 5] = [
+        ("orders_status_known", &|_| true),
+        ("order_status_log_status_known", &|_| true),
+        ("orders_completed_at_when_ready", &Status::is_cooked),
+        ("orders_cooked_by_somebody", &without_cook),
+        ("orders_settled", &Status::is_settled),
+    ];
+    for (rule, is_meant) in rules {
+        let text: String = db.query_one(definition, &[&rule]).await.unwrap().get(0);
+        let named: BTreeSet<&str> = text.split('\'').skip(1).step_by(2).collect();
+        let meant: BTreeSet<&str> =
+            Status::ALL.into_iter().filter(|status| is_meant(*status)).map(Status::as_str).collect();
+        assert_eq!(named, meant, "{rule}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_say_what_it_led_away_from_is_of_a_version_that_knew_one_way_in() {
+    let db = TestEnv::new().await.connect().await;
+    let sql = "select status_before($1, null), status_before($1, 'ready')";
+    for (status, before) in [
+        ("received", None),
+        ("cooking", Some("received")),
+        ("ready", Some("cooking")),
+        ("completed", Some("ready")),
+        ("cancelled", Some("received")),
+    ] {
+        let row = db.query_one(sql, &[&status]).await.unwrap();
+        assert_eq!((row.get::<_, Option<&str>>(0), row.get::<_, &str>(1)), (before, "ready"), "{status}");
     }
 }
 

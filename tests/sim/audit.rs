@@ -42,14 +42,18 @@ pub fn audit(state: &mut State, answers: &[Answer], reconciled: bool) {
 
 fn orders(state: &State, wrong: &mut Vec<String>) {
     for (place, (id, order)) in (1..).zip(&state.tables.orders) {
-        let history: Vec<Status> =
-            state.tables.log.iter().filter(|row| row.order_id == *id).map(|row| row.status).collect();
-        let whole = [Status::Received, Status::Cooking, Status::Ready, Status::Completed];
-        let cancelled = [Status::Received, Status::Cancelled];
-        if history != whole && history != whole[..3] && history != cancelled {
+        let rows = state.tables.log.iter().filter(|row| row.order_id == *id);
+        let history: Vec<(Option<Status>, Status)> = rows.map(|row| (row.previous, row.status)).collect();
+        // Each change begins where the one before has led to.
+        let came_to = std::iter::once(None).chain(history.iter().map(|(_, status)| Some(*status)));
+        let is_way = came_to.zip(&history).all(|(came_to, (previous, status))| {
+            *previous == came_to
+                && previous.map_or(*status == Status::Received, |from| from.may_become(*status))
+        });
+        if !is_way || !order.status.is_settled() {
             wrong.push(format!("the history of {} is {history:?}", order.number));
         }
-        if history.last() != Some(&order.status) {
+        if history.last().map(|(_, status)| status) != Some(&order.status) {
             wrong.push(format!("{} is {}, and its history {history:?}", order.number, order.status));
         }
         let expected = format!("ORD_{}_{place:03}", state.tables.day);
@@ -93,7 +97,7 @@ fn keys(state: &State, answers: &[Answer], wrong: &mut Vec<String>) {
 
 fn workers(state: &State, wrong: &mut Vec<String>) {
     let counted: i32 = state.tables.workers.values().map(|worker| worker.orders_processed).sum();
-    let cooked = |order: &&Order| matches!(order.status, Status::Ready | Status::Completed);
+    let cooked = |order: &&Order| order.status.is_cooked();
     let ready = state.tables.orders.values().filter(cooked).count();
     if usize::try_from(counted) != Ok(ready) {
         wrong.push(format!("the workers counted {counted} orders, and {ready} are ready"));

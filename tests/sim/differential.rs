@@ -387,17 +387,12 @@ impl Pair {
 
     /// A statement that logs several orders numbers them in any order.
     async fn adopt_log_ids(&mut self) {
-        let sql =
-            "select l.id, o.number, l.status from order_status_log l join orders o on o.id = l.order_id";
+        let sql = "select o.number, array_agg(l.id order by l.id) from order_status_log l
+            join orders o on o.id = l.order_id group by o.number";
         let rows = self.db.query(sql, &[]).await.unwrap();
-        let ids: BTreeMap<(String, String), i64> =
-            rows.iter().map(|row| ((row.get(1), row.get(2)), row.get(0))).collect();
-        assert_eq!(ids.len(), self.model.log.len(), "rows in the log");
-        let id_of = |number: &OrderNumber, status: Status| {
-            let key = (number.as_str().to_owned(), status.as_str().to_owned());
-            *ids.get(&key).unwrap_or_else(|| panic!("PostgreSQL has no {key:?}"))
-        };
-        self.model.renumber_log(id_of);
+        let ids: BTreeMap<String, Vec<i64>> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(ids.values().map(Vec::len).sum::<usize>(), self.model.log.len(), "rows in the log");
+        self.model.renumber_log(|number, place| ids[number.as_str()][place]);
     }
 
     async fn compare_tables(&self, when: &str) {
@@ -425,9 +420,10 @@ impl Pair {
         let log = model.log.iter().map(|row| {
             let notes = row.notes.as_deref().unwrap_or("-");
             let expected = row.estimated_completion.is_some();
-            format!("{} {} {} {notes} {expected}", row.id, row.status, row.changed_by)
+            let previous = row.previous.map_or("-", Status::as_str);
+            format!("{} {previous} {} {} {notes} {expected}", row.id, row.status, row.changed_by)
         });
-        let sql = "select concat_ws(' ', id, status, changed_by, coalesce(notes, '-'),
+        let sql = "select concat_ws(' ', id, coalesce(previous_status, '-'), status, changed_by, coalesce(notes, '-'),
             (estimated_completion is not null)::text) from order_status_log order by id";
         self.compare(when, sql, log.collect()).await;
 
@@ -488,7 +484,8 @@ fn comparable(announcement: &Announcement) -> (i64, String, u8, String, String) 
     let content = match content {
         AnnouncementContent::Order(order) => format!("{order:?}"),
         AnnouncementContent::Status(status) => {
-            format!("{} {} {}", status.status, status.changed_by, status.estimated_completion.is_some())
+            let expected = status.estimated_completion.is_some();
+            format!("{:?} {} {} {expected}", status.previous, status.status, status.changed_by)
         }
     };
     (*log_id, number.to_string(), priority.value(), request_id.clone(), content)

@@ -135,12 +135,11 @@ async fn until_quiet(world: &World, customers: &TaskTracker, reconciled: bool) -
     loop {
         {
             let state = world.lock();
-            let finished = |status| matches!(status, Status::Ready | Status::Cancelled | Status::Completed);
             let done = customers.is_empty()
                 && state.tables.outbox.is_empty()
                 && state.broker.is_quiet()
                 && (state.broker.marked || !reconciled)
-                && state.tables.orders.values().all(|order| finished(order.status));
+                && state.tables.orders.values().all(|order| order.status.is_settled());
             if done || !state.violations.is_empty() || !state.tables.violations.is_empty() {
                 return true;
             }

@@ -68,6 +68,7 @@ pub struct Order {
 pub struct LogRow {
     pub id: i64,
     pub order_id: i64,
+    pub previous: Option<Status>,
     pub status: Status,
     pub changed_by: String,
     pub changed_at: i64,
@@ -149,13 +150,13 @@ impl Tables {
         announced.then_some((id, order_id))
     }
 
-    /// `orders_refuse_illegal_transition`
-    fn set_status(&mut self, id: i64, status: Status) {
-        let Some(order) = self.orders.get_mut(&id) else { return };
+    /// `orders_refuse_illegal_transition`. Answers with what it was.
+    fn set_status(&mut self, id: i64, status: Status) -> Option<Status> {
+        let order = self.orders.get_mut(&id)?;
         if order.status != status && !order.status.may_become(status) {
             self.violations.push(format!("{} goes from {} to {status}", order.number, order.status));
         }
-        order.status = status;
+        Some(std::mem::replace(&mut order.status, status))
     }
 
     /// `Store::place_orders`
@@ -180,7 +181,7 @@ impl Tables {
                 }
             }
             let number = self.insert(now, id, request);
-            logged.extend(self.log(now, log_row(id, Status::Received, "order-service")));
+            logged.extend(self.log(now, log_row(id, None, Status::Received, "order-service")));
             placed.push(Placed::New(PlacedOrder { number }));
         }
         self.announce(now, true, logged);
@@ -266,8 +267,8 @@ impl Tables {
     fn take(&mut self, now: i64, claim: &Claim, picked: &[i64]) -> Vec<ClaimedOrder> {
         let (mut claimed, mut logged) = (Vec::with_capacity(picked.len()), BTreeMap::new());
         for id in picked {
-            let taken_over = self.orders[id].status == Status::Cooking;
-            self.set_status(*id, Status::Cooking);
+            let previous = self.set_status(*id, Status::Cooking);
+            let taken_over = previous == Some(Status::Cooking);
             let Some(order) = self.orders.get_mut(id) else { continue };
             let cook_ms = claim.cook_times.of(order.form.order_type()).as_millis();
             order.processed_by = Some(claim.worker.as_str().to_owned());
@@ -284,7 +285,7 @@ impl Tables {
             });
             if !taken_over {
                 let estimated_completion = order.estimated_completion;
-                let row = log_row(*id, Status::Cooking, claim.worker.as_str());
+                let row = log_row(*id, previous, Status::Cooking, claim.worker.as_str());
                 logged.extend(self.log(now, LogRow { estimated_completion, ..row }));
             }
         }
@@ -325,14 +326,15 @@ impl Tables {
                     held.number, held.attempt, self.orders[&id].processed_by
                 ));
             }
-            self.set_status(id, Status::Ready);
+            let previous = self.set_status(id, Status::Ready);
             if let Some(order) = self.orders.get_mut(&id) {
                 order.completed = true;
                 order.updated_at = now;
                 order.estimated_completion = None;
             }
             let notes = (attempt > 1).then(|| format!("taken over; attempt {attempt}"));
-            logged.extend(self.log(now, LogRow { notes, ..log_row(id, Status::Ready, worker.as_str()) }));
+            let row = log_row(id, previous, Status::Ready, worker.as_str());
+            logged.extend(self.log(now, LogRow { notes, ..row }));
             numbers.push(held.number.clone());
         }
         self.announce(now, false, logged);
@@ -369,22 +371,22 @@ impl Tables {
         self.by_number(&finish.number).is_some_and(|(_, order)| {
             order.attempt == finish.attempt
                 && order.processed_by.as_deref() == Some(worker.as_str())
-                && matches!(order.status, Status::Ready | Status::Completed)
+                && order.status.is_cooked()
         })
     }
 
     /// `Store::cancel_order` and `Store::complete_order`
     pub fn move_order(&mut self, now: i64, number: &OrderNumber, to: Status, by: &str) -> StaffOutcome {
         let Some((id, order)) = self.by_number(number) else { return StaffOutcome::NotFound };
-        if Some(order.status) != to.previous() {
+        if !order.status.may_become(to) {
             return StaffOutcome::Conflict(order.status);
         }
-        self.set_status(id, to);
+        let previous = self.set_status(id, to);
         if let Some(order) = self.orders.get_mut(&id) {
             order.updated_at = now;
             order.estimated_completion = None;
         }
-        if let Some((log_id, order_id)) = self.log(now, log_row(id, to, by)) {
+        if let Some((log_id, order_id)) = self.log(now, log_row(id, previous, to, by)) {
             self.outbox.insert(log_id, OutboxRow::of_one(log_id, order_id, false, now));
         }
         StaffOutcome::Done
@@ -465,11 +467,13 @@ impl Tables {
     }
 
     /// Renames log rows as the real database has numbered them: a statement that writes several does so in any order.
-    pub fn renumber_log(&mut self, id_of: impl Fn(&OrderNumber, Status) -> i64) {
+    pub fn renumber_log(&mut self, id_of: impl Fn(&OrderNumber, usize) -> i64) {
         let orders = &self.orders;
-        let mut renamed = BTreeMap::new();
+        let (mut renamed, mut places) = (BTreeMap::new(), BTreeMap::new());
         for row in &mut self.log {
-            let id = id_of(&orders[&row.order_id].number, row.status);
+            let place: &mut usize = places.entry(row.order_id).or_default();
+            let id = id_of(&orders[&row.order_id].number, *place);
+            *place += 1;
             renamed.insert(row.id, id);
             row.id = id;
         }
@@ -482,10 +486,11 @@ impl Tables {
     }
 }
 
-fn log_row(order_id: i64, status: Status, changed_by: &str) -> LogRow {
+fn log_row(order_id: i64, previous: Option<Status>, status: Status, changed_by: &str) -> LogRow {
     LogRow {
         id: 0,
         order_id,
+        previous,
         status,
         changed_by: changed_by.to_owned(),
         changed_at: 0,

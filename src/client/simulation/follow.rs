@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use crate::client::api::TrackingApi;
 use crate::client::error::ClientError;
 use crate::client::events::{EventStream, StreamItem};
+use crate::domain::Status;
 
 /// How many orders are followed at once; more are placed, but not followed.
 const MAX_FOLLOWED: usize = 200_000;
@@ -160,16 +161,14 @@ impl Follower {
     }
 }
 
+/// A status of a later version settles nothing that this one knows of.
 fn settles(status: &str) -> bool {
-    matches!(status, "ready" | "completed" | "cancelled")
+    status.parse().is_ok_and(Status::is_settled)
 }
 
 fn fate(status: &str, after: Duration) -> Option<Fate> {
-    match status {
-        "ready" | "completed" => Some(Fate::Ready(after)),
-        "cancelled" => Some(Fate::Cancelled),
-        _ => None,
-    }
+    let status: Status = status.parse().ok()?;
+    status.is_settled().then(|| if status.is_cooked() { Fate::Ready(after) } else { Fate::Cancelled })
 }
 
 /// Reads what the stream replays, so that the delay of a long history is not taken for the kitchen's: until there is

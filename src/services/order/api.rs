@@ -281,9 +281,10 @@ impl OrderApi {
                 Ok(JsonReply::new(&MovedOrder { order_number: number.as_str().to_owned(), status: to })?)
             }
             StaffOutcome::Conflict(status) => {
-                let needed = to.previous().map_or("", Status::as_str);
+                let needed: Vec<&str> = to.ways_in().map(Status::as_str).collect();
                 Err(Problem::conflict(format!(
-                    "the order is {status}; only one that is {needed} can become {to}"
+                    "the order is {status}; only one that is {} can become {to}",
+                    needed.join(" or ")
                 ))
                 .into())
             }

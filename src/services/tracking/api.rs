@@ -250,12 +250,12 @@ impl TrackingApi {
 
     /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.
     async fn estimate(&self, order: &OrderStatus) -> Result<Option<Timestamp>, Problem> {
-        match order.status {
-            Status::Ready | Status::Completed | Status::Cancelled => return Ok(None),
-            Status::Cooking if order.is_abandoned => return Ok(None),
-            // One that is late still cooks.
-            Status::Cooking if order.estimated_completion.is_some() => return Ok(order.estimated_completion),
-            Status::Received | Status::Cooking => {}
+        if order.status.is_settled() || order.is_abandoned {
+            return Ok(None);
+        }
+        // Whoever has it in hand said so; one that is late still cooks.
+        if order.estimated_completion.is_some() {
+            return Ok(order.estimated_completion);
         }
         let Ahead { load, cook_time, now } = self.0.kitchens.ahead_of(order).await?;
         let cook_time = cook_time.unwrap_or_else(|| self.0.cook_times.of(order.order_type));

@@ -392,6 +392,7 @@ mod tests {
         let event = Event {
             cursor: at(row)?,
             number: OrderNumber::parse("ORD_20261122_001").ok()?,
+            previous: None,
             status: Status::Received,
             changed_by: "order-service".to_owned(),
             changed_at: jiff::Timestamp::UNIX_EPOCH,

@@ -35,7 +35,7 @@ impl Told {
 fn data(event: &Event) -> String {
     let update = StatusUpdate {
         order_number: event.number.as_str().to_owned(),
-        old_status: event.status.previous().map(|s| s.as_str().to_owned()),
+        old_status: event.previous.map(|s| s.as_str().to_owned()),
         new_status: event.status.as_str().to_owned(),
         changed_by: event.changed_by.clone(),
         timestamp: event.changed_at,

@@ -79,6 +79,22 @@ async fn a_cancelled_order_ends_its_stream() {
 }
 
 #[tokio::test]
+async fn what_an_order_was_is_what_its_log_says() {
+    let t = Tracking::start().await;
+    Order::new(N).insert(&t.db).await;
+    advance(&t.db, N, "cancelled", "staff").await;
+    let otherwise = "update order_status_log set previous_status = 'cooking' where status = 'cancelled'";
+    t.db.execute(otherwise, &[]).await.unwrap();
+    for path in [format!("/orders/{N}/events"), "/events?from=start".to_owned()] {
+        let told = t.events(&path, None).await.take(2).await;
+        assert_eq!(
+            (&told[0].data["old_status"], &told[1].data["old_status"]),
+            (&Value::Null, &json!("cooking"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn every_client_gets_everything() {
     let t = Tracking::start().await;
     Order::new(N).insert(&t.db).await;

@@ -111,6 +111,7 @@ impl Tables {
             })
         } else {
             AnnouncementContent::Status(StatusAnnouncement {
+                previous: logged.previous,
                 status: logged.status,
                 changed_by: logged.changed_by.clone(),
                 estimated_completion: logged.estimated_completion.map(timestamp),
