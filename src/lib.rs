@@ -23,8 +23,8 @@
 //! - the priority rule: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration;
 //! - a status: [`domain::Status`] (its names, what is asked of it) and [`domain::TRANSITIONS`], a migration for the schema's
 //!   own rules and indexes, and `docs/STATES.md`; tests compare the three;
-//! - a field of the order message: [`broker::messages::OrderMessage`], filled in `relay` from
-//!   [`store::OrderAnnouncement`];
+//! - a field of an order: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration, `store/columns.rs`,
+//!   `services/order/reading.rs` and `document.rs`, and `api.rs` where the order is shown;
 //! - a rule of the order form: [`domain::NewOrder::parse`];
 //! - a table or a column: a new file in `migrations/`, and `migrations/schema.sql`, which is today's schema;
 //! - a configuration key: the section's file in [`config`].

@@ -19,15 +19,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::messages::{ItemMessage, ORDER_KIND, OrderMessage, STATUS_KIND, StatusUpdate};
+use crate::broker::messages::{ORDER_KIND, STATUS_KIND};
 use crate::broker::{
     BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, Publish, PublishOutcome,
     order_routing_key,
 };
 use crate::runtime::retry::Backoff;
-use crate::store::{
-    Announcement, AnnouncementContent, LockedRows, OrderAnnouncement, OutboxStore, StoreError,
-};
+use crate::store::{Announcement, AnnouncementContent, LockedRows, OutboxStore, StoreError};
 
 /// Changes that are published before one deletion is committed; rows of the outbox go as a whole, so that the last one of
 /// them may bring some more.
@@ -278,18 +276,10 @@ impl<S: OutboxStore, B: Publish> Relay<S, B> {
         let (exchange, routing_key, kind, body) = match &announcement.content {
             AnnouncementContent::Order(order) => {
                 let key = order_routing_key(order.order_type.as_str(), announcement.priority.value());
-                (ORDERS_EXCHANGE, key, ORDER_KIND, to_json(&order_message(announcement, order)))
+                (ORDERS_EXCHANGE, key, ORDER_KIND, to_json(order))
             }
-            AnnouncementContent::Status(status) => {
-                let update = StatusUpdate {
-                    order_number: number.to_owned(),
-                    old_status: status.previous.map(|s| s.as_str().to_owned()),
-                    new_status: status.status.as_str().to_owned(),
-                    changed_by: status.changed_by.clone(),
-                    timestamp: announcement.changed_at,
-                    estimated_completion: status.estimated_completion,
-                };
-                (NOTIFICATIONS_EXCHANGE, String::new(), STATUS_KIND, to_json(&update))
+            AnnouncementContent::Status(update) => {
+                (NOTIFICATIONS_EXCHANGE, String::new(), STATUS_KIND, to_json(update))
             }
         };
         Outgoing {
@@ -320,23 +310,6 @@ fn failed(error: &StoreError) -> Round {
     Round::Failed
 }
 
-fn order_message(announcement: &Announcement, order: &OrderAnnouncement) -> OrderMessage {
-    OrderMessage {
-        order_number: announcement.number.as_str().to_owned(),
-        customer_name: order.customer_name.clone(),
-        order_type: order.order_type,
-        table_number: order.table_number,
-        delivery_address: order.delivery_address.clone(),
-        items: order
-            .items
-            .iter()
-            .map(|item| ItemMessage { name: item.name.clone(), quantity: item.quantity, price: item.price })
-            .collect(),
-        total_amount: order.total_amount,
-        priority: announcement.priority,
-    }
-}
-
 /// These types hold nothing that JSON cannot say; an empty body would go to the dead letters and be seen.
 fn to_json(message: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(message).unwrap_or_default().into()
@@ -352,8 +325,8 @@ fn log_published(announcement: &Announcement) {
             details = %order_routing_key(order.order_type.as_str(), announcement.priority.value()),
             "the order is on its way to the kitchen"
         ),
-        AnnouncementContent::Status(status) => tracing::debug!(
-            action = "status_published", %order_number, %request_id, details = %status.status, "the change is announced"
+        AnnouncementContent::Status(update) => tracing::debug!(
+            action = "status_published", %order_number, %request_id, details = %update.new_status, "the change is announced"
         ),
     }
 }

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use tokio::time::interval;
 
 use crate::client::events::{EventStream, StreamItem};
-use crate::client::orders::{OrderStatus, StatusUpdate};
+use crate::client::orders::OrderStatus;
 use crate::client::{BaseUrl, ClientError, TrackingApi};
-use crate::domain::{InvalidOrderNumber, OrderNumber, Status};
+use crate::domain::{InvalidOrderNumber, OrderNumber, Status, StatusUpdate};
 
 /// Where the tracking service listens unless told otherwise.
 pub(super) const DEFAULT_TRACKING_URL: &str = "http://127.0.0.1:3002";
@@ -199,8 +199,8 @@ impl<O, N> View<O, N> {
 impl<O: Write, N: Write> View<O, N> {
     fn change(&mut self, update: &StatusUpdate, data: &str) -> io::Result<()> {
         self.status.clone_from(&update.new_status);
-        self.since = self.since.or_else(|| parse_time(Some(&update.timestamp)));
-        self.estimate = parse_time(update.estimated_completion.as_deref()).or(self.estimate);
+        self.since = self.since.or(Some(update.timestamp));
+        self.estimate = update.estimated_completion.or(self.estimate);
         self.refresh(Timestamp::now());
         let line = if self.json { data.to_owned() } else { describe(update) };
         print_above(self.bar.as_ref(), &mut self.out, &line)
@@ -222,17 +222,17 @@ fn print_above(bar: Option<&ProgressBar>, out: &mut impl Write, line: &str) -> i
 
 /// One change for people: `12:00:00  cooking    by chef_anna, ready at about 12:00:10`. Times are UTC.
 fn describe(update: &StatusUpdate) -> String {
-    let estimate = match &update.estimated_completion {
+    let estimate = match update.estimated_completion {
         Some(time) if update.new_status.parse().is_ok_and(|status: Status| !status.is_settled()) => {
             format!(", ready at about {}", clock(time))
         }
         _ => String::new(),
     };
-    format!("{}  {:<10} by {}{estimate}", clock(&update.timestamp), update.new_status, update.changed_by)
+    format!("{}  {:<10} by {}{estimate}", clock(update.timestamp), update.new_status, update.changed_by)
 }
 
-fn clock(time: &str) -> String {
-    parse_time(Some(time)).map_or_else(|| time.to_owned(), |time| time.strftime("%H:%M:%SZ").to_string())
+fn clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%SZ").to_string()
 }
 
 fn parse_time(text: Option<&str>) -> Option<Timestamp> {

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::open_stream;
 use super::error::ClientError;
-use super::orders::StatusUpdate;
 use super::sse::{SseEvent, SseParser};
+use crate::domain::StatusUpdate;
 use crate::runtime::retry::Backoff;
 
 /// How often in a row a broken stream is opened again before it is given up: with the waits below some 40 s.

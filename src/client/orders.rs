@@ -69,23 +69,6 @@ pub struct OrderStatus {
     pub processed_by: Option<String>,
 }
 
-/// One change of an order: the `data` of a `status` event. Times are RFC 3339 text in UTC.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct StatusUpdate {
-    /// Which order changed.
-    pub order_number: String,
-    /// What it was; `None` for the first status.
-    pub old_status: Option<String>,
-    /// What it is now.
-    pub new_status: String,
-    /// Who changed it.
-    pub changed_by: String,
-    /// When it changed.
-    pub timestamp: String,
-    /// When it will be ready, where that can be told.
-    pub estimated_completion: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ mod order;
 mod order_type;
 mod priority;
 mod status;
+mod status_update;
 mod text;
 mod worker;
 
@@ -17,10 +18,12 @@ pub use estimate::{CookTimes, KitchenLoad, estimate_waiting};
 pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};
 pub use order::{
-    Input, ItemDraft, MAX_ITEMS, MAX_QUANTITY, NewOrder, OrderDraft, OrderItem, Service, Violation,
+    Input, ItemDraft, MAX_ITEMS, MAX_QUANTITY, NewOrder, OrderDraft, OrderItem, OrderMessage, Service,
+    Violation,
 };
 pub use order_type::{OrderType, UnknownOrderType};
 pub use priority::Priority;
 pub use status::{Status, TRANSITIONS, UnknownStatus};
+pub use status_update::StatusUpdate;
 pub use text::{breaks_or_turns_line, is_clean_line};
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

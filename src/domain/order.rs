@@ -1,7 +1,9 @@
 //! Taking an order: the validation table of the contract (section 3), all of it at once.
 
+use serde::{Deserialize, Serialize};
+
 use super::text::{address_faults, customer_name_faults, item_name_faults, with_single_spaces};
-use super::{Money, OrderType, Priority};
+use super::{Money, OrderNumber, OrderType, Priority};
 
 /// Most entries of one order.
 pub const MAX_ITEMS: usize = 20;
@@ -13,9 +15,10 @@ const MIN_PRICE: Money = Money::from_cents(1);
 const MAX_PRICE: Money = Money::from_cents(99_999);
 
 /// A value as the outside world gave it: perhaps not there, perhaps of a wrong kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Input<T> {
     /// Not given, or `null`.
+    #[default]
     Missing,
     /// Given, but unreadable; says what it must be ("must be a string").
     Invalid(String),
@@ -24,7 +27,7 @@ pub enum Input<T> {
 }
 
 /// An order as it was asked for, before any rule was applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OrderDraft {
     /// Who orders.
     pub customer_name: Input<String>,
@@ -39,7 +42,7 @@ pub struct OrderDraft {
 }
 
 /// An entry of an [`OrderDraft`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemDraft {
     /// What it is called on the menu.
     pub name: Input<String>,
@@ -84,7 +87,7 @@ pub enum Service {
 }
 
 /// An entry of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderItem {
     /// 1–50 characters.
     pub name: String,
@@ -92,6 +95,43 @@ pub struct OrderItem {
     pub quantity: u8,
     /// 0.01–999.99, for one.
     pub price: Money,
+}
+
+/// An order on its way to the kitchen. Unknown fields are ignored when reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderMessage {
+    /// Its number.
+    pub order_number: String,
+    /// Who ordered.
+    pub customer_name: String,
+    /// How it is served.
+    pub order_type: OrderType,
+    /// For `dine_in`, else `null`.
+    pub table_number: Option<u8>,
+    /// For `delivery`, else `null`.
+    pub delivery_address: Option<String>,
+    /// What was ordered.
+    pub items: Vec<OrderItem>,
+    /// Σ quantity × price.
+    pub total_amount: Money,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+impl OrderMessage {
+    /// What there is to say of an order that was taken under this number.
+    pub fn of(number: &OrderNumber, order: &NewOrder) -> Self {
+        Self {
+            order_number: number.as_str().to_owned(),
+            customer_name: order.customer_name.clone(),
+            order_type: order.order_type(),
+            table_number: order.table_number(),
+            delivery_address: order.delivery_address().map(str::to_owned),
+            items: order.items.clone(),
+            total_amount: order.total_amount(),
+            priority: order.priority(),
+        }
+    }
 }
 
 impl NewOrder {
@@ -339,134 +379,4 @@ impl Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn given(text: &str) -> Input<String> {
-        Input::Given(text.to_owned())
-    }
-
-    fn item(name: &str, quantity: i64, price: &str) -> Input<ItemDraft> {
-        Input::Given(ItemDraft { name: given(name), quantity: Input::Given(quantity), price: given(price) })
-    }
-
-    fn takeout(items: Vec<Input<ItemDraft>>) -> OrderDraft {
-        OrderDraft {
-            customer_name: given("Ada Lovelace"),
-            order_type: given("takeout"),
-            items: Input::Given(items),
-            table_number: Input::Missing,
-            delivery_address: Input::Missing,
-        }
-    }
-
-    fn pointers(draft: OrderDraft) -> Vec<String> {
-        NewOrder::parse(draft).unwrap_err().into_iter().map(|v| v.pointer).collect()
-    }
-
-    #[test]
-    fn the_original_example_costs_what_it_says() {
-        let order = NewOrder::parse(takeout(vec![
-            item("Margherita Pizza", 1, "15.99"),
-            item("Caesar Salad", 1, "8.99"),
-        ]))
-        .unwrap();
-        assert_eq!(order.total_amount().to_string(), "24.98");
-        assert_eq!(order.priority(), Priority::LOW);
-    }
-
-    #[test]
-    fn every_violation_is_listed_in_the_order_of_the_fields() {
-        let draft = OrderDraft {
-            customer_name: given("R2D2"),
-            order_type: given("dine_in"),
-            items: Input::Given(vec![
-                item(" ", 0, "9.999"),
-                Input::Missing,
-                Input::Given(ItemDraft {
-                    name: Input::Missing,
-                    quantity: Input::Invalid("must be an integer".into()),
-                    price: given("0"),
-                }),
-            ]),
-            table_number: Input::Given(101),
-            delivery_address: given("somewhere"),
-        };
-        assert_eq!(
-            pointers(draft),
-            [
-                "/customer_name",
-                "/items/0/name",
-                "/items/0/quantity",
-                "/items/0/price",
-                "/items/1",
-                "/items/2/name",
-                "/items/2/quantity",
-                "/items/2/price",
-                "/table_number",
-                "/delivery_address"
-            ]
-        );
-    }
-
-    #[test]
-    fn an_empty_draft_misses_what_is_always_required() {
-        let draft = OrderDraft {
-            customer_name: Input::Missing,
-            order_type: Input::Missing,
-            items: Input::Missing,
-            table_number: Input::Missing,
-            delivery_address: Input::Missing,
-        };
-        assert_eq!(pointers(draft), ["/customer_name", "/order_type", "/items"]);
-    }
-
-    #[test]
-    fn entries_of_one_dish_are_not_summed() {
-        let order = NewOrder::parse(takeout(vec![item("Cola", 10, "2"); MAX_ITEMS])).unwrap();
-        assert_eq!(order.total_amount().to_string(), "400.00");
-        let over = takeout(vec![item("Cola", 10, "2"), item("Cola", 11, "2")]);
-        assert_eq!(pointers(over), ["/items/1/quantity"]);
-    }
-
-    #[test]
-    fn one_to_twenty_entries() {
-        let items = |n: usize| (0..n).map(|i| item(&format!("Dish {i}"), 1, "1.00")).collect::<Vec<_>>();
-        assert!(NewOrder::parse(takeout(items(20))).is_ok());
-        assert_eq!(pointers(takeout(items(0))), ["/items"]);
-        assert_eq!(pointers(takeout(items(21))), ["/items"]);
-    }
-
-    proptest! {
-        #[test]
-        fn the_total_is_the_exact_sum(entries in proptest::collection::vec((1_u8..=10, 1_i64..=99_999), 1..=20)) {
-            let items = entries
-                .iter()
-                .enumerate()
-                .map(|(i, (quantity, cents))| {
-                    item(&format!("Dish {i}"), i64::from(*quantity), &Money::from_cents(*cents).to_string())
-                })
-                .collect();
-            let order = NewOrder::parse(takeout(items)).unwrap();
-            let cents: i64 = entries.iter().map(|(quantity, cents)| i64::from(*quantity) * cents).sum();
-            prop_assert_eq!(order.total_amount(), Money::from_cents(cents));
-        }
-
-        #[test]
-        fn a_field_of_another_type_is_always_refused(table in 1_i64..=100, address in "[a-z ]{10,40}[a-z]") {
-            let mut draft = takeout(vec![item("Soup", 1, "4.50")]);
-            draft.table_number = Input::Given(table);
-            draft.delivery_address = Input::Given(address);
-            prop_assert_eq!(pointers(draft), ["/table_number", "/delivery_address"]);
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(name in any::<String>(), kind in any::<String>(), price in any::<String>(), quantity in any::<i64>()) {
-            let mut draft = takeout(vec![item(&name, quantity, &price)]);
-            draft.customer_name = Input::Given(kind.clone());
-            draft.order_type = Input::Given(kind);
-            let _ = NewOrder::parse(draft);
-        }
-    }
-}
+mod tests;

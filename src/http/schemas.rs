@@ -1,12 +1,13 @@
 //! How the domain's types look in the OpenAPI documents. They are written and read by serde, as everywhere else.
 
 use jiff::Timestamp;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::Object;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::domain::{Money, OrderType, Status, WorkerState};
+use crate::domain::{Money, OrderItem, OrderType, Status, WorkerState};
 
 /// A time: RFC 3339 in UTC with milliseconds, `2026-11-22T10:11:12.345Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -62,7 +63,17 @@ pub(crate) use schema_type;
 /// Implements poem-openapi's traits on top of serde's.
 macro_rules! openapi_type {
     ($type:ty, $name:literal, $schema:expr, $read:expr) => {
-        schema_type!($type, $name, MetaSchemaRef::Inline(Box::new($schema)));
+        openapi_type!($type, $name, MetaSchemaRef::Inline(Box::new($schema)), |_| (), $read);
+    };
+    ($type:ty, $name:literal, $reference:expr, $register:expr, $read:expr) => {
+        schema_type!(
+            $type,
+            $name,
+            $reference,
+            fn register(registry: &mut Registry) {
+                ($register)(registry);
+            }
+        );
 
         impl ToJSON for $type {
             fn to_json(&self) -> Option<Value> {
@@ -115,3 +126,32 @@ openapi_type!(
     ),
     never
 );
+openapi_type!(OrderItem, "Item", Item::schema_ref(), Item::register, by_serde);
+
+/// An entry of an order.
+// The schema of [`OrderItem`] alone: the domain derives nothing for a web framework. A test compares the fields.
+#[derive(Object)]
+struct Item {
+    name: String,
+    quantity: u8,
+    /// What one costs.
+    price: Money,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_of_an_item_has_its_fields() {
+        let mut registry = Registry::new();
+        OrderItem::register(&mut registry);
+        let documented: Vec<_> = registry.schemas["Item"].properties.iter().map(|(name, _)| *name).collect();
+        let item = OrderItem { name: "Soup".to_owned(), quantity: 1, price: Money::from_cents(450) };
+        let Value::Object(written) = serde_json::to_value(item).unwrap() else { panic!("no object") };
+        let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
+        written.sort_by_key(|name| documented.iter().position(|documented| documented == name));
+        assert_eq!(documented, written);
+    }
+}

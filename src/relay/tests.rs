@@ -1,7 +1,6 @@
 use super::*;
 use crate::broker::BrokerError;
-use crate::domain::{Priority, Status};
-use crate::store::StatusAnnouncement;
+use crate::domain::{Priority, StatusUpdate};
 use tokio::sync::watch;
 
 /// An outbox with so many rows at each look, and a RabbitMQ that says the same of all messages.
@@ -34,10 +33,12 @@ impl OutboxStore for Servers {
         assert!(looks.len() < 1_100, "it goes on without a pause");
         looks.push(Instant::now());
         drop(looks);
-        let content = AnnouncementContent::Status(StatusAnnouncement {
-            previous: Some(Status::Received),
-            status: Status::Cooking,
+        let content = AnnouncementContent::Status(StatusUpdate {
+            order_number: "ORD_20261122_001".to_owned(),
+            old_status: Some("received".to_owned()),
+            new_status: "cooking".to_owned(),
             changed_by: "chef".to_owned(),
+            timestamp: jiff::Timestamp::UNIX_EPOCH,
             estimated_completion: None,
         });
         let announcement = Announcement {

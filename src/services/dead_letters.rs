@@ -82,7 +82,7 @@ fn log_unprocessable(queue: &str, reason: &str, level: Level) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::messages::{OrderMessage, StatusUpdate};
+    use crate::domain::{OrderMessage, StatusUpdate};
 
     fn reason(body: &str) -> String {
         unreadable("no order", &serde_json::from_str::<OrderMessage>(body).unwrap_err())

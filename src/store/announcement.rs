@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Priority, Status};
+use crate::domain::{OrderMessage, OrderNumber, Priority, StatusUpdate};
 
 /// Something to be published.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,37 +27,7 @@ pub struct Announcement {
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnnouncementContent {
     /// A new order, for the kitchen.
-    Order(OrderAnnouncement),
+    Order(OrderMessage),
     /// A change of status, for everybody.
-    Status(StatusAnnouncement),
-}
-
-/// The order as the kitchen gets it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OrderAnnouncement {
-    /// Who ordered.
-    pub customer_name: String,
-    /// How it is served.
-    pub order_type: OrderType,
-    /// For `dine_in`.
-    pub table_number: Option<u8>,
-    /// For `delivery`.
-    pub delivery_address: Option<String>,
-    /// What was ordered.
-    pub items: Vec<OrderItem>,
-    /// Σ quantity × price.
-    pub total_amount: Money,
-}
-
-/// A change of status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusAnnouncement {
-    /// What it was.
-    pub previous: Option<Status>,
-    /// What it is now.
-    pub status: Status,
-    /// Who changed it.
-    pub changed_by: String,
-    /// When it will be ready, where that is known.
-    pub estimated_completion: Option<Timestamp>,
+    Status(StatusUpdate),
 }

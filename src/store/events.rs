@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use super::convert::{get, order_number, status, status_names, status_option};
+use super::columns::{CHANGE, status_update};
+use super::convert::{get, order_number, status, status_names};
 use super::readable::readable;
 use super::{Store, StoreError};
-use crate::domain::{OrderNumber, Status};
+use crate::domain::{OrderNumber, StatusUpdate};
 
 /// A place in the stream. Ids alone are no order to resume in: they are drawn before the commit, so a row with a
 /// smaller id can appear after one with a larger id was read. (transaction, id) is one, as long as only transactions
@@ -167,16 +168,10 @@ pub struct Event {
     pub cursor: EventCursor,
     /// The order.
     pub number: OrderNumber,
-    /// What it was; `None` for its first.
-    pub previous: Option<Status>,
-    /// What it became.
-    pub status: Status,
-    /// By whom.
-    pub changed_by: String,
-    /// When.
-    pub changed_at: Timestamp,
-    /// When it was then expected to be ready.
-    pub estimated_completion: Option<Timestamp>,
+    /// Whether nothing happens to it after this.
+    pub is_final: bool,
+    /// What is told of it.
+    pub update: StatusUpdate,
 }
 
 impl fmt::Display for EventCursor {
@@ -196,7 +191,9 @@ impl FromStr for EventCursor {
 
 /// One row at least: what `$1`, `$2` is to this server, with the changes behind it in the order of the stream. Those from
 /// `oldest` on are held back. `offset 0` has each order looked up by its key, however few the planner believes there are.
-const LOOK: &str = "
+static LOOK: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 select here.oldest, here.next, here.is_standby, here.is_known, later.*
 from (
     select pg_is_in_recovery() as is_standby,
@@ -206,12 +203,13 @@ from (
     from pg_current_snapshot() as s
 ) as here
 left join lateral (
-    select l.transaction_id, l.id, l.status, status_before(l.status, l.previous_status) as previous_status,
-           l.changed_by, l.changed_at, l.estimated_completion, o.number
+    select l.transaction_id, l.id, {CHANGE}, o.number
     from order_status_log l cross join lateral (select number from orders where id = l.order_id offset 0) o
     where (l.transaction_id, l.id) > ($1, $2)
     order by l.transaction_id, l.id limit $3
-) as later on true";
+) as later on true"
+    )
+});
 
 /// The last change that no later commit can precede.
 const NEWEST: &str = "
@@ -244,31 +242,37 @@ from (values (1)) as one left join lateral (
     order by transaction_id desc, id desc limit 1
 ) as horizon on true";
 
-const BY_ID: &str = "
-select l.transaction_id, l.id, l.status, status_before(l.status, l.previous_status) as previous_status,
-       l.changed_by, l.changed_at, l.estimated_completion, o.number
+static BY_ID: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+select l.transaction_id, l.id, {CHANGE}, o.number
 from unnest($1::bigint[]) as wanted (id)
 cross join lateral (select * from order_status_log where id = wanted.id offset 0) l
 cross join lateral (select number from orders where id = l.order_id offset 0) o
-order by l.transaction_id, l.id";
+order by l.transaction_id, l.id"
+    )
+});
 
 const IS_STANDBY: &str = "select pg_is_in_recovery()";
 
 /// One row at least. The rows of one order are written one after the other under its row's lock: here ids are an order.
-const OF_ORDERS: &str = "
+static OF_ORDERS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 select here.standby_has_below, theirs.*
 from (
     select case when pg_is_in_recovery() then pg_snapshot_xmin(pg_current_snapshot())::text::bigint end
         as standby_has_below
 ) as here
 left join lateral (
-    select l.transaction_id, l.id, l.status, status_before(l.status, l.previous_status) as previous_status,
-           l.changed_by, l.changed_at, l.estimated_completion, o.number
+    select l.transaction_id, l.id, {CHANGE}, o.number
     from unnest($1::text[]) as wanted (number)
     cross join lateral (select id, number from orders where number = wanted.number offset 0) o
     cross join lateral (select * from order_status_log where order_id = o.id offset 0) l
 ) as theirs on true
-order by theirs.id";
+order by theirs.id"
+    )
+});
 
 impl Store {
     /// Up to `limit` events of all orders behind `cursor`, oldest first. A running transaction holds back what comes
@@ -278,7 +282,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn events_after(&self, cursor: EventCursor, limit: i64) -> Result<EventPage, StoreError> {
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(LOOK).await?;
+            let statement = client.prepare_cached(&LOOK).await?;
             let rows = client.query(&statement, &[&cursor.transaction_id, &cursor.log_id, &limit]).await?;
             page(&rows, cursor, limit)
         })
@@ -327,7 +331,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn events_by_id(&self, ids: &[i64]) -> Result<EventsFound, StoreError> {
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(BY_ID).await?;
+            let statement = client.prepare_cached(&BY_ID).await?;
             let rows = client.query(&statement, &[&ids]).await?;
             // Another server may have said that they are there.
             let is_behind = rows.len() < ids.len() && client.query_one(IS_STANDBY, &[]).await?.try_get(0)?;
@@ -343,7 +347,7 @@ impl Store {
     pub async fn events_of_orders(&self, numbers: &[OrderNumber]) -> Result<(Vec<Event>, Reach), StoreError> {
         let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(OF_ORDERS).await?;
+            let statement = client.prepare_cached(&OF_ORDERS).await?;
             let rows = client.query(&statement, &[&numbers]).await?;
             let first = rows.first().map(|row| get(row, "standby_has_below")).transpose()?;
             let reach = Reach { standby_has_below: first.flatten() };
@@ -394,11 +398,8 @@ fn event(row: &Row) -> Result<Event, StoreError> {
     Ok(Event {
         cursor: cursor(row)?,
         number: order_number(row, "number")?,
-        previous: status_option(row, "previous_status")?,
-        status: status(row, "status")?,
-        changed_by: get(row, "changed_by")?,
-        changed_at: get(row, "changed_at")?,
-        estimated_completion: get(row, "estimated_completion")?,
+        is_final: status(row, "status")?.is_final(),
+        update: status_update(row)?,
     })
 }
 

@@ -50,8 +50,8 @@ impl Fresh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{OrderNumber, Priority, Status};
-    use crate::store::{AnnouncementContent, StatusAnnouncement};
+    use crate::domain::{OrderNumber, Priority, StatusUpdate};
+    use crate::store::AnnouncementContent;
     use jiff::Timestamp;
 
     fn announcements(log_ids: std::ops::Range<i64>) -> impl Iterator<Item = Announcement> {
@@ -62,10 +62,12 @@ mod tests {
             priority: Priority::from_stored(1),
             request_id: String::new(),
             traceparent: None,
-            content: AnnouncementContent::Status(StatusAnnouncement {
-                previous: Some(Status::Cooking),
-                status: Status::Ready,
+            content: AnnouncementContent::Status(StatusUpdate {
+                order_number: "ORD_20261122_001".to_owned(),
+                old_status: Some("received".to_owned()),
+                new_status: "cooking".to_owned(),
                 changed_by: "chef".to_owned(),
+                timestamp: jiff::Timestamp::UNIX_EPOCH,
                 estimated_completion: None,
             }),
         })

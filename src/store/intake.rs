@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use tokio_postgres::types::ToSql;
-
+use super::columns::{Columns, names, unnest, values};
 use super::convert::get;
 use super::outbox::announce_logged;
-use super::{Announcement, AnnouncementContent, OrderAnnouncement, Store, StoreError};
-use crate::domain::{NewOrder, OrderNumber};
+use super::{Announcement, AnnouncementContent, Store, StoreError};
+use crate::domain::{NewOrder, OrderMessage, OrderNumber};
 
 /// A client's promise that equal keys mean the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,22 +211,15 @@ fn announcement(
     number: OrderNumber,
     row: &tokio_postgres::Row,
 ) -> Result<Announcement, StoreError> {
-    let order = &request.order;
+    let message = OrderMessage::of(&number, &request.order);
     Ok(Announcement {
         log_id: get(row, "log_id")?,
         changed_at: get(row, "changed_at")?,
         number,
-        priority: order.priority(),
+        priority: message.priority,
         request_id: request.request_id.clone(),
         traceparent: request.traceparent.clone(),
-        content: AnnouncementContent::Order(OrderAnnouncement {
-            customer_name: order.customer_name().to_owned(),
-            order_type: order.order_type(),
-            table_number: order.table_number(),
-            delivery_address: order.delivery_address().map(str::to_owned),
-            items: order.items().to_vec(),
-            total_amount: order.total_amount(),
-        }),
+        content: AnnouncementContent::Order(message),
     })
 }
 
@@ -257,145 +249,4 @@ async fn placed_before(
         }
     }
     Ok(())
-}
-
-/// One array of a batch: a parameter of the statement, and a column of what it is written to.
-#[derive(Clone, Copy)]
-struct Array<'a> {
-    /// What the column is called.
-    name: &'static str,
-    /// What the array is of.
-    of: &'static str,
-    /// How one of its values is written.
-    written: Written,
-    values: &'a (dyn ToSql + Sync),
-}
-
-#[derive(Clone, Copy)]
-enum Written {
-    AsItIs,
-    /// Cents, which become an amount: PostgreSQL takes no integer for a `decimal` parameter.
-    AsAmount,
-}
-
-impl<'a> Array<'a> {
-    fn new(name: &'static str, of: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
-        Self { name, of, written: Written::AsItIs, values }
-    }
-
-    fn of_cents(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
-        Self { name, of: "bigint", written: Written::AsAmount, values }
-    }
-}
-
-/// `customer_name, type, …`
-fn names(arrays: &[Array<'_>]) -> String {
-    list(arrays, |array| array.name.to_owned())
-}
-
-/// `customer_name, …, total_amount * 0.01, …`
-fn values(arrays: &[Array<'_>]) -> String {
-    list(arrays, |array| match array.written {
-        Written::AsItIs => array.name.to_owned(),
-        Written::AsAmount => format!("{} * 0.01", array.name),
-    })
-}
-
-/// `unnest($1::text[], $2::text[], …)`, with the parameters from `first` on.
-fn unnest(first: usize, arrays: &[Array<'_>]) -> String {
-    let mut position = first..;
-    let parameters = list(arrays, |array| format!("${}::{}[]", position.next().unwrap_or(first), array.of));
-    format!("unnest({parameters})")
-}
-
-fn list(arrays: &[Array<'_>], text: impl FnMut(&Array<'_>) -> String) -> String {
-    arrays.iter().map(text).collect::<Vec<_>>().join(", ")
-}
-
-/// The batch turned by a quarter: one array for each column.
-#[derive(Default)]
-struct Columns<'a> {
-    customer_name: Vec<&'a str>,
-    order_type: Vec<&'static str>,
-    table_number: Vec<Option<i32>>,
-    delivery_address: Vec<Option<&'a str>>,
-    cents: Vec<i64>,
-    priority: Vec<i32>,
-    request_id: Vec<&'a str>,
-    traceparent: Vec<Option<&'a str>>,
-    key: Vec<Option<&'a str>>,
-    body_sha256: Vec<Option<&'a [u8]>>,
-    item_ord: Vec<i64>,
-    item_name: Vec<&'a str>,
-    item_quantity: Vec<i32>,
-    item_cents: Vec<i64>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(batch: &'a [IntakeRequest]) -> Self {
-        let mut columns = Self::default();
-        for (ord, request) in (1_i64..).zip(batch) {
-            columns.push(ord, request);
-        }
-        columns
-    }
-
-    fn push(&mut self, ord: i64, request: &'a IntakeRequest) {
-        let order = &request.order;
-        self.customer_name.push(order.customer_name());
-        self.order_type.push(order.order_type().as_str());
-        self.table_number.push(order.table_number().map(i32::from));
-        self.delivery_address.push(order.delivery_address());
-        self.cents.push(order.total_amount().cents());
-        self.priority.push(i32::from(order.priority().value()));
-        self.request_id.push(&request.request_id);
-        self.traceparent.push(request.traceparent.as_deref());
-        self.key.push(request.idempotency.as_ref().map(|i| i.key.as_str()));
-        self.body_sha256.push(request.idempotency.as_ref().map(|i| i.body_sha256.as_slice()));
-        for item in order.items() {
-            self.item_ord.push(ord);
-            self.item_name.push(&item.name);
-            self.item_quantity.push(i32::from(item.quantity));
-            self.item_cents.push(item.price.cents());
-        }
-    }
-
-    /// What there is of each order, as `orders` has it.
-    fn orders(&self) -> [Array<'_>; 8] {
-        [
-            Array::new("customer_name", "text", &self.customer_name),
-            Array::new("type", "text", &self.order_type),
-            Array::new("table_number", "int", &self.table_number),
-            Array::new("delivery_address", "text", &self.delivery_address),
-            Array::of_cents("total_amount", &self.cents),
-            Array::new("priority", "int", &self.priority),
-            Array::new("request_id", "text", &self.request_id),
-            Array::new("traceparent", "text", &self.traceparent),
-        ]
-    }
-
-    /// The key of each order.
-    fn keys(&self) -> [Array<'_>; 2] {
-        [Array::new("key", "text", &self.key), Array::new("body_sha256", "bytea", &self.body_sha256)]
-    }
-
-    /// The items of all orders: the place of its order in the batch, and what there is of each, as `order_items` has it.
-    fn items(&self) -> [Array<'_>; 4] {
-        [
-            Array::new("ord", "bigint", &self.item_ord),
-            Array::new("name", "text", &self.item_name),
-            Array::new("quantity", "int", &self.item_quantity),
-            Array::of_cents("price", &self.item_cents),
-        ]
-    }
-
-    /// What [`PLACE`] takes.
-    fn without_keys(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.orders().iter().chain(&self.items()).map(|array| array.values).collect()
-    }
-
-    /// What [`PLACE_KEYED`] takes.
-    fn with_keys(&self) -> Vec<&(dyn ToSql + Sync)> {
-        self.orders().iter().chain(&self.keys()).chain(&self.items()).map(|array| array.values).collect()
-    }
 }

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
+use super::columns::{CHANGE, status_update};
 use super::convert::{
-    get, millis, order_number, order_type, priority, quoted_statuses, status, status_names, status_option,
-    type_names,
+    get, millis, order_number, order_type, priority, quoted_statuses, status, status_names, type_names,
 };
 use super::outbox::announce_logged;
 use super::readable::readable;
 use super::writes::tick;
-use super::{
-    Announcement, AnnouncementContent, OutboxStore, StatusAnnouncement, Store, StoreError, WorkerStore,
-};
+use super::{Announcement, AnnouncementContent, OutboxStore, Store, StoreError, WorkerStore};
 use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
 
 /// Who wants to cook, and what.
@@ -130,11 +128,10 @@ with {picked}, claimed as (
 ), logged as (
     insert into order_status_log (order_id, status, previous_status, changed_by, estimated_completion)
     select id, 'cooking', previous_status, $1, estimated_completion from claimed where not taken_over
-    returning id, order_id, status, previous_status, changed_at
+    returning *
 ), announced as ({announced}
 )
-select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.estimated_completion, c.taken_over,
-       l.id as log_id, l.status, l.previous_status, l.changed_at
+select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.taken_over, l.id as log_id, {CHANGE}
 from claimed c left join logged l on l.order_id = c.id",
         announced = announce_logged("statuses")
     )
@@ -149,20 +146,19 @@ with finished as (
     from unnest($2::text[], $3::int[]) as f (number, attempt)
     where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.claimed_at is not null
       and o.processed_by = $1
-    returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion
+    returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent
 ), logged as (
     insert into order_status_log (order_id, status, previous_status, changed_by, notes)
     select f.id, 'ready', 'cooking', $1,
            case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
     from finished f
-    returning id, order_id, status, previous_status, changed_at
+    returning *
 ), announced as ({announced}
 ), counted as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
-select f.number, f.priority, f.request_id, f.traceparent, f.estimated_completion, l.id as log_id,
-       l.status, l.previous_status, l.changed_at
+select f.number, f.priority, f.request_id, f.traceparent, l.id as log_id, {CHANGE}
 from finished f join logged l on l.order_id = f.id",
         announced = announce_logged("statuses")
     )
@@ -291,7 +287,7 @@ impl KitchenStore for Store {
         self.run("finishing orders", async |client| {
             let statement = client.prepare_cached(&FINISH).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
-            self.remember_changes(&rows, worker);
+            self.remember_changes(&rows);
             Ok(readable(&rows, |row| order_number(row, "number")))
         })
         .await
@@ -340,7 +336,7 @@ impl Store {
             let rows = client
                 .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &intervals])
                 .await?;
-            self.remember_changes(&rows, &claim.worker);
+            self.remember_changes(&rows);
             // Committed for all: what is left out the heartbeat releases.
             Ok(readable(&rows, |row| {
                 Ok(ClaimedOrder {
@@ -356,7 +352,7 @@ impl Store {
     }
 
     /// Remembers the changes that were just committed, so that the relay need not read them back.
-    fn remember_changes(&self, rows: &[Row], by: &WorkerName) {
+    fn remember_changes(&self, rows: &[Row]) {
         let changes = readable(rows, |row| {
             // Without one: a take-over, which changes no status.
             let Some(log_id) = get(row, "log_id")? else { return Ok(None) };
@@ -367,12 +363,7 @@ impl Store {
                 priority: priority(row, "priority")?,
                 request_id: get(row, "request_id")?,
                 traceparent: get(row, "traceparent")?,
-                content: AnnouncementContent::Status(StatusAnnouncement {
-                    previous: status_option(row, "previous_status")?,
-                    status: status(row, "status")?,
-                    changed_by: by.as_str().to_owned(),
-                    estimated_completion: get(row, "estimated_completion")?,
-                }),
+                content: AnnouncementContent::Status(status_update(row)?),
             }))
         });
         self.fresh().remember(changes.into_iter().flatten());

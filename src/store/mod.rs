@@ -32,11 +32,12 @@
 //!   are hundreds of texts, and each plan is to know its page (`orders`, `listing`).
 //! - **Texts that statements share** are a `const`, or a function where they differ. A statement made of such is put together
 //!   once (`LazyLock`). A shared text says which positions `$n` it uses. A long list of columns is written once, and the text
-//!   and its parameters are made from it (`intake`, `Columns`).
+//!   and its parameters are made from it (`columns`).
 //! - **Amounts** are integer cents in Rust and `decimal` in the tables. The driver takes no integer for a `decimal`, so
 //!   statements convert: `* 0.01`, and `(… * 100)::bigint` back. Durations go as milliseconds, into `make_interval`.
 
 mod announcement;
+mod columns;
 mod connect;
 mod convert;
 mod error;
@@ -66,7 +67,7 @@ mod wire;
 mod workers;
 mod writes;
 
-pub use announcement::{Announcement, AnnouncementContent, OrderAnnouncement, StatusAnnouncement};
+pub use announcement::{Announcement, AnnouncementContent};
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Place, Reach, SeenBy};
 pub use intake::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder};

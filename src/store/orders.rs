@@ -1,30 +1,33 @@
 //! Reading orders, and what staff does to them.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::convert::{get, narrow_option, order_number, order_type, priority, status};
-use super::outbox::items;
+use super::columns::{ORDER, items_where, order_message};
+use super::convert::{get, order_number, order_type, priority, status};
 use super::readable::readable;
 use super::{Store, StoreError};
-use crate::domain::{Money, OFFLINE_AFTER_INTERVALS, OrderItem, OrderNumber, OrderType, Priority, Status};
+use crate::domain::{Money, OFFLINE_AFTER_INTERVALS, OrderMessage, OrderNumber, OrderType, Priority, Status};
 
-/// Everything about an order. The customer's name and address are for staff only.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Everything about an order.
+#[derive(Debug, Clone, PartialEq)]
 pub struct OrderDetails {
-    /// What may be shown to everybody.
-    pub summary: OrderSummary,
-    /// Who ordered.
-    pub customer_name: String,
-    /// For `delivery`.
-    pub delivery_address: Option<String>,
-    /// For `dine_in`.
-    pub table_number: Option<u8>,
-    /// What was ordered.
-    pub items: Vec<OrderItem>,
+    /// As it was placed. The customer's name and address are for staff only.
+    pub order: OrderMessage,
+    /// Where it is.
+    pub status: Status,
+    /// Who cooks or cooked it.
+    pub processed_by: Option<String>,
+    /// When it was taken.
+    pub created_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+    /// When it was ready.
+    pub completed_at: Option<Timestamp>,
 }
 
 /// What a list shows of an order: nothing about the customer.
@@ -123,6 +126,16 @@ const SUMMARY_COLUMNS: &str =
     "o.id, o.number, o.type, o.status, (o.total_amount * 100)::bigint as total_cents,
     o.priority, o.processed_by, o.created_at, o.updated_at, o.completed_at";
 
+static DETAILS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+select {ORDER}, o.status, o.processed_by, o.created_at, o.updated_at, o.completed_at
+from orders o left join lateral ({items}) i on true
+where o.number = $1",
+        items = items_where("order_id = o.id")
+    )
+});
+
 /// The time is that of the update, not of the statement's beginning, which may lie before the change that it follows.
 const MOVE: &str = "
 with found as (
@@ -137,23 +150,12 @@ with found as (
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
 impl Store {
-    /// Cancels an order that nobody has begun to cook (`received → cancelled`). Nothing changes otherwise.
+    /// Has staff move an order on (`received → cancelled`, `ready → completed`), from any status from which it may go there.
+    /// Nothing changes otherwise.
     ///
     /// # Errors
     /// See [`StoreError`]; safe to repeat, then with [`StaffOutcome::Conflict`] if the first attempt had succeeded.
-    pub async fn cancel_order(&self, number: &OrderNumber, by: &str) -> Result<StaffOutcome, StoreError> {
-        self.move_order(number, Status::Cancelled, by).await
-    }
-
-    /// Hands a ready order to the customer (`ready → completed`). Nothing changes otherwise.
-    ///
-    /// # Errors
-    /// As for [`Store::cancel_order`].
-    pub async fn complete_order(&self, number: &OrderNumber, by: &str) -> Result<StaffOutcome, StoreError> {
-        self.move_order(number, Status::Completed, by).await
-    }
-
-    async fn move_order(
+    pub async fn move_order(
         &self,
         number: &OrderNumber,
         to: Status,
@@ -180,27 +182,17 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn order(&self, number: &OrderNumber) -> Result<Option<OrderDetails>, StoreError> {
-        let sql = format!(
-            "select {SUMMARY_COLUMNS}, o.customer_name, o.delivery_address, o.table_number,
-                    i.names, i.quantities, i.cents
-             from orders o
-             left join lateral (
-                 select array_agg(name order by id) as names, array_agg(quantity order by id) as quantities,
-                        array_agg((price * 100)::bigint order by id) as cents
-                 from order_items where order_id = o.id
-             ) i on true
-             where o.number = $1"
-        );
         self.run("reading an order", async |client| {
-            let statement = client.prepare_cached(&sql).await?;
+            let statement = client.prepare_cached(&DETAILS).await?;
             let row = client.query_opt(&statement, &[&number.as_str()]).await?;
             row.map(|row| {
                 Ok(OrderDetails {
-                    summary: summary(&row)?,
-                    customer_name: get(&row, "customer_name")?,
-                    delivery_address: get(&row, "delivery_address")?,
-                    table_number: narrow_option(&row, "table_number")?,
-                    items: items(&row)?,
+                    order: order_message(&row)?,
+                    status: status(&row, "status")?,
+                    processed_by: get(&row, "processed_by")?,
+                    created_at: get(&row, "created_at")?,
+                    updated_at: get(&row, "updated_at")?,
+                    completed_at: get(&row, "completed_at")?,
                 })
             })
             .transpose()

@@ -1,16 +1,17 @@
 //! What is committed and not yet announced.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status, status_option};
+use super::columns::{CHANGE, ORDER, items_where, order_message, status_update};
+use super::convert::{get, millis, order_number, priority};
 use super::readable::readable;
 use super::sharing::Connection;
-use super::{Announcement, AnnouncementContent, OrderAnnouncement, StatusAnnouncement, Store, StoreError};
-use crate::domain::{Money, OrderItem};
+use super::{Announcement, AnnouncementContent, Store, StoreError};
 
 /// Outbox rows that this process has locked. Dropped without [`OutboxStore::confirm_outbox`], or with its process, it frees
 /// them untouched for the next relay.
@@ -61,21 +62,17 @@ const TAKE: &str = "select * from outbox_take($1, $2, $3)";
 
 /// Reads what locked rows announce. `offset 0` has each row looked up by its key: left to itself the planner joins whole
 /// tables, whose size it underestimates.
-const READ: &str = "
-select b.log_id, b.is_order, l.status, status_before(l.status, l.previous_status) as previous_status,
-       l.changed_by, l.changed_at, l.estimated_completion,
-       o.number, o.priority, o.request_id, o.traceparent, o.type, o.customer_name, o.table_number,
-       o.delivery_address, (o.total_amount * 100)::bigint as total_cents, i.names, i.quantities, i.cents
+static READ: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+select b.log_id, b.is_order, {CHANGE}, o.request_id, o.traceparent, {ORDER}
 from unnest($1::bigint[], $2::bigint[], $3::boolean[]) as b (log_id, order_id, is_order)
 cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
 cross join lateral (select * from orders where id = b.order_id offset 0) o
-left join lateral (
-    select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents
-    from (
-        select name, quantity, (price * 100)::bigint as cents
-        from order_items where order_id = b.order_id and b.is_order order by id offset 0
-    ) as in_order
-) i on true";
+left join lateral ({items}) i on true",
+        items = items_where("order_id = b.order_id and b.is_order")
+    )
+});
 
 /// What a row of many leaves becomes rows of one.
 const SPLIT: &str = "
@@ -197,7 +194,7 @@ impl Store {
             let log_ids: Vec<i64> = unknown.iter().map(|change| change.log_id).collect();
             let order_ids: Vec<i64> = unknown.iter().map(|change| change.order_id).collect();
             let are_orders: Vec<bool> = unknown.iter().map(|change| change.is_order).collect();
-            let statement = client.prepare_cached(READ).await?;
+            let statement = client.prepare_cached(&READ).await?;
             let rows = client.query(&statement, &[&log_ids, &order_ids, &are_orders]).await?;
             let read = readable(&rows, announcement).into_iter();
             let mut read: HashMap<i64, Announcement> = read.map(|found| (found.log_id, found)).collect();
@@ -315,14 +312,9 @@ impl Drop for OutboxBatch {
 
 fn announcement(row: &Row) -> Result<Announcement, StoreError> {
     let content = if get(row, "is_order")? {
-        AnnouncementContent::Order(order_announcement(row)?)
+        AnnouncementContent::Order(order_message(row)?)
     } else {
-        AnnouncementContent::Status(StatusAnnouncement {
-            previous: status_option(row, "previous_status")?,
-            status: status(row, "status")?,
-            changed_by: get(row, "changed_by")?,
-            estimated_completion: get(row, "estimated_completion")?,
-        })
+        AnnouncementContent::Status(status_update(row)?)
     };
     Ok(Announcement {
         log_id: get(row, "log_id")?,
@@ -333,31 +325,4 @@ fn announcement(row: &Row) -> Result<Announcement, StoreError> {
         traceparent: get(row, "traceparent")?,
         content,
     })
-}
-
-fn order_announcement(row: &Row) -> Result<OrderAnnouncement, StoreError> {
-    Ok(OrderAnnouncement {
-        customer_name: get(row, "customer_name")?,
-        order_type: order_type(row, "type")?,
-        table_number: narrow_option(row, "table_number")?,
-        delivery_address: get(row, "delivery_address")?,
-        items: items(row)?,
-        total_amount: Money::from_cents(get(row, "total_cents")?),
-    })
-}
-
-/// The items of an order that a query has gathered into the arrays `names`, `quantities` and `cents`.
-pub(super) fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
-    let names: Option<Vec<String>> = get(row, "names")?;
-    let quantities: Option<Vec<i32>> = get(row, "quantities")?;
-    let cents: Option<Vec<i64>> = get(row, "cents")?;
-    let columns = names.unwrap_or_default().into_iter().zip(quantities.unwrap_or_default());
-    columns
-        .zip(cents.unwrap_or_default())
-        .map(|((name, quantity), cents)| {
-            let quantity = u8::try_from(quantity)
-                .map_err(|_| StoreError::Unknown(format!("order_items.quantity is {quantity}")))?;
-            Ok(OrderItem { name, quantity, price: Money::from_cents(cents) })
-        })
-        .collect()
 }

@@ -4,9 +4,8 @@
 //! something becomes a file there. `scripts/fuzz` runs many more cases than a normal test run does.
 
 use proptest::prelude::*;
-use restaurant_system::broker::messages::{OrderMessage, StatusUpdate};
 use restaurant_system::config::{Config, ConfigSources};
-use restaurant_system::domain::{Money, OrderNumber, is_clean_line};
+use restaurant_system::domain::{Money, OrderMessage, OrderNumber, StatusUpdate, is_clean_line};
 use restaurant_system::services::order::parse_order;
 use std::path::Path;
 

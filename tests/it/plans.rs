@@ -170,11 +170,11 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         .await;
     }
     a.reads_little("cancelling", async |store| {
-        assert_eq!(store.cancel_order(&waiting, "staff").await.unwrap(), StaffOutcome::Done);
+        assert_eq!(store.move_order(&waiting, Status::Cancelled, "staff").await.unwrap(), StaffOutcome::Done);
     })
     .await;
     a.reads_little("handing over", async |store| {
-        assert_eq!(store.complete_order(&ready, "staff").await.unwrap(), StaffOutcome::Done);
+        assert_eq!(store.move_order(&ready, Status::Completed, "staff").await.unwrap(), StaffOutcome::Done);
     })
     .await;
     let body = br#"{"customer_name":"Ada","order_type":"takeout","items":[{"name":"Pizza","quantity":1,"price":9.99}]}"#;

@@ -375,7 +375,7 @@ impl Tables {
         })
     }
 
-    /// `Store::cancel_order` and `Store::complete_order`
+    /// `Store::move_order`
     pub fn move_order(&mut self, now: i64, number: &OrderNumber, to: Status, by: &str) -> StaffOutcome {
         let Some((id, order)) = self.by_number(number) else { return StaffOutcome::NotFound };
         if !order.status.may_become(to) {

@@ -178,7 +178,7 @@ async fn catch_up(stream: &mut EventStream) -> Result<(), ClientError> {
     while Instant::now() < limit {
         match timeout(QUIET, stream.next()).await {
             Err(_) | Ok(Ok(None)) => return Ok(()),
-            Ok(Ok(Some(StreamItem::Event(event)))) if is_fresh(&event.update.timestamp) => return Ok(()),
+            Ok(Ok(Some(StreamItem::Event(event)))) if is_fresh(event.update.timestamp) => return Ok(()),
             Ok(Ok(Some(_))) => {}
             Ok(Err(error)) => return Err(error),
         }
@@ -186,9 +186,8 @@ async fn catch_up(stream: &mut EventStream) -> Result<(), ClientError> {
     Ok(())
 }
 
-fn is_fresh(timestamp: &str) -> bool {
-    let happened_at: Result<Timestamp, _> = timestamp.parse();
-    happened_at.is_ok_and(|at| Timestamp::now().duration_since(at) < SignedDuration::from_secs(1))
+fn is_fresh(happened_at: Timestamp) -> bool {
+    Timestamp::now().duration_since(happened_at) < SignedDuration::from_secs(1)
 }
 
 /// Hands on what settles an order, until the stream is lost or nobody listens any more.

@@ -7,9 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level};
 
 use super::cook::{Cooked, Kitchen, WriteFailed, backoff};
-use crate::broker::messages::OrderMessage;
 use crate::broker::{Consume, Received};
-use crate::domain::OrderNumber;
+use crate::domain::{OrderMessage, OrderNumber};
 use crate::runtime::telemetry::order_span;
 use crate::services::dead_letters::{bury, bury_at, request_id, too_large, unreadable};
 use crate::store::{KitchenStore, Refusal};

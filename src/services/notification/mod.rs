@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::broker::messages::StatusUpdate;
 use crate::broker::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
+use crate::domain::StatusUpdate;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::systemd::{Pulse, ServiceManager};

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::document::OrderRequest;
 use super::intake::Intake;
 use super::reading::parse_order;
-use crate::domain::{Money, OrderNumber, OrderType, Status};
+use crate::domain::{Money, OrderItem, OrderType, Status};
 use crate::http::auth::{OptionalStaffToken, StaffAuth, StaffToken, Viewer};
 use crate::http::body::JsonRequest;
 use crate::http::docs::ApiInfo;
@@ -90,7 +90,7 @@ struct Order {
     order_number: String,
     status: Status,
     order_type: OrderType,
-    items: Vec<Item>,
+    items: Vec<OrderItem>,
     /// Σ quantity × price.
     total_amount: Money,
     /// 10, 5 or 1.
@@ -114,15 +114,6 @@ struct Order {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_address: Option<String>,
-}
-
-/// An entry of an order.
-#[derive(Object, Serialize)]
-struct Item {
-    name: String,
-    quantity: u8,
-    /// What one costs.
-    price: Money,
 }
 
 /// An order that staff has moved on.
@@ -224,10 +215,7 @@ impl OrderApi {
         order_number: Path<String>,
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.0.staff.require(&token)?;
-        let number = order_number_in_path(&order_number)?;
-        let outcome = self.0.store.cancel_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
-        self.moved(&number, Status::Cancelled, &outcome)
+        self.moved(&order_number, Status::Cancelled, &token).await
     }
 
     /// Hand an order to the customer
@@ -239,10 +227,7 @@ impl OrderApi {
         order_number: Path<String>,
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.0.staff.require(&token)?;
-        let number = order_number_in_path(&order_number)?;
-        let outcome = self.0.store.complete_order(&number, CHANGED_BY_STAFF).await.map_err(Problem::from)?;
-        self.moved(&number, Status::Completed, &outcome)
+        self.moved(&order_number, Status::Completed, &token).await
     }
 }
 
@@ -268,13 +253,16 @@ impl OrderApi {
         }
     }
 
-    fn moved(
+    /// Has staff move an order on.
+    async fn moved(
         &self,
-        number: &OrderNumber,
+        order_number: &str,
         to: Status,
-        outcome: &StaffOutcome,
+        token: &StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        match outcome {
+        self.0.staff.require(token)?;
+        let number = order_number_in_path(order_number)?;
+        match self.0.store.move_order(&number, to, CHANGED_BY_STAFF).await.map_err(Problem::from)? {
             StaffOutcome::Done => {
                 self.0.relay.wake();
                 tracing::info!(action = "order_status_changed", order_number = %number, details = %to, "staff changed an order");
@@ -288,32 +276,29 @@ impl OrderApi {
                 ))
                 .into())
             }
-            StaffOutcome::NotFound => Err(no_such_order(number).into()),
+            StaffOutcome::NotFound => Err(no_such_order(&number).into()),
         }
     }
 }
 
 impl Order {
     fn of(details: OrderDetails, viewer: Viewer) -> Self {
-        let OrderDetails { summary, customer_name, delivery_address, table_number, items } = details;
+        let OrderDetails { order, status, processed_by, created_at, updated_at, completed_at } = details;
         let for_staff = viewer == Viewer::Staff;
         Self {
-            order_number: summary.number.as_str().to_owned(),
-            status: summary.status,
-            order_type: summary.order_type,
-            items: items
-                .into_iter()
-                .map(|item| Item { name: item.name, quantity: item.quantity, price: item.price })
-                .collect(),
-            total_amount: summary.total_amount,
-            priority: summary.priority.value(),
-            created_at: UtcTime(summary.created_at),
-            updated_at: UtcTime(summary.updated_at),
-            processed_by: summary.processed_by,
-            completed_at: summary.completed_at.map(UtcTime),
-            table_number,
-            customer_name: for_staff.then_some(customer_name),
-            delivery_address: delivery_address.filter(|_| for_staff),
+            order_number: order.order_number,
+            status,
+            order_type: order.order_type,
+            items: order.items,
+            total_amount: order.total_amount,
+            priority: order.priority.value(),
+            created_at: UtcTime(created_at),
+            updated_at: UtcTime(updated_at),
+            processed_by,
+            completed_at: completed_at.map(UtcTime),
+            table_number: order.table_number,
+            customer_name: for_staff.then_some(order.customer_name),
+            delivery_address: order.delivery_address.filter(|_| for_staff),
         }
     }
 }

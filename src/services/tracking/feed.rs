@@ -4,9 +4,8 @@
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Journal;
-use crate::broker::messages::StatusUpdate;
 use crate::broker::{Broker, ConsumerEvent, Deliveries, Delivery, Received};
-use crate::domain::OrderNumber;
+use crate::domain::{OrderNumber, StatusUpdate};
 
 /// Updates that may be on their way at once: each only wakes a reader, and may be as large as RabbitMQ lets it be.
 const PREFETCH: u16 = 16;

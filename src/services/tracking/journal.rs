@@ -384,7 +384,7 @@ impl Drop for Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{OrderNumber, Status};
+    use crate::domain::{OrderNumber, StatusUpdate};
     use crate::store::StoreOptions;
 
     /// The event of this row, each in a transaction of its own.
@@ -392,11 +392,15 @@ mod tests {
         let event = Event {
             cursor: at(row)?,
             number: OrderNumber::parse("ORD_20261122_001").ok()?,
-            previous: None,
-            status: Status::Received,
-            changed_by: "order-service".to_owned(),
-            changed_at: jiff::Timestamp::UNIX_EPOCH,
-            estimated_completion: None,
+            is_final: false,
+            update: StatusUpdate {
+                order_number: "ORD_20261122_001".to_owned(),
+                old_status: None,
+                new_status: "received".to_owned(),
+                changed_by: "order-service".to_owned(),
+                timestamp: jiff::Timestamp::UNIX_EPOCH,
+                estimated_completion: None,
+            },
         };
         Some(Told::new(&event))
     }

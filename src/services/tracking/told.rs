@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::broker::messages::StatusUpdate;
 use crate::http::sse::{SseEvent, SseFrame};
 use crate::store::{Event, EventCursor, Place};
 
@@ -27,22 +26,11 @@ impl Told {
 
     /// An event of which clients go on behind another one.
     pub(super) fn going_on_after(event: &Event, place: EventCursor) -> Self {
-        let frame = SseEvent { id: Some(place.to_string()), event: Some("status".into()), data: data(event) };
-        Self { cursor: event.cursor, is_final: event.status.is_final(), frame: frame.into() }
+        // Texts and times: nothing that JSON cannot say.
+        let data = serde_json::to_string(&event.update).unwrap_or_default();
+        let frame = SseEvent { id: Some(place.to_string()), event: Some("status".into()), data };
+        Self { cursor: event.cursor, is_final: event.is_final, frame: frame.into() }
     }
-}
-
-fn data(event: &Event) -> String {
-    let update = StatusUpdate {
-        order_number: event.number.as_str().to_owned(),
-        old_status: event.previous.map(|s| s.as_str().to_owned()),
-        new_status: event.status.as_str().to_owned(),
-        changed_by: event.changed_by.clone(),
-        timestamp: event.changed_at,
-        estimated_completion: event.estimated_completion,
-    };
-    // Texts and times: nothing that JSON cannot say.
-    serde_json::to_string(&update).unwrap_or_default()
 }
 
 /// How long a standby, which is behind, is waited for. One that has not come to what was told by then may never do so.

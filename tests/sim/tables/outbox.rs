@@ -2,10 +2,8 @@
 
 use super::{LogRow, Tables, Without};
 use jiff::Timestamp;
-use restaurant_system::domain::Status;
-use restaurant_system::store::{
-    Announcement, AnnouncementContent, LateOrders, OrderAnnouncement, StatusAnnouncement,
-};
+use restaurant_system::domain::{OrderMessage, Status, StatusUpdate};
+use restaurant_system::store::{Announcement, AnnouncementContent, LateOrders};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// After so many repetitions the pause doubles no more (`store/reconcile.rs`).
@@ -101,19 +99,14 @@ impl Tables {
         let order = &self.orders[&order_id];
         let logged = self.log.iter().find(|logged| logged.id == log_id).unwrap();
         let content = if is_order {
-            AnnouncementContent::Order(OrderAnnouncement {
-                customer_name: order.form.customer_name().to_owned(),
-                order_type: order.form.order_type(),
-                table_number: order.form.table_number(),
-                delivery_address: order.form.delivery_address().map(str::to_owned),
-                items: order.form.items().to_vec(),
-                total_amount: order.form.total_amount(),
-            })
+            AnnouncementContent::Order(OrderMessage::of(&order.number, &order.form))
         } else {
-            AnnouncementContent::Status(StatusAnnouncement {
-                previous: logged.previous,
-                status: logged.status,
+            AnnouncementContent::Status(StatusUpdate {
+                order_number: order.number.to_string(),
+                old_status: logged.previous.map(|status| status.to_string()),
+                new_status: logged.status.to_string(),
                 changed_by: logged.changed_by.clone(),
+                timestamp: timestamp(logged.changed_at),
                 estimated_completion: logged.estimated_completion.map(timestamp),
             })
         };

@@ -1,0 +1,214 @@
+//! The columns of an order and of its changes: how new orders are written, and how they are read. To add a field to an order, add
+//! it here in both.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::convert::{get, narrow_option, order_number, order_type, priority, status, status_option};
+use super::{IntakeRequest, StoreError};
+use crate::domain::{Money, OrderItem, OrderMessage, Status, StatusUpdate};
+
+/// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
+pub(super) const ORDER: &str =
+    "o.number, o.customer_name, o.type, o.table_number, o.delivery_address, i.names, i.quantities,
+       i.cents, (o.total_amount * 100)::bigint as total_cents, o.priority";
+
+/// One row: the items that are meant, in their order, as one array for each column. `offset 0` keeps them in it.
+pub(super) fn items_where(are_meant: &str) -> String {
+    format!(
+        "
+    select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents
+    from (
+        select name, quantity, (price * 100)::bigint as cents
+        from order_items where {are_meant} order by id offset 0
+    ) as in_order
+"
+    )
+}
+
+pub(super) fn order_message(row: &Row) -> Result<OrderMessage, StoreError> {
+    Ok(OrderMessage {
+        order_number: order_number(row, "number")?.as_str().to_owned(),
+        customer_name: get(row, "customer_name")?,
+        order_type: order_type(row, "type")?,
+        table_number: narrow_option(row, "table_number")?,
+        delivery_address: get(row, "delivery_address")?,
+        items: items(row)?,
+        total_amount: Money::from_cents(get(row, "total_cents")?),
+        priority: priority(row, "priority")?,
+    })
+}
+
+fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
+    let names: Option<Vec<String>> = get(row, "names")?;
+    let quantities: Option<Vec<i32>> = get(row, "quantities")?;
+    let cents: Option<Vec<i64>> = get(row, "cents")?;
+    let columns = names.unwrap_or_default().into_iter().zip(quantities.unwrap_or_default());
+    columns
+        .zip(cents.unwrap_or_default())
+        .map(|((name, quantity), cents)| {
+            let quantity = u8::try_from(quantity)
+                .map_err(|_| StoreError::Unknown(format!("order_items.quantity is {quantity}")))?;
+            Ok(OrderItem { name, quantity, price: Money::from_cents(cents) })
+        })
+        .collect()
+}
+
+/// What [`status_update`] reads beside the order's `number`, of the log row `l`. Rows of the version before do not say what
+/// the order was: see `V14__status_before_a_change.sql`.
+pub(super) const CHANGE: &str =
+    "l.status, status_before(l.status, l.previous_status) as previous_status, l.changed_by,
+       l.changed_at, l.estimated_completion";
+
+pub(super) fn status_update(row: &Row) -> Result<StatusUpdate, StoreError> {
+    let name = |status: Status| status.as_str().to_owned();
+    Ok(StatusUpdate {
+        order_number: order_number(row, "number")?.as_str().to_owned(),
+        old_status: status_option(row, "previous_status")?.map(name),
+        new_status: name(status(row, "status")?),
+        changed_by: get(row, "changed_by")?,
+        timestamp: get(row, "changed_at")?,
+        estimated_completion: get(row, "estimated_completion")?,
+    })
+}
+
+/// One array of a batch: a parameter of the statement, and a column of what it is written to.
+#[derive(Clone, Copy)]
+pub(super) struct Array<'a> {
+    /// What the column is called.
+    name: &'static str,
+    /// What the array is of.
+    pub(super) of: &'static str,
+    /// How one of its values is written.
+    written: Written,
+    values: &'a (dyn ToSql + Sync),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Written {
+    AsItIs,
+    /// Cents, which become an amount: PostgreSQL takes no integer for a `decimal` parameter.
+    AsAmount,
+}
+
+impl<'a> Array<'a> {
+    fn new(name: &'static str, of: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
+        Self { name, of, written: Written::AsItIs, values }
+    }
+
+    fn of_cents(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
+        Self { name, of: "bigint", written: Written::AsAmount, values }
+    }
+}
+
+/// `customer_name, type, …`
+pub(super) fn names(arrays: &[Array<'_>]) -> String {
+    list(arrays, |array| array.name.to_owned())
+}
+
+/// `customer_name, …, total_amount * 0.01, …`
+pub(super) fn values(arrays: &[Array<'_>]) -> String {
+    list(arrays, |array| match array.written {
+        Written::AsItIs => array.name.to_owned(),
+        Written::AsAmount => format!("{} * 0.01", array.name),
+    })
+}
+
+/// `unnest($1::text[], $2::text[], …)`, with the parameters from `first` on.
+pub(super) fn unnest(first: usize, arrays: &[Array<'_>]) -> String {
+    let mut position = first..;
+    let parameters = list(arrays, |array| format!("${}::{}[]", position.next().unwrap_or(first), array.of));
+    format!("unnest({parameters})")
+}
+
+fn list(arrays: &[Array<'_>], text: impl FnMut(&Array<'_>) -> String) -> String {
+    arrays.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// The batch turned by a quarter: one array for each column.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    customer_name: Vec<&'a str>,
+    order_type: Vec<&'static str>,
+    table_number: Vec<Option<i32>>,
+    delivery_address: Vec<Option<&'a str>>,
+    cents: Vec<i64>,
+    priority: Vec<i32>,
+    request_id: Vec<&'a str>,
+    traceparent: Vec<Option<&'a str>>,
+    key: Vec<Option<&'a str>>,
+    body_sha256: Vec<Option<&'a [u8]>>,
+    item_ord: Vec<i64>,
+    item_name: Vec<&'a str>,
+    item_quantity: Vec<i32>,
+    item_cents: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) fn of(batch: &'a [IntakeRequest]) -> Self {
+        let mut columns = Self::default();
+        for (ord, request) in (1_i64..).zip(batch) {
+            columns.push(ord, request);
+        }
+        columns
+    }
+
+    fn push(&mut self, ord: i64, request: &'a IntakeRequest) {
+        let order = &request.order;
+        self.customer_name.push(order.customer_name());
+        self.order_type.push(order.order_type().as_str());
+        self.table_number.push(order.table_number().map(i32::from));
+        self.delivery_address.push(order.delivery_address());
+        self.cents.push(order.total_amount().cents());
+        self.priority.push(i32::from(order.priority().value()));
+        self.request_id.push(&request.request_id);
+        self.traceparent.push(request.traceparent.as_deref());
+        self.key.push(request.idempotency.as_ref().map(|i| i.key.as_str()));
+        self.body_sha256.push(request.idempotency.as_ref().map(|i| i.body_sha256.as_slice()));
+        for item in order.items() {
+            self.item_ord.push(ord);
+            self.item_name.push(&item.name);
+            self.item_quantity.push(i32::from(item.quantity));
+            self.item_cents.push(item.price.cents());
+        }
+    }
+
+    /// What there is of each order, as `orders` has it.
+    pub(super) fn orders(&self) -> [Array<'_>; 8] {
+        [
+            Array::new("customer_name", "text", &self.customer_name),
+            Array::new("type", "text", &self.order_type),
+            Array::new("table_number", "int", &self.table_number),
+            Array::new("delivery_address", "text", &self.delivery_address),
+            Array::of_cents("total_amount", &self.cents),
+            Array::new("priority", "int", &self.priority),
+            Array::new("request_id", "text", &self.request_id),
+            Array::new("traceparent", "text", &self.traceparent),
+        ]
+    }
+
+    /// The key of each order.
+    pub(super) fn keys(&self) -> [Array<'_>; 2] {
+        [Array::new("key", "text", &self.key), Array::new("body_sha256", "bytea", &self.body_sha256)]
+    }
+
+    /// The items of all orders: the place of its order in the batch, and what there is of each, as `order_items` has it.
+    pub(super) fn items(&self) -> [Array<'_>; 4] {
+        [
+            Array::new("ord", "bigint", &self.item_ord),
+            Array::new("name", "text", &self.item_name),
+            Array::new("quantity", "int", &self.item_quantity),
+            Array::of_cents("price", &self.item_cents),
+        ]
+    }
+
+    /// What [`PLACE`] takes.
+    pub(super) fn without_keys(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.orders().iter().chain(&self.items()).map(|array| array.values).collect()
+    }
+
+    /// What [`PLACE_KEYED`] takes.
+    pub(super) fn with_keys(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.orders().iter().chain(&self.keys()).chain(&self.items()).map(|array| array.values).collect()
+    }
+}
