@@ -76,14 +76,14 @@ impl Pair {
         self.now += 10;
         match self.rng.u32(0..100) {
             0..15 => self.place().await,
-            15..35 => self.claim().await,
-            35..45 => self.claim_overdue().await,
-            45..63 => self.finish().await,
-            63..68 => self.give_back().await,
-            68..74 => self.register().await,
-            74..81 => self.heartbeat().await,
-            81..85 => self.age().await,
-            85..88 => self.staff().await,
+            15..32 => self.claim().await,
+            32..42 => self.claim_overdue().await,
+            42..60 => self.finish().await,
+            60..65 => self.give_back().await,
+            65..71 => self.register().await,
+            71..78 => self.heartbeat().await,
+            78..82 => self.age().await,
+            82..88 => self.staff().await,
             88..91 => self.announce_late().await,
             91..92 => self.announce_everything().await,
             92..96 => self.lock_outbox().await,
@@ -312,11 +312,14 @@ impl Pair {
     }
 
     async fn staff(&mut self) -> &'static str {
-        let number = self.some_number();
         // The kitchen brings an order to the others.
         let ends: Vec<Status> =
             Status::ALL.into_iter().filter(|to| to.is_settled() && *to != Status::Ready).collect();
         let to = self.rng.choice(ends).unwrap();
+        let fits = self.model.orders.values().filter(|order| order.status.may_become(to));
+        let fits: Vec<OrderNumber> = fits.map(|order| order.number.clone()).collect();
+        let some = self.some_number();
+        let number = if self.rng.bool() { some } else { self.rng.choice(fits).unwrap_or(some) };
         let expected: StaffOutcome = self.model.move_order(self.now, &number, to, "staff");
         assert_eq!(self.real.move_order(&number, to, "staff").await.unwrap(), expected);
         "staff"
