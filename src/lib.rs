@@ -25,7 +25,8 @@
 //!   own rules and indexes, and `docs/STATES.md`; tests compare the three;
 //! - a field of an order: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration, `store/columns.rs`,
 //!   `services/order/reading.rs` and `document.rs`, and `api.rs` where the order is shown;
-//! - a rule of the order form: [`domain::NewOrder::parse`];
+//! - a rule of the order form: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration, and
+//!   the table in `docs/API.md`; the OpenAPI document is made from the bounds, and tests compare the rest;
 //! - a table or a column: a new file in `migrations/`, and `migrations/schema.sql`, which is today's schema;
 //! - a configuration key: the section's file in [`config`].
 

@@ -11,6 +11,7 @@ use super::link::Link;
 use super::options::QueueType;
 use super::part::{Part, maker};
 use super::troubles::Troubles;
+use crate::domain::{OrderType, Priority};
 
 /// Topic exchange for orders; routing key `kitchen.{order_type}.{priority}`.
 pub const ORDERS_EXCHANGE: &str = "orders_topic";
@@ -30,8 +31,6 @@ const EXCHANGES: [(&str, &str); 3] =
 /// What the names of temporary queues begin with: no subscriber's queue can be called so.
 const MOVING_PREFIX: &str = "restaurant_moving.";
 
-const ORDER_TYPES: [&str; 3] = ["dine_in", "takeout", "delivery"];
-const MAX_PRIORITY: i32 = 10;
 /// Subscribers' queues past the first vanish when nobody has used them for a day.
 const SLOT_EXPIRES_MS: i32 = 24 * 60 * 60 * 1000;
 /// A quorum queue drops a message that was put back too often, from RabbitMQ 4 on after 20 times unless it is told
@@ -45,8 +44,8 @@ pub fn kitchen_queue(order_type: &str) -> String {
 }
 
 /// The queues of all order types.
-pub fn kitchen_queues() -> [String; 3] {
-    ORDER_TYPES.map(kitchen_queue)
+pub fn kitchen_queues() -> [String; OrderType::ALL.len()] {
+    OrderType::ALL.map(|order_type| kitchen_queue(order_type.as_str()))
 }
 
 /// The routing key that takes an order to the queue of its type.
@@ -170,10 +169,10 @@ impl Topology {
     /// How this queue is to be declared, if it is one of the system's.
     pub(super) fn queue(&self, name: &str) -> Option<QueueSpec> {
         let (mut arguments, exchange, binding_key) = if let Some(order_type) =
-            ORDER_TYPES.iter().find(|order_type| kitchen_queue(order_type) == name)
+            OrderType::ALL.into_iter().find(|order_type| kitchen_queue(order_type.as_str()) == name)
         {
             let priority = match self.queue_type {
-                QueueType::Classic => vec![("x-max-priority", FieldValue::I(MAX_PRIORITY))],
+                QueueType::Classic => vec![("x-max-priority", FieldValue::I(Priority::HIGH.value().into()))],
                 QueueType::Quorum => Vec::new(),
             };
             (priority, ORDERS_EXCHANGE, format!("kitchen.{order_type}.*"))

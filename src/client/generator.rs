@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::menu::{CUSTOMERS, DISHES, STREETS};
 use super::orders::{OrderItem, OrderRequest};
-use crate::domain::Money;
+use crate::domain::{Money, bounds};
 
 /// The rules that an order can be made to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,29 +13,29 @@ pub enum Flaw {
     NoCustomer,
     /// A name with digits.
     DigitsInName,
-    /// A name of 101 characters.
+    /// A name with one character too many.
     LongName,
     /// A kind of order that there is not.
     UnknownType,
     /// Nothing is ordered.
     NoItems,
-    /// 21 entries.
+    /// One entry too many.
     TooManyItems,
     /// A dish without a name.
     BlankDish,
     /// None of a dish.
     QuantityZero,
-    /// 11 of a dish.
-    QuantityEleven,
+    /// One too many of a dish.
+    QuantityHigh,
     /// 9.999.
     PriceDecimals,
     /// Nothing to pay.
     PriceZero,
-    /// 1000.00.
+    /// A cent too much.
     PriceHigh,
     /// A dinner without a table.
     NoTable,
-    /// Table 101.
+    /// A table behind the last one.
     TableOutOfRange,
     /// A table for a takeout.
     TableForTakeout,
@@ -58,7 +58,7 @@ impl Flaw {
         Self::TooManyItems,
         Self::BlankDish,
         Self::QuantityZero,
-        Self::QuantityEleven,
+        Self::QuantityHigh,
         Self::PriceDecimals,
         Self::PriceZero,
         Self::PriceHigh,
@@ -160,29 +160,35 @@ impl OrderGenerator {
         match flaw {
             Flaw::NoCustomer => request.customer_name.clear(),
             Flaw::DigitsInName => request.customer_name = name("R2-D2"),
-            Flaw::LongName => request.customer_name = "a".repeat(101),
+            Flaw::LongName => request.customer_name = "a".repeat(bounds::CUSTOMER_NAME_CHARS.end() + 1),
             Flaw::UnknownType => {
                 make_takeout(request);
                 request.order_type = name("drive_in");
             }
             Flaw::NoItems => request.items.clear(),
             Flaw::TooManyItems => {
-                let lines = (1..=21).filter_map(|n| OrderItem::new(format!("Tapas no. {n}"), 1, "3.50"));
+                let lines = (0..=*bounds::ITEMS.end())
+                    .filter_map(|n| OrderItem::new(format!("Tapas no. {n}"), 1, "3.50"));
                 request.items = lines.collect();
             }
             Flaw::BlankDish => request.items = OrderItem::new("  ", 1, "5.00").into_iter().collect(),
             Flaw::QuantityZero => request.items = soup(0, "6.50").into_iter().collect(),
-            Flaw::QuantityEleven => request.items = soup(11, "6.50").into_iter().collect(),
+            Flaw::QuantityHigh => {
+                request.items = soup(u32::from(*bounds::QUANTITY.end()) + 1, "6.50").into_iter().collect()
+            }
             Flaw::PriceDecimals => request.items = soup(1, "9.999").into_iter().collect(),
             Flaw::PriceZero => request.items = soup(1, "0.00").into_iter().collect(),
-            Flaw::PriceHigh => request.items = soup(1, "1000.00").into_iter().collect(),
+            Flaw::PriceHigh => {
+                let price = Money::from_cents(bounds::PRICE.end().cents() + 1).to_string();
+                request.items = soup(1, &price).into_iter().collect();
+            }
             Flaw::NoTable => {
                 self.make_dine_in(request);
                 request.table_number = None;
             }
             Flaw::TableOutOfRange => {
                 self.make_dine_in(request);
-                request.table_number = Some(101);
+                request.table_number = Some(u32::from(*bounds::TABLES.end()) + 1);
             }
             Flaw::TableForTakeout => {
                 make_takeout(request);

@@ -3,6 +3,7 @@
 //! Nothing here is `async`, reads a clock or draws a random number; times are passed in. "Parse, don't validate":
 //! a [`NewOrder`] that exists has passed every rule.
 
+pub mod bounds;
 mod estimate;
 mod money;
 mod number;
@@ -17,10 +18,7 @@ mod worker;
 pub use estimate::{CookTimes, KitchenLoad, estimate_waiting};
 pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};
-pub use order::{
-    Input, ItemDraft, MAX_ITEMS, MAX_QUANTITY, NewOrder, OrderDraft, OrderItem, OrderMessage, Service,
-    Violation,
-};
+pub use order::{Input, ItemDraft, NewOrder, OrderDraft, OrderItem, OrderMessage, Service, Violation};
 pub use order_type::{OrderType, UnknownOrderType};
 pub use priority::Priority;
 pub use status::{Status, TRANSITIONS, UnknownStatus};

@@ -1,18 +1,11 @@
 //! Taking an order: the validation table of the contract (section 3), all of it at once.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::text::{address_faults, customer_name_faults, item_name_faults, with_single_spaces};
-use super::{Money, OrderNumber, OrderType, Priority};
-
-/// Most entries of one order.
-pub const MAX_ITEMS: usize = 20;
-/// Most pieces in one entry. Several entries may name the same dish.
-pub const MAX_QUANTITY: u8 = 10;
-
-const TABLES: std::ops::RangeInclusive<i64> = 1..=100;
-const MIN_PRICE: Money = Money::from_cents(1);
-const MAX_PRICE: Money = Money::from_cents(99_999);
+use super::{Money, OrderNumber, OrderType, Priority, bounds};
 
 /// A value as the outside world gave it: perhaps not there, perhaps of a wrong kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,7 +65,7 @@ pub struct NewOrder {
 /// How an order is served, with what that way needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Service {
-    /// At this table, 1–100.
+    /// At this table.
     DineIn {
         /// The table.
         table_number: u8,
@@ -81,7 +74,7 @@ pub enum Service {
     Takeout,
     /// Brought.
     Delivery {
-        /// Where to: 10–500 characters.
+        /// Where to.
         delivery_address: String,
     },
 }
@@ -89,11 +82,11 @@ pub enum Service {
 /// An entry of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderItem {
-    /// 1–50 characters.
+    /// What it is called on the menu.
     pub name: String,
-    /// 1–10.
+    /// How many.
     pub quantity: u8,
-    /// 0.01–999.99, for one.
+    /// What one costs.
     pub price: Money,
 }
 
@@ -191,7 +184,7 @@ impl NewOrder {
         }
     }
 
-    /// What was ordered: 1–20 entries.
+    /// What was ordered.
     pub fn items(&self) -> &[OrderItem] {
         &self.items
     }
@@ -276,12 +269,13 @@ impl Check {
     fn items(&mut self, input: Input<Vec<Input<ItemDraft>>>) -> Option<Vec<OrderItem>> {
         let drafts = self.required("/items", input)?;
         let count = drafts.len();
-        if !(1..=MAX_ITEMS).contains(&count) {
-            self.violate("/items", format!("must have 1 to {MAX_ITEMS} entries, has {count}"));
+        let (fewest, most) = bounds::ITEMS.into_inner();
+        if !(fewest..=most).contains(&count) {
+            self.violate("/items", format!("must have {fewest} to {most} entries, has {count}"));
         }
         // Past the limit nothing more is looked at: the list of violations stays bounded.
         let items: Vec<CheckedItem> =
-            drafts.into_iter().take(MAX_ITEMS).enumerate().map(|(i, draft)| self.item(i, draft)).collect();
+            drafts.into_iter().take(most).enumerate().map(|(i, draft)| self.item(i, draft)).collect();
         items.into_iter().map(CheckedItem::sound).collect()
     }
 
@@ -303,21 +297,27 @@ impl Check {
 
     fn quantity(&mut self, pointer: &str, input: Input<i64>) -> Option<u8> {
         let quantity = self.required(pointer, input)?;
-        match u8::try_from(quantity) {
-            Ok(quantity) if (1..=MAX_QUANTITY).contains(&quantity) => Some(quantity),
-            _ => {
-                self.violate(pointer, format!("must be from 1 to {MAX_QUANTITY}, is {quantity}"));
-                None
-            }
+        self.whole_number(pointer, quantity, bounds::QUANTITY)
+    }
+
+    fn whole_number(&mut self, pointer: &str, number: i64, bounds: RangeInclusive<u8>) -> Option<u8> {
+        let sound = u8::try_from(number).ok().filter(|number| bounds.contains(number));
+        if sound.is_none() {
+            self.violate(
+                pointer,
+                format!("must be from {} to {}, is {number}", bounds.start(), bounds.end()),
+            );
         }
+        sound
     }
 
     fn price(&mut self, pointer: &str, input: Input<String>) -> Option<Money> {
         let text = self.required(pointer, input)?;
         match Money::parse(&text) {
-            Ok(price) if (MIN_PRICE..=MAX_PRICE).contains(&price) => Some(price),
+            Ok(price) if bounds::PRICE.contains(&price) => Some(price),
             Ok(_) => {
-                self.violate(pointer, format!("must be from {MIN_PRICE} to {MAX_PRICE}"));
+                let (lowest, highest) = bounds::PRICE.into_inner();
+                self.violate(pointer, format!("must be from {lowest} to {highest}"));
                 None
             }
             Err(error) => {
@@ -343,14 +343,7 @@ impl Check {
                 self.violate(POINTER, detail.clone());
                 None
             }
-            (Input::Given(number), _) => match u8::try_from(*number) {
-                Ok(table) if TABLES.contains(number) => Some(table),
-                _ => {
-                    let (first, last) = (TABLES.start(), TABLES.end());
-                    self.violate(POINTER, format!("must be from {first} to {last}, is {number}"));
-                    None
-                }
-            },
+            (Input::Given(number), _) => self.whole_number(POINTER, *number, bounds::TABLES),
         }
     }
 

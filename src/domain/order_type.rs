@@ -19,7 +19,7 @@ pub enum OrderType {
 
 /// The text names no order type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of dine_in, takeout, delivery")]
+#[error("must be one of {}", OrderType::ALL.map(OrderType::as_str).join(", "))]
 pub struct UnknownOrderType;
 
 impl OrderType {

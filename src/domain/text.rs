@@ -1,11 +1,10 @@
 //! What the texts of an order may hold. Lengths are counted in Unicode characters, as PostgreSQL does.
 
+use std::ops::RangeInclusive;
+
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-pub(super) const MAX_CUSTOMER_NAME_CHARS: usize = 100;
-pub(super) const MAX_ITEM_NAME_CHARS: usize = 50;
-pub(super) const MIN_ADDRESS_CHARS: usize = 10;
-pub(super) const MAX_ADDRESS_CHARS: usize = 500;
+use super::bounds;
 
 /// Whether a character breaks the line it stands in, or turns its direction: control characters, the separators of lines
 /// and paragraphs, bidirectional embeddings, overrides and isolates. No text holds them: on a ticket or in a terminal
@@ -55,7 +54,7 @@ enum NameEnd {
 /// Everything that is wrong with a customer's name, each as a sentence's end. Its spaces are single ones.
 pub(super) fn customer_name_faults(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    length_fault(name, 1, MAX_CUSTOMER_NAME_CHARS, &mut faults);
+    length_fault(name, bounds::CUSTOMER_NAME_CHARS, &mut faults);
     faults.extend(customer_name_character_fault(name));
     if !name.is_empty() && faults.is_empty() && !name.chars().any(is_letter) {
         faults.push("must hold a letter".to_owned());
@@ -121,7 +120,7 @@ fn is_hyphen(c: char) -> bool {
 /// Everything that is wrong with an item's name.
 pub(super) fn item_name_faults(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    length_fault(name, 1, MAX_ITEM_NAME_CHARS, &mut faults);
+    length_fault(name, bounds::ITEM_NAME_CHARS, &mut faults);
     blank_fault(name, &mut faults);
     faults.extend(character_fault(name, &[]));
     faults
@@ -131,7 +130,7 @@ pub(super) fn item_name_faults(name: &str) -> Vec<String> {
 /// (NUL cannot even be stored) are not.
 pub(super) fn address_faults(address: &str) -> Vec<String> {
     let mut faults = Vec::new();
-    length_fault(address, MIN_ADDRESS_CHARS, MAX_ADDRESS_CHARS, &mut faults);
+    length_fault(address, bounds::ADDRESS_CHARS, &mut faults);
     blank_fault(address, &mut faults);
     faults.extend(character_fault(address, &['\n', '\r', '\t']));
     faults
@@ -196,10 +195,10 @@ fn side_of(c: char) -> Side {
     }
 }
 
-fn length_fault(text: &str, min: usize, max: usize, faults: &mut Vec<String>) {
+fn length_fault(text: &str, bounds: RangeInclusive<usize>, faults: &mut Vec<String>) {
     let chars = text.chars().count();
-    if !(min..=max).contains(&chars) {
-        faults.push(format!("must have {min} to {max} characters, has {chars}"));
+    if !bounds.contains(&chars) {
+        faults.push(format!("must have {} to {} characters, has {chars}", bounds.start(), bounds.end()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use restaurant_system::config::{Config, ConfigSources};
-use restaurant_system::domain::{Status, TRANSITIONS};
+use restaurant_system::domain::{Status, TRANSITIONS, bounds};
 
 use crate::support::files_below;
 use crate::support::markdown::{Block, BlockKind, blocks, documents};
@@ -30,6 +30,26 @@ fn the_states_document_shows_the_transition_table() {
         })
         .collect();
     assert_eq!(documented, TRANSITIONS);
+}
+
+#[test]
+fn the_table_of_an_orders_fields_has_the_domains_bounds() {
+    fn range<T: std::fmt::Display>(bounds: std::ops::RangeInclusive<T>) -> String {
+        format!("{}–{}", bounds.start(), bounds.end())
+    }
+    let text = read(&repository().join("docs/API.md"));
+    for (field, bounds) in [
+        ("customer_name", range(bounds::CUSTOMER_NAME_CHARS) + " characters"),
+        ("items", range(bounds::ITEMS)),
+        ("items[].name", range(bounds::ITEM_NAME_CHARS) + " characters"),
+        ("items[].quantity", range(bounds::QUANTITY)),
+        ("items[].price", range(bounds::PRICE)),
+        ("table_number", range(bounds::TABLES)),
+        ("delivery_address", range(bounds::ADDRESS_CHARS) + " characters"),
+    ] {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{field}` |"))).unwrap_or_default();
+        assert!(row.contains(&format!(" {bounds}")), "{field} of {bounds}: {row}");
+    }
 }
 
 #[test]

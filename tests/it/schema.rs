@@ -1,7 +1,7 @@
 //! The schema: the original's columns, rules that refuse what they forbid, and migrations that anybody may start.
 
 use crate::support::TestEnv;
-use restaurant_system::domain::{OrderNumber, Status, TRANSITIONS};
+use restaurant_system::domain::{Money, OrderNumber, OrderType, Priority, Status, TRANSITIONS, bounds};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 
@@ -85,6 +85,16 @@ async fn insert_in_status(db: &Client, number: &str, status: Status) {
 #[tokio::test]
 async fn each_rule_refuses_what_it_forbids() {
     let (_env, db) = seeded().await;
+    let table = |number: u8| format!("'dine_in', {number}");
+    let address = |chars: usize| format!("'delivery', repeat('x', {chars})");
+    let text = |chars: usize| format!("repeat('x', {chars})");
+    let cents = |cents: i64| Money::from_cents(cents).to_string();
+    let (highest, most) = (cents(bounds::PRICE.end().cents() + 1), (bounds::QUANTITY.end() + 1).to_string());
+    let (lowest, fewest) =
+        (cents(bounds::PRICE.start().cents() - 1), (bounds::QUANTITY.start() - 1).to_string());
+    let customer_names =
+        [bounds::CUSTOMER_NAME_CHARS.start() - 1, bounds::CUSTOMER_NAME_CHARS.end() + 1].map(text);
+    let item_names = [bounds::ITEM_NAME_CHARS.start() - 1, bounds::ITEM_NAME_CHARS.end() + 1].map(text);
     let order = |columns: &str, values: &str| {
         format!(
             "insert into orders (number, customer_name, total_amount, {columns}) values ('ORD_20261122_100', 'Ada', 1, {values})"
@@ -112,12 +122,15 @@ async fn each_rule_refuses_what_it_forbids() {
         (order("type", "'drive_in'"), "orders_type_known"),
         (order("type", "'dine_in'"), "orders_table_for_dine_in"),
         (order("type, table_number", "'takeout', 1"), "orders_table_for_dine_in"),
-        (order("type, table_number", "'dine_in', 0"), "orders_table_number_range"),
-        (order("type, table_number", "'dine_in', 101"), "orders_table_number_range"),
+        (order("type, table_number", &table(bounds::TABLES.start() - 1)), "orders_table_number_range"),
+        (order("type, table_number", &table(bounds::TABLES.end() + 1)), "orders_table_number_range"),
         (order("type", "'delivery'"), "orders_address_for_delivery"),
         (order("type, delivery_address", "'takeout', '1234567890'"), "orders_address_for_delivery"),
-        (order("type, delivery_address", "'delivery', '123456789'"), "orders_address_length"),
-        (order("type, delivery_address", "'delivery', repeat('x', 501)"), "orders_address_length"),
+        (
+            order("type, delivery_address", &address(bounds::ADDRESS_CHARS.start() - 1)),
+            "orders_address_length",
+        ),
+        (order("type, delivery_address", &address(bounds::ADDRESS_CHARS.end() + 1)), "orders_address_length"),
         (order("type, priority", "'takeout', 2"), "orders_priority_known"),
         (order("type, priority", "'takeout', 0"), "orders_priority_known"),
         (order("type, status", "'takeout', 'cooking'"), "orders_cooked_by_somebody"),
@@ -126,15 +139,15 @@ async fn each_rule_refuses_what_it_forbids() {
         (order("type, attempt", "'takeout', -1"), "orders_attempt_not_negative"),
         (named("'ORD_20261122_000'", "'Ada'", "1"), "orders_number_key"),
         (named("'ORD_2026_001'", "'Ada'", "1"), "orders_number_form"),
-        (named("'ORD_20261122_100'", "''", "1"), "orders_customer_name_length"),
-        (named("'ORD_20261122_100'", "repeat('x', 101)", "1"), "orders_customer_name_length"),
+        (named("'ORD_20261122_100'", &customer_names[0], "1"), "orders_customer_name_length"),
+        (named("'ORD_20261122_100'", &customer_names[1], "1"), "orders_customer_name_length"),
         (named("'ORD_20261122_100'", "'Ada'", "0"), "orders_total_amount_positive"),
-        (item("''", "1", "1"), "order_items_name_length"),
-        (item("repeat('x', 51)", "1", "1"), "order_items_name_length"),
-        (item("'Soup'", "0", "1"), "order_items_quantity_range"),
-        (item("'Soup'", "11", "1"), "order_items_quantity_range"),
-        (item("'Soup'", "1", "0"), "order_items_price_range"),
-        (item("'Soup'", "1", "1000"), "order_items_price_range"),
+        (item(&item_names[0], "1", "1"), "order_items_name_length"),
+        (item(&item_names[1], "1", "1"), "order_items_name_length"),
+        (item("'Soup'", &fewest, "1"), "order_items_quantity_range"),
+        (item("'Soup'", &most, "1"), "order_items_quantity_range"),
+        (item("'Soup'", "1", &lowest), "order_items_price_range"),
+        (item("'Soup'", "1", &highest), "order_items_price_range"),
         (
             "insert into order_items (order_id, name, quantity, price) values (-1, 'x', 1, 1)".to_owned(),
             "order_items_order_id_fkey",
@@ -201,11 +214,13 @@ async fn a_number_has_exactly_the_form_that_the_program_reads() {
 #[tokio::test]
 async fn each_rule_lets_its_limits_pass() {
     let (_env, db) = seeded().await;
+    let (customer_name, item_name) = (bounds::CUSTOMER_NAME_CHARS, bounds::ITEM_NAME_CHARS);
+    let (tables, address) = (bounds::TABLES, bounds::ADDRESS_CHARS);
     for (n, values) in [
-        "'A', 'dine_in', 1, null, 0.01",
-        "repeat('x', 100), 'dine_in', 100, null, 99999999.99",
-        "'A', 'delivery', null, '1234567890', 1",
-        "'A', 'delivery', null, repeat('ü', 500), 1",
+        format!("repeat('ü', {}), 'dine_in', {}, null, 0.01", customer_name.start(), tables.start()),
+        format!("repeat('ü', {}), 'dine_in', {}, null, 99999999.99", customer_name.end(), tables.end()),
+        format!("'A', 'delivery', null, repeat('ü', {}), 1", address.start()),
+        format!("'A', 'delivery', null, repeat('ü', {}), 1", address.end()),
     ]
     .into_iter()
     .enumerate()
@@ -217,9 +232,16 @@ async fn each_rule_lets_its_limits_pass() {
         );
         db.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{values}: {error:?}"));
     }
-    let items = "insert into order_items (order_id, name, quantity, price)
-        select min(id), repeat('ü', 50), 10, 999.99 from orders union all select min(id), 'x', 1, 0.01 from orders";
-    db.batch_execute(items).await.unwrap();
+    for (chars, quantity, price) in [
+        (item_name.start(), bounds::QUANTITY.start(), bounds::PRICE.start()),
+        (item_name.end(), bounds::QUANTITY.end(), bounds::PRICE.end()),
+    ] {
+        let item = format!(
+            "insert into order_items (order_id, name, quantity, price)
+             select min(id), repeat('ü', {chars}), {quantity}, {price} from orders"
+        );
+        db.batch_execute(&item).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -244,7 +266,7 @@ async fn the_database_allows_exactly_the_domains_transitions() {
 }
 
 #[tokio::test]
-async fn rules_and_indexes_name_the_statuses_that_the_domain_means() {
+async fn rules_and_indexes_name_what_the_domain_means() {
     let db = TestEnv::new().await.connect().await;
     let definition =
         "select coalesce((select pg_get_constraintdef(oid) from pg_constraint where conname = $1),
@@ -265,6 +287,13 @@ async fn rules_and_indexes_name_the_statuses_that_the_domain_means() {
             Status::ALL.into_iter().filter(|status| is_meant(*status)).map(Status::as_str).collect();
         assert_eq!(named, meant, "{rule}: {text}");
     }
+    let text: String = db.query_one(definition, &[&"orders_type_known"]).await.unwrap().get(0);
+    let named: BTreeSet<&str> = text.split('\'').skip(1).step_by(2).collect();
+    assert_eq!(named, OrderType::ALL.map(OrderType::as_str).into(), "{text}");
+    let text: String = db.query_one(definition, &[&"orders_priority_known"]).await.unwrap().get(0);
+    let numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    let known = [Priority::LOW, Priority::MEDIUM, Priority::HIGH].map(Priority::value);
+    assert_eq!(numbers.collect::<BTreeSet<u8>>(), known.into(), "{text}");
 }
 
 #[tokio::test]

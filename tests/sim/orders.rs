@@ -5,19 +5,20 @@ use restaurant_system::domain::{Input, ItemDraft, NewOrder, OrderDraft, OrderTyp
 
 /// Any order that keeps the rules: all types and all priorities come up.
 pub fn form(rng: &mut Rng) -> NewOrder {
-    let order_type = OrderType::ALL[rng.usize(..3)];
+    let order_type = OrderType::ALL[rng.usize(..OrderType::ALL.len())];
     let given = |text: &str| Input::Given(text.to_owned());
     let price = ["4.50", "61.00", "120.00"][rng.usize(..3)];
     let item = ItemDraft { name: given("Soup"), quantity: Input::Given(1), price: given(price) };
-    let draft = OrderDraft {
+    let mut draft = OrderDraft {
         customer_name: given("Ada Lovelace"),
         order_type: given(order_type.as_str()),
         items: Input::Given(vec![Input::Given(item)]),
-        table_number: if order_type == OrderType::DineIn { Input::Given(7) } else { Input::Missing },
-        delivery_address: match order_type {
-            OrderType::Delivery => given("12 St James's Square, London"),
-            _ => Input::Missing,
-        },
+        ..OrderDraft::default()
     };
+    match order_type {
+        OrderType::DineIn => draft.table_number = Input::Given(7),
+        OrderType::Takeout => {}
+        OrderType::Delivery => draft.delivery_address = given("12 St James's Square, London"),
+    }
     NewOrder::parse(draft).unwrap()
 }

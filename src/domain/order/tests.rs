@@ -14,8 +14,7 @@ fn takeout(items: Vec<Input<ItemDraft>>) -> OrderDraft {
         customer_name: given("Ada Lovelace"),
         order_type: given("takeout"),
         items: Input::Given(items),
-        table_number: Input::Missing,
-        delivery_address: Input::Missing,
+        ..OrderDraft::default()
     }
 }
 
@@ -68,19 +67,12 @@ fn every_violation_is_listed_in_the_order_of_the_fields() {
 
 #[test]
 fn an_empty_draft_misses_what_is_always_required() {
-    let draft = OrderDraft {
-        customer_name: Input::Missing,
-        order_type: Input::Missing,
-        items: Input::Missing,
-        table_number: Input::Missing,
-        delivery_address: Input::Missing,
-    };
-    assert_eq!(pointers(draft), ["/customer_name", "/order_type", "/items"]);
+    assert_eq!(pointers(OrderDraft::default()), ["/customer_name", "/order_type", "/items"]);
 }
 
 #[test]
 fn entries_of_one_dish_are_not_summed() {
-    let order = NewOrder::parse(takeout(vec![item("Cola", 10, "2"); MAX_ITEMS])).unwrap();
+    let order = NewOrder::parse(takeout(vec![item("Cola", 10, "2"); *bounds::ITEMS.end()])).unwrap();
     assert_eq!(order.total_amount().to_string(), "400.00");
     let over = takeout(vec![item("Cola", 10, "2"), item("Cola", 11, "2")]);
     assert_eq!(pointers(over), ["/items/1/quantity"]);

@@ -1,10 +1,12 @@
 //! What the OpenAPI document says of an order as it is placed: the rules of the validation table, as far as JSON Schema
 //! can say them. Nothing is read by it: `reading` reads, and the domain decides.
 
+use std::ops::RangeInclusive;
+
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 
-use crate::domain::OrderType;
+use crate::domain::{Money, OrderType, bounds};
 use crate::http::schemas::{one_of_texts, schema_type};
 
 /// Letters with their marks; among them spaces, hyphens, apostrophes and full stops; between two letters middle dots and
@@ -69,8 +71,8 @@ fn order_of(order_type: OrderType) -> (&'static str, MetaSchema) {
     let required = ["customer_name", "order_type", "items"].into_iter().chain(needs).collect();
     let items = MetaSchema {
         items: Some(Box::new(MetaSchemaRef::Reference("OrderItemRequest".to_owned()))),
-        min_items: Some(1),
-        max_items: Some(20),
+        min_items: Some(*bounds::ITEMS.start()),
+        max_items: Some(*bounds::ITEMS.end()),
         ..described(MetaSchema::new("array"), "Several entries may name the same dish.")
     };
     let properties = vec![
@@ -88,17 +90,15 @@ fn order_of(order_type: OrderType) -> (&'static str, MetaSchema) {
 
 fn item() -> MetaSchema {
     let name = MetaSchema {
-        min_length: Some(1),
-        max_length: Some(50),
         pattern: Some(item_name_pattern()),
         ..described(
-            MetaSchema::new("string"),
+            text(bounds::ITEM_NAME_CHARS),
             "Not blank, without characters that break or turn a line or are hidden; joiners between letters.",
         )
     };
     let price = MetaSchema {
-        minimum: Some(0.01),
-        maximum: Some(999.99),
+        minimum: Some(number(*bounds::PRICE.start())),
+        maximum: Some(number(*bounds::PRICE.end())),
         multiple_of: Some(0.01),
         ..described(MetaSchema::new("number"), "What one costs, with at most two decimals.")
     };
@@ -106,7 +106,7 @@ fn item() -> MetaSchema {
         required: vec!["name", "quantity", "price"],
         properties: vec![
             ("name", inline(name)),
-            ("quantity", inline(described(integer(1.0, 10.0), "How many, for this entry."))),
+            ("quantity", inline(described(integer(bounds::QUANTITY), "How many, for this entry."))),
             ("price", inline(price)),
         ],
         ..described(MetaSchema::new("object"), "An entry of an order.")
@@ -115,11 +115,9 @@ fn item() -> MetaSchema {
 
 fn customer_name() -> MetaSchema {
     MetaSchema {
-        min_length: Some(1),
-        max_length: Some(100),
         pattern: Some(CUSTOMER_NAME.to_owned()),
         ..described(
-            MetaSchema::new("string"),
+            text(bounds::CUSTOMER_NAME_CHARS),
             "Letters of any script with their marks, spaces (a run of them is kept as one), hyphens, apostrophes and full \
              stops; between letters, middle dots and joiners.",
         )
@@ -127,16 +125,14 @@ fn customer_name() -> MetaSchema {
 }
 
 fn table_number() -> MetaSchema {
-    described(integer(1.0, 100.0), "The table.")
+    described(integer(bounds::TABLES), "The table.")
 }
 
 fn delivery_address() -> MetaSchema {
     MetaSchema {
-        min_length: Some(10),
-        max_length: Some(500),
         pattern: Some(address_pattern()),
         ..described(
-            MetaSchema::new("string"),
+            text(bounds::ADDRESS_CHARS),
             "Where to bring it: not blank; of the characters that break or turn a line or are hidden, only line breaks and tabs, and \
              joiners between letters.",
         )
@@ -149,8 +145,19 @@ fn only_null() -> MetaSchema {
     described(schema, "Not for this type of order.")
 }
 
-fn integer(minimum: f64, maximum: f64) -> MetaSchema {
-    MetaSchema { minimum: Some(minimum), maximum: Some(maximum), ..MetaSchema::new("integer") }
+fn integer(bounds: RangeInclusive<u8>) -> MetaSchema {
+    let (minimum, maximum) = bounds.into_inner();
+    MetaSchema { minimum: Some(minimum.into()), maximum: Some(maximum.into()), ..MetaSchema::new("integer") }
+}
+
+fn text(chars: RangeInclusive<usize>) -> MetaSchema {
+    let (min_length, max_length) = chars.into_inner();
+    MetaSchema { min_length: Some(min_length), max_length: Some(max_length), ..MetaSchema::new("string") }
+}
+
+/// An amount as the document shows it: the nearest binary fraction prints as the amount.
+fn number(amount: Money) -> f64 {
+    amount.cents() as f64 / 100.0
 }
 
 fn described(schema: MetaSchema, description: &'static str) -> MetaSchema {
@@ -179,12 +186,22 @@ fn example(order_type: OrderType) -> Value {
 mod tests {
     use super::*;
     use crate::services::order::parse_order;
+    use crate::services::order::reading::{ITEM_FIELDS, ORDER_FIELDS};
     use proptest::prelude::*;
     use proptest::string::string_regex;
 
     /// Texts of a pattern of ours. It is anchored, which the generator takes for granted.
     fn texts_of(pattern: &str) -> impl Strategy<Value = String> + use<> {
         string_regex(pattern.trim_start_matches('^').trim_end_matches('$')).unwrap()
+    }
+
+    #[test]
+    fn the_document_has_the_fields_that_are_read() {
+        let names = |schema: &MetaSchema| schema.properties.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        for order_type in OrderType::ALL {
+            assert_eq!(names(&order_of(order_type).1), ORDER_FIELDS, "{order_type}");
+        }
+        assert_eq!(names(&item()), ITEM_FIELDS);
     }
 
     proptest! {

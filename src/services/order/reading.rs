@@ -6,8 +6,9 @@ use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation};
 use crate::http::members::{Members, MembersError, elements, pointer};
 use crate::http::{FieldError, Problem};
 
-const ORDER_FIELDS: [&str; 5] = ["customer_name", "order_type", "items", "table_number", "delivery_address"];
-const ITEM_FIELDS: [&str; 3] = ["name", "quantity", "price"];
+pub(super) const ORDER_FIELDS: [&str; 5] =
+    ["customer_name", "order_type", "items", "table_number", "delivery_address"];
+pub(super) const ITEM_FIELDS: [&str; 3] = ["name", "quantity", "price"];
 /// So many elements of a list are looked into; the domain refuses far fewer.
 const MAX_ELEMENTS: usize = 100;
 
