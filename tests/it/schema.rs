@@ -267,7 +267,8 @@ async fn the_database_allows_exactly_the_domains_transitions() {
 
 #[tokio::test]
 async fn rules_and_indexes_name_what_the_domain_means() {
-    let db = TestEnv::new().await.connect().await;
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
     let definition =
         "select coalesce((select pg_get_constraintdef(oid) from pg_constraint where conname = $1),
         pg_get_indexdef(to_regclass($1)))";
@@ -298,7 +299,8 @@ async fn rules_and_indexes_name_what_the_domain_means() {
 
 #[tokio::test]
 async fn a_change_that_does_not_say_what_it_led_away_from_is_of_a_version_that_knew_one_way_in() {
-    let db = TestEnv::new().await.connect().await;
+    let env = TestEnv::new().await;
+    let db = env.connect().await;
     let sql = "select status_before($1, null), status_before($1, 'ready')";
     for (status, before) in [
         ("received", None),
