@@ -21,12 +21,14 @@
 //! Where to change what:
 //!
 //! - the priority rule: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration;
-//! - a status: [`domain::Status`] (its names, what is asked of it) and [`domain::TRANSITIONS`], a migration for the schema's
-//!   own rules and indexes, and `docs/STATES.md`; tests compare the three;
-//! - a field of an order: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration, `store/columns.rs`,
+//! - a status: [`domain::Status`] (its names, what is asked of it) and [`domain::TRANSITIONS`], `docs/STATES.md`, a migration and
+//!   `migrations/schema.sql` for the schema's rules and indexes, and `services/order/api.rs` where staff brings it about; tests
+//!   compare them;
+//! - a field of an order: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration and
+//!   `migrations/schema.sql`, `store/columns.rs`,
 //!   `services/order/reading.rs` and `document.rs`, and `api.rs` where the order is shown;
 //! - a rule of the order form: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration, and
-//!   the table in `docs/API.md`; the OpenAPI document is made from the bounds, and tests compare the rest;
+//!   the table in `docs/CONTRACT.md`; the OpenAPI document is made from the bounds, and tests compare the rest;
 //! - a table or a column: a new file in `migrations/`, and `migrations/schema.sql`, which is today's schema;
 //! - a configuration key: the section's file in [`config`].
 

@@ -1,5 +1,5 @@
 //! The bounds of an order (contract, section 3), here and nowhere else: [`NewOrder::parse`](super::NewOrder::parse) applies them,
-//! and the OpenAPI document is made from them. Tests compare the checks of the schema, and the table of `docs/API.md`.
+//! and the OpenAPI document is made from them. Tests compare the checks of the schema, and the table of `docs/CONTRACT.md`.
 
 use std::ops::RangeInclusive;
 

@@ -37,7 +37,7 @@ fn the_table_of_an_orders_fields_has_the_domains_bounds() {
     fn range<T: std::fmt::Display>(bounds: std::ops::RangeInclusive<T>) -> String {
         format!("{}–{}", bounds.start(), bounds.end())
     }
-    let text = read(&repository().join("docs/API.md"));
+    let text = read(&repository().join("docs/CONTRACT.md"));
     for (field, bounds) in [
         ("customer_name", range(bounds::CUSTOMER_NAME_CHARS) + " characters"),
         ("items", range(bounds::ITEMS)),

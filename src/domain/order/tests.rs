@@ -33,21 +33,19 @@ fn the_original_example_costs_what_it_says() {
 
 #[test]
 fn every_violation_is_listed_in_the_order_of_the_fields() {
-    let draft = OrderDraft {
-        customer_name: given("R2D2"),
-        order_type: given("dine_in"),
-        items: Input::Given(vec![
-            item(" ", 0, "9.999"),
-            Input::Missing,
-            Input::Given(ItemDraft {
-                name: Input::Missing,
-                quantity: Input::Invalid("must be an integer".into()),
-                price: given("0"),
-            }),
-        ]),
-        table_number: Input::Given(101),
-        delivery_address: given("somewhere"),
-    };
+    let mut draft = takeout(vec![
+        item(" ", 0, "9.999"),
+        Input::Missing,
+        Input::Given(ItemDraft {
+            name: Input::Missing,
+            quantity: Input::Invalid("must be an integer".into()),
+            price: given("0"),
+        }),
+    ]);
+    draft.customer_name = given("R2D2");
+    draft.order_type = given("dine_in");
+    draft.table_number = Input::Given(101);
+    draft.delivery_address = given("somewhere");
     assert_eq!(
         pointers(draft),
         [
