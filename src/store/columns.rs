@@ -4,9 +4,9 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::StoreError;
 use super::convert::{get, narrow_option, order_number, order_type, priority, status, status_option};
-use super::{IntakeRequest, StoreError};
-use crate::domain::{Money, OrderItem, OrderMessage, Status, StatusUpdate};
+use crate::domain::{Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate};
 
 /// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
 pub(super) const ORDER: &str =
@@ -70,6 +70,28 @@ pub(super) fn status_update(row: &Row) -> Result<StatusUpdate, StoreError> {
         timestamp: get(row, "changed_at")?,
         estimated_completion: get(row, "estimated_completion")?,
     })
+}
+
+/// A client's promise that equal keys mean the same order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The `Idempotency-Key` header.
+    pub key: String,
+    /// SHA-256 of the body that came with it.
+    pub body_sha256: [u8; 32],
+}
+
+/// One order to be taken.
+#[derive(Debug, Clone)]
+pub struct IntakeRequest {
+    /// What is ordered.
+    pub order: NewOrder,
+    /// The id of the request that orders it.
+    pub request_id: String,
+    /// The trace that the request belongs to.
+    pub traceparent: Option<String>,
+    /// The request may be repeated under this key.
+    pub idempotency: Option<IdempotencyKey>,
 }
 
 /// One array of a batch: a parameter of the statement, and a column of what it is written to.

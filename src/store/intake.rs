@@ -2,33 +2,11 @@
 
 use std::sync::LazyLock;
 
-use super::columns::{Columns, names, unnest, values};
+use super::columns::{Columns, IntakeRequest, names, unnest, values};
 use super::convert::get;
 use super::outbox::announce_logged;
 use super::{Announcement, AnnouncementContent, Store, StoreError};
-use crate::domain::{NewOrder, OrderMessage, OrderNumber};
-
-/// A client's promise that equal keys mean the same order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// The `Idempotency-Key` header.
-    pub key: String,
-    /// SHA-256 of the body that came with it.
-    pub body_sha256: [u8; 32],
-}
-
-/// One order to be taken.
-#[derive(Debug, Clone)]
-pub struct IntakeRequest {
-    /// What is ordered.
-    pub order: NewOrder,
-    /// The id of the request that orders it.
-    pub request_id: String,
-    /// The trace that the request belongs to.
-    pub traceparent: Option<String>,
-    /// The request may be repeated under this key.
-    pub idempotency: Option<IdempotencyKey>,
-}
+use crate::domain::{OrderMessage, OrderNumber};
 
 /// What became of one [`IntakeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,9 +68,10 @@ mod workers;
 mod writes;
 
 pub use announcement::{Announcement, AnnouncementContent};
+pub use columns::{IdempotencyKey, IntakeRequest};
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Place, Reach, SeenBy};
-pub use intake::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder};
+pub use intake::{IntakeStore, Placed, PlacedOrder};
 pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, Refusal};
 pub use load::KitchenPicture;
 pub use options::{StoreOptions, StoreState};
