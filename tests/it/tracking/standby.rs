@@ -124,7 +124,7 @@ async fn an_account_that_may_only_read_serves_from_a_standby_alone_once_the_sche
     let role = env.spawn(&["tracking-service", "--port", "0"]);
     let url = role.url().await;
     let awaited = role.wait_for_action("schema_awaited").await;
-    assert!(awaited["error"].to_string().contains("`restaurant-system migrate` at the primary"), "{awaited}");
+    assert!(awaited["error"].to_string().contains("run `restaurant-system migrate` as the owner"), "{awaited}");
     assert_eq!(readiness(&url).await.0, 503);
 
     pair.migrate(&env).await;
