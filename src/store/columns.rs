@@ -55,7 +55,7 @@ fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
 }
 
 /// What [`status_update`] reads beside the order's `number`, of the log row `l`. Rows of the version before do not say what
-/// the order was: see `V14__status_before_a_change.sql`.
+/// the order was: see `V13__status_before_a_change.sql`.
 pub(super) const CHANGE: &str =
     "l.status, status_before(l.status, l.previous_status) as previous_status, l.changed_by,
        l.changed_at, l.estimated_completion";
