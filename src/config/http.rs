@@ -4,14 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::keys::Key;
 use super::reader::Reader;
-
-pub(super) const KEYS: &[Key] = &[
-    Key::list("http.allowed_hosts"),
-    Key::single("http.connections_per_address"),
-    Key::list("http.trusted_proxies"),
-];
 
 /// How the services treat connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +85,9 @@ fn parse_allowed_host(text: &str) -> Result<RequestHost, String> {
 impl HttpConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            connections_per_address: reader.number("http.connections_per_address", 1..=1_000_000),
-            trusted_proxies: reader.items("http.trusted_proxies", parse_network),
-            allowed_hosts: reader.items("http.allowed_hosts", parse_allowed_host),
+            connections_per_address: reader.given_number("http.connections_per_address"),
+            trusted_proxies: reader.list("http.trusted_proxies", parse_network),
+            allowed_hosts: reader.list("http.allowed_hosts", parse_allowed_host),
         }
     }
 }
@@ -124,6 +117,7 @@ mod tests {
             assert!(parse_network(text).is_err(), "{text}");
         }
     }
+
     #[test]
     fn a_host_has_one_way_of_writing() {
         let takes = |allowed: &str, asked: &str| {

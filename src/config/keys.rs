@@ -1,139 +1,101 @@
-//! The keys that exist, their names in the environment, and the nearest one to a misspelt key.
+//! The table of the configuration's keys: each with its bounds, its default and what people want to know of it.
+//!
+//! `config.example.yaml` is written from it, by the test `example_file::has_what_the_table_has`.
 
-/// The prefix of our environment variables.
-const ENV_PREFIX: &str = "RESTAURANT_";
+use super::table::{Key, Table};
 
-/// One key of the configuration.
-pub(super) struct Key {
-    /// The full path: `database.port`.
-    pub(super) path: &'static str,
-    /// Whether a list may stand in place of a single value.
-    pub(super) list: bool,
-}
+/// As many ports as there are.
+const PORT: (u64, u64) = (1, 65_535);
+/// Each stream is an open connection, and a system gives a process some 65,000 of them at most without being told.
+const EVENT_STREAMS: (u64, u64) = (1, 60_000);
+const CONNECTIONS: (u64, u64) = (1, 1_000_000);
+const POOL: (u64, u64) = (1, 1000);
+const DEAD_LETTERS: (u64, u64) = (1, 10_000_000);
+const OUTBOX_ROWS: (u64, u64) = (1, u32::MAX as u64);
+/// amqprs wants 2 s at least; a broker that is silent for more than an hour is away.
+const HEARTBEAT: (u64, u64) = (2, 3600);
 
-impl Key {
-    /// A key with a single value.
-    pub(super) const fn single(path: &'static str) -> Self {
-        Self { path, list: false }
-    }
+/// Every key there is.
+#[rustfmt::skip] // a row a line
+pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
+    Key::section("database", ""),
+    Key::list("database.host", "localhost", "or a list, a primary and its standbys: [db1, \"db2:5433\"]; the one that takes writes is used, and by the tracking service a standby while there is none. Or /run/postgresql, the folder of a Unix socket"),
+    Key::number("database.port", PORT, "5432", "of hosts that do not name one; of a socket, too: .s.PGSQL.5432"),
+    Key::text("database.user", "restaurant_user", "the owner of the tables for migrate; a role may have an account of its own (OPERATIONS.md)"),
+    Key::text("database.password", "restaurant_pass", "without TLS it is proved by scram-sha-256 alone; with sockets alone the default is none"),
+    Key::text("database.password_file", "PATH", "in place of password; relative to this file; ${CREDENTIALS_DIRECTORY}/NAME under systemd").unset(),
+    Key::text("database.database", "restaurant_db", ""),
+    Key::text("database.tls", "false", "or true, or {ca_file: PATH}; not over Unix sockets"),
+    Key::text("database.tls.enabled", "true", "").unset(),
+    Key::text("database.tls.ca_file", "PATH", "").unset(),
+    Key::number("database.pool_size", POOL, "8", "connections that one process opens at most"),
+    Key::seconds("database.connect_timeout_seconds", 0.1, "5", ""),
+    Key::seconds("database.statement_timeout_seconds", 0.1, "10", ""),
 
-    /// A key with a single value or a list of them (in the environment: separated by commas).
-    pub(super) const fn list(path: &'static str) -> Self {
-        Self { path, list: true }
-    }
+    Key::section("rabbitmq", ""),
+    Key::list("rabbitmq.host", "localhost", "or a list: each process begins with one of them at random"),
+    Key::number("rabbitmq.port", PORT, "5672", "5671 with tls"),
+    Key::text("rabbitmq.user", "guest", ""),
+    Key::text("rabbitmq.password", "guest", ""),
+    Key::text("rabbitmq.password_file", "PATH", "as for database").unset(),
+    Key::text("rabbitmq.vhost", "/", ""),
+    Key::text("rabbitmq.queue_type", "classic", "or quorum: replicated over a cluster, without the ten priorities; for queues that exist see restaurant-system queues --help"),
+    Key::text("rabbitmq.management_url", "http://localhost:15672", "the order service warns of quorum queues with fewer members than nodes").unset(),
+    Key::text("rabbitmq.tls", "false", ""),
+    Key::text("rabbitmq.tls.enabled", "true", "").unset(),
+    Key::text("rabbitmq.tls.ca_file", "PATH", "").unset(),
+    Key::seconds("rabbitmq.connect_timeout_seconds", 0.1, "5", ""),
+    Key::seconds("rabbitmq.confirm_timeout_seconds", 0.1, "10", "without any confirmation for so long the connection is given up"),
+    Key::number("rabbitmq.heartbeat_seconds", HEARTBEAT, "10", "a silent connection is noticed after two of them"),
+    Key::number("rabbitmq.max_dead_letters", DEAD_LETTERS, "10000", "when there are so many, messages that nobody can process are dropped"),
 
-    /// Its environment variable: `RESTAURANT_DATABASE_PORT`.
-    pub(super) fn env_name(&self) -> String {
-        format!("{ENV_PREFIX}{}", self.path.replace('.', "_").to_uppercase())
-    }
-}
+    Key::section("kitchen", ""),
+    Key::section("kitchen.cook_seconds", "decimals and 0 allowed"),
+    Key::seconds("kitchen.cook_seconds.dine_in", 0.0, "8", ""),
+    Key::seconds("kitchen.cook_seconds.takeout", 0.0, "10", ""),
+    Key::seconds("kitchen.cook_seconds.delivery", 0.0, "12", ""),
+    Key::seconds("kitchen.stop_seconds", 0.0, "30", "a stopping worker may finish what it cooks for so long; then it gives it back"),
+    Key::seconds("kitchen.grace_seconds", 0.0, "2", "an order without a message waits so long before an idle worker claims it from the database"),
 
-/// Every key there is, section by section.
-#[derive(Clone, Copy)]
-pub(super) struct Keys(pub(super) &'static [&'static [Key]]);
+    Key::section("outbox", "what is committed and not yet announced"),
+    Key::number("outbox.max_rows", OUTBOX_ROWS, "1000000", "while so many rows wait, because RabbitMQ is away for long, orders get 503"),
+    Key::seconds("outbox.announce_again_seconds", 0.1, "300", "an order that waits so long is announced again, then after twice that time, and so on"),
+    Key::seconds("outbox.repeat_updates_seconds", 0.0, "3600", "a RabbitMQ that lost its disk is told the changes of this time again"),
 
-impl Keys {
-    pub(super) fn all(self) -> impl Iterator<Item = &'static Key> {
-        self.0.iter().copied().flatten()
-    }
+    Key::section("tracking", ""),
+    Key::number("tracking.max_event_streams", EVENT_STREAMS, "512", "streams of live events that one tracking service serves at once; the next client gets 503"),
+    Key::text("tracking.public_lists", "false", "true: GET /orders and GET /events of the tracking service are for everybody, not for staff alone"),
 
-    /// The key of this path.
-    pub(super) fn find(self, path: &str) -> Option<&'static Key> {
-        self.all().find(|key| key.path == path)
-    }
+    Key::section("http", "how the services treat connections and requests"),
+    Key::number("http.connections_per_address", CONNECTIONS, "512", "of one address at once; half of all by default").unset(),
+    Key::list("http.trusted_proxies", "[127.0.0.1, 10.0.0.0/8]", "proxies in front have no share themselves; their clients' addresses are taken from X-Forwarded-For (or Forwarded), which they must set").unset(),
+    Key::list("http.allowed_hosts", "[orders.example.org]", "requests for another host get 421; any where none is named").unset(),
 
-    /// The names that may stand directly under `parent` (`""`: the top level), each once.
-    pub(super) fn children(self, parent: &str) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        for key in self.all() {
-            let below = match parent {
-                "" => Some(key.path),
-                _ => key.path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('.')),
-            };
-            if let Some(name) = below.and_then(|rest| rest.split('.').next())
-                && !names.contains(&name)
-            {
-                names.push(name);
-            }
-        }
-        names
-    }
+    Key::section("staff", "what is for staff is off without this"),
+    Key::text("staff.token_file", "/etc/restaurant-system/staff-token", "a token of 32 characters or more (head -c 32 /dev/urandom | base64)").unset(),
 
-    /// Whether a variable is one of ours: it is in a section's name space, so it must name a key.
-    pub(super) fn is_section_variable(self, name: &str) -> bool {
-        name.strip_prefix(ENV_PREFIX).is_some_and(|rest| {
-            self.children("").iter().any(|section| {
-                rest.strip_prefix(section.to_uppercase().as_str()).is_some_and(|rest| rest.starts_with('_'))
-            })
-        })
-    }
-}
-
-/// ` (did you mean "port"?)` for the nearest candidate, nothing where none is near.
-pub(super) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let limit = (name.chars().count() / 3).clamp(1, 3);
-    candidates
-        .into_iter()
-        .map(|candidate| (edit_distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| format!(" (did you mean \"{candidate}\"?)"))
-        .unwrap_or_default()
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) that turn one word into the other.
-fn edit_distance(from: &str, to: &str) -> usize {
-    let from: Vec<char> = from.chars().collect();
-    let to: Vec<char> = to.chars().collect();
-    let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for (j, cell) in rows[0].iter_mut().enumerate() {
-        *cell = j;
-    }
-    for i in 1..=from.len() {
-        for j in 1..=to.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[from.len()][to.len()]
-}
+    Key::section("log", ""),
+    Key::text("log.level", "info", "error, warn, info, debug or trace; read again on SIGHUP under systemd"),
+    Key::text("log.format", "auto", "json, journald, pretty; auto: the journal under systemd, pretty at a terminal, else json"),
+] };
 
 #[cfg(test)]
 mod tests {
-    use super::super::KEYS;
-    use super::*;
+    use super::super::{Config, ConfigSources};
+    use super::TABLE;
 
     #[test]
-    fn no_two_keys_share_a_path_or_a_variable() {
-        let mut names: Vec<_> = KEYS.all().map(Key::env_name).collect();
-        names.sort();
+    fn every_key_is_read_and_no_two_share_a_variable() {
+        let mut names: Vec<_> = TABLE.keys().map(|key| TABLE.env_name(key)).collect();
+        for (key, name) in TABLE.keys().zip(&names) {
+            // Nothing may have a NUL in it.
+            let error = Config::load(&ConfigSources::from_env([(name, "\0")])).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("environment variable {name}: {}: ", key.path)), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
         let count = names.len();
+        names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
-    }
-
-    #[test]
-    fn a_near_miss_is_suggested_and_a_far_one_is_not() {
-        assert_eq!(suggestion("hots", KEYS.children("database")), " (did you mean \"host\"?)");
-        assert_eq!(suggestion("Port", KEYS.children("database")), " (did you mean \"port\"?)");
-        assert_eq!(suggestion("databse", KEYS.children("")), " (did you mean \"database\"?)");
-        assert_eq!(suggestion("colour", KEYS.children("database")), "");
-        assert_eq!(suggestion("x", KEYS.children("")), "");
-    }
-
-    #[test]
-    fn only_section_variables_are_ours() {
-        assert!(KEYS.is_section_variable("RESTAURANT_DATABASE_HOTS"));
-        assert!(KEYS.is_section_variable("RESTAURANT_STAFF_X"));
-        for other in ["RESTAURANT_PORT", "RESTAURANT_ORDER_TYPES", "DATABASE_HOST", "RESTAURANT_DATABASES"] {
-            assert!(!KEYS.is_section_variable(other), "{other}");
-        }
     }
 }

@@ -2,17 +2,8 @@
 
 use std::time::Duration;
 
-use super::keys::Key;
 use super::reader::Reader;
 use crate::domain::CookTimes;
-
-pub(super) const KEYS: &[Key] = &[
-    Key::single("kitchen.cook_seconds.dine_in"),
-    Key::single("kitchen.cook_seconds.takeout"),
-    Key::single("kitchen.cook_seconds.delivery"),
-    Key::single("kitchen.stop_seconds"),
-    Key::single("kitchen.grace_seconds"),
-];
 
 /// The kitchen's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +18,14 @@ pub struct KitchenConfig {
 
 impl KitchenConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let mut seconds =
-            |key: &str, default: u64| reader.seconds(key, 0.0).unwrap_or(Duration::from_secs(default));
         Self {
             cook_times: CookTimes {
-                dine_in: seconds("kitchen.cook_seconds.dine_in", 8),
-                takeout: seconds("kitchen.cook_seconds.takeout", 10),
-                delivery: seconds("kitchen.cook_seconds.delivery", 12),
+                dine_in: reader.seconds("kitchen.cook_seconds.dine_in"),
+                takeout: reader.seconds("kitchen.cook_seconds.takeout"),
+                delivery: reader.seconds("kitchen.cook_seconds.delivery"),
             },
-            stop_timeout: seconds("kitchen.stop_seconds", 30),
-            grace: seconds("kitchen.grace_seconds", 2),
+            stop_timeout: reader.seconds("kitchen.stop_seconds"),
+            grace: reader.seconds("kitchen.grace_seconds"),
         }
     }
 }

@@ -2,11 +2,8 @@
 
 use clap::ValueEnum;
 
-use super::keys::Key;
 use super::reader::Reader;
 use crate::runtime::telemetry::{LogFormat, LogLevel};
-
-pub(super) const KEYS: &[Key] = &[Key::single("log.level"), Key::single("log.format")];
 
 /// The log. The flags `--log-level` and `--log-format` beat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +17,8 @@ pub struct LogConfig {
 impl LogConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            level: reader.one_of("log.level", &words::<LogLevel>()).unwrap_or_default(),
-            format: reader.one_of("log.format", &words::<LogFormat>()).unwrap_or_default(),
+            level: reader.word("log.level", &words::<LogLevel>()),
+            format: reader.word("log.format", &words::<LogFormat>()),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
-//! Each section has a file with its keys, its defaults and its type ([`DatabaseConfig`], [`RabbitMqConfig`],
-//! [`KitchenConfig`], [`OutboxConfig`], [`TrackingConfig`], [`HttpConfig`], [`StaffConfig`], [`LogConfig`]): a new key is one line in its `KEYS` and one in
-//! its `read`, a new section one in the `KEYS` of this page. Its environment variable follows from its path. `source` stacks the sources, `yaml` reads the file, `reader` turns texts into
-//! values and notes every problem with its key and place.
+//! [`TABLE`] has every key with its bounds and its default; a new key is a row there, and a field of its section's type
+//! where it is used. Its environment variable follows from its path. `source` stacks the sources, `yaml` reads the file,
+//! `reader` turns texts into values and notes every problem with its key and place.
 //!
 //! Passwords are [`secrecy::SecretString`]s from here on, and appear in no message and no `Debug` output.
 
@@ -20,17 +19,20 @@ mod reader;
 mod secret;
 mod source;
 mod staff;
+mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tracking;
 mod yaml;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use database::DatabaseConfig;
 pub use error::{ConfigError, Origin, Problem};
 pub use host::HostPort;
 pub use http::{HostName, HttpConfig, RequestHost};
+pub use keys::TABLE;
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;
@@ -38,23 +40,10 @@ pub use rabbitmq::RabbitMqConfig;
 pub(crate) use secret::read_file as read_secret_file;
 pub use source::{ConfigSources, DEFAULT_FILE};
 pub use staff::{StaffConfig, TokenDigest};
+pub use table::{Key, Kind, Table};
 pub use tracking::TrackingConfig;
 
-use keys::Keys;
 use reader::Reader;
-use source::Layers;
-
-/// Every key, section by section.
-const KEYS: Keys = Keys(&[
-    database::KEYS,
-    rabbitmq::KEYS,
-    kitchen::KEYS,
-    outbox::KEYS,
-    tracking::KEYS,
-    http::KEYS,
-    staff::KEYS,
-    log::KEYS,
-]);
 
 /// Everything that is configured, complete and valid.
 #[derive(Debug, Clone)]
@@ -87,11 +76,8 @@ impl Config {
     /// # Errors
     /// Every problem that was found, each with its key and the file and line (or variable, or flag) where it stands.
     pub fn load(sources: &ConfigSources) -> Result<Self, ConfigError> {
-        let mut problems = Vec::new();
-        let layers = Layers::gather(sources, KEYS, &mut problems)?;
-        let file = layers.file.clone();
-        let mut reader = Reader::new(layers, problems);
-        let mut config = Self {
+        let mut reader = Reader::new(&TABLE, sources)?;
+        let config = Self {
             database: DatabaseConfig::read(&mut reader),
             rabbitmq: RabbitMqConfig::read(&mut reader),
             kitchen: KitchenConfig::read(&mut reader),
@@ -100,14 +86,9 @@ impl Config {
             http: HttpConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
-            file,
+            file: reader.file().map(Path::to_owned),
             warnings: Vec::new(),
         };
-        let (problems, warnings) = reader.into_problems_and_warnings();
-        config.warnings = warnings;
-        match ConfigError::from_problems(problems) {
-            Some(error) => Err(error),
-            None => Ok(config),
-        }
+        Ok(Self { warnings: reader.finish()?, ..config })
     }
 }

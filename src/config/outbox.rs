@@ -2,14 +2,7 @@
 
 use std::time::Duration;
 
-use super::keys::Key;
 use super::reader::Reader;
-
-pub(super) const KEYS: &[Key] = &[
-    Key::single("outbox.max_rows"),
-    Key::single("outbox.announce_again_seconds"),
-    Key::single("outbox.repeat_updates_seconds"),
-];
 
 /// The outbox and what is announced again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +18,9 @@ pub struct OutboxConfig {
 impl OutboxConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            max_rows: reader.number("outbox.max_rows", 1..=u32::MAX).unwrap_or(1_000_000),
-            announce_again: reader
-                .seconds("outbox.announce_again_seconds", 0.1)
-                .unwrap_or(Duration::from_secs(300)),
-            repeat_updates: reader
-                .seconds("outbox.repeat_updates_seconds", 0.0)
-                .unwrap_or(Duration::from_secs(3600)),
+            max_rows: reader.number("outbox.max_rows"),
+            announce_again: reader.seconds("outbox.announce_again_seconds"),
+            repeat_updates: reader.seconds("outbox.repeat_updates_seconds"),
         }
     }
 }

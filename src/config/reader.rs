@@ -1,25 +1,26 @@
-//! Typed access to the layered settings. Every problem is noted with its key and place, and the default stands in
-//! for the value, so that one run reports all of them.
+//! Typed access to the layered settings. Every problem is noted with its key and place, and any value stands in for the
+//! right one, so that one run reports all of them.
 //!
 //! No message repeats a value: under a wrong key it may be a password.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::{SecretString, zeroize::Zeroizing};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
-use super::error::{Origin, Problem};
+use super::error::{ConfigError, Origin, Problem};
 use super::host::HostPort;
 use super::secret;
-use super::source::{Found, Layers, Setting};
-use crate::runtime::tls::{self, TlsOptions};
+use super::source::{ConfigSources, Found, Layers, Setting};
+use super::table::{Kind, Table};
 
 /// The longest time that may be configured, in seconds: a day.
 const MAX_SECONDS: f64 = 86_400.0;
+/// A mistake of the program, which the first load of a configuration shows.
+const NOT_IN_TABLE: &str = "the table of keys has no such key of this kind";
 
+/// Reads values by their keys and gathers what is wrong with them.
 pub(super) struct Reader {
     layers: Layers,
     problems: Vec<Problem>,
@@ -27,14 +28,34 @@ pub(super) struct Reader {
     warnings: Vec<Problem>,
 }
 
+/// The text of a setting and where it stands.
+type Given = Option<(Zeroizing<String>, Origin)>;
+
 impl Reader {
-    pub(super) fn new(layers: Layers, problems: Vec<Problem>) -> Self {
-        Self { layers, problems, warnings: Vec::new() }
+    /// Gathers the sources of a configuration that has these keys.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not YAML: nothing more can be said about it then.
+    pub(super) fn new(table: &'static Table, sources: &ConfigSources) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let layers = Layers::gather(table, sources, &mut problems)?;
+        Ok(Self { layers, problems, warnings: Vec::new() })
     }
 
-    /// All problems, and all settings that are only doubtful.
-    pub(super) fn into_problems_and_warnings(self) -> (Vec<Problem>, Vec<Problem>) {
-        (self.problems, self.warnings)
+    /// The configuration file that is read, if any.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.layers.file.as_deref()
+    }
+
+    /// The settings that are only doubtful.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub(super) fn finish(self) -> Result<Vec<Problem>, ConfigError> {
+        match ConfigError::from_problems(self.problems) {
+            Some(error) => Err(error),
+            None => Ok(self.warnings),
+        }
     }
 
     /// Notes a secret that everybody on this machine can read.
@@ -55,14 +76,37 @@ impl Reader {
         self.problems.push(Problem { origin, key: Some(key.to_owned()), message: message.into() });
     }
 
-    /// The strongest text of this key and where it stands.
-    fn found(&self, key: &str) -> Option<(Zeroizing<String>, Origin)> {
+    /// The text that the strongest source has for this key.
+    fn given(&self, key: &str) -> Given {
         self.layers.strongest(&[key]).first().and_then(|(_, found)| text_of(found))
     }
 
-    /// The text of `key` made into a value by `parse`, whose error text says what is expected.
-    fn parsed<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        let (text, origin) = self.found(key)?;
+    /// The same, or the table's default.
+    fn given_or_default(&mut self, key: &str) -> Given {
+        self.given(key).or_else(|| self.default(key).map(|text| (text.to_owned().into(), Origin::Default)))
+    }
+
+    /// What the table has for a key where nothing is said.
+    fn default(&mut self, key: &str) -> Option<&'static str> {
+        let row = self.layers.table.find(key).filter(|row| !row.is_unset);
+        if row.is_none() {
+            self.problem(key, Origin::Default, NOT_IN_TABLE);
+        }
+        row.map(|row| row.default)
+    }
+
+    fn kind(&self, key: &str) -> Option<Kind> {
+        self.layers.table.find(key).map(|row| row.kind)
+    }
+
+    /// The text made into a value by `parse`, whose error text says what is expected.
+    fn parsed<T>(
+        &mut self,
+        key: &str,
+        given: Given,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (text, origin) = given?;
         match parse(&text) {
             Ok(value) => Some(value),
             Err(message) => {
@@ -73,41 +117,58 @@ impl Reader {
     }
 
     /// A text of 1 to 255 bytes (AMQP's limit for a name) that is not blank and has no control characters.
-    pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        self.parsed(key, |text| match text {
+    pub(super) fn text(&mut self, key: &str) -> String {
+        let given = self.given_or_default(key);
+        let text = self.parsed(key, given, |text| match text {
             _ if text.trim().is_empty() => Err("must not be empty".to_owned()),
             _ if text.len() > 255 => Err("must not be longer than 255 bytes".to_owned()),
             _ if text.chars().any(char::is_control) => Err("must not contain control characters".to_owned()),
             _ => Ok(text.to_owned()),
+        });
+        text.unwrap_or_default()
+    }
+
+    /// A whole number within the bounds of the table.
+    pub(super) fn number<T: TryFrom<u64> + Default>(&mut self, key: &str) -> T {
+        let given = self.given_or_default(key);
+        self.number_in(key, given).unwrap_or_default()
+    }
+
+    /// The same where it is given.
+    pub(super) fn given_number<T: TryFrom<u64>>(&mut self, key: &str) -> Option<T> {
+        let given = self.given(key);
+        self.number_in(key, given)
+    }
+
+    fn number_in<T: TryFrom<u64>>(&mut self, key: &str, given: Given) -> Option<T> {
+        let kind = self.kind(key);
+        self.parsed(key, given, |text| {
+            let Some(Kind::Number(min, max)) = kind else { return Err(NOT_IN_TABLE.to_owned()) };
+            let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
+            number
+                .and_then(|number| T::try_from(number).ok())
+                .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
         })
     }
 
-    /// A whole number within `range`.
-    pub(super) fn number<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
-    where
-        T: FromStr + PartialOrd + Display,
-    {
-        self.parsed(key, |text| {
-            let number = text.trim().parse::<T>().ok().filter(|number| range.contains(number));
-            number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
-        })
-    }
-
-    /// A time in seconds, decimals allowed, from `min_seconds` to a day.
-    pub(super) fn seconds(&mut self, key: &str, min_seconds: f64) -> Option<Duration> {
-        self.parsed(key, |text| {
-            let seconds = text.trim().parse::<f64>().ok();
-            let seconds = seconds.filter(|seconds| (min_seconds..=MAX_SECONDS).contains(seconds));
+    /// A time in seconds, decimals allowed, from the table's minimum to a day.
+    pub(super) fn seconds(&mut self, key: &str) -> Duration {
+        let (kind, given) = (self.kind(key), self.given_or_default(key));
+        let time = self.parsed(key, given, |text| {
+            let Some(Kind::Seconds(min)) = kind else { return Err(NOT_IN_TABLE.to_owned()) };
+            let seconds = text.trim().parse().ok().filter(|seconds| (min..=MAX_SECONDS).contains(seconds));
             seconds
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                .ok_or_else(|| format!("must be a number of seconds from {min_seconds} to {MAX_SECONDS}"))
-        })
+                .ok_or_else(|| format!("must be a number of seconds from {min} to {MAX_SECONDS}"))
+        });
+        time.unwrap_or_default()
     }
 
-    /// The address of an HTTP API, `http://host:port`, without a slash at its end. What is encrypted is not asked: the
-    /// program's HTTP client has no TLS. The error does not repeat the text, which might have a password in it.
+    /// The address of an HTTP API where one is given: `http://host:port`, without a slash at its end. Encryption is left
+    /// out on purpose. The error does not repeat the text, which might have a password in it.
     pub(super) fn http_url(&mut self, key: &str, default_port: u16) -> Option<String> {
-        self.parsed(key, |text| {
+        let given = self.given(key);
+        self.parsed(key, given, |text| {
             let host = text.trim().strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
             let host = host.and_then(|host| HostPort::parse_network(host, default_port).ok());
             host.map(|host| format!("http://{host}"))
@@ -116,110 +177,114 @@ impl Reader {
     }
 
     /// On or off.
-    pub(super) fn switch(&mut self, key: &str) -> Option<bool> {
-        self.parsed(key, parse_bool)
+    pub(super) fn switch(&mut self, key: &str) -> bool {
+        let given = self.given_or_default(key);
+        self.parsed(key, given, parse_bool).unwrap_or_default()
+    }
+
+    /// On or off, by the first of these keys that the strongest source has.
+    pub(super) fn given_switch(&mut self, keys: &[&str]) -> Option<bool> {
+        let key = self.layers.strongest(keys).first().map(|(key, _)| *key)?;
+        let given = self.given(key);
+        self.parsed(key, given, parse_bool)
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> Option<T> {
-        self.parsed(key, |text| {
+    pub(super) fn word<T: Copy + Default>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> T {
+        let given = self.given_or_default(key);
+        let value = self.parsed(key, given, |text| {
             let value = words.iter().find(|(word, _)| word.as_ref() == text.trim()).map(|(_, value)| *value);
             value.ok_or_else(|| {
                 let words: Vec<_> = words.iter().map(|(word, _)| word.as_ref()).collect();
                 format!("must be {}", words.join(" or "))
             })
-        })
+        });
+        value.unwrap_or_default()
     }
 
-    /// The hosts of a server, in the order in which they are tried, each made by `parse`.
-    pub(super) fn hosts(
+    /// The hosts of a server, in the order in which they are tried, each made by `parse`. There is one at least.
+    pub(super) fn hosts<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let given = match self.given_items(key) {
+            Some((items, origin)) => {
+                if items.is_empty() {
+                    self.problem(key, origin, "must name at least one host");
+                }
+                items
+            }
+            None => {
+                self.default(key).map(|text| vec![(text.to_owned(), Origin::Default)]).unwrap_or_default()
+            }
+        };
+        self.each(key, given, parse)
+    }
+
+    /// A list of values that may have none, each made by `parse`.
+    pub(super) fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let (mut items, _) = self.given_items(key).unwrap_or((Vec::new(), Origin::Default));
+        items.retain(|(text, _)| !text.trim().is_empty());
+        self.each(key, items, |text| parse(text.trim()))
+    }
+
+    /// The values of a list and where it stands.
+    fn given_items(&self, key: &str) -> Option<(Vec<(String, Origin)>, Origin)> {
+        match self.layers.strongest(&[key]).first()? {
+            (_, Found { setting: Setting::List(items), origin }) => Some((items.clone(), origin.clone())),
+            _ => None,
+        }
+    }
+
+    fn each<T>(
         &mut self,
         key: &str,
-        parse: impl Fn(&str) -> Result<HostPort, String>,
-    ) -> Option<Vec<HostPort>> {
-        let items = match self.layers.strongest(&[key]).first()? {
-            (_, Found { setting: Setting::List(items), .. }) if !items.is_empty() => items.clone(),
-            (_, Found { origin, .. }) => {
-                let origin = origin.clone();
-                self.problem(key, origin, "must name at least one host");
-                return None;
-            }
-        };
-        let mut hosts = Vec::with_capacity(items.len());
-        for (text, origin) in items {
-            match parse(&text) {
-                Ok(host) => hosts.push(host),
-                Err(message) => self.problem(key, origin, message),
-            }
-        }
-        Some(hosts)
+        items: Vec<(String, Origin)>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        items
+            .into_iter()
+            .filter_map(|(text, origin)| self.parsed(key, Some((text.into(), origin)), &parse))
+            .collect()
     }
 
-    /// A list of values that may have none.
-    pub(super) fn items<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let items = match self.layers.strongest(&[key]).first() {
-            Some((_, Found { setting: Setting::List(items), .. })) => items.clone(),
-            _ => Vec::new(),
-        };
-        let mut values = Vec::with_capacity(items.len());
-        for (text, origin) in items.into_iter().filter(|(text, _)| !text.trim().is_empty()) {
-            match parse(text.trim()) {
-                Ok(value) => values.push(value),
-                Err(message) => self.problem(key, origin, message),
-            }
-        }
-        values
+    /// A secret: the text at `key` or the content of the file at `{key}_file`, whichever the strongest source has.
+    pub(super) fn secret(&mut self, key: &str) -> SecretString {
+        self.given_secret(key).unwrap_or_else(|| self.default_secret(key))
     }
 
-    /// TLS as `section.tls: true` or `section.tls: {enabled, ca_file}`; a `ca_file` alone turns it on.
-    pub(super) fn tls(&mut self, section: &str) -> Option<TlsOptions> {
-        let short = format!("{section}.tls");
-        let long = format!("{section}.tls.enabled");
-        let ca_key = format!("{section}.tls.ca_file");
-        let key = self.layers.strongest(&[&long, &short]).first().map(|(key, _)| *key);
-        let enabled = key.and_then(|key| self.parsed(key, parse_bool));
-        let ca_file = self.path(&ca_key);
-        if !enabled.unwrap_or(ca_file.is_some()) {
-            return None;
-        }
-        if let Some((path, origin)) = &ca_file
-            && !self.layers.without_files
-            && let Err(error) = tls::authorities(path)
-        {
-            self.problem(&ca_key, origin.clone(), error.to_string());
-        }
-        Some(TlsOptions { ca_file: ca_file.map(|(path, _)| path) })
+    /// The secret that the table has.
+    pub(super) fn default_secret(&mut self, key: &str) -> SecretString {
+        self.default(key).unwrap_or_default().into()
     }
 
-    /// The password of `section`: `password` or the content of `password_file`, whichever the strongest source has.
-    pub(super) fn password(&mut self, section: &str) -> Option<SecretString> {
-        let plain_key = format!("{section}.password");
-        let file_key = format!("{section}.password_file");
+    /// The same where it is given.
+    pub(super) fn given_secret(&mut self, key: &str) -> Option<SecretString> {
+        let file_key = format!("{key}_file");
         let given: Vec<&str> =
-            self.layers.strongest(&[&plain_key, &file_key]).into_iter().map(|(key, _)| key).collect();
+            self.layers.strongest(&[key, &file_key]).into_iter().map(|(key, _)| key).collect();
         match given[..] {
             [] => None,
-            [only] if only == file_key => self.secret_file(&file_key),
+            [only] if only == file_key => self.secret_file(&file_key, |_| None),
             [_] => {
-                self.look_for_readers(&plain_key);
-                let password = self.parsed(&plain_key, |text| match text {
+                self.look_for_readers(key);
+                let given = self.given(key);
+                let secret = self.parsed(key, given, |text| match text {
                     _ if text.contains('\0') => Err("must not contain a NUL character".to_owned()),
                     _ => Ok(text.to_owned()),
                 });
-                password.map(SecretString::from)
+                secret.map(SecretString::from)
             }
             _ => {
-                if let Some((_, origin)) = self.found(&file_key) {
-                    self.problem(&file_key, origin, "password and password_file can't both be given");
+                if let Some((_, origin)) = self.given(&file_key) {
+                    let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
+                    self.problem(&file_key, origin, format!("{name} and {name}_file can't both be given"));
                 }
                 None
             }
         }
     }
 
-    /// Notes a password that stands in a configuration file which others may read.
+    /// Notes a secret that stands in a configuration file which others may read.
     fn look_for_readers(&mut self, key: &str) {
-        if let Some((_, Origin::File { path, line })) = self.found(key)
+        if let Some((_, Origin::File { path, line })) = self.given(key)
             && !self.layers.without_files
             && path.metadata().is_ok_and(|meta| secret::others_may_read(&meta))
         {
@@ -227,13 +292,9 @@ impl Reader {
         }
     }
 
-    /// The content of the file that `key` names, which must not be empty.
-    pub(super) fn secret_file(&mut self, key: &str) -> Option<SecretString> {
-        self.secret_file_of(key, |_| None)
-    }
-
-    /// The same, of a content with which nothing is wrong: `unfit` says what is, as what the file does or holds.
-    pub(super) fn secret_file_of(
+    /// The content of the file that `key` names, which must not be empty and with which nothing is wrong: `unfit` says what
+    /// is, as what the file does or holds.
+    pub(super) fn secret_file(
         &mut self,
         key: &str,
         unfit: impl FnOnce(&SecretString) -> Option<String>,
@@ -260,9 +321,24 @@ impl Reader {
         }
     }
 
+    /// The file that `key` names where it names one, with which nothing is wrong: `check` looks.
+    pub(super) fn file_at(
+        &mut self,
+        key: &str,
+        check: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Option<PathBuf> {
+        let (path, origin) = self.path(key)?;
+        if !self.layers.without_files
+            && let Err(message) = check(&path)
+        {
+            self.problem(key, origin, message);
+        }
+        Some(path)
+    }
+
     /// The path that `key` names: relative to the file in which it stands, `$CREDENTIALS_DIRECTORY` filled in.
     fn path(&mut self, key: &str) -> Option<(PathBuf, Origin)> {
-        let (text, origin) = self.found(key)?;
+        let (text, origin) = self.given(key)?;
         // Where the files are not looked at there need be no credentials either.
         let nowhere = self.layers.without_files.then_some(Path::new(""));
         match resolve(&text, &origin, self.layers.credentials.as_deref().or(nowhere)) {
@@ -275,7 +351,7 @@ impl Reader {
     }
 }
 
-fn text_of(found: &Found) -> Option<(Zeroizing<String>, Origin)> {
+fn text_of(found: &Found) -> Given {
     match &found.setting {
         Setting::Text(text) => Some((text.clone(), found.origin.clone())),
         Setting::List(_) => None,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::zeroize::Zeroizing;
 
 use super::error::{ConfigError, Origin, Problem};
-use super::keys::{self, Key, Keys};
+use super::table::{Key, Kind, Table, suggestion};
 use super::yaml::{self, Entry, Value, shown_key};
 use crate::runtime::files::read_bounded;
 
@@ -84,6 +84,8 @@ type Layer = HashMap<&'static str, Found>;
 /// All sources, the strongest first.
 pub(super) struct Layers {
     layers: Vec<Layer>,
+    /// The keys that there are.
+    pub(super) table: &'static Table,
     /// The file that was read, if any.
     pub(super) file: Option<PathBuf>,
     /// systemd's folder of credentials (`LoadCredential=`).
@@ -98,8 +100,8 @@ impl Layers {
     /// # Errors
     /// A file that can't be read or is not YAML: nothing more can be said about it then.
     pub(super) fn gather(
+        table: &'static Table,
         sources: &ConfigSources,
-        keys: Keys,
         problems: &mut Vec<Problem>,
     ) -> Result<Self, ConfigError> {
         let file = match (&sources.file, &sources.default_file) {
@@ -108,12 +110,13 @@ impl Layers {
             _ => None,
         };
         let from_file =
-            file.as_deref().map(|path| file_layer(path, keys, problems)).transpose()?.unwrap_or_default();
-        let from_env = env_layer(&sources.env, keys, problems);
-        let from_flags = flag_layer(&sources.overrides, keys, problems);
+            file.as_deref().map(|path| file_layer(table, path, problems)).transpose()?.unwrap_or_default();
+        let from_env = env_layer(table, &sources.env, problems);
+        let from_flags = flag_layer(table, &sources.overrides, problems);
         let credentials = sources.env.iter().find(|(name, _)| name == "CREDENTIALS_DIRECTORY");
         Ok(Self {
             layers: vec![from_flags, from_env, from_file],
+            table,
             file,
             credentials: credentials.map(|(_, folder)| PathBuf::from(folder)),
             without_files: sources.without_files,
@@ -133,10 +136,10 @@ impl Layers {
     }
 }
 
-fn flag_layer(overrides: &[(String, Found)], keys: Keys, problems: &mut Vec<Problem>) -> Layer {
+fn flag_layer(table: &Table, overrides: &[(String, Found)], problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::new();
     for (path, found) in overrides {
-        let (Some(key), Setting::Text(text)) = (keys.find(path), &found.setting) else {
+        let (Some(key), Setting::Text(text)) = (table.find(path), &found.setting) else {
             problems.push(Problem {
                 origin: found.origin.clone(),
                 key: Some(path.clone()),
@@ -152,8 +155,8 @@ fn flag_layer(overrides: &[(String, Found)], keys: Keys, problems: &mut Vec<Prob
     layer
 }
 
-fn env_layer(env: &[(OsString, OsString)], keys: Keys, problems: &mut Vec<Problem>) -> Layer {
-    let names: HashMap<String, &Key> = keys.all().map(|key| (key.env_name(), key)).collect();
+fn env_layer(table: &Table, env: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> Layer {
+    let names: HashMap<String, &'static Key> = table.keys().map(|key| (table.env_name(key), key)).collect();
     let mut layer = Layer::new();
     for (name, value) in env {
         let Some(name) = name.to_str() else { continue };
@@ -167,12 +170,12 @@ fn env_layer(env: &[(OsString, OsString)], keys: Keys, problems: &mut Vec<Proble
                 key: Some(key.path.to_owned()),
                 message: "must be UTF-8 text".to_owned(),
             }),
-            (None, _) if keys.is_section_variable(name) => problems.push(Problem {
+            (None, _) if table.is_section_variable(name) => problems.push(Problem {
                 origin,
                 key: None,
                 message: format!(
                     "no setting has this name{}",
-                    keys::suggestion(name, names.keys().map(String::as_str))
+                    suggestion(name, names.keys().map(String::as_str))
                 ),
             }),
             (None, _) => {}
@@ -183,14 +186,14 @@ fn env_layer(env: &[(OsString, OsString)], keys: Keys, problems: &mut Vec<Proble
 
 /// A value that comes as one line: a list is separated by commas.
 fn from_line(key: &Key, text: &str, origin: &Origin) -> Setting {
-    if key.list {
+    if key.kind == Kind::List {
         Setting::List(text.split(',').map(|item| (item.trim().to_owned(), origin.clone())).collect())
     } else {
         Setting::Text(text.to_owned().into())
     }
 }
 
-fn file_layer(path: &Path, keys: Keys, problems: &mut Vec<Problem>) -> Result<Layer, ConfigError> {
+fn file_layer(table: &'static Table, path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigError> {
     let problem = |line: Option<usize>, key: Option<String>, message: String| Problem {
         origin: Origin::File { path: path.to_owned(), line },
         key,
@@ -199,12 +202,12 @@ fn file_layer(path: &Path, keys: Keys, problems: &mut Vec<Problem>) -> Result<La
     let (bytes, _) = read_bounded(path, MAX_FILE_BYTES)
         .map_err(|error| problem(None, None, format!("the configuration file can't be read: {error}")))?;
     let root = yaml::parse(&bytes).map_err(|error| problem(Some(error.line), error.key, error.message))?;
-    let mut file = FileReader { path, keys, layer: Layer::new(), problems };
+    let mut file = FileReader { table, path, layer: Layer::new(), problems };
     match &root.value {
         Value::Mapping(entries) => file.mapping("", entries),
         Value::Empty | Value::Null => {}
         Value::Text(_) | Value::List(_) => {
-            return Err(problem(Some(root.line), None, must_be_mapping(keys, "")).into());
+            return Err(problem(Some(root.line), None, must_be_mapping(table, "")).into());
         }
     }
     Ok(file.layer)
@@ -212,8 +215,8 @@ fn file_layer(path: &Path, keys: Keys, problems: &mut Vec<Problem>) -> Result<La
 
 /// Flattens the tree of a file into settings by their key.
 struct FileReader<'a> {
+    table: &'static Table,
     path: &'a Path,
-    keys: Keys,
     layer: Layer,
     problems: &'a mut Vec<Problem>,
 }
@@ -225,18 +228,18 @@ impl FileReader<'_> {
                 "" => shown_key(&entry.key).to_owned(),
                 _ => format!("{parent}.{}", shown_key(&entry.key)),
             };
-            let known = self.keys.children(parent);
+            let known = self.table.children(parent);
             if !known.contains(&entry.key.as_str()) {
-                let suggestion = keys::suggestion(&entry.key, known.iter().copied());
+                let suggestion = suggestion(&entry.key, known.iter().copied());
                 self.problem(entry.line, &path, format!("unknown key{suggestion}"));
                 continue;
             }
-            let has_children = !self.keys.children(&path).is_empty();
-            match (&entry.node.value, self.keys.find(&path)) {
+            let has_children = !self.table.children(&path).is_empty();
+            match (&entry.node.value, self.table.find(&path)) {
                 (Value::Null, _) => {}
                 (Value::Mapping(entries), _) if has_children => self.mapping(&path, entries),
                 (Value::Empty, None) => {}
-                (_, None) => self.problem(entry.node.line, &path, must_be_mapping(self.keys, &path)),
+                (_, None) => self.problem(entry.node.line, &path, must_be_mapping(self.table, &path)),
                 (_, Some(key)) => self.leaf(key, entry),
             }
         }
@@ -245,9 +248,11 @@ impl FileReader<'_> {
     fn leaf(&mut self, key: &'static Key, entry: &Entry) {
         let line = entry.node.line;
         let setting = match &entry.node.value {
-            Value::Text(text) if key.list => Setting::List(vec![(text.to_string(), self.origin(line))]),
+            Value::Text(text) if key.kind == Kind::List => {
+                Setting::List(vec![(text.to_string(), self.origin(line))])
+            }
             Value::Text(text) => Setting::Text(text.clone()),
-            Value::List(items) if key.list => {
+            Value::List(items) if key.kind == Kind::List => {
                 let texts = items.iter().map(|item| match &item.value {
                     Value::Text(text) => Some((text.to_string(), self.origin(item.line))),
                     _ => None,
@@ -278,6 +283,6 @@ impl FileReader<'_> {
     }
 }
 
-fn must_be_mapping(keys: Keys, path: &str) -> String {
-    format!("must be a mapping with the keys {}", keys.children(path).join(", "))
+fn must_be_mapping(table: &Table, path: &str) -> String {
+    format!("must be a mapping with the keys {}", table.children(path).join(", "))
 }

@@ -4,10 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::keys::Key;
 use super::reader::Reader;
-
-pub(super) const KEYS: &[Key] = &[Key::single("staff.token_file")];
 
 /// A token of fewer characters can be guessed, or was made by hand; this many of base64 are 24 random bytes.
 const TOKEN_MIN_CHARS: usize = 32;
@@ -43,7 +40,7 @@ impl std::fmt::Debug for TokenDigest {
 
 impl StaffConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let token = reader.secret_file_of("staff.token_file", unfit);
+        let token = reader.secret_file("staff.token_file", unfit);
         // Where no files are read an empty one stands for each.
         let token = token.filter(|token| !token.expose_secret().is_empty());
         Self { token: token.map(|token| TokenDigest::of(token.expose_secret())) }

@@ -1,13 +1,6 @@
 //! `tracking:` the bounds of the tracking service.
 
-use super::keys::Key;
 use super::reader::Reader;
-
-pub(super) const KEYS: &[Key] =
-    &[Key::single("tracking.max_event_streams"), Key::single("tracking.public_lists")];
-
-/// Each stream is an open connection, and a system gives a process some 65,000 of them at most without being told.
-const EVENT_STREAMS_LIMIT: usize = 60_000;
 
 /// The bounds of the tracking service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +14,8 @@ pub struct TrackingConfig {
 impl TrackingConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            max_event_streams: reader
-                .number("tracking.max_event_streams", 1..=EVENT_STREAMS_LIMIT)
-                .unwrap_or(512),
-            public_lists: reader.switch("tracking.public_lists").unwrap_or(false),
+            max_event_streams: reader.number("tracking.max_event_streams"),
+            public_lists: reader.switch("tracking.public_lists"),
         }
     }
 }

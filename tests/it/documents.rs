@@ -67,43 +67,6 @@ fn the_example_configuration_has_every_default() {
     assert_eq!(shown(&example), shown(&built_in));
 }
 
-#[test]
-fn the_example_configuration_names_every_key() {
-    let text = read(&repository().join("config.example.yaml"));
-    for key in [
-        "host",
-        "port",
-        "user",
-        "password",
-        "password_file",
-        "database",
-        "tls",
-        "ca_file",
-        "pool_size",
-        "connect_timeout_seconds",
-        "statement_timeout_seconds",
-        "max_rows",
-        "connections_per_address",
-        "trusted_proxies",
-        "allowed_hosts",
-        "announce_again_seconds",
-        "repeat_updates_seconds",
-        "max_event_streams",
-        "public_lists",
-        "vhost",
-        "queue_type",
-        "confirm_timeout_seconds",
-        "heartbeat_seconds",
-        "max_dead_letters",
-        "cook_seconds",
-        "stop_seconds",
-        "grace_seconds",
-        "token_file",
-    ] {
-        assert!(text.contains(&format!("{key}:")), "{key} is missing");
-    }
-}
-
 /// What links in a document point to: paths and addresses.
 fn targets(document: &str) -> impl Iterator<Item = &str> {
     document.split("](").skip(1).filter_map(|rest| rest.split(')').next())

@@ -15,6 +15,7 @@ mod crash;
 mod customers;
 mod dev_command;
 mod documents;
+mod example_file;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod hosts;
