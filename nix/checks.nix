@@ -13,8 +13,10 @@ let
     fileset = lib.fileset.unions [
       ../Cargo.toml
       ../Cargo.lock
+      ../benches
       ../build.rs
       ../config.example.yaml
+      ../crates
       ../docs
       ../migrations
       ../rustfmt.toml
@@ -48,7 +50,7 @@ in
     nativeBuildInputs = previous.nativeBuildInputs ++ [ pkgs.clippy ];
     buildPhase = ''
       runHook preBuild
-      cargo clippy --offline --locked --all-targets -- --deny warnings
+      cargo clippy --offline --locked --workspace --all-targets -- --deny warnings
       runHook postBuild
     '';
     installPhase = "touch $out";
@@ -66,7 +68,7 @@ in
         ];
       }
       ''
-        cargo fmt --manifest-path ${rustSource}/Cargo.toml --check
+        cargo fmt --manifest-path ${rustSource}/Cargo.toml --all --check
         find ${nixSource} -name '*.nix' -exec nixfmt --check {} +
         deadnix --fail ${nixSource}
         touch $out

@@ -8,11 +8,12 @@
 }:
 
 let
-  manifest = (lib.importTOML ../Cargo.toml).package;
+  manifest = lib.importTOML ../Cargo.toml;
+  inherit (manifest.package) name description;
 in
 rustPlatform.buildRustPackage {
-  pname = manifest.name;
-  inherit (manifest) version;
+  pname = name;
+  inherit (manifest.workspace.package) version;
 
   # Only what the build reads, so that a change of the tests or of other documents builds nothing anew.
   src = lib.fileset.toSource {
@@ -23,6 +24,7 @@ rustPlatform.buildRustPackage {
       ../LICENSE
       ../build.rs
       ../config.example.yaml
+      ../crates
       ../docs/OPERATIONS.md
       ../migrations
       ../src
@@ -42,7 +44,7 @@ rustPlatform.buildRustPackage {
 
   # The units are those of every other installation, with this package's paths.
   postInstall = ''
-    install -D --mode=644 --target-directory=$out/share/doc/${manifest.name} LICENSE config.example.yaml docs/OPERATIONS.md
+    install -D --mode=644 --target-directory=$out/share/doc/${name} LICENSE config.example.yaml docs/OPERATIONS.md
     install -D --mode=644 --target-directory=$out/lib/systemd/system systemd/*
     for unit in $out/lib/systemd/system/*; do
       substituteInPlace "$unit" --replace-quiet /usr/share/doc/ $out/share/doc/
@@ -56,18 +58,18 @@ rustPlatform.buildRustPackage {
     done
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
-    $out/bin/${manifest.name} man man-pages
+    $out/bin/${name} man man-pages
     installManPage man-pages/*
     for shell in bash fish zsh; do
-      $out/bin/${manifest.name} completions $shell > completions
-      installShellCompletion --cmd ${manifest.name} --$shell completions
+      $out/bin/${name} completions $shell > completions
+      installShellCompletion --cmd ${name} --$shell completions
     done
   '';
 
   meta = {
-    inherit (manifest) description;
+    inherit description;
     license = lib.licenses.mit;
-    mainProgram = manifest.name;
+    mainProgram = name;
     platforms = lib.platforms.linux;
   };
 }

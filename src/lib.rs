@@ -18,6 +18,8 @@
 //! | [`runtime`] | what every process needs: its log, its end, its service manager, patience, batching, counters |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!
+//! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration.
+//!
 //! Where to change what:
 //!
 //! - the priority rule: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration;
@@ -30,7 +32,7 @@
 //! - a rule of the order form: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration, and
 //!   the table in `docs/CONTRACT.md`; the OpenAPI document is made from the bounds, and tests compare the rest;
 //! - a table or a column: a new file in `migrations/`, and `migrations/schema.sql`, which is today's schema;
-//! - a configuration key: the section's file in [`config`].
+//! - a configuration key: a row of [`config::TABLE`], and a field of its section's type in [`config`].
 
 pub mod broker;
 pub mod cli;

@@ -1,12 +1,12 @@
 //! `check-config`: whether a configuration can be used, without starting anything.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::Args;
 
 use super::CliError;
-use crate::config::{Config, ConfigSources};
+use super::common::ConfigArgs;
+use crate::config::Config;
 use crate::runtime::outlet;
 
 /// What to check.
@@ -18,9 +18,8 @@ Examples:
 
 Exit codes: 0 it can be used, perhaps with warnings on standard error; 78 it cannot, and every problem is named with its key, file and line.")]
 pub(super) struct CheckConfigArgs {
-    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
-    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 
     /// Leave alone the files that it names (passwords, certificates, tokens): they are on another machine
     #[arg(long)]
@@ -31,8 +30,8 @@ pub(super) struct CheckConfigArgs {
 ///
 /// # Errors
 /// Every problem; or standard output cannot be written.
-pub(super) fn run(args: CheckConfigArgs) -> Result<(), CliError> {
-    let mut sources = ConfigSources::from_process(args.config);
+pub(super) fn run(args: &CheckConfigArgs) -> Result<(), CliError> {
+    let mut sources = args.config.sources();
     sources.without_files = args.without_files;
     let config = Config::load(&sources)?;
     config.warnings.iter().for_each(|warning| outlet::complain(format_args!("warning: {warning}\n")));

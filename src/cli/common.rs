@@ -35,12 +35,26 @@ const OTHER_SERVER_CONNECTIONS: usize = 16;
 /// How long the farewell to RabbitMQ may take.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
+/// The flag of every command that reads the configuration.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ConfigArgs {
+    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
+    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG", global = true)]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// The file and the environment.
+    pub(super) fn sources(&self) -> ConfigSources {
+        ConfigSources::from_process(self.config.clone())
+    }
+}
+
 /// The flags of every role.
 #[derive(Debug, Clone, Args)]
 pub(super) struct CommonArgs {
-    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
-    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG")]
-    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 
     /// How log lines are written
     /// [default: log.format of the configuration, else auto]
@@ -88,7 +102,7 @@ impl Setting {
         sources: impl FnOnce(ConfigSources) -> ConfigSources,
     ) -> Result<Self, CliError> {
         let is_private = memory::keep_private();
-        let config = Config::load(&sources(ConfigSources::from_process(common.config.clone())))?;
+        let config = Config::load(&sources(common.config.sources()))?;
         let telemetry = telemetry::init(TelemetryOptions {
             service,
             format: common.log_format.unwrap_or(config.log.format),
@@ -188,7 +202,7 @@ impl Setting {
 /// Takes the log level from the configuration again at each signal; a flag or its variable still beats it.
 async fn reload_on(mut hangups: Signal, manager: ServiceManager, common: CommonArgs, level: LevelHandle) {
     while hangups.recv().await.is_some() {
-        manager.reload(|| match Config::load(&ConfigSources::from_process(common.config.clone())) {
+        manager.reload(|| match Config::load(&common.config.sources()) {
             Ok(config) => {
                 level.set(common.log_level.unwrap_or(config.log.level));
                 let details = format!("log level {:?}", level.get()).to_lowercase();

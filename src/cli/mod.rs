@@ -136,7 +136,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::NotificationSubscriber(args) => roles::notification_subscriber(args).await,
         Command::Migrate(args) => roles::migrate(args).await,
         Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
-        Command::CheckConfig(args) => check_config::run(args),
+        Command::CheckConfig(args) => check_config::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
         Command::DeadLetters(args) => dead_letters::run(args).await,

@@ -1,7 +1,6 @@
 //! `restaurant-system queues`: whether the queues on RabbitMQ are as they should be, and making them so.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -9,12 +8,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
-use super::common::{GOODBYE, Usage, broker_options, store_options};
+use super::common::{ConfigArgs, GOODBYE, Usage, broker_options, store_options};
 use super::roles::parse_subscriber_name;
 use crate::broker::{
     Broker, BrokerError, DEAD_LETTER_QUEUE, QueueReport, kitchen_queues, named_slot, numbered_slots,
 };
-use crate::config::{Config, ConfigSources};
+use crate::config::Config;
 use crate::store::{ReconcilerStore, Store, StoreError};
 
 /// How long RabbitMQ may take to let us in, whatever the configuration says about one host.
@@ -44,9 +43,8 @@ pub(super) struct QueuesArgs {
     #[arg(long, value_name = "NAME", value_parser = parse_subscriber_name, global = true)]
     subscriber: Vec<String>,
 
-    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
-    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG", global = true)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -99,7 +97,7 @@ enum QueuesError {
 }
 
 pub(super) async fn run(args: QueuesArgs) -> Result<(), CliError> {
-    let config = Config::load(&ConfigSources::from_process(args.config))?;
+    let config = Config::load(&args.config.sources())?;
     let store =
         Store::new(store_options(&config.database, "queues", Usage::Worker), CancellationToken::new())
             .map_err(CliError::failed)?;

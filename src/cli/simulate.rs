@@ -14,7 +14,6 @@ use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
 use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
-use crate::config::read_secret_file;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::shutdown::Shutdown;
 
@@ -283,7 +282,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 }
 
 fn parse_token_file(path: &str) -> Result<SecretString, String> {
-    read_secret_file(Path::new(path)).map(|(secret, _)| secret)
+    settings::read_secret(Path::new(path)).map(|(secret, _)| secret)
 }
 
 fn parse_number(text: &str, range: std::ops::RangeInclusive<f64>, expected: &str) -> Result<f64, String> {

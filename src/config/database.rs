@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use settings::{HostPort, Reader};
 
-use super::host::HostPort;
-use super::reader::Reader;
 use super::tls;
 use crate::runtime::tls::TlsOptions;
 
+const PASSWORD_KEYS: [&str; 2] = ["database.password", "database.password_file"];
 const TLS_KEYS: [&str; 3] = ["database.tls", "database.tls.enabled", "database.tls.ca_file"];
 
 /// How PostgreSQL is reached.
@@ -45,14 +45,12 @@ impl DatabaseConfig {
                 "is of no use: what goes over a Unix socket stays on this machine, without TLS",
             );
         }
-        let password = reader.given_secret("database.password");
         Self {
             hosts,
             user: reader.text("database.user"),
-            password: match password {
-                None if is_on_sockets => SecretString::default(),
-                None => reader.default_secret("database.password"),
-                Some(password) => password,
+            password: match is_on_sockets && !reader.is_given(&PASSWORD_KEYS) {
+                true => SecretString::default(),
+                false => reader.secret("database.password"),
             },
             database: reader.text("database.database"),
             tls,

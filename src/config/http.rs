@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
-
-use super::reader::Reader;
+use settings::Reader;
 
 /// How the services treat connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +84,7 @@ fn parse_allowed_host(text: &str) -> Result<RequestHost, String> {
 impl HttpConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
-            connections_per_address: reader.given_number("http.connections_per_address"),
+            connections_per_address: reader.optional_number("http.connections_per_address"),
             trusted_proxies: reader.list("http.trusted_proxies", parse_network),
             allowed_hosts: reader.list("http.allowed_hosts", parse_allowed_host),
         }

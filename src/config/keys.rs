@@ -2,7 +2,7 @@
 //!
 //! `config.example.yaml` is written from it, by the test `example_file::has_what_the_table_has`.
 
-use super::table::{Key, Table};
+use settings::{Key, Table};
 
 /// As many ports as there are.
 const PORT: (u64, u64) = (1, 65_535);

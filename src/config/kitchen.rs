@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use settings::Reader;
+
 use crate::domain::CookTimes;
 
 /// The kitchen's times.

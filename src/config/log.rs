@@ -1,8 +1,8 @@
 //! `log:` the level and the format of the log.
 
 use clap::ValueEnum;
+use settings::Reader;
 
-use super::reader::Reader;
 use crate::runtime::telemetry::{LogFormat, LogLevel};
 
 /// The log. The flags `--log-level` and `--log-format` beat it.

@@ -1,49 +1,38 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
 //! [`TABLE`] has every key with its bounds and its default; a new key is a row there, and a field of its section's type
-//! where it is used. Its environment variable follows from its path. `source` stacks the sources, `yaml` reads the file,
-//! `reader` turns texts into values and notes every problem with its key and place.
+//! where it is used. Its environment variable follows from its path. The crate [`settings`] stacks the sources and notes
+//! every problem with its key and place.
 //!
 //! Passwords are [`secrecy::SecretString`]s from here on, and appear in no message and no `Debug` output.
 
 mod database;
-mod error;
-mod host;
 mod http;
 mod keys;
 mod kitchen;
 mod log;
 mod outbox;
 mod rabbitmq;
-mod reader;
-mod secret;
-mod source;
 mod staff;
-mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod tracking;
-mod yaml;
 
 use std::path::{Path, PathBuf};
 
+use settings::{Diagnostic, Reader};
+
 pub use database::DatabaseConfig;
-pub use error::{ConfigError, Origin, Problem};
-pub use host::HostPort;
 pub use http::{HostName, HttpConfig, RequestHost};
 pub use keys::TABLE;
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;
 pub use rabbitmq::RabbitMqConfig;
-pub(crate) use secret::read_file as read_secret_file;
-pub use source::{ConfigSources, DEFAULT_FILE};
+pub use settings::{ConfigError, ConfigSources, HostPort};
 pub use staff::{StaffConfig, TokenDigest};
-pub use table::{Key, Kind, Table};
 pub use tracking::TrackingConfig;
-
-use reader::Reader;
 
 /// Everything that is configured, complete and valid.
 #[derive(Debug, Clone)]
@@ -67,7 +56,7 @@ pub struct Config {
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
     /// What can be used, and should not be as it is: secrets that others may read.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Config {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use settings::Reader;
 
 /// The outbox and what is announced again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
+use settings::{HostPort, Reader};
 
-use super::host::HostPort;
-use super::reader::Reader;
 use super::tls;
 use crate::broker::QueueType;
 use crate::runtime::tls::TlsOptions;
@@ -49,8 +48,8 @@ impl RabbitMqConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let tls = tls::read(reader, "rabbitmq");
         let port = match tls {
-            Some(_) => reader.given_number("rabbitmq.port").unwrap_or(TLS_PORT),
-            None => reader.number("rabbitmq.port"),
+            Some(_) if !reader.is_given(&["rabbitmq.port"]) => TLS_PORT,
+            _ => reader.number("rabbitmq.port"),
         };
         let kinds = [("classic", QueueType::Classic), ("quorum", QueueType::Quorum)];
         let hosts = reader.hosts("rabbitmq.host", |text| HostPort::parse_network(text, port));

@@ -1,10 +1,9 @@
 //! `staff:` the access of the staff.
 
 use secrecy::{ExposeSecret, SecretString};
+use settings::Reader;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-
-use super::reader::Reader;
 
 /// A token of fewer characters can be guessed, or was made by hand; this many of base64 are 24 random bytes.
 const TOKEN_MIN_CHARS: usize = 32;

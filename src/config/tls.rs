@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use super::reader::Reader;
+use settings::Reader;
+
 use crate::runtime::tls::{TlsOptions, authorities};
 
 /// `section.tls: true` or `section.tls: {enabled, ca_file}`; a `ca_file` alone turns it on.
 pub(super) fn read(reader: &mut Reader, section: &str) -> Option<TlsOptions> {
     let key = |name: &str| format!("{section}.{name}");
-    let enabled = reader.given_switch(&[&key("tls.enabled"), &key("tls")]);
+    let (long, short) = (key("tls.enabled"), key("tls"));
+    let is_said = reader.is_given(&[&long, &short]);
+    let enabled = is_said.then(|| reader.switch_of(&[&long, &short])).flatten();
     let check = |path: &Path| match enabled {
         Some(false) => Ok(()),
         // Read as a connection does later, so that a file which is none is noticed at once.

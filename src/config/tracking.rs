@@ -1,6 +1,6 @@
 //! `tracking:` the bounds of the tracking service.
 
-use super::reader::Reader;
+use settings::Reader;
 
 /// The bounds of the tracking service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,14 +2,13 @@
 //! holds anybody up ([`outlet`]), how much is said of what happens again and again ([`ration`]), its end ([`shutdown`],
 //! [`exit`]), its service manager ([`systemd`]), patience with servers that are away ([`retry`]), whom their encrypted
 //! connections trust ([`tls`]), natural batching ([`batcher`]), a thread for work that others wait for ([`lane`]), locks ([`sync`]),
-//! counters ([`metrics`]), its open files ([`descriptors`]), those that others write ([`files`]), its memory ([`memory`]) and times
+//! counters ([`metrics`]), its open files ([`descriptors`]), its memory ([`memory`]) and times
 //! as text ([`clock`]).
 
 pub mod batcher;
 pub mod clock;
 pub mod descriptors;
 pub mod exit;
-pub mod files;
 pub mod lane;
 pub mod memory;
 pub mod metrics;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-
-use super::files::read_bounded;
+use settings::read_bounded;
 
 /// The bundle of all public authorities has 220 KiB.
 const MAX_CA_FILE_BYTES: u64 = 4 * 1024 * 1024;

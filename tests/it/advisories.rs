@@ -100,6 +100,9 @@ fn check_files(manifest: &str, lock: &str, cargo_config: &str) -> (bool, String)
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
         std::fs::write(copy, std::fs::read_to_string(root(name)).unwrap() + more).unwrap();
     }
+    let settings = dir.path().join("crates/settings");
+    std::fs::create_dir_all(&settings).unwrap();
+    std::fs::copy(root("crates/settings/Cargo.toml"), settings.join("Cargo.toml")).unwrap();
     std::fs::create_dir(dir.path().join(".cargo")).unwrap();
     std::fs::write(dir.path().join(".cargo/config.toml"), cargo_config).unwrap();
     let script = dir.path().join("scripts/check-dependencies");
@@ -115,6 +118,8 @@ fn a_crate_from_elsewhere_is_found_however_it_is_written() {
         "\n[replace]\n",
         "\n[dependencies.evil]\ngit = \"https://example.org/evil\"\n",
         "\n[target.'cfg(unix)'.dev-dependencies]\nevil = {version = \"1\", path='../evil'}\n",
+        "\n[dependencies.evil]\npath = \"crates/../../evil\"\n",
+        "\n[dependencies]\nevil = { path = \"crates/settings\", git = \"https://example.org/evil\" }\n",
         "\n[build-dependencies]\nevil = { registry = \"mine\", version = \"1\" }\n",
     ] {
         let (good, said) = check_files(manifest, "", "");

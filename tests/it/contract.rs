@@ -10,7 +10,7 @@ use restaurant_system::config::TABLE;
 use serde_json::Value;
 
 use crate::support::markdown::{Block, BlockKind, blocks};
-use crate::support::{TestEnv, files_below};
+use crate::support::{TestEnv, code_files, files_below};
 
 /// What a part of the contract has that the program has not.
 const MARK: &str = "*(not built yet)*";
@@ -52,9 +52,10 @@ fn spans(parts: &[Part], is_meant: impl Fn(&str) -> bool) -> (BTreeSet<String>, 
 fn every_section_that_the_code_cites_is_there() {
     let sections: BTreeSet<u32> = parts().iter().map(|part| part.section).collect();
     assert_eq!(sections, (1..=15).collect());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = code_files();
+    files.extend(files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), "rs"));
     let mut cited = 0;
-    for file in [root.join("src"), root.join("tests")].iter().flat_map(|folder| files_below(folder, "rs")) {
+    for file in files {
         let text = std::fs::read_to_string(&file).unwrap().to_lowercase();
         for (_, rest) in text.match_indices("contract").map(|(at, word)| text.split_at(at + word.len())) {
             let Some(rest) = rest.trim_start_matches([',', ' ', '(']).strip_prefix("section ") else {
@@ -177,8 +178,7 @@ fn every_configuration_key_is_there_unless_it_is_marked() {
 
 #[test]
 fn every_action_of_the_log_is_there() {
-    let sources = files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "rs");
-    let code: String = sources.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let code: String = code_files().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let section: Vec<Part> = parts().into_iter().filter(|part| part.section == 9).collect();
     let actions = section.iter().find(|part| part.block.text.starts_with("Actions include")).unwrap();
     let actions = actions.block.code();

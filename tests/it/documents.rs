@@ -53,11 +53,8 @@ fn the_table_of_an_orders_fields_has_the_domains_bounds() {
 }
 
 #[test]
-#[allow(clippy::field_reassign_with_default, reason = "not all of its fields are public")]
 fn the_example_configuration_has_every_default() {
-    let example = repository().join("config.example.yaml");
-    let mut sources = ConfigSources::default();
-    sources.file = Some(example);
+    let sources = ConfigSources::default().with_file(repository().join("config.example.yaml"));
     let (example, built_in) =
         (Config::load(&sources).unwrap(), Config::load(&ConfigSources::default()).unwrap());
     let shown = |config: &Config| {
@@ -95,7 +92,7 @@ fn named_file(code: &str) -> Option<&str> {
 #[test]
 fn the_documents_name_files_that_exist() {
     let root = repository();
-    let mut files: Vec<PathBuf> = ["src", "tests", "benches", "migrations"]
+    let mut files: Vec<PathBuf> = ["src", "crates", "tests", "benches", "migrations"]
         .iter()
         .flat_map(|folder| ["rs", "sql"].map(|extension| files_below(&root.join(folder), extension)))
         .flatten()

@@ -1,6 +1,7 @@
 //! `config.example.yaml` is the table of keys, written for people.
 
-use restaurant_system::config::{Key, Kind, TABLE};
+use restaurant_system::config::TABLE;
+use settings::{Key, Kind};
 use std::path::Path;
 
 const HEAD: &str = "\

@@ -1,9 +1,9 @@
-//! The arrows between the layers, read from the source: they point down only.
+//! The arrows between the layers of `src`, read from the source: they point down only. Cargo holds those of `crates`.
 
-use crate::support::files_below;
 use crate::support::markdown::{Block, BlockKind, blocks};
+use crate::support::{code_files, files_below};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may use. `main` may use `cli`, and `cli` may use all.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -46,6 +46,9 @@ const KEPT_IN: &[(&str, &str)] = &[
 /// What the domain may use beside itself: nothing with a clock, a socket or a runtime in it.
 const PURE: &[&str] = &["std", "core", "serde", "thiserror", "jiff", "unicode_properties", "proptest"];
 
+/// What the crates of the platform have not heard of.
+const RESTAURANT: &[&str] = &["restaurant", "kitchen", "pizza", "customer"];
+
 const MAX_LINES: usize = 500;
 
 struct Source {
@@ -56,12 +59,24 @@ struct Source {
     /// The parts of its module's path: `["services", "order", "api"]`.
     module: Vec<String>,
     code: String,
-    lines: usize,
 }
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     files_below(&root.join("src"), "rs").iter().map(|file| source(root, file)).collect()
+}
+
+/// The sources of the crates, each in a folder of its crate's name.
+fn sources_of_crates() -> Vec<Source> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let mut sources: Vec<Source> =
+        files_below(&crates, "rs").iter().map(|file| source(&crates, file)).collect();
+    for source in &mut sources {
+        source.module.remove(1);
+        source.module.retain(|part| part != "lib");
+        source.code = source.code.replace("crate::", &format!("crate::{}::", source.layer));
+    }
+    sources
 }
 
 fn source(root: &Path, file: &Path) -> Source {
@@ -70,7 +85,7 @@ fn source(root: &Path, file: &Path) -> Source {
     let module = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
     let module: Vec<String> = module.split('/').map(str::to_owned).collect();
     let code = text.lines().map(without_comment).collect::<Vec<_>>().join("\n");
-    Source { path, layer: module[0].clone(), module, code, lines: text.lines().count() }
+    Source { path, layer: module[0].clone(), module, code }
 }
 
 fn without_comment(line: &str) -> &str {
@@ -222,6 +237,7 @@ fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 #[test]
 fn no_modules_of_a_folder_use_each_other_in_a_circle() {
     let mut sources = sources();
+    sources.extend(sources_of_crates());
     sources.retain(|source| !source.module.contains(&"tests".to_owned()));
     for source in &mut sources {
         source.code = before_tests(&source.code).to_owned();
@@ -276,9 +292,21 @@ fn the_domain_is_pure() {
 }
 
 #[test]
+fn no_crate_of_the_platform_knows_what_a_pizza_is() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let files = ["rs", "md", "toml"].iter().flat_map(|extension| files_below(&crates, extension));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap().to_lowercase();
+        let known: Vec<_> = RESTAURANT.iter().filter(|word| text.contains(**word)).collect();
+        assert!(known.is_empty(), "{} has {known:?}", file.display());
+    }
+}
+
+#[test]
 fn no_file_is_longer_than_five_hundred_lines() {
-    let long: Vec<_> =
-        sources().into_iter().filter(|s| s.lines > MAX_LINES).map(|s| (s.path, s.lines)).collect();
+    let lines = |file: &PathBuf| std::fs::read_to_string(file).unwrap().lines().count();
+    let files = code_files().into_iter().map(|file| (lines(&file), file));
+    let long: Vec<_> = files.filter(|(lines, _)| *lines > MAX_LINES).collect();
     assert!(long.is_empty(), "{long:?}");
 }
 
@@ -292,7 +320,6 @@ fn the_reader_of_this_test_sees_every_spelling() {
         layer: module[0].to_owned(),
         module: module.iter().map(|part| (*part).to_owned()).collect(),
         code: code.to_owned(),
-        lines: 1,
     };
     let folder = [
         file(&["a"], "mod b;\npub use b::{B, Other};\npub(super) use d::D;"),

@@ -7,16 +7,15 @@ mod view;
 mod work;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
-use super::common::{GOODBYE, broker_options};
+use super::common::{ConfigArgs, GOODBYE, broker_options};
 use crate::broker::{Broker, BrokerError, DEAD_LETTER_QUEUE};
-use crate::config::{Config, ConfigSources};
+use crate::config::Config;
 use work::{Done, Picked};
 
 /// How long RabbitMQ may take to let us in, whatever the configuration says about one host.
@@ -43,9 +42,8 @@ pub(super) struct DeadLettersArgs {
     #[arg(long, global = true)]
     json: bool,
 
-    /// Configuration file [default: ./config.yaml where it exists, else built-in values]
-    #[arg(long, value_name = "FILE", env = "RESTAURANT_CONFIG", global = true)]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,7 +149,7 @@ pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
     {
         return Err(CliError::Usage("discarding all wants --yes where nobody can be asked".to_owned()));
     }
-    let config = Config::load(&ConfigSources::from_process(args.config))?;
+    let config = Config::load(&args.config.sources())?;
     // No log: standard output is for the answer, and what goes wrong is the answer's own error.
     let broker = Broker::start(broker_options(&config.rabbitmq, "dead-letters"), CancellationToken::new());
     let done = execute(&broker, args.command, args.json).await;

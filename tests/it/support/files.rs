@@ -2,6 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+/// All code of the program and its crates, without that of the tests.
+pub fn code_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["src", "crates"].iter().flat_map(|folder| files_below(&root.join(folder), "rs")).collect()
+}
+
 /// The files with this extension in a folder and those below.
 pub fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -91,6 +91,7 @@ fn item(line: &str) -> Option<&str> {
 pub fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    documents.extend(super::files_below(&root.join("docs"), "md"));
+    documents
+        .extend(["docs", "crates"].iter().flat_map(|folder| super::files_below(&root.join(folder), "md")));
     documents
 }

@@ -19,7 +19,7 @@ mod shared;
 mod wait;
 
 pub use env::{STAFF_TOKEN, TestEnv, staff_client, store_options};
-pub use files::files_below;
+pub use files::{code_files, files_below};
 pub use management::{Management, Message};
 pub use pgbouncer::PgBouncer;
 pub use process::processes_naming;

@@ -18,13 +18,16 @@ impl HostPort {
     }
 
     /// Whether what is sent there stays on this machine.
-    pub(super) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         let address = self.host.parse::<std::net::IpAddr>();
         self.is_socket() || self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// As [`Self::parse`], of a server that has no Unix socket.
-    pub(super) fn parse_network(text: &str, default_port: u16) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// It is no host of a network.
+    pub fn parse_network(text: &str, default_port: u16) -> Result<Self, String> {
         match Self::parse(text, default_port)? {
             host if host.is_socket() => Err("must be a host name or address, not a path".to_owned()),
             host => Ok(host),
@@ -33,7 +36,10 @@ impl HostPort {
 
     /// `host`, `host:port`, `::1`, `[::1]`, `[::1]:port`, or an absolute path, which may have a port behind it as well. The
     /// error says what is expected; it does not repeat the text, which might be a URL with a password.
-    pub(super) fn parse(text: &str, default_port: u16) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, String> {
         let text = text.trim();
         let (host, port) = split(text).ok_or("must be a host or host:port, with a port from 1 to 65535")?;
         let port = match port {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use secrecy::zeroize::Zeroizing;
 
-use super::error::{ConfigError, Origin, Problem};
-use super::table::{Key, Kind, Table, suggestion};
-use super::yaml::{self, Entry, Value, shown_key};
-use crate::runtime::files::read_bounded;
+use crate::error::{ConfigError, Diagnostic, Origin};
+use crate::files::read_bounded;
+use crate::table::{Key, Kind, Table, suggestion};
+use crate::yaml::{self, Entry, Value, shown_key};
 
 /// The file that is read when none is named and it exists.
-pub const DEFAULT_FILE: &str = "config.yaml";
+const DEFAULT_FILE: &str = "config.yaml";
 
 /// A configuration file is a page; more is a mistake such as the wrong file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -29,7 +29,7 @@ pub struct ConfigSources {
     pub env: Vec<(OsString, OsString)>,
     /// Leave alone the files that the settings name, and take empty secrets for theirs.
     pub without_files: bool,
-    pub(super) overrides: Vec<(String, Found)>,
+    pub(crate) overrides: Vec<(String, String, Zeroizing<String>)>,
 }
 
 impl ConfigSources {
@@ -46,12 +46,17 @@ impl ConfigSources {
         Self { env, ..Self::default() }
     }
 
-    /// Sets `key` (`kitchen.cook_seconds.dine_in`) from a command-line flag (`--cook-seconds`), which beats
-    /// everything else. A key that does not exist is reported by [`super::Config::load`].
+    /// The same with this file, which must exist.
+    #[must_use]
+    pub fn with_file(self, file: impl Into<PathBuf>) -> Self {
+        Self { file: Some(file.into()), ..self }
+    }
+
+    /// Sets `key` (`cache.wait_seconds`) from a command-line flag (`--cache-wait`), which beats
+    /// everything else. A key that does not exist is reported by [`crate::Reader::finish`].
     #[must_use]
     pub fn with_flag(mut self, key: &str, flag: &str, value: impl Into<String>) -> Self {
-        let setting = Setting::Text(value.into().into());
-        self.overrides.push((key.to_owned(), Found { setting, origin: Origin::Flag(flag.to_owned()) }));
+        self.overrides.push((key.to_owned(), flag.to_owned(), value.into().into()));
         self
     }
 }
@@ -67,31 +72,31 @@ impl std::fmt::Debug for ConfigSources {
 }
 
 /// A setting as it was written. No `Debug`: it may be a password.
-pub(super) enum Setting {
+pub(crate) enum Setting {
     Text(Zeroizing<String>),
     List(Vec<(String, Origin)>),
 }
 
 /// A setting and where it was written.
-pub(super) struct Found {
-    pub(super) setting: Setting,
-    pub(super) origin: Origin,
+pub(crate) struct Found {
+    pub(crate) setting: Setting,
+    pub(crate) origin: Origin,
 }
 
 /// The settings of one source by their key.
 type Layer = HashMap<&'static str, Found>;
 
 /// All sources, the strongest first.
-pub(super) struct Layers {
+pub(crate) struct Layers {
     layers: Vec<Layer>,
     /// The keys that there are.
-    pub(super) table: &'static Table,
+    pub(crate) table: &'static Table,
     /// The file that was read, if any.
-    pub(super) file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// systemd's folder of credentials (`LoadCredential=`).
-    pub(super) credentials: Option<PathBuf>,
+    pub(crate) credentials: Option<PathBuf>,
     /// See [`ConfigSources::without_files`].
-    pub(super) without_files: bool,
+    pub(crate) without_files: bool,
 }
 
 impl Layers {
@@ -99,10 +104,10 @@ impl Layers {
     ///
     /// # Errors
     /// A file that can't be read or is not YAML: nothing more can be said about it then.
-    pub(super) fn gather(
+    pub(crate) fn gather(
         table: &'static Table,
         sources: &ConfigSources,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<Diagnostic>,
     ) -> Result<Self, ConfigError> {
         let file = match (&sources.file, &sources.default_file) {
             (Some(file), _) => Some(file.clone()),
@@ -115,7 +120,7 @@ impl Layers {
         let from_flags = flag_layer(table, &sources.overrides, problems);
         let credentials = sources.env.iter().find(|(name, _)| name == "CREDENTIALS_DIRECTORY");
         Ok(Self {
-            layers: vec![from_flags, from_env, from_file],
+            layers: vec![from_flags, from_env, from_file, default_layer(table)],
             table,
             file,
             credentials: credentials.map(|(_, folder)| PathBuf::from(folder)),
@@ -124,7 +129,7 @@ impl Layers {
     }
 
     /// The strongest source that has any of these keys, with all of them that it has, in the order asked for.
-    pub(super) fn strongest(&self, keys: &[&str]) -> Vec<(&'static str, &Found)> {
+    pub(crate) fn strongest(&self, keys: &[&str]) -> Vec<(&'static str, &Found)> {
         self.layers
             .iter()
             .map(|layer| keys.iter().filter_map(|key| layer.get_key_value(*key)).collect::<Vec<_>>())
@@ -136,48 +141,40 @@ impl Layers {
     }
 }
 
-fn flag_layer(table: &Table, overrides: &[(String, Found)], problems: &mut Vec<Problem>) -> Layer {
+fn default_layer(table: &Table) -> Layer {
+    let set = table.keys().filter(|key| !key.is_unset);
+    set.map(|key| (key.path, from_line(key, key.default, Origin::Default))).collect()
+}
+
+fn flag_layer(
+    table: &Table,
+    overrides: &[(String, String, Zeroizing<String>)],
+    problems: &mut Vec<Diagnostic>,
+) -> Layer {
     let mut layer = Layer::new();
-    for (path, found) in overrides {
-        let (Some(key), Setting::Text(text)) = (table.find(path), &found.setting) else {
-            problems.push(Problem {
-                origin: found.origin.clone(),
-                key: Some(path.clone()),
-                message: "unknown key".to_owned(),
-            });
-            continue;
-        };
-        layer.insert(
-            key.path,
-            Found { setting: from_line(key, text, &found.origin), origin: found.origin.clone() },
-        );
+    for (path, flag, text) in overrides {
+        let origin = Origin::Flag(flag.clone());
+        match table.find(path) {
+            Some(key) => drop(layer.insert(key.path, from_line(key, text, origin))),
+            None => problems.push(Diagnostic::new(origin, Some(path), "unknown key")),
+        }
     }
     layer
 }
 
-fn env_layer(table: &Table, env: &[(OsString, OsString)], problems: &mut Vec<Problem>) -> Layer {
+fn env_layer(table: &Table, env: &[(OsString, OsString)], problems: &mut Vec<Diagnostic>) -> Layer {
     let names: HashMap<String, &'static Key> = table.keys().map(|key| (table.env_name(key), key)).collect();
     let mut layer = Layer::new();
     for (name, value) in env {
         let Some(name) = name.to_str() else { continue };
         let origin = Origin::Environment(name.to_owned());
         match (names.get(name), value.to_str()) {
-            (Some(key), Some(text)) => {
-                layer.insert(key.path, Found { setting: from_line(key, text, &origin), origin });
+            (Some(key), Some(text)) => drop(layer.insert(key.path, from_line(key, text, origin))),
+            (Some(key), None) => problems.push(Diagnostic::new(origin, Some(key.path), "must be UTF-8 text")),
+            (None, _) if table.is_section_variable(name) => {
+                let suggestion = suggestion(name, names.keys().map(String::as_str));
+                problems.push(Diagnostic::new(origin, None, format!("no setting has this name{suggestion}")));
             }
-            (Some(key), None) => problems.push(Problem {
-                origin,
-                key: Some(key.path.to_owned()),
-                message: "must be UTF-8 text".to_owned(),
-            }),
-            (None, _) if table.is_section_variable(name) => problems.push(Problem {
-                origin,
-                key: None,
-                message: format!(
-                    "no setting has this name{}",
-                    suggestion(name, names.keys().map(String::as_str))
-                ),
-            }),
             (None, _) => {}
         }
     }
@@ -185,19 +182,22 @@ fn env_layer(table: &Table, env: &[(OsString, OsString)], problems: &mut Vec<Pro
 }
 
 /// A value that comes as one line: a list is separated by commas.
-fn from_line(key: &Key, text: &str, origin: &Origin) -> Setting {
-    if key.kind == Kind::List {
+fn from_line(key: &Key, text: &str, origin: Origin) -> Found {
+    let setting = if key.kind == Kind::List {
         Setting::List(text.split(',').map(|item| (item.trim().to_owned(), origin.clone())).collect())
     } else {
         Setting::Text(text.to_owned().into())
-    }
+    };
+    Found { setting, origin }
 }
 
-fn file_layer(table: &'static Table, path: &Path, problems: &mut Vec<Problem>) -> Result<Layer, ConfigError> {
-    let problem = |line: Option<usize>, key: Option<String>, message: String| Problem {
-        origin: Origin::File { path: path.to_owned(), line },
-        key,
-        message,
+fn file_layer(
+    table: &'static Table,
+    path: &Path,
+    problems: &mut Vec<Diagnostic>,
+) -> Result<Layer, ConfigError> {
+    let problem = |line: Option<usize>, key: Option<String>, message: String| {
+        Diagnostic::new(Origin::File { path: path.to_owned(), line }, key.as_deref(), message)
     };
     let (bytes, _) = read_bounded(path, MAX_FILE_BYTES)
         .map_err(|error| problem(None, None, format!("the configuration file can't be read: {error}")))?;
@@ -218,7 +218,7 @@ struct FileReader<'a> {
     table: &'static Table,
     path: &'a Path,
     layer: Layer,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<Diagnostic>,
 }
 
 impl FileReader<'_> {
@@ -260,16 +260,16 @@ impl FileReader<'_> {
                 match texts.collect::<Option<Vec<_>>>() {
                     Some(texts) => Setting::List(texts),
                     None => {
-                        return self.problem(line, key.path, "must be a list of single values".to_owned());
+                        return self.problem(line, key.path, "must be a list of single values");
                     }
                 }
             }
             Value::Empty => {
                 let message =
                     "has no value (leave the key out for the default, write \"\" for an empty text)";
-                return self.problem(entry.line, key.path, message.to_owned());
+                return self.problem(entry.line, key.path, message);
             }
-            _ => return self.problem(line, key.path, "must be a single value".to_owned()),
+            _ => return self.problem(line, key.path, "must be a single value"),
         };
         self.layer.insert(key.path, Found { setting, origin: self.origin(line) });
     }
@@ -278,8 +278,8 @@ impl FileReader<'_> {
         Origin::File { path: self.path.to_owned(), line: Some(line) }
     }
 
-    fn problem(&mut self, line: usize, key: &str, message: String) {
-        self.problems.push(Problem { origin: self.origin(line), key: Some(key.to_owned()), message });
+    fn problem(&mut self, line: usize, key: &str, message: impl Into<String>) {
+        self.problems.push(Diagnostic::new(self.origin(line), Some(key), message));
     }
 }
 

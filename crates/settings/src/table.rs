@@ -78,11 +78,6 @@ impl Key {
     pub const fn unset(self) -> Self {
         Self { is_unset: true, ..self }
     }
-
-    /// Its last part: `port`.
-    pub fn name(&self) -> &'static str {
-        self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
-    }
 }
 
 impl Table {
@@ -113,7 +108,7 @@ impl Table {
         names
     }
 
-    /// The environment variable of a key: `RESTAURANT_DATABASE_PORT`.
+    /// The environment variable of a key: `APP_DATABASE_PORT`.
     pub fn env_name(&self, key: &Key) -> String {
         format!("{}{}", self.env_prefix, key.path.replace('.', "_").to_uppercase())
     }
@@ -129,7 +124,7 @@ impl Table {
 }
 
 /// ` (did you mean "port"?)` for the nearest candidate, nothing where none is near.
-pub(super) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let limit = (name.chars().count() / 3).clamp(1, 3);
     let distance = |candidate: &str| strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase());
     let nearest = candidates.into_iter().map(|candidate| (distance(candidate), candidate)).min();

@@ -35,30 +35,22 @@ impl fmt::Display for Origin {
 
 /// One thing that is wrong; prints as one line, `config.yaml:3: database.prot: unknown key (did you mean "port"?)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub(super) origin: Origin,
-    pub(super) key: Option<String>,
-    pub(super) message: String,
-}
-
-impl Problem {
+pub struct Diagnostic {
     /// Where it was written.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
+    pub origin: Origin,
     /// The full path of the key (`database.port`), where one is concerned.
-    pub fn key(&self) -> Option<&str> {
-        self.key.as_deref()
-    }
-
+    pub key: Option<String>,
     /// The fault and what is expected; never holds the value of a password.
-    pub fn message(&self) -> &str {
-        &self.message
+    pub message: String,
+}
+
+impl Diagnostic {
+    pub(crate) fn new(origin: Origin, key: Option<&str>, message: impl Into<String>) -> Self {
+        Self { origin, key: key.map(str::to_owned), message: message.into() }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.key {
             Some(key) => write!(f, "{}: {key}: {}", self.origin, self.message),
@@ -73,13 +65,13 @@ const MAX_SHOWN: usize = 50;
 /// An unusable configuration (exit code 78). Prints one line per problem, and of many the first; there is at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    first: Problem,
-    rest: Vec<Problem>,
+    first: Diagnostic,
+    rest: Vec<Diagnostic>,
 }
 
 impl ConfigError {
     /// The error for these problems, or `None` where there are none.
-    pub(super) fn from_problems(mut problems: Vec<Problem>) -> Option<Self> {
+    pub(crate) fn from_problems(mut problems: Vec<Diagnostic>) -> Option<Self> {
         problems.sort_by_key(|problem| match problem.origin {
             Origin::File { line, .. } => line.unwrap_or(0),
             _ => usize::MAX,
@@ -89,14 +81,9 @@ impl ConfigError {
         Some(Self { first, rest: problems.collect() })
     }
 
-    /// Every problem: those of the file in its order, then the others.
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        std::iter::once(&self.first).chain(&self.rest)
-    }
-
     /// The key of the first problem.
     pub fn key(&self) -> Option<&str> {
-        self.first.key()
+        self.first.key.as_deref()
     }
 
     /// The file of the first problem, when it is in a file.
@@ -116,8 +103,8 @@ impl ConfigError {
     }
 }
 
-impl From<Problem> for ConfigError {
-    fn from(first: Problem) -> Self {
+impl From<Diagnostic> for ConfigError {
+    fn from(first: Diagnostic) -> Self {
         Self { first, rest: Vec::new() }
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::error::{ConfigError, Origin, Problem};
-use super::host::HostPort;
-use super::secret;
-use super::source::{ConfigSources, Found, Layers, Setting};
-use super::table::{Kind, Table};
+use crate::error::{ConfigError, Diagnostic, Origin};
+use crate::files;
+use crate::host::HostPort;
+use crate::source::{ConfigSources, Found, Layers, Setting};
+use crate::table::{Kind, Table};
 
 /// The longest time that may be configured, in seconds: a day.
 const MAX_SECONDS: f64 = 86_400.0;
@@ -21,29 +21,26 @@ const MAX_SECONDS: f64 = 86_400.0;
 const NOT_IN_TABLE: &str = "the table of keys has no such key of this kind";
 
 /// Reads values by their keys and gathers what is wrong with them.
-pub(super) struct Reader {
+pub struct Reader {
     layers: Layers,
-    problems: Vec<Problem>,
+    problems: Vec<Diagnostic>,
     /// Settings that can be used, and should not be as they are.
-    warnings: Vec<Problem>,
+    warnings: Vec<Diagnostic>,
 }
-
-/// The text of a setting and where it stands.
-type Given = Option<(Zeroizing<String>, Origin)>;
 
 impl Reader {
     /// Gathers the sources of a configuration that has these keys.
     ///
     /// # Errors
     /// A file that cannot be read or is not YAML: nothing more can be said about it then.
-    pub(super) fn new(table: &'static Table, sources: &ConfigSources) -> Result<Self, ConfigError> {
+    pub fn new(table: &'static Table, sources: &ConfigSources) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let layers = Layers::gather(table, sources, &mut problems)?;
         Ok(Self { layers, problems, warnings: Vec::new() })
     }
 
     /// The configuration file that is read, if any.
-    pub(super) fn file(&self) -> Option<&Path> {
+    pub fn file(&self) -> Option<&Path> {
         self.layers.file.as_deref()
     }
 
@@ -51,7 +48,7 @@ impl Reader {
     ///
     /// # Errors
     /// Every problem that was found.
-    pub(super) fn finish(self) -> Result<Vec<Problem>, ConfigError> {
+    pub fn finish(self) -> Result<Vec<Diagnostic>, ConfigError> {
         match ConfigError::from_problems(self.problems) {
             Some(error) => Err(error),
             None => Ok(self.warnings),
@@ -61,114 +58,89 @@ impl Reader {
     /// Notes a secret that everybody on this machine can read.
     fn warn_of_readers(&mut self, key: &str, origin: Origin, file: &Path) {
         let message = format!("others may read the secret in {0}: `chmod o-r {0}`", file.display());
-        self.warnings.push(Problem { origin, key: Some(key.to_owned()), message });
+        self.warnings.push(Diagnostic::new(origin, Some(key), message));
     }
 
     /// Notes what is doubtful about the first of these keys that is given.
-    pub(super) fn warn(&mut self, keys: &[&str], message: &str) {
+    pub fn warn(&mut self, keys: &[&str], message: &str) {
         if let Some((key, found)) = self.layers.strongest(keys).first() {
-            let (key, origin) = (Some((*key).to_owned()), found.origin.clone());
-            self.warnings.push(Problem { origin, key, message: message.to_owned() });
+            self.warnings.push(Diagnostic::new(found.origin.clone(), Some(key), message));
         }
     }
 
     fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
-        self.problems.push(Problem { origin, key: Some(key.to_owned()), message: message.into() });
+        self.problems.push(Diagnostic::new(origin, Some(key), message));
     }
 
-    /// The text that the strongest source has for this key.
-    fn given(&self, key: &str) -> Given {
-        self.layers.strongest(&[key]).first().and_then(|(_, found)| text_of(found))
+    /// Whether a flag, the environment or the file has one of these keys.
+    pub fn is_given(&self, keys: &[&str]) -> bool {
+        self.layers.strongest(keys).first().is_some_and(|(_, found)| found.origin != Origin::Default)
     }
 
-    /// The same, or the table's default.
-    fn given_or_default(&mut self, key: &str) -> Given {
-        self.given(key).or_else(|| self.default(key).map(|text| (text.to_owned().into(), Origin::Default)))
-    }
-
-    /// What the table has for a key where nothing is said.
-    fn default(&mut self, key: &str) -> Option<&'static str> {
-        let row = self.layers.table.find(key).filter(|row| !row.is_unset);
-        if row.is_none() {
-            self.problem(key, Origin::Default, NOT_IN_TABLE);
+    /// The text of this key and where it stands.
+    fn found(&self, key: &str) -> Option<(Zeroizing<String>, Origin)> {
+        match self.layers.strongest(&[key]).first()? {
+            (_, Found { setting: Setting::Text(text), origin }) => Some((text.clone(), origin.clone())),
+            _ => None,
         }
-        row.map(|row| row.default)
     }
 
     fn kind(&self, key: &str) -> Option<Kind> {
         self.layers.table.find(key).map(|row| row.kind)
     }
 
-    /// The text made into a value by `parse`, whose error text says what is expected.
-    fn parsed<T>(
-        &mut self,
-        key: &str,
-        given: Given,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let (text, origin) = given?;
-        match parse(&text) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.problem(key, origin, message);
-                None
-            }
+    /// The value of a key where there is one, made by `parse`, whose error text says what is expected.
+    fn optional<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (text, origin) = self.found(key)?;
+        parse(&text).map_err(|message| self.problem(key, origin, message)).ok()
+    }
+
+    /// The same of a key that has a default.
+    fn value<T: Default>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
+        if self.layers.strongest(&[key]).is_empty() {
+            self.problem(key, Origin::Default, NOT_IN_TABLE);
         }
+        self.optional(key, parse).unwrap_or_default()
     }
 
     /// A text of 1 to 255 bytes (AMQP's limit for a name) that is not blank and has no control characters.
-    pub(super) fn text(&mut self, key: &str) -> String {
-        let given = self.given_or_default(key);
-        let text = self.parsed(key, given, |text| match text {
+    pub fn text(&mut self, key: &str) -> String {
+        self.value(key, |text| match text {
             _ if text.trim().is_empty() => Err("must not be empty".to_owned()),
             _ if text.len() > 255 => Err("must not be longer than 255 bytes".to_owned()),
             _ if text.chars().any(char::is_control) => Err("must not contain control characters".to_owned()),
             _ => Ok(text.to_owned()),
-        });
-        text.unwrap_or_default()
-    }
-
-    /// A whole number within the bounds of the table.
-    pub(super) fn number<T: TryFrom<u64> + Default>(&mut self, key: &str) -> T {
-        let given = self.given_or_default(key);
-        self.number_in(key, given).unwrap_or_default()
-    }
-
-    /// The same where it is given.
-    pub(super) fn given_number<T: TryFrom<u64>>(&mut self, key: &str) -> Option<T> {
-        let given = self.given(key);
-        self.number_in(key, given)
-    }
-
-    fn number_in<T: TryFrom<u64>>(&mut self, key: &str, given: Given) -> Option<T> {
-        let kind = self.kind(key);
-        self.parsed(key, given, |text| {
-            let Some(Kind::Number(min, max)) = kind else { return Err(NOT_IN_TABLE.to_owned()) };
-            let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
-            number
-                .and_then(|number| T::try_from(number).ok())
-                .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
         })
     }
 
+    /// A whole number within the bounds of the table.
+    pub fn number<T: TryFrom<u64> + Default>(&mut self, key: &str) -> T {
+        let kind = self.kind(key);
+        self.value(key, |text| parse_number(text, kind))
+    }
+
+    /// The same of a key without a default.
+    pub fn optional_number<T: TryFrom<u64>>(&mut self, key: &str) -> Option<T> {
+        let kind = self.kind(key);
+        self.optional(key, |text| parse_number(text, kind))
+    }
+
     /// A time in seconds, decimals allowed, from the table's minimum to a day.
-    pub(super) fn seconds(&mut self, key: &str) -> Duration {
-        let (kind, given) = (self.kind(key), self.given_or_default(key));
-        let time = self.parsed(key, given, |text| {
+    pub fn seconds(&mut self, key: &str) -> Duration {
+        let kind = self.kind(key);
+        self.value(key, |text| {
             let Some(Kind::Seconds(min)) = kind else { return Err(NOT_IN_TABLE.to_owned()) };
             let seconds = text.trim().parse().ok().filter(|seconds| (min..=MAX_SECONDS).contains(seconds));
             seconds
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
                 .ok_or_else(|| format!("must be a number of seconds from {min} to {MAX_SECONDS}"))
-        });
-        time.unwrap_or_default()
+        })
     }
 
     /// The address of an HTTP API where one is given: `http://host:port`, without a slash at its end. Encryption is left
     /// out on purpose. The error does not repeat the text, which might have a password in it.
-    pub(super) fn http_url(&mut self, key: &str, default_port: u16) -> Option<String> {
-        let given = self.given(key);
-        self.parsed(key, given, |text| {
+    pub fn http_url(&mut self, key: &str, default_port: u16) -> Option<String> {
+        self.optional(key, |text| {
             let host = text.trim().strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
             let host = host.and_then(|host| HostPort::parse_network(host, default_port).ok());
             host.map(|host| format!("http://{host}"))
@@ -177,59 +149,48 @@ impl Reader {
     }
 
     /// On or off.
-    pub(super) fn switch(&mut self, key: &str) -> bool {
-        let given = self.given_or_default(key);
-        self.parsed(key, given, parse_bool).unwrap_or_default()
+    pub fn switch(&mut self, key: &str) -> bool {
+        self.value(key, parse_bool)
     }
 
     /// On or off, by the first of these keys that the strongest source has.
-    pub(super) fn given_switch(&mut self, keys: &[&str]) -> Option<bool> {
+    pub fn switch_of(&mut self, keys: &[&str]) -> Option<bool> {
         let key = self.layers.strongest(keys).first().map(|(key, _)| *key)?;
-        let given = self.given(key);
-        self.parsed(key, given, parse_bool)
+        self.optional(key, parse_bool)
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy + Default>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> T {
-        let given = self.given_or_default(key);
-        let value = self.parsed(key, given, |text| {
+    pub fn word<T: Copy + Default>(&mut self, key: &str, words: &[(impl AsRef<str>, T)]) -> T {
+        self.value(key, |text| {
             let value = words.iter().find(|(word, _)| word.as_ref() == text.trim()).map(|(_, value)| *value);
             value.ok_or_else(|| {
                 let words: Vec<_> = words.iter().map(|(word, _)| word.as_ref()).collect();
                 format!("must be {}", words.join(" or "))
             })
-        });
-        value.unwrap_or_default()
+        })
     }
 
     /// The hosts of a server, in the order in which they are tried, each made by `parse`. There is one at least.
-    pub(super) fn hosts<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let given = match self.given_items(key) {
-            Some((items, origin)) => {
-                if items.is_empty() {
-                    self.problem(key, origin, "must name at least one host");
-                }
-                items
-            }
-            None => {
-                self.default(key).map(|text| vec![(text.to_owned(), Origin::Default)]).unwrap_or_default()
-            }
-        };
-        self.each(key, given, parse)
+    pub fn hosts<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let (items, origin) = self.items(key);
+        if items.is_empty() {
+            self.problem(key, origin, "must name at least one host");
+        }
+        self.each(key, items, parse)
     }
 
     /// A list of values that may have none, each made by `parse`.
-    pub(super) fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let (mut items, _) = self.given_items(key).unwrap_or((Vec::new(), Origin::Default));
+    pub fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let (mut items, _) = self.items(key);
         items.retain(|(text, _)| !text.trim().is_empty());
         self.each(key, items, |text| parse(text.trim()))
     }
 
     /// The values of a list and where it stands.
-    fn given_items(&self, key: &str) -> Option<(Vec<(String, Origin)>, Origin)> {
-        match self.layers.strongest(&[key]).first()? {
-            (_, Found { setting: Setting::List(items), origin }) => Some((items.clone(), origin.clone())),
-            _ => None,
+    fn items(&self, key: &str) -> (Vec<(String, Origin)>, Origin) {
+        match self.layers.strongest(&[key]).first() {
+            Some((_, Found { setting: Setting::List(items), origin })) => (items.clone(), origin.clone()),
+            _ => (Vec::new(), Origin::Default),
         }
     }
 
@@ -239,54 +200,43 @@ impl Reader {
         items: Vec<(String, Origin)>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Vec<T> {
-        items
-            .into_iter()
-            .filter_map(|(text, origin)| self.parsed(key, Some((text.into(), origin)), &parse))
+        let parsed =
+            items.into_iter().map(|(text, origin)| parse(&text).map_err(|message| (origin, message)));
+        parsed
+            .filter_map(|value| value.map_err(|(origin, message)| self.problem(key, origin, message)).ok())
             .collect()
     }
 
     /// A secret: the text at `key` or the content of the file at `{key}_file`, whichever the strongest source has.
-    pub(super) fn secret(&mut self, key: &str) -> SecretString {
-        self.given_secret(key).unwrap_or_else(|| self.default_secret(key))
-    }
-
-    /// The secret that the table has.
-    pub(super) fn default_secret(&mut self, key: &str) -> SecretString {
-        self.default(key).unwrap_or_default().into()
-    }
-
-    /// The same where it is given.
-    pub(super) fn given_secret(&mut self, key: &str) -> Option<SecretString> {
+    pub fn secret(&mut self, key: &str) -> SecretString {
         let file_key = format!("{key}_file");
-        let given: Vec<&str> =
+        let found: Vec<&str> =
             self.layers.strongest(&[key, &file_key]).into_iter().map(|(key, _)| key).collect();
-        match given[..] {
-            [] => None,
-            [only] if only == file_key => self.secret_file(&file_key, |_| None),
-            [_] => {
-                self.look_for_readers(key);
-                let given = self.given(key);
-                let secret = self.parsed(key, given, |text| match text {
-                    _ if text.contains('\0') => Err("must not contain a NUL character".to_owned()),
-                    _ => Ok(text.to_owned()),
-                });
-                secret.map(SecretString::from)
-            }
-            _ => {
-                if let Some((_, origin)) = self.given(&file_key) {
+        match found[..] {
+            [only] if only == file_key => self.secret_file(&file_key, |_| None).unwrap_or_default(),
+            [_, _] => {
+                if let Some((_, origin)) = self.found(&file_key) {
                     let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
                     self.problem(&file_key, origin, format!("{name} and {name}_file can't both be given"));
                 }
-                None
+                SecretString::default()
+            }
+            _ => {
+                self.look_for_readers(key);
+                let secret = self.value(key, |text| match text {
+                    _ if text.contains('\0') => Err("must not contain a NUL character".to_owned()),
+                    _ => Ok(text.to_owned()),
+                });
+                secret.into()
             }
         }
     }
 
     /// Notes a secret that stands in a configuration file which others may read.
     fn look_for_readers(&mut self, key: &str) {
-        if let Some((_, Origin::File { path, line })) = self.given(key)
+        if let Some((_, Origin::File { path, line })) = self.found(key)
             && !self.layers.without_files
-            && path.metadata().is_ok_and(|meta| secret::others_may_read(&meta))
+            && path.metadata().is_ok_and(|meta| files::others_may_read(&meta))
         {
             self.warn_of_readers(key, Origin::File { path: path.clone(), line }, &path);
         }
@@ -294,7 +244,7 @@ impl Reader {
 
     /// The content of the file that `key` names, which must not be empty and with which nothing is wrong: `unfit` says what
     /// is, as what the file does or holds.
-    pub(super) fn secret_file(
+    pub fn secret_file(
         &mut self,
         key: &str,
         unfit: impl FnOnce(&SecretString) -> Option<String>,
@@ -307,7 +257,7 @@ impl Reader {
             None => Ok((secret, others_may_read)),
             Some(reason) => Err(format!("{} {reason}", path.display())),
         };
-        match secret::read_file(&path).and_then(fit) {
+        match files::read_secret(&path).and_then(fit) {
             Ok((secret, others_may_read)) => {
                 if others_may_read {
                     self.warn_of_readers(key, origin, &path);
@@ -322,11 +272,7 @@ impl Reader {
     }
 
     /// The file that `key` names where it names one, with which nothing is wrong: `check` looks.
-    pub(super) fn file_at(
-        &mut self,
-        key: &str,
-        check: impl FnOnce(&Path) -> Result<(), String>,
-    ) -> Option<PathBuf> {
+    pub fn file_at(&mut self, key: &str, check: impl FnOnce(&Path) -> Result<(), String>) -> Option<PathBuf> {
         let (path, origin) = self.path(key)?;
         if !self.layers.without_files
             && let Err(message) = check(&path)
@@ -338,7 +284,7 @@ impl Reader {
 
     /// The path that `key` names: relative to the file in which it stands, `$CREDENTIALS_DIRECTORY` filled in.
     fn path(&mut self, key: &str) -> Option<(PathBuf, Origin)> {
-        let (text, origin) = self.given(key)?;
+        let (text, origin) = self.found(key)?;
         // Where the files are not looked at there need be no credentials either.
         let nowhere = self.layers.without_files.then_some(Path::new(""));
         match resolve(&text, &origin, self.layers.credentials.as_deref().or(nowhere)) {
@@ -348,13 +294,6 @@ impl Reader {
                 None
             }
         }
-    }
-}
-
-fn text_of(found: &Found) -> Given {
-    match &found.setting {
-        Setting::Text(text) => Some((text.clone(), found.origin.clone())),
-        Setting::List(_) => None,
     }
 }
 
@@ -376,6 +315,14 @@ fn resolve(text: &str, origin: &Origin, credentials: Option<&Path>) -> Result<Pa
         _ => None,
     };
     Ok(folder.map_or_else(|| PathBuf::from(text), |folder| folder.join(text)))
+}
+
+fn parse_number<T: TryFrom<u64>>(text: &str, kind: Option<Kind>) -> Result<T, String> {
+    let Some(Kind::Number(min, max)) = kind else { return Err(NOT_IN_TABLE.to_owned()) };
+    let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
 }
 
 fn parse_bool(text: &str) -> Result<bool, String> {

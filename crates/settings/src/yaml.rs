@@ -15,13 +15,13 @@ const MAX_KEYS: usize = 200;
 const MAX_ITEMS: usize = 20_000;
 
 /// A value with the line (from 1) on which it begins. No `Debug`: it may hold a password.
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) value: Value,
 }
 
 /// The value at a place of the file.
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing at all after the colon.
     Empty,
     /// An explicit `null` or `~`.
@@ -32,20 +32,18 @@ pub(super) enum Value {
 }
 
 /// One `key: value` of a mapping.
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) line: usize,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) line: usize,
+    pub(crate) node: Node,
 }
 
 /// Why a text is not a usable YAML document.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub(super) struct YamlError {
-    pub(super) line: usize,
+pub(crate) struct YamlError {
+    pub(crate) line: usize,
     /// The key concerned, for a key that is there twice.
-    pub(super) key: Option<String>,
-    pub(super) message: String,
+    pub(crate) key: Option<String>,
+    pub(crate) message: String,
 }
 
 impl YamlError {
@@ -70,7 +68,7 @@ impl From<ScanError> for YamlError {
 ///
 /// # Errors
 /// Not UTF-8, not YAML, a key twice in one mapping, several documents, anchors, aliases, foreign tags.
-pub(super) fn parse(bytes: &[u8]) -> Result<Node, YamlError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Node, YamlError> {
     let text = decode(bytes)?;
     let mut options = Options::default();
     options.emit_unresolved_aliases = true;
@@ -216,7 +214,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
 }
 
 /// A key as it may be shown: what does not look like a key may be a password that lost its colon.
-pub(super) fn shown_key(key: &str) -> &str {
+pub(crate) fn shown_key(key: &str) -> &str {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !key.is_empty() && key.len() <= 40 && key.chars().all(is_plain) { key } else { "(not a key)" }
 }

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod files;
+mod host;
+mod reader;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use error::{ConfigError, Diagnostic, Origin};
+pub use files::{read_bounded, read_secret};
+pub use host::HostPort;
+pub use reader::Reader;
+pub use source::ConfigSources;
+pub use table::{Key, Kind, Table};
