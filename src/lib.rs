@@ -11,10 +11,10 @@
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
 //! | [`dev`] | private PostgreSQL and RabbitMQ servers, for `dev` and for the tests alike |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
+//! | [`config`] | the file, the environment and the flags as one typed value |
 //! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
-//! | [`config`] | the file, the environment and the flags as one typed value |
 //! | [`runtime`] | what every process needs: its log, its end, its service manager, patience, batching, counters |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!

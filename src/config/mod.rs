@@ -24,14 +24,14 @@ use std::path::{Path, PathBuf};
 use settings::{Diagnostic, Reader};
 
 pub use database::DatabaseConfig;
-pub use http::{HostName, HttpConfig, RequestHost};
+pub use http::HttpConfig;
 pub use keys::TABLE;
 pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
 pub use outbox::OutboxConfig;
 pub use rabbitmq::RabbitMqConfig;
 pub use settings::{ConfigError, ConfigSources, HostPort};
-pub use staff::{StaffConfig, TokenDigest};
+pub use staff::StaffConfig;
 pub use tracking::TrackingConfig;
 
 /// Everything that is configured, complete and valid.

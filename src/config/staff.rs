@@ -2,8 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use settings::Reader;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+
+use crate::http::auth::TokenDigest;
 
 /// A token of fewer characters can be guessed, or was made by hand; this many of base64 are 24 random bytes.
 const TOKEN_MIN_CHARS: usize = 32;
@@ -13,28 +13,6 @@ const TOKEN_MIN_CHARS: usize = 32;
 pub struct StaffConfig {
     /// What is kept of the bearer token of `staff.token_file`; without one the calls for staff are off.
     pub token: Option<TokenDigest>,
-}
-
-/// The SHA-256 of a token: what is kept and compared, so that neither the length nor the text of a token gets anywhere.
-#[derive(Clone, Copy)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// Of a token; white space around it (the line's end in its file) is no part of it.
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.trim().as_bytes()).into())
-    }
-
-    /// Whether both are of the same token; it takes the same time for any.
-    pub fn is_of_same(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl std::fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TokenDigest")
-    }
 }
 
 impl StaffConfig {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::broker::QueueType;
 use crate::domain::CookTimes;
+use crate::http::auth::TokenDigest;
 use crate::runtime::telemetry::LogLevel;
 use crate::runtime::tls::TlsOptions;
 

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::attempts::{Attempts, Verdict};
 use super::problem::Problem;
-use crate::config::TokenDigest;
 use crate::runtime::metrics::Metrics;
 use poem::{
     Addr, Request, RequestBody,
@@ -19,6 +18,8 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// The name of the security scheme in the OpenAPI document.
 const SCHEME: &str = "staff";
@@ -27,6 +28,28 @@ const SCHEME_TEXT: &str =
 
 const CHALLENGE: &str = "Bearer realm=\"restaurant-system\"";
 const CHALLENGE_WRONG: &str = "Bearer realm=\"restaurant-system\", error=\"invalid_token\"";
+
+/// The SHA-256 of a token: what is kept and compared, so that neither the length nor the text of a token gets anywhere.
+#[derive(Clone, Copy)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Of a token; white space around it (the line's end in its file) is no part of it.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.trim().as_bytes()).into())
+    }
+
+    /// Whether both are of the same token; it takes the same time for any.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl std::fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenDigest")
+    }
+}
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

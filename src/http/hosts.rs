@@ -3,6 +3,7 @@
 //! A page from elsewhere may have its own name point to this service (DNS rebinding): the browser then takes both for one, and
 //! lets the page read what is answered. The name that it asks for is still the page's.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use poem::{
@@ -11,11 +12,66 @@ use poem::{
 };
 
 use super::problem::{Kind, Problem};
-use crate::config::{HostName, RequestHost};
 
 /// What is asked by machines that know an address and no name, or are on this machine. A page's name is neither.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const THIS_MACHINE: &str = "localhost";
+
+/// A host as a request names it, or one that requests may be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHost {
+    /// Whom the request is for.
+    pub host: HostName,
+    /// The port where one is named.
+    pub port: Option<u16>,
+}
+
+/// One way of writing for each host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostName {
+    /// In lower case, without the dot at the end of a full name.
+    Name(String),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl RequestHost {
+    /// Reads `name`, `name:port`, `192.0.2.1`, `[2001:db8::1]:port`; `None` where it is no host.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, port) = rest.split_once(']')?;
+            let address = IpAddr::from(address.parse::<Ipv6Addr>().ok()?);
+            return Some(Self { host: HostName::Address(address.to_canonical()), port: parse_port(port)? });
+        }
+        let (name, port) = text.find(':').map_or((text, ""), |colon| text.split_at(colon));
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.split('.').any(str::is_empty) || !name.chars().all(is_plain) {
+            return None;
+        }
+        let host = match name.parse() {
+            Ok(address) => HostName::Address(address),
+            Err(_) => HostName::Name(name.to_ascii_lowercase()),
+        };
+        Some(Self { host, port: parse_port(port)? })
+    }
+
+    /// Whether a request for `asked` is for this host. A host without a port is meant on each.
+    pub fn takes(&self, asked: &Self) -> bool {
+        self.host == asked.host && (self.port.is_none() || self.port == asked.port)
+    }
+}
+
+/// The port behind a host, with its colon; nothing, and a colon alone, is none.
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    match text.strip_prefix(':') {
+        None => text.is_empty().then_some(None),
+        Some("") => Some(None),
+        // Digits only: a sign would be read as well.
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok().map(Some),
+        Some(_) => None,
+    }
+}
 
 /// The hosts that requests may be for: any, where none is named.
 #[derive(Debug, Clone, Default)]

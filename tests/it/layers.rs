@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("client", &["runtime", "domain"]),
     ("relay", &["store", "broker", "runtime", "domain"]),
     ("reconciler", &["relay", "store", "broker", "runtime", "domain"]),
-    ("config", &["broker", "runtime", "domain"]),
+    ("config", &["http", "broker", "runtime", "domain"]),
     ("http", &["runtime", "domain"]),
     ("store", &["runtime", "domain"]),
     ("broker", &["runtime", "domain"]),

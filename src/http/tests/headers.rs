@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::config::RequestHost;
+use crate::http::hosts::RequestHost;
 
 /// Sends a request as it is, which says that it is the last on its connection; the head and the body of the answer.
 async fn raw(server: &Server, request: &str) -> (BTreeMap<String, String>, String) {

@@ -46,7 +46,7 @@ use super::{
     server::{Listener, ServerLimits, serve},
     sse::{EventStreams, SseEvent, SseReply},
 };
-use crate::config::TokenDigest;
+use crate::http::auth::TokenDigest;
 use crate::runtime::metrics::Metrics;
 
 #[derive(Serialize, Object)]

@@ -13,7 +13,7 @@ pub use intake::Intake;
 pub use reading::parse_order;
 pub use run::run;
 
-use crate::config::TokenDigest;
+use crate::http::auth::TokenDigest;
 use crate::http::server::{ServerError, ServerLimits};
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;

@@ -16,8 +16,8 @@ mod views;
 pub use api::{TrackingApi, info};
 pub use run::run;
 
-use crate::config::TokenDigest;
 use crate::domain::CookTimes;
+use crate::http::auth::TokenDigest;
 use crate::http::server::{ServerError, ServerLimits};
 use crate::store::StoreError;
 
