@@ -1,10 +1,11 @@
 //! How many dead letters there may be. Whoever may publish could fill the server's disk with messages that nobody can process:
 //! the letters wait for a person.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::channel::RenewedChannel;
-use super::handle::Broker;
+use super::link::Link;
 use super::topology::{DEAD_LETTER_QUEUE, look_at_queue};
 
 /// So long the number of letters is believed.
@@ -31,31 +32,31 @@ struct Room {
     told_at: Option<Instant>,
 }
 
-impl Broker {
-    /// See [`Consume::has_room_for_dead_letter`](super::handle::Consume::has_room_for_dead_letter).
-    pub(super) async fn room_for_dead_letter(&self) -> bool {
-        let mut room = self.dead_bound().0.lock().await;
+impl DeadBound {
+    /// Whether one more letter fits among at most `max`, as of a moment ago. One that does not is counted as dropped.
+    pub(super) async fn has_room(&self, link: Option<Arc<Link>>, max: u32) -> bool {
+        let mut room = self.0.lock().await;
         let is_believed = room.looked_at.is_some_and(|at| at.elapsed() < BELIEVED_FOR);
         if (!is_believed || room.unseen == 0)
-            && let Some(letters) = self.count_dead_letters().await
+            && let Some(link) = link
+            && let Some(letters) = count_letters(&link).await
         {
-            room.note(letters, self.settings().0.max_dead_letters);
+            room.note(letters, max);
         }
         room.unseen = room.unseen.saturating_sub(1);
         if room.is_full {
-            room.drop_one(self.settings().0.max_dead_letters);
+            room.drop_one(max);
         }
         !room.is_full
     }
+}
 
-    /// `None`: it cannot be told, or there is no such queue, which whoever publishes to it finds out.
-    async fn count_dead_letters(&self) -> Option<u32> {
-        let link = self.link().ok()?;
-        let mut channel = RenewedChannel::on(&link);
-        let found = look_at_queue(&mut channel, DEAD_LETTER_QUEUE).await;
-        channel.close().await;
-        found.ok()?.map(|found| found.messages)
-    }
+/// `None`: it cannot be told, or there is no such queue, which whoever publishes to it finds out.
+async fn count_letters(link: &Arc<Link>) -> Option<u32> {
+    let mut channel = RenewedChannel::on(link);
+    let found = look_at_queue(&mut channel, DEAD_LETTER_QUEUE).await;
+    channel.close().await;
+    found.ok()?.map(|found| found.messages)
 }
 
 impl Room {

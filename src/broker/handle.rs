@@ -141,7 +141,8 @@ impl Consume for Broker {
     }
 
     async fn has_room_for_dead_letter(&self) -> bool {
-        self.room_for_dead_letter().await
+        let Shared { links, options, dead_bound, .. } = &*self.shared;
+        dead_bound.has_room(links.current(), options.max_dead_letters).await
     }
 
     async fn dead_letter(&self, delivery: Delivery, reason: &str) -> DeadLettered {
@@ -250,10 +251,6 @@ impl Broker {
     /// Publishes one message.
     pub async fn publish_one(&self, message: Outgoing) -> PublishOutcome {
         self.publish(vec![message]).await.pop().unwrap_or(PublishOutcome::Unconfirmed(BrokerError::Closed))
-    }
-
-    pub(super) fn dead_bound(&self) -> &DeadBound {
-        &self.shared.dead_bound
     }
 
     /// How it connects, and what it declares.
