@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::channel::RenewedChannel;
 use super::link::Link;
-use super::topology::{DEAD_LETTER_QUEUE, look_at_queue};
+use super::renewed::RenewedChannel;
+use super::topology::DEAD_LETTER_QUEUE;
 
 /// So long the number of letters is believed.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ impl DeadBound {
 /// `None`: it cannot be told, or there is no such queue, which whoever publishes to it finds out.
 async fn count_letters(link: &Arc<Link>) -> Option<u32> {
     let mut channel = RenewedChannel::on(link);
-    let found = look_at_queue(&mut channel, DEAD_LETTER_QUEUE).await;
+    let found = channel.look_at_queue(DEAD_LETTER_QUEUE).await;
     channel.close().await;
     found.ok()?.map(|found| found.messages)
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use amqprs::BasicProperties;
-use amqprs::channel::{BasicAckArguments, BasicGetArguments};
 use bytes::Bytes;
 
 use super::channel::BrokerChannel;
@@ -95,20 +93,14 @@ impl DeadLetters {
     /// # Errors
     /// The connection's loss, or the server's refusal.
     pub async fn next(&mut self) -> Result<Option<DeadLetter>, BrokerError> {
-        let arguments = BasicGetArguments::new(DEAD_LETTER_QUEUE);
-        let got = self
-            .channel
-            .call(&format!("queue '{DEAD_LETTER_QUEUE}'"), |channel| async move {
-                channel.basic_get(arguments).await
-            })
-            .await?;
-        Ok(got.map(|(got, properties, body): (_, BasicProperties, _)| DeadLetter {
-            routing_key: got.routing_key().clone(),
-            redelivered: got.redelivered(),
-            body: Bytes::from(body),
-            properties: Properties::from_amqp(&properties),
-            behind: got.message_count(),
-            tag: got.delivery_tag(),
+        let got = self.channel.get(DEAD_LETTER_QUEUE, false).await?;
+        Ok(got.map(|(message, behind)| DeadLetter {
+            routing_key: message.routing_key,
+            redelivered: message.redelivered,
+            body: Bytes::from(message.body),
+            properties: Properties::from_amqp(&message.properties),
+            behind,
+            tag: message.tag,
         }))
     }
 
@@ -117,11 +109,7 @@ impl DeadLetters {
     /// # Errors
     /// The connection's loss: the letter stays.
     pub async fn remove(&mut self, letter: &DeadLetter) -> Result<(), BrokerError> {
-        let arguments = BasicAckArguments::new(letter.tag, false);
-        let sent = self
-            .channel
-            .send("an acknowledgement", |channel| async move { channel.basic_ack(arguments).await })
-            .await;
+        let sent = self.channel.ack(letter.tag, false).await;
         if sent { Ok(()) } else { Err(self.channel.failure(&format!("queue '{DEAD_LETTER_QUEUE}'"))) }
     }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use amqprs::channel::ExchangeDeclareArguments;
-
 use super::channel::BrokerChannel;
 use super::error::BrokerError;
 use super::handle::{Broker, Publish};
@@ -52,13 +50,7 @@ impl Broker {
 
 async fn declare(link: &Arc<Link>, only_look: bool) -> Result<(), BrokerError> {
     let channel = BrokerChannel::open(link).await?;
-    let arguments = ExchangeDeclareArguments::new(MARK, "fanout").durable(true).passive(only_look).finish();
-    channel
-        .call(
-            &format!("exchange '{MARK}'"),
-            |channel| async move { channel.exchange_declare(arguments).await },
-        )
-        .await?;
+    channel.declare_exchange(MARK, "fanout", only_look).await?;
     channel.close().await;
     Ok(())
 }

@@ -10,15 +10,15 @@
 //! - `handle`: what the rest of the system holds; `options` and `error`: what it says to it and hears from it. What relay,
 //!   reconciler and worker use of it are traits (`Publish`, `Consume`, `MarkedBroker`, …), of which `tests/sim` has a model.
 //! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
-//! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in.
+//! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in; `properties`:
+//!   what goes with a message. No other file uses the library. `renewed`: a new channel after each refusal.
 //! - `topology`: exchanges, queues, bindings; `part`: who makes which; `troubles`: those that are not as they should be.
-//!   `properties`: what goes with a message.
 //! - `publisher`, `publishing`, `confirms`: confirmed publishing; `alarm`: a server that takes nothing. `consumer`:
 //!   deliveries and acknowledgements.
 //! - `mark`: how a broker that lost its disk is known. `members`: quorum queues with too few of them.
 //! - `name`: names that only a living process holds. `slot`: subscribers' queues, each with such a name.
-//!   `dead_letter`: what no worker can ever process, `dead_bound`: how much of it; `dead_queue`: looking at it. `renewal`, `shovel`: a queue with other
-//!   arguments is made anew. `unreadable`: what the client library itself cannot read.
+//!   `dead_letter`: what no worker can ever process; `dead_bound`: how much of it; `dead_queue`: looking at it. `renewal`,
+//!   `shovel`: a queue with other arguments is made anew. `unreadable`: what the client library itself cannot read.
 
 mod alarm;
 mod channel;
@@ -41,6 +41,7 @@ mod properties;
 mod publisher;
 mod publishing;
 mod renewal;
+mod renewed;
 mod shovel;
 mod slot;
 mod supervisor;

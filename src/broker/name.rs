@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amqprs::channel::{BasicConsumeArguments, QueueDeclareArguments};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::channel::BrokerChannel;
+use super::channel::{BrokerChannel, Feed, QueueKind};
 use super::error::BrokerError;
 use super::link::Link;
 use super::options::BrokerOptions;
 use super::supervisor::Links;
-use super::topology::declare_queue;
 
 /// Why a name can't be held.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,25 +195,17 @@ impl Keeper {
     /// Declares the queue and consumes it: a queue that vanishes is noticed by its consumer.
     async fn take(&self, link: &Arc<Link>) -> Result<Claim, BrokerError> {
         let channel = BrokerChannel::open(link).await?;
-        let mut arguments = QueueDeclareArguments::new(&self.name);
-        arguments.exclusive(true).auto_delete(true);
-        declare_queue(&channel, &self.name, arguments).await?;
+        channel.declare_queue(&self.name, QueueKind::Exclusive).await?;
         // Exclusive here too: a connection may declare its own queue twice, and hold the name twice.
-        let arguments =
-            BasicConsumeArguments::new(&self.name, "holder").manual_ack(false).exclusive(true).finish();
-        let (_, messages) = channel
-            .call(&format!("queue '{}'", self.name), |channel| async move {
-                channel.basic_consume_rx(arguments).await
-            })
-            .await?;
-        Ok(Claim { channel, messages })
+        let feed = channel.consume(&self.name, "holder", false, true).await?;
+        Ok(Claim { channel, feed })
     }
 }
 
 /// The name, held on one connection.
 struct Claim {
     channel: BrokerChannel,
-    messages: tokio::sync::mpsc::UnboundedReceiver<amqprs::channel::ConsumerMessage>,
+    feed: Feed,
 }
 
 impl Claim {
@@ -223,7 +213,7 @@ impl Claim {
         loop {
             tokio::select! {
                 () = self.channel.ended() => return,
-                message = self.messages.recv() => if message.is_none() { break },
+                message = self.feed.next() => if message.is_none() { break },
             }
         }
         // The queue was deleted; the channel is of no use any more.

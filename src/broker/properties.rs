@@ -40,6 +40,10 @@ pub struct Properties {
     pub headers: BTreeMap<String, String>,
 }
 
+/// Properties as the protocol carries them: all that there are, whatever [`Properties`] leaves out among them.
+#[derive(Debug, Default)]
+pub(super) struct AmqpProperties(pub(super) BasicProperties);
+
 /// A message to be published: persistent, confirmed, and returned where no queue wants it.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
@@ -123,7 +127,7 @@ impl Properties {
     }
 
     /// As the protocol carries them. Only for what has been validated: the client library panics at longer texts.
-    pub(super) fn to_amqp(&self, message_id: &str) -> BasicProperties {
+    pub(super) fn to_amqp(&self, message_id: &str) -> AmqpProperties {
         let mut amqp = BasicProperties::default();
         amqp.with_content_type(self.content_type.as_deref().unwrap_or(JSON)).with_persistence(true);
         amqp.with_message_id(message_id);
@@ -153,11 +157,11 @@ impl Properties {
         if !table.as_ref().is_empty() {
             amqp.with_headers(table);
         }
-        amqp
+        AmqpProperties(amqp)
     }
 
     /// Reads back what arrived. Headers that are no plain value (tables, lists, bytes) are left out.
-    pub(super) fn from_amqp(amqp: &BasicProperties) -> Self {
+    pub(super) fn from_amqp(AmqpProperties(amqp): &AmqpProperties) -> Self {
         let mut headers: BTreeMap<String, String> = amqp
             .headers()
             .map(|table| table.as_ref().iter())
@@ -176,6 +180,24 @@ impl Properties {
             content_type: amqp.content_type().cloned(),
             headers,
         }
+    }
+}
+
+impl AmqpProperties {
+    pub(super) fn message_id(&self) -> Option<&str> {
+        self.0.message_id().map(String::as_str)
+    }
+
+    /// The same without these headers.
+    pub(super) fn without_headers(mut self, names: &[&str]) -> Self {
+        let Some(mut kept) = self.0.headers().cloned() else { return self };
+        for name in names {
+            if let Ok(name) = (*name).try_into() {
+                kept.remove(&name);
+            }
+        }
+        self.0.with_headers(kept);
+        self
     }
 }
 
@@ -216,7 +238,7 @@ mod tests {
 
     #[test]
     fn messages_are_persistent_json() {
-        let amqp = Properties::default().to_amqp("m");
+        let AmqpProperties(amqp) = Properties::default().to_amqp("m");
         assert_eq!(amqp.delivery_mode(), Some(2));
         assert_eq!(amqp.content_type().unwrap(), "application/json");
         assert_eq!(amqp.headers(), None);
@@ -224,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_message_without_any_property_is_read() {
-        assert_eq!(Properties::from_amqp(&BasicProperties::default()), Properties::default());
+        assert_eq!(Properties::from_amqp(&AmqpProperties::default()), Properties::default());
     }
 
     #[test]
@@ -234,7 +256,7 @@ mod tests {
         table.insert("x-death".try_into().unwrap(), FieldValue::A(amqprs::FieldArray::new()));
         let mut amqp = BasicProperties::default();
         amqp.with_headers(table);
-        let headers = Properties::from_amqp(&amqp).headers;
+        let headers = Properties::from_amqp(&AmqpProperties(amqp)).headers;
         assert_eq!(headers, BTreeMap::from([("count".to_owned(), "7".to_owned())]));
     }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use amqprs::channel::BasicPublishArguments;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -229,12 +228,9 @@ impl Session {
         let in_flight =
             InFlight { ticket, message_id, sent_at: Instant::now(), returned: None, _permit: permit };
         if self.confirms.push(in_flight) {
-            let mut arguments = BasicPublishArguments::new(&message.exchange, &message.routing_key);
-            arguments.mandatory(mandatory);
+            let Outgoing { exchange, routing_key, body, .. } = message;
             // From here on the tag is given away. Only the end of the session, which ends the channel, may cut in.
-            if let Some(channel) = self.channel.raw() {
-                let _ = channel.basic_publish(properties, message.body.into(), arguments).await;
-            }
+            self.channel.publish(&exchange, &routing_key, mandatory, properties, body.into()).await;
         }
         true
     }

@@ -8,15 +8,14 @@
 
 use std::sync::Arc;
 
-use amqprs::channel::{QueueDeleteArguments, QueueUnbindArguments};
-
-use super::channel::{BrokerChannel, RenewedChannel};
+use super::channel::BrokerChannel;
 use super::error::BrokerError;
 use super::handle::Broker;
 use super::link::Link;
 use super::options::BrokerOptions;
+use super::renewed::RenewedChannel;
 use super::shovel::shovel;
-use super::topology::{QueueSpec, look_at_queue};
+use super::topology::QueueSpec;
 
 /// A queue can be filled again by messages that were on their way: so often it is emptied before that is given up.
 const MAX_EMPTYINGS: u32 = 10;
@@ -54,8 +53,8 @@ impl Broker {
     /// `NotFound` for a name that is none of the system's, `NotConnected`, the connection's loss, or the server's refusal.
     pub async fn look_at_queue(&self, name: &str) -> Result<QueueReport, BrokerError> {
         let mut renewal = self.renewal(name)?;
-        let temporary = look_at_queue(&mut renewal.channel, renewal.temporary.name()).await?;
-        let (found, trouble) = match look_at_queue(&mut renewal.channel, name).await {
+        let temporary = renewal.channel.look_at_queue(renewal.temporary.name()).await?;
+        let (found, trouble) = match renewal.channel.look_at_queue(name).await {
             Ok(Some(found)) => {
                 let declared = renewal.spec.declare_exactly(&mut renewal.channel).await;
                 (Some((found.messages, found.consumers)), declared.err())
@@ -95,7 +94,7 @@ impl Broker {
     /// `InUse` where it has consumers; else as [`Broker::look_at_queue`]. Nothing is lost, and it is safe to repeat.
     pub async fn renew_queue_with_content(&self, name: &str) -> Result<u64, BrokerError> {
         let mut renewal = self.renewal(name)?;
-        let is_other = match look_at_queue(&mut renewal.channel, name).await? {
+        let is_other = match renewal.channel.look_at_queue(name).await? {
             Some(_) => match renewal.spec.declare_exactly(&mut renewal.channel).await {
                 Ok(_) => false,
                 Err(BrokerError::Conflict { .. }) => true,
@@ -155,7 +154,7 @@ impl Renewal {
     async fn bring_back(&mut self) -> Result<u64, BrokerError> {
         self.spec.declare_exactly(&mut self.channel).await?;
         let mut moved = 0;
-        if look_at_queue(&mut self.channel, self.temporary.name()).await?.is_some() {
+        if self.channel.look_at_queue(self.temporary.name()).await?.is_some() {
             let (name, temporary) = (self.spec.name().to_owned(), self.temporary.name().to_owned());
             moved += self.shovel(&temporary, &name).await?;
             self.spec.bind(&mut self.channel).await?;
@@ -174,7 +173,7 @@ impl Renewal {
 
     /// How many messages wait in a queue that nobody consumes.
     async fn refuse_company(&mut self, name: &str) -> Result<u32, BrokerError> {
-        match look_at_queue(&mut self.channel, name).await? {
+        match self.channel.look_at_queue(name).await? {
             Some(found) if found.consumers > 0 => {
                 Err(BrokerError::InUse { object: format!("queue '{name}'") })
             }
@@ -183,11 +182,8 @@ impl Renewal {
     }
 
     async fn unbind(&mut self, spec: QueueSpec) -> Result<(), BrokerError> {
-        let arguments = QueueUnbindArguments::new(spec.name(), spec.exchange(), spec.binding_key());
-        let object = format!("queue '{}'", spec.name());
         let channel = self.channel.get().await?;
-        let unbound =
-            channel.call(&object, |channel| async move { channel.queue_unbind(arguments).await }).await;
+        let unbound = channel.unbind(spec.name(), spec.exchange(), spec.binding_key()).await;
         self.channel.renew_after(unbound)
     }
 
@@ -197,9 +193,7 @@ impl Renewal {
         self.refuse_company(name).await?;
         let risky = Link::open(&self.options, self.link.address(), self.link.generation()).await?;
         let channel = BrokerChannel::open(&risky).await?;
-        let mut conditional = QueueDeleteArguments::new(name);
-        conditional.if_unused(true).if_empty(only_empty);
-        match delete(&channel, name, conditional).await {
+        match channel.delete_queue(name, true, only_empty).await {
             Ok(()) => return Ok(()),
             Err(BrokerError::Conflict { .. }) => {
                 return Err(BrokerError::InUse { object: format!("queue '{name}'") });
@@ -211,18 +205,7 @@ impl Renewal {
         if self.refuse_company(name).await? > 0 && only_empty {
             return Err(BrokerError::InUse { object: format!("queue '{name}'") });
         }
-        let deleted = delete(self.channel.get().await?, name, QueueDeleteArguments::new(name)).await;
+        let deleted = self.channel.get().await?.delete_queue(name, false, false).await;
         self.channel.renew_after(deleted)
     }
-}
-
-async fn delete(
-    channel: &BrokerChannel,
-    name: &str,
-    arguments: QueueDeleteArguments,
-) -> Result<(), BrokerError> {
-    channel
-        .call(&format!("queue '{name}'"), |channel| async move { channel.queue_delete(arguments).await })
-        .await
-        .map(drop)
 }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amqprs::channel::{BasicAckArguments, BasicGetArguments, BasicPublishArguments, GetMessage};
-use amqprs::{BasicProperties, FieldTable};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::channel::BrokerChannel;
+use super::channel::{BrokerChannel, Message};
 use super::confirms::{Confirms, InFlight, PublishOutcome, Ticket};
 use super::error::BrokerError;
 use super::link::Link;
@@ -32,18 +30,14 @@ pub(super) async fn shovel(
     loop {
         let mut batch = Vec::new();
         while batch.len() < BATCH
-            && let Some(message) = get(&source, from).await?
+            && let Some((message, _)) = source.get(from, false).await?
         {
             batch.push(message);
         }
-        let Some(last) = batch.last().map(|(got, _, _)| got.delivery_tag()) else { break };
+        let Some(last) = batch.last().map(|message: &Message| message.tag) else { break };
         moved += batch.len() as u64;
         publish(&target, &confirms, to, batch, patience).await?;
-        let acknowledged = BasicAckArguments::new(last, true);
-        let sent = source
-            .send("an acknowledgement", |channel| async move { channel.basic_ack(acknowledged).await })
-            .await;
-        if !sent {
+        if !source.ack(last, true).await {
             return Err(source.failure(&format!("queue '{from}'")));
         }
     }
@@ -53,35 +47,24 @@ pub(super) async fn shovel(
     Ok(moved)
 }
 
-async fn get(channel: &BrokerChannel, queue: &str) -> Result<Option<GetMessage>, BrokerError> {
-    let arguments = BasicGetArguments::new(queue);
-    channel
-        .call(&format!("queue '{queue}'"), |channel| async move { channel.basic_get(arguments).await })
-        .await
-}
-
 /// Publishes these to a queue, and waits until all of them are confirmed to be in it.
 async fn publish(
     channel: &BrokerChannel,
     confirms: &Confirms,
     queue: &str,
-    messages: Vec<GetMessage>,
+    messages: Vec<Message>,
     patience: Duration,
 ) -> Result<(), BrokerError> {
     let (reply, mut outcomes) = mpsc::unbounded_channel();
     let window = Arc::new(Semaphore::new(messages.len()));
-    for (index, (_, properties, body)) in messages.into_iter().enumerate() {
+    for (index, Message { properties, body, .. }) in messages.into_iter().enumerate() {
         let Ok(permit) = window.clone().try_acquire_owned() else { break };
-        let message_id = properties.message_id().cloned().unwrap_or_default();
+        let message_id = properties.message_id().unwrap_or_default().to_owned();
         let ticket = Ticket { index, reply: reply.clone() };
         let in_flight =
             InFlight { ticket, message_id, sent_at: Instant::now(), returned: None, _permit: permit };
-        if confirms.push(in_flight)
-            && let Some(channel) = channel.raw()
-        {
-            let mut arguments = BasicPublishArguments::new("", queue);
-            arguments.mandatory(true);
-            let _ = channel.basic_publish(without_counts(properties), body, arguments).await;
+        if confirms.push(in_flight) {
+            channel.publish("", queue, true, properties.without_headers(&DELIVERY_COUNTS), body).await;
         }
     }
     drop(reply);
@@ -106,16 +89,4 @@ async fn publish(
         let what = format!("the confirmation of messages for {object}");
         Err(BrokerError::TimedOut { what, after: patience })
     })
-}
-
-fn without_counts(mut properties: BasicProperties) -> BasicProperties {
-    let Some(headers) = properties.headers() else { return properties };
-    let mut kept: FieldTable = headers.clone();
-    for name in DELIVERY_COUNTS {
-        if let Ok(name) = name.try_into() {
-            kept.remove(&name);
-        }
-    }
-    properties.with_headers(kept);
-    properties
 }

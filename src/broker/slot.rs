@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::channel::RenewedChannel;
 use super::confirms::PublishOutcome;
 use super::consumer::{ConsumeOptions, Consumer, ConsumerEvent, Deliveries, Delivery};
 use super::error::BrokerError;
 use super::handle::{Broker, Consume};
 use super::name::{HeldName, NameError, NameHold};
 use super::properties::{Outgoing, Properties};
-use super::topology::{look_at_queue, named_slot, numbered_slots};
+use super::renewed::RenewedChannel;
+use super::topology::{named_slot, numbered_slots};
 
 /// How often a standby looks whether its slot is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(1);
@@ -183,7 +183,7 @@ impl Broker {
     async fn is_consumed(&self, queue: &str) -> bool {
         let Ok(link) = self.link() else { return false };
         let mut channel = RenewedChannel::on(&link);
-        let found = look_at_queue(&mut channel, queue).await;
+        let found = channel.look_at_queue(queue).await;
         channel.close().await;
         matches!(found, Ok(Some(found)) if found.consumers > 0)
     }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use amqprs::channel::{ExchangeDeclareArguments, QueueBindArguments, QueueDeclareArguments};
-use amqprs::{FieldTable, FieldValue};
-
-use super::channel::{BrokerChannel, RenewedChannel};
+use super::channel::{Argument, QueueKind};
 use super::error::BrokerError;
 use super::link::Link;
 use super::options::QueueType;
 use super::part::{Part, maker};
+use super::renewed::RenewedChannel;
 use super::troubles::Troubles;
 use crate::domain::{OrderType, Priority};
 
@@ -67,7 +65,7 @@ pub fn numbered_slots() -> impl Iterator<Item = String> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct QueueSpec {
     name: String,
-    arguments: Vec<(&'static str, FieldValue)>,
+    arguments: Vec<(&'static str, Argument)>,
     exchange: &'static str,
     binding_key: String,
 }
@@ -149,7 +147,7 @@ impl Topology {
         is_made: bool,
     ) -> Result<(), BrokerError> {
         if !is_made {
-            match look_at_queue(channel, &spec.name).await {
+            match channel.look_at_queue(&spec.name).await {
                 Ok(None) => {}
                 Ok(Some(_)) => return Ok(()),
                 // In other hands, which is no trouble of this process.
@@ -172,7 +170,9 @@ impl Topology {
             OrderType::ALL.into_iter().find(|order_type| kitchen_queue(order_type.as_str()) == name)
         {
             let priority = match self.queue_type {
-                QueueType::Classic => vec![("x-max-priority", FieldValue::I(Priority::HIGH.value().into()))],
+                QueueType::Classic => {
+                    vec![("x-max-priority", Argument::Number(Priority::HIGH.value().into()))]
+                }
                 QueueType::Quorum => Vec::new(),
             };
             (priority, ORDERS_EXCHANGE, format!("kitchen.{order_type}.*"))
@@ -181,7 +181,7 @@ impl Topology {
         } else if name == NOTIFICATIONS_QUEUE {
             (Vec::new(), NOTIFICATIONS_EXCHANGE, String::new())
         } else if name.strip_prefix(NOTIFICATIONS_QUEUE).is_some_and(|rest| rest.starts_with('.')) {
-            (vec![("x-expires", FieldValue::I(SLOT_EXPIRES_MS))], NOTIFICATIONS_EXCHANGE, String::new())
+            (vec![("x-expires", Argument::Number(SLOT_EXPIRES_MS))], NOTIFICATIONS_EXCHANGE, String::new())
         } else {
             return None;
         };
@@ -192,12 +192,12 @@ impl Topology {
 
 impl QueueType {
     /// What every queue of this type that must lose nothing is declared with.
-    fn arguments(self) -> Vec<(&'static str, FieldValue)> {
+    fn arguments(self) -> Vec<(&'static str, Argument)> {
         match self {
             Self::Classic => Vec::new(),
             Self::Quorum => vec![
-                ("x-queue-type", FieldValue::from("quorum")),
-                ("x-delivery-limit", FieldValue::I(UNLIMITED_DELIVERIES)),
+                ("x-queue-type", Argument::Text("quorum")),
+                ("x-delivery-limit", Argument::Number(UNLIMITED_DELIVERIES)),
             ],
         }
     }
@@ -238,7 +238,7 @@ impl QueueSpec {
                 Declared { consumers, is_as_wanted: true }
             }
             Err(conflict @ BrokerError::Conflict { .. }) => {
-                let consumers = match look_at_queue(channel, &self.name).await? {
+                let consumers = match channel.look_at_queue(&self.name).await? {
                     Some(found) => found.consumers,
                     // It is the arguments that the server does not take.
                     None => return Err(conflict),
@@ -248,7 +248,7 @@ impl QueueSpec {
             }
             Err(BrokerError::NotPermitted { .. }) => {
                 // Whoever made it has bound it.
-                let found = look_at_queue(channel, &self.name).await?;
+                let found = channel.look_at_queue(&self.name).await?;
                 let found = found.ok_or_else(|| awaited("queue", &self.name))?;
                 return Ok(Declared { consumers: found.consumers, is_as_wanted: true });
             }
@@ -260,20 +260,14 @@ impl QueueSpec {
 
     /// Declares it without binding it; the answer is how many consumers it has.
     pub(super) async fn declare_exactly(&self, channel: &mut RenewedChannel) -> Result<u32, BrokerError> {
-        let mut table = FieldTable::new();
-        for (key, value) in &self.arguments {
-            if let Ok(key) = (*key).try_into() {
-                table.insert(key, value.clone());
-            }
-        }
-        let declare = QueueDeclareArguments::durable_client_named(&self.name).arguments(table).finish();
-        let declared = declare_queue(channel.get().await?, &self.name, declare).await;
+        let kind = QueueKind::Durable(&self.arguments);
+        let declared = channel.get().await?.declare_queue(&self.name, kind).await;
         channel.renew_after(declared).map(|found| found.consumers)
     }
 
     /// Binds it to its exchange.
     pub(super) async fn bind(&self, channel: &mut RenewedChannel) -> Result<(), BrokerError> {
-        let bound = bind_queue(channel.get().await?, &self.name, self.exchange, &self.binding_key).await;
+        let bound = channel.get().await?.bind(&self.name, self.exchange, &self.binding_key).await;
         channel.renew_after(bound)
     }
 }
@@ -313,69 +307,8 @@ async fn declare_exchange(
     kind: &str,
     only_look: bool,
 ) -> Result<(), BrokerError> {
-    let arguments = ExchangeDeclareArguments::new(exchange, kind).durable(true).passive(only_look).finish();
-    let declared = channel
-        .get()
-        .await?
-        .call(&format!("exchange '{exchange}'"), |channel| async move {
-            channel.exchange_declare(arguments).await
-        })
-        .await;
+    let declared = channel.get().await?.declare_exchange(exchange, kind, only_look).await;
     channel.renew_after(declared)
-}
-
-/// A queue as the server describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    /// Its name; of use when the server chose it.
-    pub(super) name: String,
-    /// How many messages wait in it.
-    pub(super) messages: u32,
-    /// How many consumers it has.
-    pub(super) consumers: u32,
-}
-
-/// Declares a queue.
-pub(super) async fn declare_queue(
-    channel: &BrokerChannel,
-    name: &str,
-    arguments: QueueDeclareArguments,
-) -> Result<Found, BrokerError> {
-    let object = format!("queue '{name}'");
-    let answer =
-        channel.call(&object, |channel| async move { channel.queue_declare(arguments).await }).await?;
-    answer
-        .map(|(name, messages, consumers)| Found { name, messages, consumers })
-        .ok_or(BrokerError::Refused { object, code: 0, reason: "no answer".to_owned() })
-}
-
-/// Looks at a queue without declaring it; `None`: there is none.
-pub(super) async fn look_at_queue(
-    channel: &mut RenewedChannel,
-    name: &str,
-) -> Result<Option<Found>, BrokerError> {
-    let arguments = QueueDeclareArguments::new(name).passive(true).finish();
-    let found = declare_queue(channel.get().await?, name, arguments).await;
-    match channel.renew_after(found) {
-        Ok(found) => Ok(Some(found)),
-        Err(BrokerError::NotFound { reason, .. }) if reason.contains("no queue") => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Binds a queue to an exchange.
-pub(super) async fn bind_queue(
-    channel: &BrokerChannel,
-    queue: &str,
-    exchange: &str,
-    key: &str,
-) -> Result<(), BrokerError> {
-    let arguments = QueueBindArguments::new(queue, exchange, key);
-    channel
-        .call(&format!("the binding of queue '{queue}' to exchange '{exchange}'"), |channel| async move {
-            channel.queue_bind(arguments).await
-        })
-        .await
 }
 
 #[cfg(test)]
@@ -393,7 +326,7 @@ mod tests {
     #[test]
     fn kitchen_queues_have_priorities_and_take_the_orders_of_their_type() {
         let spec = queue(QueueType::Classic, "kitchen_dine_in_queue").unwrap();
-        assert_eq!(spec.arguments, [("x-max-priority", FieldValue::I(10))]);
+        assert_eq!(spec.arguments, [("x-max-priority", Argument::Number(10))]);
         assert_eq!((spec.exchange, spec.binding_key.as_str()), ("orders_topic", "kitchen.dine_in.*"));
     }
 
@@ -406,12 +339,12 @@ mod tests {
 
     #[test]
     fn quorum_queues_have_no_priorities_and_never_drop_a_message_for_being_delivered_too_often() {
-        let unlimited = ("x-delivery-limit", FieldValue::I(i32::MAX));
+        let unlimited = ("x-delivery-limit", Argument::Number(i32::MAX));
         for name in
             ["kitchen_takeout_queue", "notifications_queue", "notifications_queue.2", "kitchen_dead_letters"]
         {
             let spec = queue(QueueType::Quorum, name).unwrap();
-            assert!(spec.arguments.contains(&("x-queue-type", FieldValue::from("quorum"))), "{name}");
+            assert!(spec.arguments.contains(&("x-queue-type", Argument::Text("quorum"))), "{name}");
             assert!(spec.arguments.contains(&unlimited), "{name}");
             assert!(!keys(&spec).contains(&"x-max-priority"), "{name}");
         }

@@ -12,17 +12,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqprs::channel::{BasicGetArguments, GetMessage};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::channel::{BrokerChannel, RenewedChannel};
+use super::channel::BrokerChannel;
 use super::dead_letter::{DEATH_REASON_HEADER, DEATH_TIME_HEADER, ORIGINAL_QUEUE_HEADER};
 use super::error::BrokerError;
 use super::link::Link;
 use super::options::{BrokerOptions, QueueType};
 use super::properties::{Outgoing, Properties};
-use super::topology::{DEAD_LETTER_EXCHANGE, look_at_queue};
+use super::renewed::RenewedChannel;
+use super::topology::DEAD_LETTER_EXCHANGE;
 use crate::runtime::clock::rfc3339_ms;
 
 /// How far a queue is looked through; what lies deeper is found when it has come to the front.
@@ -170,11 +170,10 @@ impl Search<'_> {
     async fn read_up_to(&self, wanted: usize) -> Result<Fared, BrokerError> {
         let link = connect(self.options).await?;
         let mut channel = RenewedChannel::on(&link);
-        let waiting =
-            look_at_queue(&mut channel, self.queue).await?.map_or(0, |found| found.messages as usize);
+        let waiting = channel.look_at_queue(self.queue).await?.map_or(0, |found| found.messages as usize);
         let channel = channel.into_channel().await?;
         for read in 0..wanted {
-            match self.get(&channel, false).await {
+            match channel.get(self.queue, false).await {
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(Fared { waiting, read, end: End::Empty(channel) }),
                 Err(error) => {
@@ -191,7 +190,7 @@ impl Search<'_> {
         self.ends_in_a_row = 0;
         let link = connect(self.options).await?;
         let channel = BrokerChannel::open(&link).await?;
-        match self.get(&channel, true).await {
+        match channel.get(self.queue, true).await {
             Err(error) => {
                 self.ended_by_message(&channel, error).await?;
                 self.is_one_about = false;
@@ -200,12 +199,12 @@ impl Search<'_> {
             }
             Ok(None) => self.miss().await,
             // Another consumer was quicker: this one is innocent.
-            Ok(Some((_, properties, body))) => {
+            Ok(Some((message, _))) => {
                 let _ = self.taken.send(Outgoing {
                     exchange: "".into(),
                     routing_key: self.queue.to_owned(),
-                    body: Bytes::from(body),
-                    properties: Properties::from_amqp(&properties),
+                    body: Bytes::from(message.body),
+                    properties: Properties::from_amqp(&message.properties),
                 });
                 self.miss().await;
             }
@@ -222,13 +221,6 @@ impl Search<'_> {
         }
         tokio::time::sleep(self.put_back).await;
         Ok(())
-    }
-
-    async fn get(&self, channel: &BrokerChannel, no_ack: bool) -> Result<Option<GetMessage>, BrokerError> {
-        let mut arguments = BasicGetArguments::new(self.queue);
-        arguments.no_ack(no_ack);
-        let object = format!("queue '{}'", self.queue);
-        channel.call(&object, |channel| async move { channel.basic_get(arguments).await }).await
     }
 }
 

@@ -4,13 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use amqprs::Deliver;
-use amqprs::channel::{BasicAckArguments, BasicNackArguments, ConsumerMessage};
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use super::super::channel::BrokerChannel;
+use super::super::channel::{BrokerChannel, Message};
 use super::super::dead_letter::{
     DEATH_REASON_HEADER, DEATH_TIME_HEADER, MAX_FOREIGN_HEADERS_BYTES, MAX_REASON_BYTES,
     ORIGINAL_BYTES_HEADER, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER, ORIGINAL_ROUTING_KEY_HEADER,
@@ -56,13 +54,13 @@ impl Lane {
             done.into_iter().chain(tags.iter().copied()).filter(|tag| outstanding.contains(tag)).collect();
         let prefix = outstanding.iter().take_while(|tag| wanted.contains(tag)).last().copied();
         if let Some(last) = prefix {
-            if !self.send_ack(last, true).await {
+            if !self.channel.ack(last, true).await {
                 return false;
             }
             *outstanding = outstanding.split_off(&(last + 1));
         }
         for tag in wanted.into_iter().filter(|tag| prefix.is_none_or(|last| *tag > last)) {
-            if !self.send_ack(tag, false).await {
+            if !self.channel.ack(tag, false).await {
                 return false;
             }
             outstanding.remove(&tag);
@@ -75,24 +73,13 @@ impl Lane {
         locked(&self.done)
     }
 
-    async fn send_ack(&self, tag: u64, multiple: bool) -> bool {
-        let arguments = BasicAckArguments::new(tag, multiple);
-        self.channel
-            .send("an acknowledgement", |channel| async move { channel.basic_ack(arguments).await })
-            .await
-    }
-
     /// Puts one message back into its queue.
     pub(super) async fn give_back(&self, tag: u64) -> bool {
         let mut outstanding = self.outstanding.lock().await;
         if !outstanding.contains(&tag) {
             return false;
         }
-        let arguments = BasicNackArguments::new(tag, false, true);
-        let sent = self
-            .channel
-            .send("giving a message back", |channel| async move { channel.basic_nack(arguments).await })
-            .await;
+        let sent = self.channel.give_back(tag).await;
         outstanding.remove(&tag);
         sent
     }
@@ -172,31 +159,25 @@ impl Received for Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(queue: &str, message: ConsumerMessage, lane: &Arc<Lane>) -> Option<Self> {
-        let deliver: Deliver = message.deliver?;
-        let properties = message.basic_properties.unwrap_or_default();
-        let content = message.content.unwrap_or_default();
+    pub(super) fn new(queue: &str, message: Message, lane: &Arc<Lane>) -> Self {
+        let Message { tag, exchange, routing_key, redelivered, properties, body: content } = message;
         let body_bytes = content.len();
         let body = match content.get(..MAX_MESSAGE_BYTES) {
             Some(beginning) => Bytes::copy_from_slice(beginning),
             None => Bytes::from(content),
         };
-        Some(Self {
+        Self {
             queue: queue.to_owned(),
-            exchange: deliver.exchange().clone(),
-            routing_key: deliver.routing_key().clone(),
-            redelivered: deliver.redelivered(),
+            exchange,
+            routing_key,
+            redelivered,
             body,
             body_bytes,
             properties: Properties::from_amqp(&properties),
             lane: lane.clone(),
-            tag: deliver.delivery_tag(),
+            tag,
             settled: false,
-        })
-    }
-
-    pub(super) fn tag(&self) -> u64 {
-        self.tag
+        }
     }
 
     /// Whether the connection it came by is gone: it comes again, whatever is done with this one.

@@ -3,27 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amqprs::channel::{BasicConsumeArguments, BasicQosArguments, ConsumerMessage, QueueDeclareArguments};
-use tokio::sync::mpsc;
-
-use super::super::channel::{BrokerChannel, RenewedChannel};
+use super::super::channel::{BrokerChannel, Feed, QueueKind};
 use super::super::error::BrokerError;
 use super::super::link::Link;
 use super::super::options::{BrokerOptions, QueueType};
-use super::super::topology::{Topology, bind_queue, declare_queue};
+use super::super::renewed::RenewedChannel;
+use super::super::topology::Topology;
 use super::delivery::Lane;
 use super::source::Source;
 use crate::runtime::retry::Backoff;
 
 /// Between looks at what was left out: from, to. Each look that is refused costs a channel number of the connection.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-
-/// One queue's stream of messages.
-pub(super) struct Feed {
-    pub(super) queue: String,
-    pub(super) consumer_tag: String,
-    pub(super) messages: mpsc::UnboundedReceiver<ConsumerMessage>,
-}
 
 /// A consumer at work.
 pub(super) struct Established {
@@ -103,8 +94,8 @@ impl Establisher {
             let mut channel = RenewedChannel::on(link);
             self.declare(&mut channel, queue, false).await.map_err(|refused| refused.error)?;
             let channel = channel.into_channel().await?;
-            set_prefetch(&channel, BasicQosArguments::new(0, 1, false)).await?;
-            self.consume(&channel, queue.to_owned()).await?;
+            channel.set_prefetch(1, false).await?;
+            self.consume(&channel, queue).await?;
             channel.close().await;
             Ok::<(), BrokerError>(())
         };
@@ -129,16 +120,11 @@ impl Establisher {
         // For a sum over several queues RabbitMQ asks a process of its own about each message. Of a queue that is of
         // another type than it should be it may know no sum, and would end the connection.
         let is_sum = self.options.queue_type == QueueType::Classic && all_as_wanted && queues.len() > 1;
-        let arguments = if is_sum {
-            BasicQosArguments::new(0, self.source.prefetch(), true)
-        } else {
-            let share = self.source.prefetch() / u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1);
-            BasicQosArguments::new(0, share.max(1), false)
-        };
-        set_prefetch(&channel, arguments).await?;
+        let sharers = if is_sum { 1 } else { u16::try_from(queues.len()).unwrap_or(u16::MAX).max(1) };
+        channel.set_prefetch((self.source.prefetch() / sharers).max(1), is_sum).await?;
         let mut feeds = Vec::with_capacity(queues.len());
-        for queue in queues {
-            feeds.push(self.consume(&channel, queue.clone()).await.map_err(Refused::of(&queue))?);
+        for queue in &queues {
+            feeds.push(self.consume(&channel, queue).await.map_err(Refused::of(queue))?);
         }
         Ok((Arc::new(Lane::new(channel)), feeds))
     }
@@ -161,10 +147,9 @@ impl Establisher {
                 Ok((queues, all_as_wanted))
             }
             Source::FanoutCopy { exchange, .. } => {
-                let mut arguments = QueueDeclareArguments::exclusive_server_named();
-                arguments.auto_delete(true);
-                let name = declare_queue(channel.get().await?, "", arguments).await?.name;
-                bind_queue(channel.get().await?, &name, exchange, "").await?;
+                let channel = channel.get().await?;
+                let name = channel.declare_queue("", QueueKind::Exclusive).await?.name;
+                channel.bind(&name, exchange, "").await?;
                 Ok((vec![name], true))
             }
         }
@@ -187,23 +172,12 @@ impl Establisher {
         Ok(declared.is_as_wanted)
     }
 
-    async fn consume(&self, channel: &BrokerChannel, queue: String) -> Result<Feed, BrokerError> {
+    async fn consume(&self, channel: &BrokerChannel, queue: &str) -> Result<Feed, BrokerError> {
         let prefix = self.source.consumer_tag_prefix();
         let wanted = format!("{prefix}.{queue}");
         // Empty: the server chooses one. It must be unique on its channel only.
         let wanted = if wanted.len() <= 255 { wanted } else { String::new() };
-        let mut arguments = BasicConsumeArguments::new(&queue, &wanted);
-        arguments.manual_ack(true).exclusive(self.source.is_exclusive(self.options.queue_type));
-        let (consumer_tag, messages) = channel
-            .call(
-                &format!("queue '{queue}'"),
-                |channel| async move { channel.basic_consume_rx(arguments).await },
-            )
-            .await?;
-        Ok(Feed { queue, consumer_tag, messages })
+        let exclusive = self.source.is_exclusive(self.options.queue_type);
+        channel.consume(queue, &wanted, true, exclusive).await
     }
-}
-
-async fn set_prefetch(channel: &BrokerChannel, arguments: BasicQosArguments) -> Result<(), BrokerError> {
-    channel.call("the prefetch", |channel| async move { channel.basic_qos(arguments).await }).await
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use amqprs::channel::{BasicCancelArguments, ConsumerMessage};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::channel::{Feed, Message};
 use super::super::confirms::PublishOutcome;
 use super::super::error::BrokerError;
 use super::super::link::Link;
@@ -18,7 +18,7 @@ use super::super::supervisor::Links;
 use super::super::topology::Topology;
 use super::super::unreadable;
 use super::delivery::{Lane, Received};
-use super::establish::{Established, Establisher, Feed};
+use super::establish::{Established, Establisher};
 use super::inbox::Inbox;
 use super::source::Source;
 use super::{ConsumeOptions, ConsumerEvent, Delivery};
@@ -225,30 +225,22 @@ impl ConsumerTask {
         }
     }
 
-    async fn deliver(&self, lane: &Arc<Lane>, queue: &str, message: ConsumerMessage) {
-        if let Some(delivery) = Delivery::new(queue, message, lane) {
-            lane.arrived(delivery.tag()).await;
-            self.inbox.push(ConsumerEvent::Delivery(delivery));
-        }
+    async fn deliver(&self, lane: &Arc<Lane>, queue: &str, message: Message) {
+        lane.arrived(message.tag).await;
+        self.inbox.push(ConsumerEvent::Delivery(Delivery::new(queue, message, lane)));
     }
 
     /// Ends the flow and gives back what nobody has seen.
     async fn stop(&self, lane: &Arc<Lane>, feeds: &mut Vec<Feed>) {
         for feed in feeds.iter() {
-            let arguments = BasicCancelArguments::new(&feed.consumer_tag);
-            let object = format!("queue '{}'", feed.queue);
-            // A failure means that the channel is gone, which ends the flow as well.
-            let _ = lane
-                .channel
-                .call(&object, |channel| async move { channel.basic_cancel(arguments).await })
-                .await;
+            lane.channel.cancel(feed).await;
         }
         for feed in feeds.iter_mut() {
             // A cancelled feed ends after its last message; that of a dead channel may not.
             loop {
                 tokio::select! {
                     biased;
-                    received = feed.messages.recv() => match received {
+                    received = feed.next() => match received {
                         Some(message) => self.deliver(lane, &feed.queue, message).await,
                         None => break,
                     },
@@ -328,12 +320,12 @@ async fn until_asked_to_end(commands: &mut mpsc::Receiver<Command>) {
 }
 
 /// The next message of any feed, each in its turn. `None`: a feed has ended.
-async fn next_message(feeds: &mut [Feed], turn: &mut usize) -> Option<(String, ConsumerMessage)> {
+async fn next_message(feeds: &mut [Feed], turn: &mut usize) -> Option<(String, Message)> {
     std::future::poll_fn(|context| {
         for _ in 0..feeds.len() {
             *turn = (*turn + 1) % feeds.len();
             let feed = &mut feeds[*turn];
-            match feed.messages.poll_recv(context) {
+            match feed.poll_next(context) {
                 Poll::Ready(Some(message)) => return Poll::Ready(Some((feed.queue.clone(), message))),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
