@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
+use super::names::DEAD_LETTER_QUEUE;
 use super::renewed::RenewedChannel;
-use super::topology::DEAD_LETTER_QUEUE;
 
 /// So long the number of letters is believed.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);

@@ -11,8 +11,8 @@ use super::dead_letter::{
 };
 use super::error::BrokerError;
 use super::link::Link;
+use super::names::DEAD_LETTER_QUEUE;
 use super::properties::{Outgoing, Properties};
-use super::topology::DEAD_LETTER_QUEUE;
 
 /// A message among the dead letters.
 #[derive(Debug, Clone)]

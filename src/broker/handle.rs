@@ -14,11 +14,12 @@ use super::dead_queue::DeadLetters;
 use super::error::BrokerError;
 use super::link::Link;
 use super::name::{self, HeldName, NameError, NameHold};
+use super::names::NOTIFICATIONS_EXCHANGE;
 use super::options::BrokerOptions;
 use super::properties::Outgoing;
 use super::publisher::Publisher;
 use super::supervisor::{BrokerState, Links, Supervisor};
-use super::topology::{NOTIFICATIONS_EXCHANGE, Topology};
+use super::topology::Topology;
 
 /// How long the confirmations of what was published last are waited for at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,7 +12,8 @@
 //! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in; `properties`:
 //!   what goes with a message. No other file uses the library. `renewed`: a new channel after each refusal.
-//! - `topology`: exchanges, queues, bindings; `part`: who makes which; `troubles`: those that are not as they should be.
+//! - `topology`: exchanges, queues, bindings; `names`: what they are called; `part`: who makes which; `troubles`: those that
+//!   are not as they should be.
 //! - `publisher`, `publishing`, `confirms`: confirmed publishing; `alarm`: a server that takes nothing. `consumer`:
 //!   deliveries and acknowledgements.
 //! - `mark`: how a broker that lost its disk is known. `members`: quorum queues with too few of them.
@@ -34,6 +35,7 @@ mod mark;
 mod members;
 pub mod messages;
 mod name;
+mod names;
 mod options;
 mod outage;
 mod part;
@@ -60,13 +62,13 @@ pub use error::BrokerError;
 pub use handle::{Broker, Consume, Publish};
 pub use mark::MarkedBroker;
 pub use name::{HeldName, NameError, NameHold};
+pub use names::{
+    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
+    kitchen_queue, kitchen_queues, named_slot, numbered_slots, order_routing_key,
+};
 pub use options::{BrokerOptions, QueueType};
 pub use part::Part;
 pub use properties::{InvalidMessage, Outgoing, Properties};
 pub use renewal::QueueReport;
 pub use slot::{Slot, SlotEvent, WantedSlot};
 pub use supervisor::BrokerState;
-pub use topology::{
-    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
-    kitchen_queue, kitchen_queues, named_slot, numbered_slots, order_routing_key,
-};

@@ -1,7 +1,7 @@
 //! Who makes what on the server, and who waits for it: each role runs with an account that may make no more than this
 //! (docs/OPERATIONS.md, "Accounts in RabbitMQ").
 
-use super::topology::{
+use super::names::{
     DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
     kitchen_queues,
 };

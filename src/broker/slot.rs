@@ -17,9 +17,9 @@ use super::consumer::{ConsumeOptions, Consumer, ConsumerEvent, Deliveries, Deliv
 use super::error::BrokerError;
 use super::handle::{Broker, Consume};
 use super::name::{HeldName, NameError, NameHold};
+use super::names::{named_slot, numbered_slots};
 use super::properties::{Outgoing, Properties};
 use super::renewed::RenewedChannel;
-use super::topology::{named_slot, numbered_slots};
 
 /// How often a standby looks whether its slot is free.
 const STANDBY_LOOK: Duration = Duration::from_secs(1);

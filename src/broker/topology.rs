@@ -5,22 +5,15 @@ use std::sync::Arc;
 use super::channel::{Argument, QueueKind};
 use super::error::BrokerError;
 use super::link::Link;
+use super::names::{
+    DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
+    kitchen_queue, kitchen_queues,
+};
 use super::options::QueueType;
 use super::part::{Part, maker};
 use super::renewed::RenewedChannel;
 use super::troubles::Troubles;
 use crate::domain::{OrderType, Priority};
-
-/// Topic exchange for orders; routing key `kitchen.{order_type}.{priority}`.
-pub const ORDERS_EXCHANGE: &str = "orders_topic";
-/// Fanout exchange for status updates.
-pub const NOTIFICATIONS_EXCHANGE: &str = "notifications_fanout";
-/// Fanout exchange for what no worker can ever process.
-pub const DEAD_LETTER_EXCHANGE: &str = "orders_dead_letter";
-/// Where the dead letters wait for a person.
-pub const DEAD_LETTER_QUEUE: &str = "kitchen_dead_letters";
-/// The first subscriber's queue; the next ones append `.2`, `.3`, … or a name.
-pub const NOTIFICATIONS_QUEUE: &str = "notifications_queue";
 
 /// All exchanges, with their types.
 const EXCHANGES: [(&str, &str); 3] =
@@ -35,31 +28,6 @@ const SLOT_EXPIRES_MS: i32 = 24 * 60 * 60 * 1000;
 /// otherwise. Each crash of a consumer puts its messages back, and so does looking at the dead letters. The largest number
 /// is understood by every version; "unlimited" (-1) only by RabbitMQ 4.
 const UNLIMITED_DELIVERIES: i32 = i32::MAX;
-
-/// The queue that workers of this order type consume.
-pub fn kitchen_queue(order_type: &str) -> String {
-    format!("kitchen_{order_type}_queue")
-}
-
-/// The queues of all order types.
-pub fn kitchen_queues() -> [String; OrderType::ALL.len()] {
-    OrderType::ALL.map(|order_type| kitchen_queue(order_type.as_str()))
-}
-
-/// The routing key that takes an order to the queue of its type.
-pub fn order_routing_key(order_type: &str, priority: u8) -> String {
-    format!("kitchen.{order_type}.{priority}")
-}
-
-/// The queue of a subscriber with this name (`--name N`).
-pub fn named_slot(name: &str) -> String {
-    format!("{NOTIFICATIONS_QUEUE}.{name}")
-}
-
-/// The queues of subscribers without a name, in the order in which they are tried.
-pub fn numbered_slots() -> impl Iterator<Item = String> {
-    std::iter::once(NOTIFICATIONS_QUEUE.to_owned()).chain((2..).map(|n: u32| named_slot(&n.to_string())))
-}
 
 /// A durable queue as it must be declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -355,11 +323,5 @@ mod tests {
         for name in ["", "kitchen_sushi_queue", "notifications_queue2", "amq.gen-1"] {
             assert_eq!(queue(QueueType::Classic, name), None, "{name}");
         }
-    }
-
-    #[test]
-    fn subscribers_without_a_name_try_the_plain_queue_first() {
-        let slots: Vec<String> = numbered_slots().take(3).collect();
-        assert_eq!(slots, ["notifications_queue", "notifications_queue.2", "notifications_queue.3"]);
     }
 }

@@ -19,10 +19,10 @@ use super::channel::BrokerChannel;
 use super::dead_letter::{DEATH_REASON_HEADER, DEATH_TIME_HEADER, ORIGINAL_QUEUE_HEADER};
 use super::error::BrokerError;
 use super::link::Link;
+use super::names::DEAD_LETTER_EXCHANGE;
 use super::options::{BrokerOptions, QueueType};
 use super::properties::{Outgoing, Properties};
 use super::renewed::RenewedChannel;
-use super::topology::DEAD_LETTER_EXCHANGE;
 use crate::runtime::clock::rfc3339_ms;
 
 /// How far a queue is looked through; what lies deeper is found when it has come to the front.

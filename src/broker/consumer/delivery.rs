@@ -14,8 +14,8 @@ use super::super::dead_letter::{
     ORIGINAL_BYTES_HEADER, ORIGINAL_EXCHANGE_HEADER, ORIGINAL_QUEUE_HEADER, ORIGINAL_ROUTING_KEY_HEADER,
 };
 use super::super::messages::MAX_MESSAGE_BYTES;
+use super::super::names::DEAD_LETTER_EXCHANGE;
 use super::super::properties::{Outgoing, Properties};
-use super::super::topology::DEAD_LETTER_EXCHANGE;
 use crate::runtime::clock::rfc3339_ms;
 use crate::runtime::sync::locked;
 
