@@ -8,7 +8,7 @@
 //!                                            └─────────────────┴──▶ topology
 //! ```
 //! - `handle`: what the rest of the system holds; `options` and `error`: what it says to it and hears from it. What relay,
-//!   reconciler and worker use of it are traits (`Publish`, `Consume`, `MarkedBroker`, …), of which `tests/sim` has a model.
+//!   reconciler and worker use of it are traits (`Publish`, `Consume`, `MarkedBroker`, …), of which `tests/it/sim` has a model.
 //! - `supervisor`: connects, and again, for ever; `outage`: one log line when it goes and one when it is back.
 //! - `link`, `channel`: one connection and one channel of the client library, with all its traps fenced in; `properties`:
 //!   what goes with a message. No other file uses the library. `renewed`: a new channel after each refusal.

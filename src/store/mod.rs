@@ -5,7 +5,7 @@
 //! mostly: nothing happened, or all of it.
 //!
 //! What relay, reconciler, worker and intake ask is a trait beside its statements: `StoreAccess`, `OutboxStore`,
-//! `ReconcilerStore`, `WorkerStore`, `KitchenStore`, `IntakeStore`. `Store` is the real one, `tests/sim` has a model.
+//! `ReconcilerStore`, `WorkerStore`, `KitchenStore`, `IntakeStore`. `Store` is the real one, `tests/it/sim` has a model.
 //!
 //! Today's schema is `migrations/schema.sql`, which a test compares with what the migrations make. What each role may do with a
 //! table or a column is said in `rights`; a migration that adds one adds that as well.

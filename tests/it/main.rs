@@ -7,16 +7,13 @@ mod advisories;
 mod backup;
 mod broker;
 mod cli;
-#[path = "../cluster/mod.rs"]
 mod cluster;
 mod contract;
-#[path = "../crash/mod.rs"]
 mod crash;
 mod customers;
 mod dev_command;
 mod documents;
 mod example_file;
-#[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod hosts;
 mod journal;
@@ -36,7 +33,6 @@ mod references;
 mod schema;
 mod schema_file;
 mod servers;
-#[path = "../sim/mod.rs"]
 mod sim;
 mod startup;
 mod support;

@@ -102,7 +102,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 
 /// A file of this corpus, as it is or with some mutations.
 fn mutant(corpus: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(corpus);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fuzz/corpus").join(corpus);
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let files: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();

@@ -46,7 +46,8 @@ impl Drop for Proxy {
 
 /// The example with the ports of this machine instead of those of `one`, `two` and `three`.
 fn configuration(machines: &Machines, broker: u16, database: u16) -> String {
-    let (_, rest) = include_str!("../../docs/OPERATIONS.md").split_once(FENCE).expect("there is an example");
+    let (_, rest) =
+        include_str!("../../../docs/OPERATIONS.md").split_once(FENCE).expect("there is an example");
     let (example, _) = rest.split_once("```").expect("the example ends");
     let mut text = example.to_owned();
     let mut put = |example: &str, port: u16| {

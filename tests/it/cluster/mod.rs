@@ -70,7 +70,7 @@ fn scenarios_are_chosen_by_name() {
 
 #[test]
 fn the_document_has_a_row_for_each_scenario() {
-    let document = include_str!("../../docs/SCALE.md");
+    let document = include_str!("../../../docs/SCALE.md");
     for Scenario { what, .. } in &SCENARIOS {
         assert!(document.contains(&format!("\n| {what} |")), "docs/SCALE.md has no row: {what}");
     }
