@@ -1,7 +1,7 @@
 //! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the house goes on there.
 
-use crate::kitchen::kit::{Kit, SHORT_GRACE, body};
-use crate::support::{TestEnv, blocking, new_state_dir, staff_client};
+use crate::kitchen::kit::{Kit, SHORT_GRACE};
+use crate::support::{Http, TestEnv, blocking, new_state_dir, takeout};
 use crate::tracking::sse::Events;
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use std::collections::HashSet;
@@ -44,13 +44,13 @@ async fn busy_house(kit: &Kit) -> Vec<String> {
     let mut numbers = kit.place_many("takeout", 3).await;
     let chef = kit.working("chef_anna", &[]).await;
     kit.wait_ready(&numbers).await;
-    kit.staff(&numbers[0], "complete").await;
+    kit.http.change(&numbers[0], "complete").await;
     drop(chef);
     let _slow = kit.working("chef_mario", &["--cook-seconds", "600", "--heartbeat-interval", "0.5"]).await;
     numbers.push(kit.place("dine_in").await);
     kit.wait_status(&numbers[3], "cooking").await;
     numbers.extend(kit.place_many("delivery", 2).await);
-    kit.staff(&numbers[4], "cancel").await;
+    kit.http.change(&numbers[4], "cancel").await;
     numbers
 }
 
@@ -69,7 +69,7 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     let kit = Kit::on(env).await;
     let numbers = busy_house(&kit).await;
     let changes = count(&kit.db, "order_status_log").await;
-    let Kit { env, http, orders, .. } = kit;
+    let Kit { env, orders, .. } = kit;
     drop(orders);
     let (database, dir) = (env.database.clone(), env.dir().to_owned());
     let server = &env.servers.postgres;
@@ -84,8 +84,8 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     let settled = tracking.wait_for_action("restored_database_settled").await;
     assert_eq!(settled["details"], changes, "{settled}");
 
-    let url = format!("{}/events?from=start", tracking.url().await);
-    let mut events = Events::open(&staff_client(), &url, None).await;
+    let staff = Http::as_staff(tracking.url().await);
+    let mut events = Events::open(&staff, "/events?from=start", None).await;
     let history = events.take(usize::try_from(changes).unwrap()).await;
     let told: HashSet<_> = history.iter().map(|event| (event.order(), event.new_status())).collect();
     assert_eq!(told.len(), history.len(), "each change once");
@@ -96,11 +96,8 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     }
 
     let orders = env.spawn(&["order-service", "--port", "0"]);
-    let orders_url = format!("{}/orders", orders.url().await);
     orders.wait_for_action("db_connected").await;
-    let placed = http.post(orders_url).json(&body("takeout")).send().await.unwrap();
-    let placed: serde_json::Value = placed.error_for_status().unwrap().json().await.unwrap();
-    let new = placed["order_number"].as_str().unwrap().to_owned();
+    let new = Http::of(&orders).await.place(&takeout()).await;
     let sequence = |number: &str| number[13..].parse::<u32>().unwrap();
     let last = numbers.iter().max().unwrap();
     assert!(new[..12] != last[..12] || sequence(&new) == sequence(last) + 1, "{new} after {last}");

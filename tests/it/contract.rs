@@ -10,7 +10,7 @@ use restaurant_system::config::TABLE;
 use serde_json::Value;
 
 use crate::support::markdown::{Block, BlockKind, blocks};
-use crate::support::{TestEnv, code_files, files_below};
+use crate::support::{Http, TestEnv, code_files, files_below};
 
 /// What a part of the contract has that the program has not.
 const MARK: &str = "*(not built yet)*";
@@ -191,16 +191,13 @@ fn every_action_of_the_log_is_there() {
 #[tokio::test]
 async fn every_metric_is_there_and_no_other() {
     let env = TestEnv::new().await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut served = BTreeSet::new();
     for role in ["order-service", "tracking-service"] {
         let service = env.spawn(&[role, "--port", "0"]);
-        let url = service.url().await;
-        let get =
-            async |path: &str| http.get(format!("{url}{path}")).send().await.unwrap().text().await.unwrap();
+        let http = Http::of(&service).await;
         // Requests are counted when they are answered.
-        get("/healthz").await;
-        let metrics = get("/metrics").await;
+        http.get("/healthz").await;
+        let metrics = http.get("/metrics").await.text;
         served.extend(metrics.lines().filter_map(|line| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
             Some(format!("{name}{}", if kind == "counter" { "_total" } else { "" }))

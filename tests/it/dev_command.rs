@@ -1,10 +1,9 @@
 //! `restaurant-system dev`: one command from nothing to an order that is ready, and back to nothing.
 
 use crate::support::{
-    Role, Signal, eventually, eventually_ok, free_port, new_state_dir, processes_naming, program,
+    Http, Role, Signal, eventually, free_port, new_state_dir, processes_naming, program, takeout,
 };
 use restaurant_system::dev::PostgresOptions;
-use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -17,8 +16,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 struct Dev {
     role: Role,
-    order_url: String,
-    tracking_url: String,
+    orders: Http,
+    tracking: Http,
 }
 
 fn dev_command(state: &Path, ports: (u16, u16)) -> Command {
@@ -40,32 +39,12 @@ async fn start(state: &Path) -> Dev {
     }
     Dev {
         role,
-        order_url: format!("http://127.0.0.1:{}", ports.0),
-        tracking_url: format!("http://127.0.0.1:{}", ports.1),
+        orders: Http::new(format!("http://127.0.0.1:{}", ports.0)),
+        tracking: Http::new(format!("http://127.0.0.1:{}", ports.1)),
     }
 }
 
 impl Dev {
-    async fn place_order(&self) -> String {
-        let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
-            "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}]});
-        let answer =
-            reqwest::Client::new().post(format!("{}/orders", self.order_url)).json(&order).send().await;
-        let answer = answer.unwrap();
-        assert_eq!(answer.status(), 201);
-        let placed: Value = answer.json().await.unwrap();
-        placed["order_number"].as_str().unwrap().to_owned()
-    }
-
-    async fn wait_until_ready(&self, number: &str) {
-        eventually_ok(&format!("{number} is ready"), || async {
-            let url = format!("{}/orders/{number}/status", self.tracking_url);
-            let status: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-            if status["current_status"] == "ready" { Ok(()) } else { Err(status) }
-        })
-        .await;
-    }
-
     /// Ctrl-C.
     async fn stop(mut self) {
         self.role.signal(Signal::SIGINT);
@@ -79,8 +58,8 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let dir = new_state_dir();
     let state = dir.path().join("dev");
     let dev = start(&state).await;
-    let first = dev.place_order().await;
-    dev.wait_until_ready(&first).await;
+    let first = dev.orders.place(&takeout()).await;
+    dev.tracking.wait_status(&first, "ready").await;
     let notified = format!("Notification for order {first}: Status changed from 'cooking' to 'ready'");
     dev.role.wait_for_line("of the subscriber", |line| line.starts_with(&notified)).await;
 
@@ -111,11 +90,11 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     }
     let dev = start(&state).await;
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious", "no link was followed");
-    let next = dev.place_order().await;
+    let next = dev.orders.place(&takeout()).await;
     let number = |order: &str| order.rsplit('_').next().unwrap().parse::<u32>().unwrap();
     let same_day = next.rsplit_once('_').unwrap().0 == first.rsplit_once('_').unwrap().0;
     assert!(number(&next) == number(&first) + 1 || !same_day, "{first}, then {next}");
-    dev.wait_until_ready(&next).await;
+    dev.tracking.wait_status(&next, "ready").await;
 
     // Killed without a chance to clean up, it leaves nothing behind either.
     let mut role = dev.role;

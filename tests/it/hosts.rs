@@ -1,6 +1,6 @@
 //! A primary that was replaced by its standby and comes back taking writes.
 
-use crate::support::{Role, TestEnv, blocking, eventually, eventually_ok, new_state_dir};
+use crate::support::{Http, Role, TestEnv, blocking, eventually, eventually_ok, new_state_dir, takeout};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use std::path::Path;
 use std::process::Command;
@@ -122,21 +122,14 @@ async fn an_old_primary_that_takes_writes_again_is_refused_by_who_starts_and_by_
         refused["details"].as_str().unwrap().contains("timeline 1, but the cluster is on timeline 2"),
         "{refused}"
     );
-    let url = service.url().await;
-    let body = serde_json::json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
-        "items": [{"name": "Pizza", "quantity": 1, "price": 9.99}]});
-    let http = reqwest::Client::new();
+    let http = Http::of(&service).await;
     for _ in 0..3 {
-        let refused = http.post(format!("{url}/orders")).json(&body).send().await.unwrap();
-        assert_eq!(refused.status(), 503);
+        http.post(&takeout()).await.problem(503);
     }
     let both = Arc::clone(&servers);
     blocking(move || both.new.restart().unwrap()).await;
     service.wait_for_action("reconnected").await;
-    eventually("orders are taken", || async {
-        http.post(format!("{url}/orders")).json(&body).send().await.unwrap().status() == 201
-    })
-    .await;
+    eventually("orders are taken", || async { http.post(&takeout()).await.status == 201 }).await;
     let sql = "select to_regclass('orders') is null";
     let untouched: bool = connect(&servers.old).await.query_one(sql, &[]).await.unwrap().get(0);
     assert!(untouched, "the old primary was written to");

@@ -2,9 +2,8 @@
 //!
 //! Whose tests may make no mount namespace (`unshare`), as in some containers, has no such place: nothing is tested then.
 
-use crate::support::{DEADLINE, Role, Signal, TestEnv, eventually, free_port};
+use crate::support::{DEADLINE, Http, Role, Signal, TestEnv, eventually, free_port, takeout};
 use nix::unistd::geteuid;
-use serde_json::{Value, json};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -124,42 +123,24 @@ impl Journal {
     }
 }
 
-fn takeout() -> Value {
-    json!({"customer_name": "Ada", "order_type": "takeout", "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}]})
-}
-
-async fn place(url: &str, request_id: &str, body: &Value) -> (u16, Value) {
-    let request = reqwest::Client::new().post(format!("{url}/orders")).header("x-request-id", request_id);
-    let sent = tokio::time::timeout(DEADLINE, request.json(body).send()).await.expect("an answer in time");
-    let answer = sent.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
-}
-
-async fn is_ready(url: &str) {
-    let url = format!("{url}/readyz");
-    eventually(&url, || async { reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 200) }).await;
-}
-
 #[tokio::test]
 async fn an_order_is_told_in_fields_with_priority_identifier_and_service() {
     let env = TestEnv::new().await;
     let Some(journal) = Journal::new(env.dir()) else { return };
     let port = free_port().to_string();
     let mut service = journal.spawn(&env, &["order-service", "--port", &port]);
-    let url = format!("http://127.0.0.1:{port}");
+    let http = Http::new(format!("http://127.0.0.1:{port}"));
     let started = journal.next_of("service_started");
     assert!(!started.value("REQUEST_ID").is_empty() && !started.has("ORDER_NUMBER"));
-    is_ready(&url).await;
-    let (status, placed) = place(&url, "story-1", &takeout()).await;
-    assert_eq!(status, 201);
+    http.wait_ready().await;
+    let number = http.place_with(&takeout(), &[("x-request-id", "story-1")]).await;
     let received = journal.next_of("order_received");
-    let number = placed["order_number"].as_str().unwrap();
     for (name, expected) in [
         ("PRIORITY", "6"),
         ("SYSLOG_IDENTIFIER", "order-service"),
         ("SERVICE", "order-service"),
         ("REQUEST_ID", "story-1"),
-        ("ORDER_NUMBER", number),
+        ("ORDER_NUMBER", number.as_str()),
     ] {
         assert_eq!(received.value(name), expected, "{name}");
     }
@@ -194,13 +175,12 @@ async fn roles_whose_journal_nobody_reads_take_and_cook_orders_and_end_when_aske
     let mut service = journal.spawn(&env, &["order-service", "--port", &port]);
     let cook = ["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0", "--prefetch", "20"];
     let mut chef = journal.spawn(&env, &cook);
-    let url = format!("http://127.0.0.1:{port}");
-    is_ready(&url).await;
+    let http = Http::new(format!("http://127.0.0.1:{port}"));
+    http.wait_ready().await;
     // The first hundred fill the journal's queue, the others meet it full.
     let takeout = takeout();
     for _ in 0..20 {
-        let ten = (0..10).map(|_| async { place(&url, "unread", &takeout).await.0 });
-        assert_eq!(futures_util::future::join_all(ten).await, [201; 10]);
+        futures_util::future::join_all((0..10).map(|_| http.place(&takeout))).await;
     }
     let db = env.connect().await;
     eventually("all orders are ready", || async {
@@ -208,7 +188,7 @@ async fn roles_whose_journal_nobody_reads_take_and_cook_orders_and_end_when_aske
         db.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 200
     })
     .await;
-    is_ready(&url).await;
+    http.wait_ready().await;
     let is_full = UnixDatagram::unbound().unwrap();
     is_full.set_nonblocking(true).unwrap();
     assert!(is_full.send_to(b"", &journal.path).is_err(), "too little was logged to fill the journal");

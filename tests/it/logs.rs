@@ -1,6 +1,6 @@
 //! The log of every role over an order's whole life, to the letter of the contract.
 
-use crate::support::{DEADLINE, Role, STAFF_TOKEN, Signal, TestEnv, eventually, eventually_ok, free_port};
+use crate::support::{Http, Role, Signal, TestEnv, answer, delivery, eventually, eventually_ok, free_port};
 use restaurant_system::dev::watch;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const ALWAYS: [&str; 7] = ["timestamp", "level", "service", "action", "message",
 struct House {
     env: TestEnv,
     roles: Vec<Role>,
-    order: String,
+    http: Http,
 }
 
 impl House {
@@ -37,23 +37,12 @@ impl House {
         .iter()
         .map(|args| env.spawn(&[args.as_slice(), &["--log-level", "debug"]].concat()))
         .collect();
-        let order = roles[0].url().await;
+        let http = Http::of(&roles[0]).await;
         roles[0].wait_for_action("db_connected").await;
         roles[2].wait_for_action("worker_registered").await;
         roles[3].wait_for_action("rabbitmq_connected").await;
-        Self { env, roles, order }
+        Self { env, roles, http }
     }
-
-    async fn place(&self, request_id: &str, body: &Value) -> (u16, Value) {
-        let request = reqwest::Client::new().post(format!("{}/orders", self.order)).json(body);
-        let answer = request.header("x-request-id", request_id).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-}
-
-fn delivery() -> Value {
-    json!({"customer_name": "Zaphod Beeblebrox", "order_type": "delivery", "delivery_address": "42 Heart of Gold Lane",
-        "items": [{"name": "Pan Galactic Gargle Blaster", "quantity": 1, "price": 42.42}]})
 }
 
 /// What every line must be. Gives its action.
@@ -79,19 +68,16 @@ fn check_line(line: &Value, service: &str) -> String {
 #[tokio::test]
 async fn a_whole_orders_life_is_told_in_whole_lines_with_the_contracts_actions() {
     let mut house = House::open().await;
-    let (status, placed) = house.place("story-1", &delivery()).await;
-    assert_eq!(status, 201);
-    let number = placed["order_number"].as_str().unwrap().to_owned();
-    assert_eq!(house.place("story-2", &json!({"customer_name": ""})).await.0, 422);
+    let number = house.http.place_with(&delivery(), &[("x-request-id", "story-1")]).await;
+    let wrong = house.http.order_request(r#"{"customer_name": ""}"#).header("x-request-id", "story-2");
+    answer(wrong).await.problem(422);
     house.env.rabbit.publish("orders_topic", "kitchen.takeout.1", &json!({}), "no JSON").await;
     house.roles[2].wait_for_action("message_processing_failed").await;
     house.roles[2].wait_for_action("heartbeat_sent").await;
     house.roles[3]
         .wait_for_line("the last update", |line| line.starts_with("Notification") && line.contains("'ready'"))
         .await;
-    let complete = format!("{}/orders/{number}/complete", house.order);
-    let done = reqwest::Client::new().post(complete).bearer_auth(STAFF_TOKEN).send().await.unwrap();
-    assert!(done.status().is_success());
+    house.http.change(&number, "complete").await;
     house.roles[3].wait_for_line("the last update", |line| line.contains("'completed'")).await;
     for role in &mut house.roles {
         role.signal(Signal::SIGTERM);
@@ -113,7 +99,7 @@ async fn a_whole_orders_life_is_told_in_whole_lines_with_the_contracts_actions()
             assert!(service != "kitchen-worker" || line["worker_name"] == "chef_anna", "{line}");
         }
         let text = role.lines().join("\n");
-        for private in ["Zaphod", "Heart of Gold", "restaurant_pass"] {
+        for private in ["Lovelace", "Analytical Row", "restaurant_pass"] {
             assert!(!text.contains(private), "{service} logs {private}");
         }
     }
@@ -227,15 +213,6 @@ impl Drop for Unread {
     }
 }
 
-async fn answers_200(url: &str) {
-    eventually(url, || async { reqwest::get(url).await.is_ok_and(|answer| answer.status() == 200) }).await;
-}
-
-async fn post(url: &str, body: &Value) -> u16 {
-    let sent = reqwest::Client::new().post(format!("{url}/orders")).json(body).send();
-    tokio::time::timeout(DEADLINE, sent).await.expect("an answer").unwrap().status().as_u16()
-}
-
 #[tokio::test]
 async fn roles_whose_log_nobody_reads_take_and_cook_orders_and_end_when_asked() {
     let env = TestEnv::new().await;
@@ -246,11 +223,11 @@ async fn roles_whose_log_nobody_reads_take_and_cook_orders_and_end_when_asked() 
         &env,
         &["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0", "--prefetch", "20"],
     );
-    let url = format!("http://127.0.0.1:{port}");
-    answers_200(&format!("{url}/readyz")).await;
+    let http = Http::new(format!("http://127.0.0.1:{port}"));
+    http.wait_ready().await;
+    let order = delivery();
     for _ in 0..20 {
-        let ten = (0..10).map(|_| async { post(&url, &delivery()).await });
-        assert_eq!(futures_util::future::join_all(ten).await, [201; 10]);
+        futures_util::future::join_all((0..10).map(|_| http.place(&order))).await;
     }
     let db = env.connect().await;
     eventually("all orders are ready", || async {
@@ -259,7 +236,7 @@ async fn roles_whose_log_nobody_reads_take_and_cook_orders_and_end_when_asked() 
     })
     .await;
     for path in ["/healthz", "/readyz", "/metrics"] {
-        answers_200(&format!("{url}{path}")).await;
+        eventually(path, || async { http.get(path).await.status == 200 }).await;
     }
     for role in [&mut service, &mut chef] {
         assert_eq!(role.stop().await, Some(0));
@@ -272,13 +249,12 @@ async fn a_log_that_is_read_again_says_how_many_lines_were_dropped() {
     let env = TestEnv::new().await;
     let port = free_port().to_string();
     let mut service = Unread::spawn(&env, &["order-service", "--port", &port]);
-    let url = format!("http://127.0.0.1:{port}");
-    answers_200(&format!("{url}/readyz")).await;
+    let http = Http::new(format!("http://127.0.0.1:{port}"));
+    http.wait_ready().await;
     // A line for each: more than may wait.
-    let (client, nothing) = (reqwest::Client::new(), format!("{url}/nothing"));
     let customers = (0..8).map(|_| async {
         for _ in 0..800 {
-            assert_eq!(client.get(&nothing).send().await.unwrap().status(), 404);
+            http.get("/nothing").await.problem(404);
         }
     });
     futures_util::future::join_all(customers).await;
@@ -288,7 +264,7 @@ async fn a_log_that_is_read_again_says_how_many_lines_were_dropped() {
         lines.iter().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
     };
     eventually("a line says that some are missing", || async {
-        assert_eq!(post(&url, &delivery()).await, 201);
+        http.place(&delivery()).await;
         parsed().iter().any(|line| line["log_dropped"].as_u64() > Some(0))
     })
     .await;
@@ -310,7 +286,7 @@ async fn a_log_whose_reader_is_gone_does_not_end_the_work() {
     let mut service = Unread::spawn(&env, &["tracking-service", "--port", &port]);
     // Every line from now on meets a broken pipe.
     drop(service.0.stdout.take());
-    answers_200(&format!("http://127.0.0.1:{port}/readyz")).await;
+    Http::new(format!("http://127.0.0.1:{port}")).wait_ready().await;
     assert_eq!(service.stop().await, Some(0));
 }
 

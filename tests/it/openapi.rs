@@ -1,6 +1,6 @@
 //! The OpenAPI documents: what they say, and that what is served is what is printed.
 
-use crate::support::TestEnv;
+use crate::support::{Http, TestEnv, answer};
 use serde_json::Value;
 use std::process::Command;
 
@@ -36,13 +36,9 @@ fn a_document_is_the_same_every_time() {
 #[tokio::test]
 async fn what_is_served_is_what_is_printed_and_the_page_needs_nothing_from_elsewhere() {
     let env = TestEnv::new().await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
     for (role, name) in [("order-service", "order"), ("tracking-service", "tracking")] {
         let service = env.spawn(&[role, "--port", "0"]);
-        let url = service.url().await;
-        let get =
-            async |path: &str| http.get(format!("{url}{path}")).send().await.unwrap().text().await.unwrap();
-        let served: Value = serde_json::from_str(&get("/openapi.json").await).unwrap();
+        let served = Http::of(&service).await.get("/openapi.json").await.ok();
         let printed: Value = serde_json::from_str(&printed(name)).unwrap();
         assert_eq!(served, printed);
         assert_eq!(served["info"]["version"], env!("CARGO_PKG_VERSION"));
@@ -52,21 +48,18 @@ async fn what_is_served_is_what_is_printed_and_the_page_needs_nothing_from_elsew
 #[tokio::test]
 async fn no_route_passes_over_a_query_parameter_that_it_does_not_have() {
     let env = TestEnv::new().await;
-    let http =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for (role, name) in [("order-service", "order"), ("tracking-service", "tracking")] {
         let service = env.spawn(&[role, "--port", "0"]);
-        let url = service.url().await;
+        let http = Http::of(&service).await;
         let document: Value = serde_json::from_str(&printed(name)).unwrap();
         for (path, operations) in document["paths"].as_object().unwrap() {
             let path = path.replace("{order_number}", "ORD_20261122_001");
             for (method, operation) in operations.as_object().unwrap() {
                 assert!(operation["responses"]["400"].is_object(), "{method} {path}");
-                let method = method.to_uppercase().parse::<reqwest::Method>().unwrap();
-                let answer =
-                    http.request(method.clone(), format!("{url}{path}?surprise=1")).send().await.unwrap();
-                assert_eq!(answer.status(), 400, "{method} {path}");
-                let problem: Value = answer.json().await.unwrap();
+                let method = method.to_uppercase();
+                let asked = answer(http.request(&method, &format!("{path}?surprise=1"))).await;
+                assert_eq!(asked.status, 400, "{method} {path}");
+                let problem = asked.json();
                 assert!(
                     problem["detail"].as_str().unwrap().contains("surprise"),
                     "{method} {path}: {problem}"
@@ -76,8 +69,7 @@ async fn no_route_passes_over_a_query_parameter_that_it_does_not_have() {
         for (method, path, status) in
             [("GET", "/nowhere?surprise=1", 404), ("DELETE", "/healthz?surprise=1", 405)]
         {
-            let request = http.request(method.parse().unwrap(), format!("{url}{path}"));
-            assert_eq!(request.send().await.unwrap().status(), status, "{method} {path}");
+            assert_eq!(answer(http.request(method, path)).await.status, status, "{method} {path}");
         }
     }
 }
@@ -86,17 +78,16 @@ async fn no_route_passes_over_a_query_parameter_that_it_does_not_have() {
 async fn the_documentation_page_needs_nothing_from_elsewhere() {
     let env = TestEnv::new().await;
     let service = env.spawn(&["tracking-service", "--port", "0"]);
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = http.get(format!("{}/docs", service.url().await)).send().await.unwrap();
+    let answer = Http::of(&service).await.get("/docs").await;
     // The browser is told to fetch nothing from another host, whatever the page's scripts may ask for.
-    let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let policy = answer.header("content-security-policy");
     assert!(
         policy.starts_with("default-src 'none';") && !policy.contains("http") && !policy.contains('*'),
         "{policy}"
     );
-    let page = answer.text().await.unwrap();
+    let page = &answer.text;
     assert!(page.contains("SwaggerUIBundle") && page.contains("/orders/{order_number}/events"));
-    for tag in tags(&page) {
+    for tag in tags(page) {
         let fetches = ["src=", "href=", "data=", "srcset="].iter().any(|attribute| tag.contains(attribute));
         assert!(!fetches || !(tag.contains("//") || tag.contains("http")), "{tag}");
     }

@@ -1,7 +1,7 @@
 //! `restaurant-system queues`: the type of the queues is changed in a house that takes orders.
 
-use crate::kitchen::kit::{Kit, SHORT_GRACE, body};
-use crate::support::{Role, Signal, TestEnv, eventually};
+use crate::kitchen::kit::{Kit, SHORT_GRACE};
+use crate::support::{Http, Role, Signal, TestEnv, eventually, takeout};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,17 +41,12 @@ async fn stop(mut role: Role) {
 
 /// Customers who order and think better of it, until they are told to stop: what subscribers are to be told of.
 fn customers(kit: &Kit, until: Arc<AtomicBool>) -> tokio::task::JoinHandle<Vec<String>> {
-    let (http, url) = (kit.http.clone(), kit.url.clone());
+    let http = kit.http.clone();
     tokio::spawn(async move {
         let mut cancelled = Vec::new();
         while !until.load(Ordering::Relaxed) {
-            let placed = http.post(format!("{url}/orders")).json(&body("takeout")).send().await.unwrap();
-            assert_eq!(placed.status(), 201);
-            let placed: Value = placed.json().await.unwrap();
-            let number = placed["order_number"].as_str().unwrap().to_owned();
-            let cancel = http.post(format!("{url}/orders/{number}/cancel"));
-            let answer = cancel.bearer_auth(crate::support::STAFF_TOKEN).send().await.unwrap();
-            assert_eq!(answer.status(), 200);
+            let number = http.place(&takeout()).await;
+            http.change(&number, "cancel").await;
             cancelled.push(number);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -72,7 +67,7 @@ async fn changing_the_type_of_all_queues_under_load_loses_no_order_no_update_and
         stop(subscriber).await;
     }
     kit.orders = quorum(&kit.env, &["order-service", "--port", "0"]);
-    kit.url = kit.orders.url().await;
+    kit.http = Http::of(&kit.orders).await;
     kit.orders.wait_for_action("db_connected").await;
     kit.orders.wait_for_action("rabbitmq_queue_differs").await;
     let waiting = kit.place_many("dine_in", 20).await;
@@ -122,7 +117,7 @@ async fn changing_the_type_of_all_queues_under_load_loses_no_order_no_update_and
 
     // And back.
     let number = kit.place("delivery").await;
-    kit.staff(&number, "cancel").await;
+    kit.http.change(&number, "cancel").await;
     kit.wait_announced().await;
     let (code, text) = queues(&kit.env, "classic", &["migrate", "--subscriber", "kiosk"]).await;
     assert_eq!(code, Some(0), "{text}");

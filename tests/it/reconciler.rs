@@ -1,7 +1,7 @@
 //! What RabbitMQ has lost it is told again, and an outbox that does not drain takes no more.
 
-use crate::kitchen::kit::{Kit, body, holds_for};
-use crate::support::{Message, TestEnv, blocking, eventually, free_port};
+use crate::kitchen::kit::{Kit, holds_for};
+use crate::support::{Http, Message, TestEnv, blocking, eventually, free_port, takeout};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ async fn a_broker_that_lost_its_disk_is_told_what_waits_and_what_changed() {
     let waiting = kit.place_many("takeout", 3).await;
     marked(&kit).await;
     let cancelled = kit.place("delivery").await;
-    kit.staff(&cancelled, "cancel").await;
+    kit.http.change(&cancelled, "cancel").await;
     kit.wait_announced().await;
 
     let servers = Arc::clone(&kit.env.servers);
@@ -65,18 +65,18 @@ async fn orders_are_refused_while_the_outbox_is_full_and_taken_when_it_has_drain
     without_rabbitmq(&env, "outbox:\n  max_rows: 3\n");
     let orders = env.spawn(&["order-service", "--port", "0"]);
     orders.wait_for_action("db_connected").await;
-    let url = orders.url().await;
+    let http = Http::of(&orders).await;
     let db = env.connect().await;
     for _ in 0..3 {
-        assert_eq!(place(&url).await.status(), 201);
+        http.place(&takeout()).await;
     }
     orders.wait_for_action("outbox_full").await;
-    let refused = place(&url).await;
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
+    let refused = http.post(&takeout()).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.headers.contains_key("retry-after"));
     db.batch_execute("delete from outbox").await.unwrap();
     orders.wait_for_action("outbox_drained").await;
-    assert_eq!(place(&url).await.status(), 201);
+    http.place(&takeout()).await;
 }
 
 /// Waits until the broker has the mark: it is known then.
@@ -99,8 +99,4 @@ fn without_rabbitmq(env: &TestEnv, more: &str) {
     let port = |port: u16| format!("port: {port}\n");
     let text = text.replace(&port(env.servers.rabbitmq.amqp_port()), &port(free_port()));
     std::fs::write(env.config(), text).unwrap();
-}
-
-async fn place(url: &str) -> reqwest::Response {
-    reqwest::Client::new().post(format!("{url}/orders")).json(&body("takeout")).send().await.unwrap()
 }

@@ -1,7 +1,7 @@
 //! Roles that start before their servers: they wait, say so once, and begin by themselves.
 
-use crate::support::{Role, TestEnv, blocking, eventually};
-use serde_json::{Value, json};
+use crate::support::{Http, Role, TestEnv, blocking, takeout};
+use serde_json::json;
 use std::sync::Arc;
 
 const ROLES: [&[&str]; 4] = [
@@ -10,11 +10,6 @@ const ROLES: [&[&str]; 4] = [
     &["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0", "--heartbeat-interval", "0.3"],
     &["notification-subscriber"],
 ];
-
-async fn answer(url: &str) -> (u16, Value) {
-    let answer = reqwest::get(url).await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
-}
 
 #[tokio::test]
 async fn every_role_waits_for_both_servers_says_so_once_and_then_works() {
@@ -32,31 +27,25 @@ async fn every_role_waits_for_both_servers_says_so_once_and_then_works() {
     for role in &roles {
         role.wait_for_action("rabbitmq_connection_failed").await;
     }
-    let (order, tracking) = (roles[0].url().await, roles[1].url().await);
-    for url in [&order, &tracking] {
-        assert_eq!(answer(&format!("{url}/healthz")).await.0, 200);
-        let (status, ready) = answer(&format!("{url}/readyz")).await;
+    let (orders, tracking) = (Http::of(&roles[0]).await, Http::of(&roles[1]).await);
+    for http in [&orders, &tracking] {
+        assert_eq!(http.get("/healthz").await.status, 200);
+        let (status, ready) = http.readiness().await;
         assert_eq!((status, &ready["checks"]["postgresql"]["status"]), (503, &json!("down")), "{ready}");
     }
     let asked = std::time::Instant::now();
-    let refused = reqwest::get(format!("{tracking}/workers/status")).await.unwrap();
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
+    let refused = tracking.get("/workers/status").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.headers.contains_key("retry-after"));
     assert!(asked.elapsed() < std::time::Duration::from_secs(2), "at once, not after a wait");
 
     let servers = Arc::clone(&env.servers);
     blocking(move || servers.restart_dead()).await.unwrap();
-    for url in [&order, &tracking] {
-        eventually("it is ready", || async { answer(&format!("{url}/readyz")).await.0 == 200 }).await;
+    for http in [&orders, &tracking] {
+        http.wait_ready().await;
     }
-    let body = json!({"customer_name": "Ada", "order_type": "takeout", "items": [{"name": "Soup", "quantity": 1, "price": 5}]});
-    let placed = reqwest::Client::new().post(format!("{order}/orders")).json(&body).send().await.unwrap();
-    let placed: Value = placed.json().await.unwrap();
-    let number = placed["order_number"].as_str().unwrap().to_owned();
-    eventually("the order is ready", || async {
-        answer(&format!("{tracking}/orders/{number}/status")).await.1["current_status"] == "ready"
-    })
-    .await;
+    let number = orders.place(&takeout()).await;
+    tracking.wait_status(&number, "ready").await;
     roles[3]
         .wait_for_line("about the order", |line| line.contains(&number) && line.contains("'ready'"))
         .await;

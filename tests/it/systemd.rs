@@ -1,6 +1,6 @@
 //! The service manager's side: what a role tells it (`sd_notify`), and the socket that it passes.
 
-use crate::support::{DEADLINE, Role, Signal, TestEnv, eventually};
+use crate::support::{Http, Role, Signal, TestEnv, eventually, takeout};
 use serde_json::json;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -64,19 +64,13 @@ impl Manager {
     }
 }
 
-async fn place(url: &str) -> u16 {
-    let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
-        "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
-    reqwest::Client::new().post(format!("{url}/orders")).json(&order).send().await.unwrap().status().as_u16()
-}
-
 #[tokio::test]
 async fn a_worker_tells_its_whole_life() {
     let env = TestEnv::new().await;
     env.write_config("kitchen: {grace_seconds: 0.2}\nlog: {level: info}\n");
     let manager = Manager::of(&env);
     let service = env.spawn(&["order-service", "--port", "0"]);
-    let url = service.url().await;
+    let http = Http::of(&service).await;
     service.wait_for_action("db_connected").await;
     let mut chef =
         manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "3"]);
@@ -92,7 +86,7 @@ async fn a_worker_tells_its_whole_life() {
     assert_eq!(manager.count("RELOADING=1"), 1);
     eventually("the reload's end is told", || async { manager.count("READY=1") == 2 }).await;
 
-    assert_eq!(place(&url).await, 201);
+    http.place(&takeout()).await;
     manager.wait_told("STATUS=cooking 1 order, 0 done").await;
     chef.wait_for_log("of level DEBUG", |log| log["level"] == "DEBUG").await;
     assert_eq!(manager.count("EXTEND_TIMEOUT_USEC"), 0);
@@ -273,26 +267,22 @@ async fn restarts_on_a_passed_socket_fail_no_request() {
     let url = format!("http://{}", socket.local_addr().unwrap());
     // A connection that comes before the service waits for it.
     let early = tokio::spawn({
-        let url = url.clone();
-        async move { place(&url).await }
+        let http = Http::new(&url);
+        async move { http.post(&takeout()).await.status }
     });
     let mut service = activated(&env, &socket, &["order-service", "--port", "1"]);
     assert_eq!(service.url().await, url, "the passed socket beats --port");
     assert_eq!(early.await.unwrap(), 201, "it was let in before PostgreSQL was reached");
 
-    let client = reqwest::Client::new();
+    let http = Http::new(&url);
     let customers: Vec<_> = (0..4)
         .map(|_| {
-            let (client, url) = (client.clone(), url.clone());
+            let http = http.clone();
             tokio::spawn(async move {
-                let order = json!({"customer_name": "Ada Lovelace", "order_type": "takeout",
-                    "items": [{"name": "Soup", "quantity": 1, "price": 4.5}]});
                 let end = std::time::Instant::now() + Duration::from_secs(4);
                 let mut placed = 0_i64;
                 while std::time::Instant::now() < end {
-                    let sent = client.post(format!("{url}/orders")).json(&order).send();
-                    let answer = tokio::time::timeout(DEADLINE, sent).await.expect("an answer").unwrap();
-                    assert_eq!(answer.status(), 201);
+                    http.place(&takeout()).await;
                     placed += 1;
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }

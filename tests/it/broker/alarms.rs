@@ -7,12 +7,9 @@ use restaurant_system::broker::{
     BrokerError, Consume, ConsumeOptions, NameHold, Publish, PublishOutcome, Received,
 };
 
-use serde_json::Value;
-
 use super::logs::Logs;
 use super::{id, next_delivery, options, order, start, within};
-use crate::kitchen::kit::body;
-use crate::support::{Role, TestEnv, blocking, eventually, eventually_ok};
+use crate::support::{Http, Role, TestEnv, blocking, dine_in, eventually};
 
 const TAKEOUT: &str = "kitchen_takeout_queue";
 
@@ -24,21 +21,12 @@ async fn set_memory_limit(env: &TestEnv, limit: &'static str) {
 
 /// The order service says how things stand and since when, and goes on; the kitchen finds the order on the rail.
 async fn takes_and_cooks_orders(env: &TestEnv, orders: &Role) {
-    let url = orders.url().await;
-    let http = reqwest::Client::new();
-    let ready = eventually_ok("the alarm in /readyz", || async {
-        let response = http.get(format!("{url}/readyz")).send().await.unwrap();
-        let status = response.status();
-        let ready: Value = response.json().await.unwrap();
-        let is_blocked = ready["checks"]["rabbitmq"]["status"] == "blocked";
-        if is_blocked && status == 200 { Ok(ready) } else { Err((status, ready)) }
-    })
-    .await;
+    let http = Http::of(orders).await;
+    let ready = http.wait_check(200, "rabbitmq", "blocked").await;
     assert_eq!(ready["status"], "ready");
     let since = ready["checks"]["rabbitmq"]["since"].as_str().unwrap();
     assert!(since.parse::<jiff::Timestamp>().unwrap() <= jiff::Timestamp::now(), "{since}");
-    let placed = http.post(format!("{url}/orders")).json(&body("dine_in")).send().await.unwrap();
-    assert_eq!(placed.status(), 201);
+    http.place(&dine_in()).await;
     let client = env.connect().await;
     eventually("the order being ready", || async {
         let row = client.query_one("select status from orders", &[]).await.unwrap();
@@ -106,7 +94,7 @@ async fn under_an_alarm_everything_but_publishing_goes_on_over_the_same_connecti
         row.get::<_, i64>(0) == 0
     })
     .await;
-    let ready = reqwest::get(orders.url().await + "/readyz").await.unwrap().json::<Value>().await.unwrap();
+    let (_, ready) = Http::of(&orders).await.readiness().await;
     assert_eq!(ready["checks"]["rabbitmq"]["status"], "up");
     // What was not confirmed may have been taken all the same, once there was room.
     within("the order", async {

@@ -3,7 +3,7 @@
 use super::machines::Machines;
 use super::proxy::Proxy;
 use crate::crash::staff::Staff;
-use crate::support::{Role, STAFF_TOKEN, program};
+use crate::support::{Http, Role, STAFF_TOKEN, program, try_answer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub struct House {
     pub name: String,
     /// Where the roles' output is kept.
     pub kept: PathBuf,
-    http: reqwest::Client,
+    http: Http,
     _proxy: Option<Proxy>,
 }
 
@@ -88,7 +88,7 @@ impl House {
             Role::spawn(&command.join(" "), process)
         };
         let staff = Staff::start(ROLES.map(|(name, command)| (name, command.to_vec())), spawn).await;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(4)).build().unwrap();
+        let http = Http::impatient("", Duration::from_secs(4));
         Self { machines: Arc::clone(machines), staff, name: name.to_owned(), kept, http, _proxy: proxy }
     }
 
@@ -122,8 +122,8 @@ impl House {
     /// What a service says at `/readyz`.
     pub async fn ready(&self, role: usize) -> Option<u16> {
         let url = self.staff.url(role)?;
-        let response = self.http.get(format!("{url}/readyz")).send().await.ok()?;
-        Some(response.status().as_u16())
+        let answer = try_answer(self.http.at(&url).request("GET", "/readyz")).await.ok()?;
+        Some(answer.status)
     }
 
     /// Every queue with the messages in it; a leader that was just chosen has no figure.

@@ -1,6 +1,6 @@
 //! Customers and staff: orders at a bounded rate, each repeated under its `Idempotency-Key` until it has an answer.
 
-use crate::support::STAFF_TOKEN;
+use crate::support::{Http, STAFF_TOKEN, delivery, dine_in, takeout, try_answer, with};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +44,7 @@ type Doors = Box<dyn Fn() -> Vec<Option<String>> + Send + Sync>;
 pub struct Load {
     doors: Doors,
     rate_per_s: u64,
-    http: reqwest::Client,
+    http: Http,
     seed: u64,
     next: AtomicU64,
     retries: AtomicU64,
@@ -61,7 +61,7 @@ impl Load {
         rate_per_s: u64,
         seed: u64,
     ) -> Self {
-        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build().unwrap();
+        let http = Http::impatient("", REQUEST_TIMEOUT);
         Self {
             doors: Box::new(doors),
             rate_per_s,
@@ -210,9 +210,8 @@ impl Load {
         let answer = async {
             let doors = (self.doors)();
             let url = doors.get(attempt % doors.len())?.as_ref()?;
-            let response = finish(self.http.post(format!("{url}{path}"))).send().await.ok()?;
-            let status = response.status().as_u16();
-            Some((status, response.json().await.ok()?))
+            let answer = try_answer(finish(self.http.at(url).request("POST", path))).await.ok()?;
+            Some((answer.status, serde_json::from_str(&answer.text).ok()?))
         };
         let answer = answer.await;
         if answer.is_none() {
@@ -230,18 +229,10 @@ impl Load {
 /// The order of the `n`-th customer: all types, all priorities.
 fn order(n: u64) -> Value {
     let price = [9.99, 60.0, 150.0][(n % 7 % 3) as usize];
-    let items = json!([{"name": "Soup", "quantity": 1, "price": price}]);
-    let mut order = json!({"customer_name": "Ada Lovelace", "items": items});
-    match n % 3 {
-        0 => {
-            order["order_type"] = json!("dine_in");
-            order["table_number"] = json!(n % 100 + 1);
-        }
-        1 => order["order_type"] = json!("takeout"),
-        _ => {
-            order["order_type"] = json!("delivery");
-            order["delivery_address"] = json!("12 Analytical Row, London");
-        }
-    }
-    order
+    let order = match n % 3 {
+        0 => with(&dine_in(), "/table_number", json!(n % 100 + 1)),
+        1 => takeout(),
+        _ => delivery(),
+    };
+    with(&order, "/items/0/price", json!(price))
 }

@@ -1,6 +1,6 @@
 //! A client of the tracking service's `/events`, which goes on after its last event whenever it is cut off.
 
-use crate::support::staff_client;
+use crate::support::Http;
 use restaurant_system::client::sse::SseParser;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
@@ -15,11 +15,11 @@ pub type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Watches for ever, from the first event of all, at wherever a tracking service is at the moment.
 pub async fn watch(door: impl Fn() -> Option<String>, seen: Seen) {
-    let http = staff_client();
+    let http = Http::as_staff("");
     let mut last_id = String::new();
     loop {
         if let Some(url) = door() {
-            follow(http.get(format!("{url}/events?from=start")), &mut last_id, &seen).await;
+            follow(http.at(&url).stream("/events?from=start"), &mut last_id, &seen).await;
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }

@@ -1,7 +1,8 @@
 //! A user of RabbitMQ for each role, with the rights that docs/OPERATIONS.md gives it and no others.
 
-use super::kit::{MESSAGES_ONLY, body};
-use crate::support::{Role, TestEnv, eventually_ok, staff_client};
+use super::kit::MESSAGES_ONLY;
+use crate::support::{Http, Role, TestEnv, eventually_ok, takeout};
+use crate::tracking::sse::{Event, Events};
 use restaurant_system::broker::{
     Broker, BrokerError, BrokerOptions, Outgoing, Part, Properties, PublishOutcome, WantedSlot,
 };
@@ -71,15 +72,13 @@ async fn an_order_goes_through_a_house_in_which_each_role_has_only_the_rights_th
     subscriber.wait_for_action("subscribed").await;
     orders.wait_for_action("db_connected").await;
 
-    let url = orders.url().await;
-    let followed = staff_client().get(format!("{}/events", tracking.url().await)).send().await.unwrap();
-    let answer = staff_client().post(format!("{url}/orders")).json(&body("takeout")).send().await.unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    let number = answer["order_number"].as_str().unwrap();
+    let mut followed = Events::open(&Http::as_staff(tracking.url().await), "/events", None).await;
+    let number = Http::of(&orders).await.place(&takeout()).await;
     let line =
         format!("Notification for order {number}: Status changed from 'cooking' to 'ready' by chef_anna.");
     subscriber.wait_for_line("the order is ready", |found| found == line).await;
-    wait_told_live(followed, number).await;
+    let is_ready = |event: &Event| event.order() == number && event.new_status() == "ready";
+    while !is_ready(&followed.next().await.expect("the stream goes on")) {}
 
     // What nobody can process, in the kitchen and at a subscriber.
     assert!(env.rabbit.publish("orders_topic", "kitchen.takeout.1", &json!({}), "no order").await);
@@ -95,24 +94,6 @@ async fn an_order_goes_through_a_house_in_which_each_role_has_only_the_rights_th
     assert_eq!([troubles(&chef), troubles(&subscriber)], [and_buried.clone(), and_buried]);
     assert_eq!([troubles(&orders), troubles(&tracking)], [vec![], vec![waited]]);
     assert_eq!(chef.logs_of("rabbitmq_trouble_over").len(), 1);
-}
-
-/// Waits until the stream of all events has told that this order is ready.
-async fn wait_told_live(mut followed: reqwest::Response, number: &str) {
-    let mut told = String::new();
-    let ready = |told: &str| {
-        told.lines().any(|line| line.contains(number) && line.contains("\"new_status\":\"ready\""))
-    };
-    let all = async {
-        while !ready(&told) {
-            told.push_str(&String::from_utf8_lossy(
-                &followed.chunk().await.unwrap().expect("the stream goes on"),
-            ));
-        }
-    };
-    tokio::time::timeout(crate::support::DEADLINE, all)
-        .await
-        .unwrap_or_else(|_| panic!("{number} is not told"));
 }
 
 /// A connection as this user, when somebody else has made everything.

@@ -1,7 +1,7 @@
 //! Exchanges, queues, bindings and messages, read by somebody who is not the program (contract, section 5).
 
-use super::kit::{Kit, body};
-use crate::support::{Message, TestEnv, eventually_ok};
+use super::kit::Kit;
+use crate::support::{Message, TestEnv, delivery, dine_in, eventually_ok, takeout, with};
 use serde_json::{Value, json};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -65,7 +65,11 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
     let kit = Kit::new().await;
     kit.env.rabbit.declare_bound_queue("seen", "orders_topic", "kitchen.*.*").await;
     let headers = [("x-request-id", "request-4711"), ("traceparent", TRACEPARENT)];
-    let number = kit.place_body(&body("delivery"), &headers).await;
+    let items = json!([
+        crate::support::item("Margherita Pizza", 1, 15.99),
+        crate::support::item("Caesar Salad", 1, 8.99)
+    ]);
+    let number = kit.http.place_with(&with(&delivery(), "/items", items), &headers).await;
 
     let message = next(&kit, "seen").await;
     assert_eq!(
@@ -104,7 +108,7 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
     assert_eq!(order["customer_name"], "Ada Lovelace");
     assert_eq!(order["order_type"], "delivery");
     assert_eq!(order["table_number"], Value::Null);
-    assert_eq!(order["delivery_address"], "12 St James's Square, London");
+    assert_eq!(order["delivery_address"], "12 Analytical Row, London");
     assert_eq!(number_of(&order["total_amount"]), 24.98);
     assert_eq!(number_of(&order["priority"]), 1.0);
     let items: Vec<_> = order["items"].as_array().unwrap().iter().map(item).collect();
@@ -126,9 +130,8 @@ async fn routing_key_and_priority_follow_the_amount_and_absent_values_are_null()
     let kit = Kit::new().await;
     kit.env.rabbit.declare_bound_queue("seen", "orders_topic", "#").await;
     for (price, quantity, priority) in [(49.99, 1, 1), (50.00, 1, 5), (50.00, 2, 5), (100.01, 1, 10)] {
-        let mut body = body("dine_in");
-        body["items"] = json!([{"name": "Feast", "quantity": quantity, "price": price}]);
-        kit.place_body(&body, &[]).await;
+        let feast = crate::support::item("Feast", quantity, price);
+        kit.http.place(&with(&dine_in(), "/items", json!([feast]))).await;
         let message = next(&kit, "seen").await;
         assert_eq!(message.routing_key, format!("kitchen.dine_in.{priority}"));
         assert_eq!(message.properties["priority"], priority);
@@ -145,14 +148,14 @@ async fn every_change_after_received_is_announced_in_order_with_all_properties()
     let kit = Kit::new().await;
     kit.env.rabbit.declare_bound_queue("told", "notifications_fanout", "").await;
     let headers = [("x-request-id", "request-1"), ("traceparent", TRACEPARENT)];
-    let cancelled = kit.place_body(&body("takeout"), &headers).await;
-    kit.staff(&cancelled, "cancel").await;
+    let cancelled = kit.http.place_with(&takeout(), &headers).await;
+    kit.http.change(&cancelled, "cancel").await;
     check(&next(&kit, "told").await, &cancelled, ["received", "cancelled"], "staff", false);
 
     let _chef = kit.working("chef_anna", &[]).await;
-    let number = kit.place_body(&body("takeout"), &headers).await;
+    let number = kit.http.place_with(&takeout(), &headers).await;
     kit.wait_status(&number, "ready").await;
-    kit.staff(&number, "complete").await;
+    kit.http.change(&number, "complete").await;
     check(&next(&kit, "told").await, &number, ["received", "cooking"], "chef_anna", true);
     check(&next(&kit, "told").await, &number, ["cooking", "ready"], "chef_anna", false);
     check(&next(&kit, "told").await, &number, ["ready", "completed"], "staff", false);

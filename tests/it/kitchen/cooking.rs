@@ -1,7 +1,7 @@
 //! A worker at work (contract, section 6).
 
-use super::kit::{Kit, MESSAGES_ONLY, QUEUES, body};
-use crate::support::eventually;
+use super::kit::{Kit, MESSAGES_ONLY, QUEUES};
+use crate::support::{eventually, item, takeout, with};
 use serde_json::json;
 use std::time::Duration;
 
@@ -38,9 +38,8 @@ async fn orders_placed_before_the_first_worker_ever_started_are_cooked() {
 async fn urgent_orders_are_cooked_first() {
     let kit = Kit::with(MESSAGES_ONLY).await;
     let ordinary = kit.place_many("takeout", 4).await;
-    let mut feast = body("takeout");
-    feast["items"] = json!([{"name": "Feast", "quantity": 2, "price": 99.99}]);
-    let urgent = kit.place_body(&feast, &[]).await;
+    let feast = with(&takeout(), "/items", json!([item("Feast", 2, 99.99)]));
+    let urgent = kit.http.place(&feast).await;
     kit.wait_announced().await;
     let _chef = kit.worker("chef_anna", &[]);
     kit.wait_ready(&ordinary).await;
@@ -188,7 +187,7 @@ async fn one_request_id_follows_an_order_through_all_services() {
     let kit = Kit::new().await;
     let chef = kit.working("chef_anna", &[]).await;
     let subscriber = kit.subscriber(&[]).await;
-    let number = kit.place_body(&body("takeout"), &[("x-request-id", "one-id-for-all")]).await;
+    let number = kit.http.place_with(&takeout(), &[("x-request-id", "one-id-for-all")]).await;
     let line = |action: &'static str, log: &serde_json::Value| {
         log["action"] == action && log["order_number"] == json!(number)
     };

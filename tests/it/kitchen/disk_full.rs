@@ -1,6 +1,7 @@
 //! PostgreSQL's disk is full: nothing is taken that could not be kept, and nothing is given up.
 
-use super::kit::{Kit, SHORT_GRACE, body, holds_for};
+use super::kit::{Kit, SHORT_GRACE, holds_for};
+use crate::support::takeout;
 use std::time::Duration;
 
 /// Every change of an order is answered like PostgreSQL does when a table cannot grow.
@@ -21,10 +22,9 @@ async fn a_full_disk_refuses_new_orders_and_delays_the_others() {
     kit.wait_cooked_by(&cooking, "chef_anna").await;
     kit.db.batch_execute(FULL).await.unwrap();
 
-    let request = kit.http.post(format!("{}/orders", kit.url)).json(&body("takeout"));
-    let refused = request.send().await.unwrap();
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
+    let refused = kit.http.post(&takeout()).await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.headers.contains_key("retry-after"));
     // One that cannot finish what it has, and one that cannot claim what comes.
     let late = kit.working("chef_mario", &["--order-types", "delivery"]).await;
     holds_for(Duration::from_secs(1), "nothing moves", || async {

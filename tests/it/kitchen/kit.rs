@@ -1,7 +1,6 @@
 //! What the kitchen's tests share: orders in, a look at the database, workers.
 
-use crate::support::{Role, STAFF_TOKEN, TestEnv, eventually, eventually_ok};
-use serde_json::{Value, json};
+use crate::support::{Http, Role, TestEnv, eventually, eventually_ok, order_of};
 use std::time::Duration;
 use tokio_postgres::Client;
 
@@ -15,8 +14,7 @@ pub struct Kit {
     pub env: TestEnv,
     pub db: Client,
     pub orders: Role,
-    pub url: String,
-    pub http: reqwest::Client,
+    pub http: Http,
 }
 
 impl Kit {
@@ -35,11 +33,11 @@ impl Kit {
     /// In an environment that is there already.
     pub async fn on(env: TestEnv) -> Self {
         let orders = env.spawn(&["order-service", "--port", "0"]);
-        let url = orders.url().await;
+        let http = Http::of(&orders).await;
         orders.wait_for_action("db_connected").await;
         orders.wait_for_action("rabbitmq_connected").await;
         let db = env.connect().await;
-        Self { env, db, orders, url, http: reqwest::Client::new() }
+        Self { env, db, orders, http }
     }
 
     /// Starts a worker; it cooks for no time unless `args` say otherwise.
@@ -70,33 +68,13 @@ impl Kit {
 
     /// Places an order of this type; its number.
     pub async fn place(&self, order_type: &str) -> String {
-        self.place_body(&body(order_type), &[]).await
+        self.http.place(&order_of(order_type)).await
     }
 
     /// Places so many orders of this type.
     pub async fn place_many(&self, order_type: &str, count: usize) -> Vec<String> {
-        let body = body(order_type);
-        let all = (0..count).map(|_| self.place_body(&body, &[]));
-        futures_util::future::join_all(all).await
-    }
-
-    /// Places an order with these headers.
-    pub async fn place_body(&self, body: &Value, headers: &[(&str, &str)]) -> String {
-        let mut request = self.http.post(format!("{}/orders", self.url)).json(body);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 201);
-        let answer: Value = response.json().await.unwrap();
-        answer["order_number"].as_str().unwrap().to_owned()
-    }
-
-    /// `cancel` or `complete`, as staff.
-    pub async fn staff(&self, number: &str, what: &str) {
-        let url = format!("{}/orders/{number}/{what}", self.url);
-        let response = self.http.post(url).bearer_auth(STAFF_TOKEN).send().await.unwrap();
-        assert!(response.status().is_success(), "{what} {number}: {}", response.status());
+        let order = order_of(order_type);
+        futures_util::future::join_all((0..count).map(|_| self.http.place(&order))).await
     }
 
     /// The order's status in the database.
@@ -209,19 +187,6 @@ impl Kit {
 }
 
 pub const QUEUES: [&str; 3] = ["kitchen_dine_in_queue", "kitchen_takeout_queue", "kitchen_delivery_queue"];
-
-/// The body of an order of this type; it costs 24.98.
-pub fn body(order_type: &str) -> Value {
-    let mut body = json!({"customer_name": "Ada Lovelace", "order_type": order_type, "items": [
-        {"name": "Margherita Pizza", "quantity": 1, "price": 15.99},
-        {"name": "Caesar Salad", "quantity": 1, "price": 8.99}]});
-    match order_type {
-        "dine_in" => body["table_number"] = json!(7),
-        "delivery" => body["delivery_address"] = json!("12 St James's Square, London"),
-        _ => {}
-    }
-    body
-}
 
 /// For conditions that must stay true: looks again and again for so long.
 pub async fn holds_for<F: Future<Output = bool>>(

@@ -199,7 +199,7 @@ async fn the_message_of_a_cancelled_order_is_acknowledged_and_nothing_is_cooked(
     let kit = Kit::new().await;
     let number = kit.place("takeout").await;
     kit.wait_announced().await;
-    kit.staff(&number, "cancel").await;
+    kit.http.change(&number, "cancel").await;
     let chef = kit.worker("chef_anna", &["--log-level", "debug"]);
     chef.wait_for_action("order_not_waiting").await;
     kit.wait_queues_empty().await;

@@ -1,10 +1,9 @@
 //! PostgreSQL takes no writes for a while, and is no server that has just started afterwards: a standby was promoted, or
 //! commits waited for one.
 
-use super::kit::{Kit, body, holds_for};
+use super::kit::{Kit, holds_for};
 use crate::broker::proxy::Proxy;
-use crate::support::{Role, TestEnv, eventually, eventually_ok};
-use serde_json::Value;
+use crate::support::{Http, Role, TestEnv, dine_in, eventually};
 use std::time::Duration;
 use tokio_postgres::Client;
 
@@ -89,20 +88,6 @@ async fn wait_for_standby(superuser: &Client, name: &str) {
     superuser.batch_execute("select pg_reload_conf()").await.unwrap();
 }
 
-async fn postgresql_is(url: &str, status: u16, state: &str) {
-    let http = reqwest::Client::new();
-    eventually_ok(&format!("{url}/readyz says {status}"), || async {
-        let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
-        let (found, report) = (ready.status().as_u16(), ready.json::<Value>().await.unwrap());
-        if found == status && report["checks"]["postgresql"]["status"] == state {
-            Ok(())
-        } else {
-            Err(report)
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn while_commits_hang_it_is_an_outage_for_all_who_write_and_nobody_loses_an_order() {
     let env = TestEnv::with_own_servers().await;
@@ -113,23 +98,22 @@ async fn while_commits_hang_it_is_an_outage_for_all_who_write_and_nobody_loses_a
     let superuser = superuser(&env).await;
     let kit = Kit::on(env).await;
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);
-    let tracking_url = tracking.url().await;
+    let tracking_http = Http::of(&tracking).await;
     let (cooks, free) = cooks_and_a_free_one(&kit).await;
-    postgresql_is(&tracking_url, 200, "up").await;
+    tracking_http.wait_check(200, "postgresql", "up").await;
 
     wait_for_standby(&superuser, "nobody").await;
     // Without a request: the service finds out by itself.
-    postgresql_is(&kit.url, 503, "down").await;
-    let refused = kit.http.post(format!("{}/orders", kit.url)).json(&body("dine_in")).send().await.unwrap();
-    assert_eq!(refused.status(), 503);
+    kit.http.wait_check(503, "postgresql", "down").await;
+    kit.http.post(&dine_in()).await.problem(503);
     tokio::time::sleep(OUTAGE).await;
     let stuck = "select count(*) from pg_stat_activity where wait_event = 'SyncRep' and query like '/* restaurant-system ping%'";
     let stuck: i64 = superuser.query_one(stuck, &[]).await.unwrap().get(0);
     assert!(stuck <= 2 + COOKS.len() as i64, "{stuck} pings wait for their commit");
-    postgresql_is(&tracking_url, 200, "up").await;
+    tracking_http.wait_check(200, "postgresql", "up").await;
     wait_for_standby(&superuser, "").await;
 
-    postgresql_is(&kit.url, 200, "up").await;
+    kit.http.wait_check(200, "postgresql", "up").await;
     free.wait_for_action("reconnected").await;
     all_keep_their_orders_and_the_dead_lose_theirs(&kit, cooks).await;
     kit.orders.wait_for_action("reconnected").await;

@@ -1,7 +1,7 @@
 //! Orders without a message: a worker looks at the rail itself.
 
-use super::kit::{Kit, SHORT_GRACE, body};
-use crate::support::Role;
+use super::kit::{Kit, SHORT_GRACE};
+use crate::support::{Role, order_of, with};
 use serde_json::json;
 
 /// The default: a worker looks at the rail each two seconds.
@@ -35,9 +35,8 @@ async fn all_types_are_taken_from_the_rail_in_one_order_of_priority_and_then_of_
         ("takeout", 120.0, 10),
         ("delivery", 60.0, 5),
     ] {
-        let mut order = body(order_type);
-        order["items"] = json!([{"name": "Soup", "quantity": 1, "price": price}]);
-        expected.push((priority, kit.place_body(&order, &[]).await));
+        let order = with(&order_of(order_type), "/items/0/price", json!(price));
+        expected.push((priority, kit.http.place(&order).await));
     }
     expected.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
     kit.lose_messages().await;

@@ -31,7 +31,7 @@ fn told(subscriber: &Role) -> Vec<String> {
 async fn updates(kit: &Kit, count: usize) -> Vec<String> {
     let numbers = kit.place_many("takeout", count).await;
     for number in &numbers {
-        kit.staff(number, "cancel").await;
+        kit.http.change(number, "cancel").await;
     }
     numbers
 }

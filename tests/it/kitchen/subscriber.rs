@@ -136,7 +136,7 @@ async fn an_update_that_could_not_be_printed_is_not_acknowledged() {
     let mut mute = unread(&kit).await;
     drop(mute.stdout.take());
     let number = kit.place("takeout").await;
-    kit.staff(&number, "cancel").await;
+    kit.http.change(&number, "cancel").await;
     let status = eventually_ok("the end of the subscriber", || {
         std::future::ready(mute.try_wait().unwrap().ok_or("it goes on"))
     })
@@ -213,7 +213,7 @@ async fn a_subscriber_whose_connection_is_cut_is_back_with_its_queue() {
     assert_eq!(kit.env.rabbit.close_connections().await, 3);
     subscriber.wait_for_action("rabbitmq_connection_failed").await;
     let number = kit.place("takeout").await;
-    kit.staff(&number, "cancel").await;
+    kit.http.change(&number, "cancel").await;
     subscriber.wait_for_line("about the order", |line| line.contains(&number)).await;
     subscriber.wait_for_action("reconnected").await;
     assert_eq!(subscriber.logs_of("rabbitmq_connection_failed").len(), 1);

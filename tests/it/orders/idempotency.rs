@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the same request twice is one order.
 
-use super::client::{Answer, Http, OrderService, answer, lock_orders, spawn, takeout, with};
-use crate::support::{TestEnv, eventually, eventually_ok};
+use super::client::{OrderService, lock_orders, spawn};
+use crate::support::{Answer, Http, TestEnv, answer, eventually, eventually_ok, takeout, with};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Order numbers: a sequence a day with no gap and no repeat, however many ask at once.
 
-use super::client::{Http, OrderService, answer, spawn, takeout};
-use crate::support::{TestEnv, eventually};
+use super::client::{OrderService, spawn};
+use crate::support::{Http, TestEnv, answer, eventually, takeout};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;

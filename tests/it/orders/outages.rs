@@ -1,8 +1,8 @@
 //! The servers go away and come back.
 
-use super::client::{Answer, Http, edit_config, spawn, spawn_unready, takeout};
+use super::client::{edit_config, spawn, spawn_unready};
 use super::proxy::Proxy;
-use crate::support::{Role, TestEnv, blocking, eventually, eventually_ok};
+use crate::support::{Answer, Http, Role, TestEnv, blocking, eventually, takeout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,6 @@ fn assert_soon_503(answer: &Answer, asked: Instant) {
     assert!(asked.elapsed() < Duration::from_secs(3), "only after {:?}", asked.elapsed());
 }
 
-async fn wait_for_check(http: &Http, status: u16, server: &str, state: &str) {
-    eventually_ok(&format!("/readyz says {status}, {server} {state}"), || async {
-        let ready = http.get("/readyz").await;
-        let as_wanted = ready.status == status && ready.json()["checks"][server]["status"] == state;
-        if as_wanted { Ok(()) } else { Err(ready.text) }
-    })
-    .await;
-}
-
 async fn database_is_away(env: &TestEnv, http: &Http, role: &Role) {
     for path in ["/orders/ORD_20200101_001", "/orders/ORD_20200101_001"] {
         let asked = Instant::now();
@@ -30,12 +21,12 @@ async fn database_is_away(env: &TestEnv, http: &Http, role: &Role) {
     let asked = Instant::now();
     assert_soon_503(&http.post(&takeout()).await, asked);
     assert_soon_503(&http.staff("POST", "/orders/ORD_20200101_001/cancel").await, asked);
-    wait_for_check(http, 503, "postgresql", "down").await;
+    http.wait_check(503, "postgresql", "down").await;
     assert_eq!(http.get("/healthz").await.status, 200);
     http.post_text("{}").await.problem(422);
     let servers = Arc::clone(&env.servers);
     blocking(move || servers.postgres.restart()).await.unwrap();
-    wait_for_check(http, 200, "postgresql", "up").await;
+    http.wait_check(200, "postgresql", "up").await;
     let (down, back) = (role.logs_of("db_connection_failed"), role.logs_of("reconnected"));
     assert!(down.iter().all(|log| log["level"] == "ERROR"), "{down:?}");
     assert_eq!(down.len(), back.len(), "{down:?} {back:?}");
@@ -63,23 +54,23 @@ async fn postgresql_away_is_a_quick_503_until_it_is_back() {
     let patient = http.clone();
     env.servers.postgres.pause().unwrap();
     patient.post(&takeout()).await.problem(503);
-    wait_for_check(&http, 503, "postgresql", "down").await;
+    http.wait_check(503, "postgresql", "down").await;
     let asked = Instant::now();
     assert_soon_503(&http.post(&takeout()).await, asked);
     env.servers.postgres.resume().unwrap();
-    wait_for_check(&http, 200, "postgresql", "up").await;
+    http.wait_check(200, "postgresql", "up").await;
     http.place(&takeout()).await;
 
     // RabbitMQ away is none of its customers' business.
     let servers = Arc::clone(&env.servers);
     blocking(move || servers.rabbitmq.kill()).await;
-    wait_for_check(&http, 200, "rabbitmq", "down").await;
+    http.wait_check(200, "rabbitmq", "down").await;
     let asked = Instant::now();
     let number = http.place(&takeout()).await;
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     let servers = Arc::clone(&env.servers);
     blocking(move || servers.rabbitmq.restart()).await.unwrap();
-    wait_for_check(&http, 200, "rabbitmq", "up").await;
+    http.wait_check(200, "rabbitmq", "up").await;
     eventually("the order is announced", || async {
         let messages = env.rabbit.get_messages("kitchen_takeout_queue", 50).await;
         messages.iter().any(|message| message.json()["order_number"] == number.as_str())
@@ -95,11 +86,11 @@ async fn an_order_taken_before_rabbitmq_was_ever_reached_is_announced_later() {
     let proxy = Proxy::closed();
     edit_config(&env, |text| text.replace(&format!("port: {amqp}"), &format!("port: {}", proxy.port())));
     let (role, http) = spawn(&env, &[]).await;
-    wait_for_check(&http, 200, "rabbitmq", "down").await;
+    http.wait_check(200, "rabbitmq", "down").await;
     let number = http.place(&takeout()).await;
     role.wait_for_action("rabbitmq_connection_failed").await;
     proxy.open(amqp);
-    wait_for_check(&http, 200, "rabbitmq", "up").await;
+    http.wait_check(200, "rabbitmq", "up").await;
     env.rabbit.wait_for_depth("kitchen_takeout_queue", 1).await;
     let message = env.rabbit.take_messages("kitchen_takeout_queue", 1).await.remove(0);
     assert_eq!(message.json()["order_number"], number.as_str());
@@ -114,7 +105,7 @@ async fn a_service_that_starts_before_postgresql_serves_503_and_recovers() {
     let (role, http) = spawn_unready(&env, &[]).await;
     let asked = Instant::now();
     assert_soon_503(&http.post(&takeout()).await, asked);
-    wait_for_check(&http, 503, "postgresql", "down").await;
+    http.wait_check(503, "postgresql", "down").await;
     assert_eq!(http.get("/docs").await.status, 200);
     proxy.open(port);
     http.wait_ready().await;

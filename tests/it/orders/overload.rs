@@ -1,7 +1,7 @@
 //! More orders at once than are allowed, and a database that does not answer.
 
-use super::client::{OrderService, edit_config, lock_orders, spawn, takeout};
-use crate::support::{TestEnv, eventually, eventually_ok};
+use super::client::{OrderService, edit_config, lock_orders, spawn};
+use crate::support::{TestEnv, eventually, eventually_ok, takeout};
 use std::time::{Duration, Instant};
 
 #[tokio::test]

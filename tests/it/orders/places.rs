@@ -2,7 +2,7 @@
 //! service promises to everybody else meanwhile.
 
 use super::client::{OrderService, edit_config, spawn};
-use crate::support::{Role, TestEnv, eventually_ok};
+use crate::support::{Http, Role, TestEnv, eventually_ok, takeout};
 use restaurant_system::runtime::descriptors;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,10 +35,9 @@ fn silent_clients(url: &str, count: usize) -> JoinSet<()> {
     clients
 }
 
-async fn metric(service: &super::client::Http, name: &str) -> u64 {
+async fn metric(service: &Http, name: &str) -> u64 {
     // Not over a connection that may have had to give way.
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-    let text = client.get(format!("{}/metrics", service.url)).send().await.unwrap().text().await.unwrap();
+    let text = Http::new(&service.url).get("/metrics").await.text;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
 }
@@ -57,10 +56,8 @@ async fn silent_connections_beyond_all_places_keep_nobody_from_ordering() {
     .await;
     for _ in 0..5 {
         // Each over a connection of its own, as a new client comes.
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let asked = Instant::now();
-        let order = client.post(format!("{}/orders", service.http.url)).json(&super::client::takeout());
-        assert_eq!(order.send().await.unwrap().status(), 201);
+        Http::new(&service.http.url).place(&takeout()).await;
         assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     }
     assert!(metric(&service.http, "http_connections_open").await <= 1024);
@@ -69,14 +66,14 @@ async fn silent_connections_beyond_all_places_keep_nobody_from_ordering() {
 }
 
 /// An order service that may have so many open files.
-async fn with_open_files(env: &TestEnv, open_files: u32) -> (Role, super::client::Http) {
+async fn with_open_files(env: &TestEnv, open_files: u32) -> (Role, Http) {
     let program = env.command(&[]).get_program().to_owned();
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("ulimit -n {open_files}; exec \"$0\" \"$@\"")).arg(program);
     command.args(["order-service", "--port", "0", "--log-format", "json", "--config"]).arg(env.config());
     command.current_dir(env.dir());
     let role = Role::spawn("order-service", command);
-    let http = super::client::Http::new(role.url().await);
+    let http = Http::new(role.url().await);
     http.wait_ready().await;
     (role, http)
 }
@@ -94,7 +91,7 @@ async fn clients_that_hold_every_place_leave_the_service_its_database() {
         }
     })
     .await;
-    let (orders, until) = (super::client::takeout(), Instant::now() + Duration::from_secs(3));
+    let (orders, until) = (takeout(), Instant::now() + Duration::from_secs(3));
     while Instant::now() < until {
         assert_eq!(http.post(&orders).await.status, 201);
         assert_eq!(http.get("/readyz").await.status, 200);

@@ -1,6 +1,7 @@
 //! Exact totals, and the priority that follows from them: in the answer, the tables and the order's message.
 
-use super::client::{OrderService, delivery, dine_in, item, takeout, with};
+use super::client::OrderService;
+use crate::support::{delivery, dine_in, item, takeout, with};
 use serde_json::{Value, json};
 
 fn costing(order: &Value, items: Value) -> Value {
@@ -67,7 +68,7 @@ async fn the_order_message_is_the_contracts() {
     let order = costing(&delivery(), json!([item("Soup", 2, 4.5), item("Tea", 1, 2.0)]));
     let request = service.http.order_request(order.to_string()).header("x-request-id", "req-77");
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let answer = super::client::answer(request.header("traceparent", trace)).await;
+    let answer = crate::support::answer(request.header("traceparent", trace)).await;
     let number = answer.json()["order_number"].clone();
     service.env.rabbit.wait_for_depth("kitchen_delivery_queue", 1).await;
     let message = service.env.rabbit.take_messages("kitchen_delivery_queue", 1).await.remove(0);

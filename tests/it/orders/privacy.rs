@@ -1,6 +1,7 @@
 //! Nothing about a customer gets into a log, however much is logged.
 
-use super::client::{OrderService, delivery, with};
+use super::client::OrderService;
+use crate::support::{delivery, with};
 use serde_json::json;
 
 #[tokio::test]

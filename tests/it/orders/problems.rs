@@ -1,6 +1,7 @@
 //! Errors of the framework are problem documents as well.
 
-use super::client::{OrderService, answer, takeout};
+use super::client::OrderService;
+use crate::support::{answer, takeout};
 
 #[tokio::test]
 async fn unknown_paths_are_not_found() {

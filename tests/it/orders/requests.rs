@@ -1,6 +1,7 @@
 //! What is refused before any rule is looked at, and the answer's form when an order is taken.
 
-use super::client::{OrderService, answer, takeout, with};
+use super::client::OrderService;
+use crate::support::{answer, takeout, with};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What is for staff: who orders and where to, cancelling, and handing over.
 
-use super::client::{OrderService, answer, delivery, edit_config, spawn, takeout};
-use crate::support::{STAFF_TOKEN, TestEnv, eventually};
+use super::client::{OrderService, edit_config, spawn};
+use crate::support::{STAFF_TOKEN, TestEnv, answer, delivery, eventually, takeout};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What anybody can cause without a token: lines in the log, and answers.
 
-use super::client::{OrderService, edit_config, item, spawn, takeout, with};
-use crate::support::{TestEnv, eventually_ok};
+use super::client::{OrderService, edit_config, spawn};
+use crate::support::{TestEnv, eventually_ok, item, takeout, with};
 use serde_json::{Map, Value, json};
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_service_answers_for_its_hosts_alone_and_says_whom_it_refused() {
     let (role, http) = spawn(&env, &[]).await;
     let place = async |host: &str| {
         let request = http.order_request(takeout().to_string()).header("host", host);
-        super::client::answer(request).await
+        crate::support::answer(request).await
     };
     let evil = place("evil.example.com").await;
     evil.problem(421);

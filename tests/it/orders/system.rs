@@ -1,7 +1,7 @@
 //! What every HTTP role has: documentation, health, metrics, and how the process starts and ends.
 
-use super::client::{OrderService, answer, takeout};
-use crate::support::{Signal, TestEnv};
+use super::client::OrderService;
+use crate::support::{Signal, TestEnv, answer, takeout};
 use serde_json::Value;
 
 #[tokio::test]

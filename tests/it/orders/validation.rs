@@ -1,6 +1,7 @@
 //! The validation table: every row, both sides of every border.
 
-use super::client::{Http, OrderService, delivery, dine_in, item, priced, takeout, with, without};
+use super::client::OrderService;
+use crate::support::{Http, delivery, dine_in, item, priced, takeout, with, without};
 use serde_json::{Value, json};
 
 async fn refused(http: &Http, order: &Value, pointers: &[&str]) {

@@ -1,7 +1,7 @@
 //! What a server is told by whoever logs in: the password to nobody who is not known, and nothing where none is asked for.
 
-use super::{edit_config, order_service, place};
-use crate::support::{TestEnv, blocking, new_state_dir, store_options};
+use super::{edit_config, order_service};
+use crate::support::{TestEnv, blocking, new_state_dir, store_options, takeout};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use restaurant_system::store::{Store, StoreOptions};
 use std::os::unix::fs::PermissionsExt;
@@ -166,8 +166,8 @@ async fn at_a_socket_whose_users_postgresql_knows_no_password_is_needed() {
         env.write_config("");
         // With a list the password is the default, which nobody asks for.
         edit_config(&env, &over_network, &format!("  host: {hosts}\n  port: {port}\n"));
-        let (role, url) = order_service(&env).await;
-        assert_eq!(place(&url).await.0, 201, "{:?}", role.output());
+        let (_role, http) = order_service(&env).await;
+        http.place(&takeout()).await;
     }
 }
 

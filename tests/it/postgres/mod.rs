@@ -7,8 +7,7 @@ mod pooler;
 mod rights;
 mod settings;
 
-use crate::support::{Role, TestEnv};
-use serde_json::{Value, json};
+use crate::support::{Http, Role, TestEnv};
 use tokio_postgres::Client;
 
 /// Keeps with each order what holds in the transaction that writes it.
@@ -36,29 +35,12 @@ async fn seen(db: &Client, name: &str) -> String {
         .get(0)
 }
 
-fn order() -> Value {
-    json!({"customer_name": "Ada", "order_type": "takeout", "items": [{"name": "Soup", "quantity": 1, "price": 5}]})
-}
-
-/// The status and the number, where there is one.
-async fn place(url: &str) -> (u16, String) {
-    let answer = reqwest::Client::new().post(format!("{url}/orders")).json(&order()).send().await.unwrap();
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await.unwrap();
-    (status, body["order_number"].as_str().unwrap_or_default().to_owned())
-}
-
-async fn readiness(url: &str) -> (u16, Value) {
-    let answer = reqwest::get(format!("{url}/readyz")).await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
-}
-
 /// An order service that has its database.
-async fn order_service(env: &TestEnv) -> (Role, String) {
+async fn order_service(env: &TestEnv) -> (Role, Http) {
     let role = env.spawn(&["order-service", "--port", "0"]);
     role.wait_for_action("db_connected").await;
-    let url = role.url().await;
-    (role, url)
+    let http = Http::of(&role).await;
+    (role, http)
 }
 
 /// Has the environment's configuration lead elsewhere.

@@ -1,7 +1,7 @@
 //! PgBouncer between the roles and PostgreSQL.
 
-use super::{edit_config, order_service, place, readiness, seen, watch_settings};
-use crate::support::{PgBouncer, TestEnv, eventually, eventually_ok, free_port};
+use super::{edit_config, order_service, seen, watch_settings};
+use crate::support::{Http, PgBouncer, TestEnv, eventually, free_port, takeout};
 
 /// An environment whose configuration leads to this port, where a PgBouncer is to be.
 async fn behind_a_pooler() -> (TestEnv, u16) {
@@ -18,19 +18,13 @@ async fn a_pooler_that_keeps_sessions_serves_every_role_with_the_settings_of_its
     let sql = format!("alter database {} set synchronous_commit = off", env.database);
     db.batch_execute(&sql).await.unwrap();
     let _pooler = PgBouncer::start(&env, port, "pool_mode = session").await;
-    let (_role, url) = order_service(&env).await;
+    let (_role, http) = order_service(&env).await;
     let worker = env.spawn(&["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0"]);
     worker.wait_for_action("worker_registered").await;
     let tracking = env.spawn(&["tracking-service", "--port", "0"]);
     tracking.wait_for_action("db_connected").await;
-    let (status, number) = place(&url).await;
-    assert_eq!(status, 201);
-    let at = format!("{}/orders/{number}/status", tracking.url().await);
-    eventually_ok("the order is cooked", || async {
-        let answer = reqwest::get(&at).await.unwrap().text().await.unwrap();
-        if answer.contains("\"ready\"") { Ok(()) } else { Err(answer) }
-    })
-    .await;
+    let number = http.place(&takeout()).await;
+    Http::of(&tracking).await.wait_status(&number, "ready").await;
     assert_eq!(seen(&db, "synchronous_commit").await, "on");
     assert_eq!(seen(&db, "enable_seqscan").await, "off");
     assert!(worker.logs_of("db_pooler_refused").is_empty(), "{:?}", worker.output());
@@ -41,15 +35,15 @@ async fn a_pooler_that_shares_sessions_is_refused_with_its_pool_mode_until_that_
     let (env, port) = behind_a_pooler().await;
     let pooler = PgBouncer::start(&env, port, "pool_mode = transaction").await;
     let role = env.spawn(&["order-service", "--port", "0"]);
-    let url = role.url().await;
+    let http = Http::of(&role).await;
     let refused = role.wait_for_action("db_pooler_refused").await;
     assert_eq!(refused["level"], "ERROR");
     assert!(refused["error"].to_string().contains("pool_mode is not session"), "{refused}");
-    let (status, ready) = readiness(&url).await;
+    let (status, ready) = http.readiness().await;
     let warnings = ready["checks"]["postgresql"]["warnings"].to_string();
     assert_eq!(status, 503, "{ready}");
     assert!(warnings.contains("pool_mode"), "{ready}");
-    assert_eq!(place(&url).await.0, 503);
+    http.post(&takeout()).await.problem(503);
 
     let migrate = env.run(&["migrate", "--config", env.config().to_str().unwrap()]).await;
     let said = String::from_utf8_lossy(&[migrate.stdout, migrate.stderr].concat()).into_owned();
@@ -58,9 +52,9 @@ async fn a_pooler_that_shares_sessions_is_refused_with_its_pool_mode_until_that_
 
     drop(pooler);
     let _pooler = PgBouncer::start(&env, port, "pool_mode = session").await;
-    eventually("the service is ready", || async { readiness(&url).await.0 == 200 }).await;
-    assert_eq!(place(&url).await.0, 201);
-    let (_, ready) = readiness(&url).await;
+    http.wait_ready().await;
+    http.place(&takeout()).await;
+    let (_, ready) = http.readiness().await;
     assert!(!ready.to_string().contains("pool_mode"), "{ready}");
     assert_eq!(role.logs_of("db_pooler_refused").len(), 1);
 }
@@ -91,15 +85,15 @@ async fn a_pooler_that_shares_sessions_in_turn_is_found_out() {
 async fn a_pooler_that_shares_sessions_from_its_next_start_on_is_refused_then() {
     let (env, port) = behind_a_pooler().await;
     let mut pooler = PgBouncer::start(&env, port, "pool_mode = session").await;
-    let (role, url) = order_service(&env).await;
+    let (role, http) = order_service(&env).await;
     for (refused, pool_mode) in (1..).zip(["statement", "transaction"]) {
-        eventually("the service is ready", || async { readiness(&url).await.0 == 200 }).await;
+        http.wait_ready().await;
         drop(pooler);
         pooler = PgBouncer::start(&env, port, &format!("pool_mode = {pool_mode}")).await;
         eventually("the pooler is refused", || async { role.logs_of("db_pooler_refused").len() == refused })
             .await;
-        assert_eq!(readiness(&url).await.0, 503);
-        assert_eq!(place(&url).await.0, 503);
+        assert_eq!(http.readiness().await.0, 503);
+        http.post(&takeout()).await.problem(503);
         drop(pooler);
         pooler = PgBouncer::start(&env, port, "pool_mode = session").await;
     }

@@ -1,12 +1,10 @@
 //! Each role has no more rights than it needs: what they are, that they are enough, and who waits for them.
 
-use super::{place, readiness};
-use crate::kitchen::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE, body};
-use crate::support::{Role, STAFF_TOKEN, TestEnv, blocking, eventually, new_state_dir, staff_client};
+use crate::kitchen::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE};
+use crate::support::{Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, takeout};
 use crate::tracking::sse::Events;
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use restaurant_system::store::{ReconcilerStore, Store, StoreAccess, StoreOptions};
-use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -182,35 +180,31 @@ async fn what_a_role_has_no_right_to_is_refused_by_the_server() {
     }
 }
 
-async fn get(url: String) -> Value {
-    staff_client().get(url).send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
-}
-
 #[tokio::test]
 async fn a_house_whose_roles_have_accounts_of_their_own_takes_cooks_tells_and_cancels_orders() {
     let kit = Kit::with(SHORT_GRACE).await;
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);
     tracking.wait_for_action("db_connected").await;
-    let at = tracking.url().await;
-    let mut events = Events::open(&staff_client(), &format!("{at}/events?from=start"), None).await;
+    let staff = Http::as_staff(tracking.url().await);
+    let get = async |path: String| staff.get(&path).await.ok();
+    let mut events = Events::open(&staff, "/events?from=start", None).await;
     let cancelled = kit.place("delivery").await;
-    kit.staff(&cancelled, "cancel").await;
+    kit.http.change(&cancelled, "cancel").await;
     let chef = kit.working("chef_anna", &["--heartbeat-interval", "0.1"]).await;
     let key = [("idempotency-key", "once")];
-    let cooked = kit.place_body(&body("dine_in"), &key).await;
-    assert_eq!(kit.place_body(&body("dine_in"), &key).await, cooked);
+    let cooked = kit.http.place_with(&dine_in(), &key).await;
+    assert_eq!(kit.http.place_with(&dine_in(), &key).await, cooked);
     kit.wait_ready(std::slice::from_ref(&cooked)).await;
-    kit.staff(&cooked, "complete").await;
-    let details = kit.http.get(format!("{}/orders/{cooked}", kit.url)).bearer_auth(STAFF_TOKEN);
-    let details: Value = details.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    kit.http.change(&cooked, "complete").await;
+    let details = kit.http.staff("GET", &format!("/orders/{cooked}")).await.ok();
     assert_eq!(details["customer_name"], "Ada Lovelace");
 
-    assert_eq!(get(format!("{at}/orders/{cooked}/status")).await["current_status"], "completed");
-    assert_eq!(get(format!("{at}/orders/{cooked}/history")).await.as_array().unwrap().len(), 4);
-    assert_eq!(get(format!("{at}/workers/status")).await[0]["worker_name"], "chef_anna");
-    let waiting = kit.place_body(&body("takeout"), &[]).await;
-    assert!(get(format!("{at}/orders/{waiting}/status")).await["current_status"].is_string());
-    let listed = get(format!("{at}/orders?status=completed&status=cancelled")).await;
+    assert_eq!(get(format!("/orders/{cooked}/status")).await["current_status"], "completed");
+    assert_eq!(get(format!("/orders/{cooked}/history")).await.as_array().unwrap().len(), 4);
+    assert_eq!(get(format!("/workers/status")).await[0]["worker_name"], "chef_anna");
+    let waiting = kit.http.place(&takeout()).await;
+    assert!(get(format!("/orders/{waiting}/status")).await["current_status"].is_string());
+    let listed = get(format!("/orders?status=completed&status=cancelled")).await;
     assert_eq!(listed["orders"].as_array().unwrap().len(), 2, "{listed}");
     while events.next().await.unwrap().order() != waiting {}
     kit.wait_ready(&[waiting]).await;
@@ -258,9 +252,8 @@ fn spawn_all(env: &TestEnv) -> [Role; 3] {
     ]
 }
 
-async fn cooks_an_order(env: &TestEnv, order_url: &str) {
-    let (status, number) = place(order_url).await;
-    assert_eq!(status, 201);
+async fn cooks_an_order(env: &TestEnv, order_service: &Role) {
+    let number = Http::of(order_service).await.place(&takeout()).await;
     let db = env.connect().await;
     eventually("the order is ready", || async {
         let row = db.query_one("select status from orders where number = $1", &[&number]).await.unwrap();
@@ -284,11 +277,11 @@ async fn a_role_that_may_not_migrate_waits_for_whoever_may_says_so_once_and_goes
         let said = role.wait_for_action("schema_awaited").await;
         assert!(said["error"]["msg"].as_str().unwrap().contains("no migration is applied"), "{said}");
     }
-    let url = roles[0].url().await;
-    let (status, ready) = readiness(&url).await;
+    let http = Http::of(&roles[0]).await;
+    let (status, ready) = http.readiness().await;
     let warned = ready["checks"]["postgresql"]["warnings"].to_string();
     assert!(status == 503 && warned.contains("restaurant-system migrate"), "{status} {ready}");
-    assert_eq!(place(&url).await.0, 503);
+    http.post(&takeout()).await.problem(503);
 
     let refused = migrate_as(&env, account_of(ORDER)).await;
     let text = String::from_utf8(refused.stdout).unwrap();
@@ -300,9 +293,9 @@ async fn a_role_that_may_not_migrate_waits_for_whoever_may_says_so_once_and_goes
         role.wait_for_action("db_connected").await;
         assert_eq!(role.logs_of("schema_awaited").len(), 1, "once");
     }
-    let (status, ready) = readiness(&url).await;
+    let (status, ready) = http.readiness().await;
     assert!(status == 200 && !ready.to_string().contains("restaurant-system migrate"), "{status} {ready}");
-    cooks_an_order(&env, &url).await;
+    cooks_an_order(&env, &roles[0]).await;
 }
 
 /// As in a database of before there were groups, or one that was restored without its grants.
@@ -339,7 +332,7 @@ async fn a_database_without_grants_is_mended_by_the_next_migrate_while_the_roles
     for role in roles.iter().chain([&late]) {
         role.wait_for_action("db_connected").await;
     }
-    cooks_an_order(&env, &roles[0].url().await).await;
+    cooks_an_order(&env, &roles[0]).await;
     let again = migrate_as(&env, "restaurant_user").await;
     assert!(!String::from_utf8(again.stdout).unwrap().contains("rights_granted"), "nothing is written twice");
 }
@@ -353,7 +346,7 @@ async fn one_account_for_all_still_works() {
         role.wait_for_action("db_connected").await;
         assert!(role.logs_of("schema_awaited").is_empty());
     }
-    cooks_an_order(&env, &roles[0].url().await).await;
+    cooks_an_order(&env, &roles[0]).await;
 }
 
 /// Runs the block of docs/OPERATIONS.md that makes groups, accounts and drop-ins: in this folder, on this server.

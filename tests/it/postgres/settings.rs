@@ -1,7 +1,7 @@
 //! Settings of the database: those that a session can set are set, those that it cannot are told.
 
-use super::{order_service, place, readiness, seen, watch_settings};
-use crate::support::{TestEnv, blocking, new_state_dir, store_options};
+use super::{order_service, seen, watch_settings};
+use crate::support::{TestEnv, blocking, new_state_dir, store_options, takeout};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use restaurant_system::store::{Store, StoreAccess, StoreOptions};
 use std::time::Duration;
@@ -20,9 +20,9 @@ async fn each_connection_sets_what_the_promises_need() {
     ] {
         db.batch_execute(&format!("alter database {} set {name} = '{value}'", env.database)).await.unwrap();
     }
-    let (_role, url) = order_service(&env).await;
+    let (_role, http) = order_service(&env).await;
     watch_settings(&db).await;
-    assert_eq!(place(&url).await.0, 201);
+    http.place(&takeout()).await;
     for (name, value) in [
         ("synchronous_commit", "on"),
         ("transaction_isolation", "read committed"),
@@ -56,8 +56,8 @@ async fn a_stronger_commit_than_needed_is_left_as_it_is() {
     watch_settings(&db).await;
     let sql = format!("alter database {} set synchronous_commit = 'remote_apply'", env.database);
     db.batch_execute(&sql).await.unwrap();
-    let (_role, url) = order_service(&env).await;
-    assert_eq!(place(&url).await.0, 201);
+    let (_role, http) = order_service(&env).await;
+    http.place(&takeout()).await;
     assert_eq!(seen(&db, "synchronous_commit").await, "remote_apply");
 }
 
@@ -67,19 +67,18 @@ async fn two_services_take_every_order_where_transactions_are_serializable_by_de
     let sql = format!("alter database {} set default_transaction_isolation = 'serializable'", env.database);
     env.connect().await.batch_execute(&sql).await.unwrap();
     let (one, other) = tokio::join!(order_service(&env), order_service(&env));
-    let all = (0..100).map(|n| place(if n % 2 == 0 { &one.1 } else { &other.1 }));
-    let answers = futures_util::future::join_all(all).await;
-    let refused = answers.iter().filter(|(status, _)| *status != 201).count();
-    assert_eq!(refused, 0, "{answers:?}");
+    let order = takeout();
+    let all = (0..100).map(|n| [&one.1, &other.1][n % 2].place(&order));
+    futures_util::future::join_all(all).await;
 }
 
 #[tokio::test]
 async fn what_a_session_cannot_set_is_logged_once_and_shown_in_readyz() {
     // The tests' servers flush nothing.
     let env = TestEnv::new().await;
-    let (role, url) = order_service(&env).await;
-    assert_eq!(place(&url).await.0, 201);
-    let (status, ready) = readiness(&url).await;
+    let (role, http) = order_service(&env).await;
+    http.place(&takeout()).await;
+    let (status, ready) = http.readiness().await;
     let warnings = ready["checks"]["postgresql"]["warnings"].to_string();
     assert_eq!(status, 200, "{ready}");
     for setting in ["fsync is off", "full_page_writes is off"] {

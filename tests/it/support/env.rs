@@ -26,13 +26,6 @@ pub const ACCOUNTS: [(&str, &str); 3] = [
     ("kitchen-worker", "restaurant_kitchen_worker"),
 ];
 
-/// A client that shows the staff's token with every request.
-pub fn staff_client() -> reqwest::Client {
-    let value = format!("Bearer {STAFF_TOKEN}").parse().unwrap();
-    let headers = reqwest::header::HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, value)]);
-    reqwest::Client::builder().no_proxy().default_headers(headers).build().unwrap()
-}
-
 /// One test's environment. Dropping it drops database and virtual host, or the servers where they are its own.
 pub struct TestEnv {
     /// The servers: shared with other tests, or of this test alone. Their methods block: see [`super::blocking`].

@@ -1,26 +1,32 @@
-//! What the tests share: servers, an environment of its own for each test, role processes, a client of the broker's
-//! HTTP API, and waiting for conditions.
+//! What the tests share: servers, an environment of its own for each test, role processes, a client of the services and
+//! one of the broker's HTTP API, orders, and waiting for conditions.
 //!
 //! ```ignore
 //! let env = TestEnv::new().await;                          // own database and virtual host, 0.2 s
 //! let service = env.spawn(&["order-service", "--port", "0"]);
-//! let answer = reqwest::get(service.url().await + "/healthz").await.unwrap();
+//! let http = Http::of(&service).await;                     // the one client: places orders, asks, is staff
+//! let number = http.place(&takeout()).await;
+//! http.change(&number, "cancel").await;
 //! ```
 #![allow(dead_code, unused_imports)]
 
 mod env;
 mod files;
+mod http;
 mod management;
 pub mod markdown;
+mod orders;
 mod pgbouncer;
 mod process;
 mod role;
 mod shared;
 mod wait;
 
-pub use env::{STAFF_TOKEN, TestEnv, staff_client, store_options};
+pub use env::{STAFF_TOKEN, TestEnv, store_options};
 pub use files::{code_files, files_below};
+pub use http::{Answer, Http, answer, try_answer};
 pub use management::{Management, Message};
+pub use orders::{delivery, dine_in, item, order_of, priced, takeout, with, without};
 pub use pgbouncer::PgBouncer;
 pub use process::processes_naming;
 pub use role::Role;

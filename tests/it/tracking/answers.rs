@@ -1,7 +1,7 @@
 //! `GET /orders/{n}/status` and `/history`.
 
 use super::{Order, Tracking, advance, keys, utc};
-use crate::support::{TestEnv, blocking, eventually};
+use crate::support::{TestEnv, answer, blocking, eventually};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -109,24 +109,20 @@ async fn an_unchanged_status_is_answered_with_304_and_a_changed_one_is_not() {
     let t = Tracking::start().await;
     Order::new(N).insert(&t.db).await;
     let path = format!("/orders/{N}/status");
-    let first = t.request(&path).await;
-    let tag = first.headers()["etag"].to_str().unwrap().to_owned();
+    let first = t.http.get(&path).await;
+    let tag = first.header("etag").to_owned();
     assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2, "{tag}");
-    let ask = async |value: String| {
-        t.http.get(format!("{}{path}", t.url)).header("if-none-match", value).send().await.unwrap()
-    };
+    let ask = async |value: String| answer(t.http.request("GET", &path).header("if-none-match", value)).await;
     for same in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
         let answer = ask(same.clone()).await;
-        assert_eq!(answer.status(), 304, "{same}");
-        assert_eq!(answer.headers()["etag"], tag.as_str());
-        assert_eq!(answer.bytes().await.unwrap().len(), 0);
+        assert_eq!(answer.status, 304, "{same}");
+        assert_eq!((answer.header("etag"), answer.text.as_str()), (tag.as_str(), ""));
     }
-    assert_eq!(ask("\"other\"".to_owned()).await.status(), 200);
+    assert_eq!(ask("\"other\"".to_owned()).await.status, 200);
     advance(&t.db, N, "cooking", "chef_anna").await;
     let changed = ask(tag.clone()).await;
-    assert_eq!(changed.status(), 200);
-    assert_ne!(changed.headers()["etag"], tag.as_str());
-    assert_eq!(changed.json::<Value>().await.unwrap()["current_status"], "cooking");
+    assert_ne!(changed.header("etag"), tag);
+    assert_eq!(changed.ok()["current_status"], "cooking");
 }
 
 #[tokio::test]
@@ -140,14 +136,10 @@ async fn it_only_reads() {
         &format!("/orders/{N}/status"),
         &format!("/orders/{N}/events"),
     ] {
-        for method in
-            [reqwest::Method::POST, reqwest::Method::PUT, reqwest::Method::DELETE, reqwest::Method::PATCH]
-        {
-            let url = format!("{}{path}", t.url);
-            let answer = t.http.request(method.clone(), url).body("{}").send().await.unwrap();
-            assert_eq!(answer.status(), 405, "{method} {path}");
-            assert!(answer.headers()["allow"].to_str().unwrap().contains("GET"), "{method} {path}");
-            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        for method in ["POST", "PUT", "DELETE", "PATCH"] {
+            let answer = answer(t.http.request(method, path).body("{}")).await;
+            answer.problem(405);
+            assert!(answer.header("allow").contains("GET"), "{method} {path}");
         }
     }
 }
@@ -161,13 +153,12 @@ async fn postgresql_away_is_a_503_for_all_who_ask_until_it_is_back() {
     let servers = Arc::clone(&t.env.servers);
     blocking(move || servers.postgres.kill()).await;
     let away = async || {
-        let response = t.request(&path).await;
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()["retry-after"], "2");
+        let answer = t.http.get(&path).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "2"));
     };
     futures_util::future::join_all((0..20).map(|_| away())).await;
     let servers = Arc::clone(&t.env.servers);
     blocking(move || servers.postgres.restart()).await.unwrap();
-    eventually("the status to be told again", async || t.request(&path).await.status() == 200).await;
+    eventually("the status to be told again", async || t.http.get(&path).await.status == 200).await;
     assert_eq!(t.role.logs_of("request_failed"), [] as [Value; 0]);
 }

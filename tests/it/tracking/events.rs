@@ -1,7 +1,7 @@
 //! `GET /orders/{n}/events` and `GET /events` as a client sees them.
 
 use super::{Order, Tracking, advance, keys, utc};
-use crate::support::{Signal, TestEnv, eventually};
+use crate::support::{Signal, TestEnv, answer, eventually};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -55,9 +55,8 @@ async fn it_resumes_behind_every_event_with_no_gap_and_no_repeat() {
         assert_eq!(rest, whole[seen..]);
     }
     // Behind the last there is nothing, and the browser is told not to come back.
-    let last =
-        t.http.get(format!("{}{path}", t.url)).header("last-event-id", &whole[3].id).send().await.unwrap();
-    assert_eq!((last.status().as_u16(), last.bytes().await.unwrap().len()), (204, 0));
+    let last = answer(t.http.request("GET", &path).header("last-event-id", &whole[3].id)).await;
+    assert_eq!((last.status, last.text.as_str()), (204, ""));
 
     let all = t.events("/events?from=start", None).await.take(5).await;
     for seen in 1..all.len() {
@@ -117,13 +116,10 @@ async fn an_id_that_was_never_given_is_refused() {
     Order::new(N).insert(&t.db).await;
     for id in ["x", "1", "1-", "-1", "1-2-3", "99999999999999999999-1", "1.5-1"] {
         for path in ["/events".to_owned(), format!("/orders/{N}/events")] {
-            let answer =
-                t.http.get(format!("{}{path}", t.url)).header("last-event-id", id).send().await.unwrap();
-            assert_eq!(answer.status(), 400, "{path} {id}");
-            let problem: serde_json::Value = answer.json().await.unwrap();
+            let by_header = answer(t.http.request("GET", &path).header("last-event-id", id)).await;
+            let problem = by_header.problem(400);
             assert!(problem["detail"].as_str().unwrap().contains("Last-Event-ID"), "{problem}");
-            let by_query = t.http.get(format!("{}{path}?last_event_id={id}", t.url)).send().await.unwrap();
-            assert_eq!(by_query.status(), 400, "{path} {id}");
+            t.problem(&format!("{path}?last_event_id={id}"), 400).await;
         }
     }
 }
@@ -134,7 +130,7 @@ async fn what_is_passed_over_of_an_id_would_be_told_again_so_it_is_refused() {
     Order::new(N).insert(&t.db).await;
     for path in ["/events".to_owned(), format!("/orders/{N}/events")] {
         let ask = async |ids: &[&[u8]]| {
-            let request = t.http.get(format!("{}{path}", t.url));
+            let request = t.http.stream(&path);
             let value = |id: &[u8]| reqwest::header::HeaderValue::from_bytes(id).unwrap();
             let request = ids.iter().fold(request, |request, id| request.header("last-event-id", value(id)));
             request.send().await.unwrap().status()

@@ -21,7 +21,7 @@ async fn an_order_has_exactly_its_keys_and_exact_money() {
     let t = Tracking::start().await;
     assert_eq!(t.get("/orders").await, json!({"orders": [], "next_cursor": null}));
     Order { order_type: "dine_in", priority: 5, ..Order::new(&number(1)) }.insert(&t.db).await;
-    let page = t.request("/orders").await.text().await.unwrap();
+    let page = t.http.get("/orders").await.text;
     assert!(page.contains("\"total_amount\":24.98"), "{page}");
     let page: Value = serde_json::from_str(&page).unwrap();
     assert_eq!(keys(&page), ["next_cursor", "orders"]);

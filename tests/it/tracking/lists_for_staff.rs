@@ -4,18 +4,19 @@ use std::time::{Duration, Instant};
 
 use super::sse::Events;
 use super::{Order, Tracking};
-use crate::support::{STAFF_TOKEN, TestEnv, eventually};
+use crate::support::{Http, STAFF_TOKEN, TestEnv, answer, eventually};
 
 const N: &str = "ORD_20261122_001";
 const LISTS: [&str; 3] = ["/orders", "/events", "/events?from=start"];
 
 /// A service whose configuration is changed before, and a client without the token.
-async fn start(edit: impl FnOnce(&TestEnv)) -> (Tracking, reqwest::Client) {
+async fn start(edit: impl FnOnce(&TestEnv)) -> (Tracking, Http) {
     let env = TestEnv::new().await;
     edit(&env);
     let t = Tracking::in_env(env).await;
     Order::new(N).insert(&t.db).await;
-    (t, reqwest::Client::builder().no_proxy().build().unwrap())
+    let public = Http::new(&t.http.url);
+    (t, public)
 }
 
 fn without_token(env: &TestEnv) {
@@ -25,39 +26,36 @@ fn without_token(env: &TestEnv) {
 
 #[tokio::test]
 async fn lists_are_for_staff_and_one_order_is_for_everybody() {
-    let (t, public) = start(|_| ()).await;
+    let (_t, public) = start(|_| ()).await;
     for path in LISTS {
         for token in [None, Some("wrong"), Some(STAFF_TOKEN)] {
-            let mut request = public.get(format!("{}{path}", t.url));
+            let mut request = public.stream(path);
             if let Some(token) = token {
                 request = request.bearer_auth(token);
             }
-            let answer = request.send().await.unwrap();
             if token == Some(STAFF_TOKEN) {
-                assert_eq!(answer.status(), 200, "{path}");
+                assert_eq!(request.send().await.unwrap().status(), 200, "{path}");
                 continue;
             }
-            assert_eq!(answer.status(), 401, "{path} {token:?}");
-            assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
-            assert_eq!(answer.headers()["content-type"], "application/problem+json");
-            assert!(!answer.text().await.unwrap().contains(N), "{path} {token:?}");
+            let refused = answer(request).await;
+            refused.problem(401);
+            assert!(refused.header("www-authenticate").starts_with("Bearer"));
+            assert!(!refused.text.contains(N), "{path} {token:?}");
         }
     }
     for route in ["status", "history", "events"] {
-        let answer = public.get(format!("{}/orders/{N}/{route}", t.url)).send().await.unwrap();
+        let answer = public.stream(&format!("/orders/{N}/{route}")).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{route}");
     }
-    assert_eq!(public.get(format!("{}/workers/status", t.url)).send().await.unwrap().status(), 200);
+    assert_eq!(public.get("/workers/status").await.status, 200);
 }
 
 #[tokio::test]
 async fn without_a_token_lists_are_off_and_say_how_to_turn_them_on() {
     let (t, public) = start(without_token).await;
     for path in LISTS {
-        for request in [public.get(format!("{}{path}", t.url)), t.http.get(format!("{}{path}", t.url))] {
-            let answer = request.send().await.unwrap();
-            assert_eq!(answer.status(), 403, "{path}");
-            let problem: serde_json::Value = answer.json().await.unwrap();
+        for http in [&public, &t.http] {
+            let problem = http.get(path).await.problem(403);
             let detail = problem["detail"].as_str().unwrap();
             assert!(
                 detail.contains("staff.token_file") && detail.contains("tracking.public_lists"),
@@ -69,16 +67,16 @@ async fn without_a_token_lists_are_off_and_say_how_to_turn_them_on() {
 
 #[tokio::test]
 async fn lists_are_for_everybody_where_the_configuration_says_so() {
-    let (t, public) = start(|env| {
+    let (_t, public) = start(|env| {
         without_token(env);
         let text = std::fs::read_to_string(env.config()).unwrap();
         std::fs::write(env.config(), format!("{text}tracking: {{public_lists: true}}\n")).unwrap();
     })
     .await;
-    let page = public.get(format!("{}/orders", t.url)).send().await.unwrap();
-    assert_eq!(page.status(), 200);
-    assert!(page.text().await.unwrap().contains(N));
-    let mut events = Events::open(&public, &format!("{}/events", t.url), None).await;
+    let page = public.get("/orders").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains(N));
+    let mut events = Events::open(&public, "/events", None).await;
     assert_eq!(events.next().await.unwrap().order(), N);
 }
 
@@ -89,8 +87,8 @@ async fn many_lists_at_once_leave_the_connections_to_others_and_the_last_are_ref
     let locker = t.env.connect().await;
     locker.batch_execute("begin; lock table orders in access exclusive mode").await.unwrap();
     let lists = (0..20).map(|_| {
-        let request = t.http.get(format!("{}/orders", t.url));
-        tokio::spawn(async move { request.send().await.unwrap() })
+        let http = t.http.clone();
+        tokio::spawn(async move { http.get("/orders").await })
     });
     let lists: Vec<_> = lists.collect();
     let waiting = async || {
@@ -100,8 +98,7 @@ async fn many_lists_at_once_leave_the_connections_to_others_and_the_last_are_ref
     };
     eventually("lists wait for the table", async || waiting().await == LISTS_AT_ONCE).await;
     let asked = Instant::now();
-    let workers = public.get(format!("{}/workers/status", t.url)).send().await.unwrap();
-    assert_eq!(workers.status(), 200);
+    assert_eq!(public.get("/workers/status").await.status, 200);
     assert!(asked.elapsed() < Duration::from_secs(2), "it waited {:?}", asked.elapsed());
     assert_eq!(waiting().await, LISTS_AT_ONCE);
     t.role.wait_for_action("requests_refused").await;
@@ -109,12 +106,12 @@ async fn many_lists_at_once_leave_the_connections_to_others_and_the_last_are_ref
     let mut statuses = Vec::new();
     for list in lists {
         let answer = list.await.unwrap();
-        if answer.status() == 503 {
-            assert!(answer.headers().contains_key("retry-after"));
+        if answer.status == 503 {
+            assert!(answer.headers.contains_key("retry-after"));
         }
-        statuses.push(answer.status().as_u16());
+        statuses.push(answer.status);
     }
     statuses.sort_unstable();
     assert_eq!((&statuses[..2], statuses[19]), (&[200; 2][..], 503), "{statuses:?}");
-    assert_eq!(t.request("/orders").await.status(), 200, "there is room again");
+    assert_eq!(t.http.get("/orders").await.status, 200, "there is room again");
 }

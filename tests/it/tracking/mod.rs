@@ -15,7 +15,7 @@ mod stream_order;
 mod unreadable;
 mod workers;
 
-use crate::support::{Role, TestEnv, staff_client};
+use crate::support::{Http, Role, TestEnv};
 use serde_json::Value;
 use tokio_postgres::Client;
 
@@ -23,10 +23,9 @@ use tokio_postgres::Client;
 struct Tracking {
     env: TestEnv,
     role: Role,
-    url: String,
     db: Client,
     /// Staff's.
-    http: reqwest::Client,
+    http: Http,
 }
 
 impl Tracking {
@@ -43,35 +42,23 @@ impl Tracking {
 
     async fn in_env(env: TestEnv) -> Self {
         let role = env.spawn(&["tracking-service", "--port", "0"]);
-        let (url, db) = (role.url().await, env.connect().await);
+        let (http, db) = (Http::as_staff(role.url().await), env.connect().await);
         role.wait_for_action("db_connected").await;
-        Self { env, role, url, db, http: staff_client() }
-    }
-
-    async fn request(&self, path: &str) -> reqwest::Response {
-        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+        Self { env, role, http, db }
     }
 
     /// The JSON of a 200.
     async fn get(&self, path: &str) -> Value {
-        let response = self.request(path).await;
-        assert_eq!(response.status(), 200, "{path}");
-        assert_eq!(response.headers()["content-type"], "application/json", "{path}");
-        response.json().await.unwrap()
+        self.http.get(path).await.ok()
     }
 
     /// A problem document of this status.
     async fn problem(&self, path: &str, status: u16) -> Value {
-        let response = self.request(path).await;
-        assert_eq!(response.status(), status, "{path}");
-        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
-        let problem: Value = response.json().await.unwrap();
-        assert_eq!(problem["status"], status, "{path}");
-        problem
+        self.http.get(path).await.problem(status)
     }
 
     async fn events(&self, path: &str, last_event_id: Option<&str>) -> sse::Events {
-        sse::Events::open(&self.http, &format!("{}{path}", self.url), last_event_id).await
+        sse::Events::open(&self.http, path, last_event_id).await
     }
 }
 

@@ -12,10 +12,10 @@ async fn no_name_and_no_address_of_a_customer_is_served_or_logged() {
     }
     let mut served = String::new();
     for route in ["status", "history", "events"] {
-        served += &t.request(&format!("/orders/{number}/{route}")).await.text().await.unwrap();
+        served += &t.http.get(&format!("/orders/{number}/{route}")).await.text;
     }
     for path in ["/orders", "/workers/status", "/metrics", "/openapi.json", "/readyz"] {
-        served += &t.request(path).await.text().await.unwrap();
+        served += &t.http.get(path).await.text;
     }
     let mut all = t.events("/events?from=start", None).await;
     served += &all.take(4).await.iter().map(|event| event.data.to_string()).collect::<String>();

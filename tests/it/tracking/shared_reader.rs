@@ -49,10 +49,12 @@ async fn the_number_of_streams_is_configured() {
     Order::new(N).insert(&t.db).await;
     let _all = t.events("/events", None).await;
     let own = t.events(&format!("/orders/{N}/events"), None).await;
-    let refused = t.request("/events").await;
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
+    let refused = t.http.get("/events").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.headers.contains_key("retry-after"));
     drop(own);
-    eventually("a stream that ends makes room", || async { t.request("/events").await.status() == 200 })
-        .await;
+    eventually("a stream that ends makes room", || async {
+        t.http.stream("/events").send().await.unwrap().status() == 200
+    })
+    .await;
 }

@@ -1,9 +1,8 @@
 //! The tracking service on a hot standby: it reads there, follows, waits for what it was told elsewhere, and writes nothing.
 
 use super::{Order, Tracking, advance};
-use crate::support::{TestEnv, blocking, eventually, eventually_ok, new_state_dir, staff_client};
+use crate::support::{Http, TestEnv, blocking, eventually, eventually_ok, new_state_dir};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
-use serde_json::Value;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -78,9 +77,9 @@ fn configure(env: &TestEnv, servers: &[&PostgresServer], user: &str) {
 async fn tracking(env: TestEnv, servers: &[&PostgresServer], db: Client) -> Tracking {
     configure(&env, servers, "tracking");
     let role = env.spawn(&["tracking-service", "--port", "0"]);
-    let url = role.url().await;
+    let http = Http::as_staff(role.url().await);
     role.wait_for_action("db_connected").await;
-    Tracking { env, role, url, db, http: staff_client() }
+    Tracking { env, role, http, db }
 }
 
 async fn connect(server: &PostgresServer) -> Client {
@@ -112,31 +111,29 @@ async fn arrives(standby: &Arc<PostgresServer>, db: &Client, place: &str) {
     .await;
 }
 
-async fn readiness(url: &str) -> (u16, Value) {
-    let answer = reqwest::get(format!("{url}/readyz")).await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
-}
-
 #[tokio::test]
 async fn an_account_that_may_only_read_serves_from_a_standby_alone_once_the_schema_is_there() {
     let (pair, env) = Pair::start().await;
     configure(&env, &[&pair.standby], "tracking");
     let role = env.spawn(&["tracking-service", "--port", "0"]);
-    let url = role.url().await;
+    let http = Http::as_staff(role.url().await);
     let awaited = role.wait_for_action("schema_awaited").await;
-    assert!(awaited["error"].to_string().contains("run `restaurant-system migrate` as the owner"), "{awaited}");
-    assert_eq!(readiness(&url).await.0, 503);
+    assert!(
+        awaited["error"].to_string().contains("run `restaurant-system migrate` as the owner"),
+        "{awaited}"
+    );
+    assert_eq!(http.readiness().await.0, 503);
 
     pair.migrate(&env).await;
     role.wait_for_action("db_connected").await;
     let db = connect(&pair.primary).await;
     Order::new(N).insert(&db).await;
     pair.has_replayed(&db).await;
-    let (status, ready) = readiness(&url).await;
+    let (status, ready) = http.readiness().await;
     assert_eq!(status, 200, "{ready}");
     assert!(ready.to_string().contains("the server is a standby"), "{ready}");
 
-    let tracking = Tracking { env, role, url, db, http: staff_client() };
+    let tracking = Tracking { env, role, http, db };
     let mut all = tracking.events("/events", None).await;
     let mut own = tracking.events(&format!("/orders/{N}/events"), None).await;
     assert_eq!((all.take(1).await[0].order(), own.take(1).await[0].new_status()), (N, "received"));
@@ -201,7 +198,7 @@ async fn when_only_a_standby_is_left_streams_go_on_there_without_a_gap_or_a_repe
     arrives(&standby, &tracking.db, "pg_last_wal_receive_lsn()").await;
     blocking(move || primary.kill()).await;
     tracking.role.wait_for_action("db_standby_used").await;
-    eventually("it is ready again", || async { readiness(&tracking.url).await.0 == 200 }).await;
+    tracking.http.wait_ready().await;
     assert_eq!(
         tracking.get(&format!("/orders/{N}/status")).await["current_status"],
         "received",
@@ -238,7 +235,7 @@ async fn who_began_on_a_standby_goes_to_the_primary_when_that_is_there() {
     let db = connect(&primary).await;
     advance(&db, N, "cooking", "chef_anna").await;
     assert_eq!(all.next().await.unwrap().new_status(), "cooking");
-    let (status, ready) = readiness(&tracking.url).await;
+    let (status, ready) = tracking.http.readiness().await;
     assert!(status == 200 && !ready.to_string().contains("standby"), "{ready}");
     assert_eq!(tracking.role.logs_of("event_streams_reset").len(), 0);
 }

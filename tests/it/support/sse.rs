@@ -1,6 +1,6 @@
 //! A client of Server-Sent Events that keeps to the standard and to deadlines.
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, Http};
 use serde_json::Value;
 
 /// An open stream of events.
@@ -29,13 +29,13 @@ impl Event {
 }
 
 impl Events {
-    pub(crate) async fn open(http: &reqwest::Client, url: &str, last_event_id: Option<&str>) -> Self {
-        let mut request = http.get(url).header("accept", "text/event-stream");
+    pub(crate) async fn open(http: &Http, path: &str, last_event_id: Option<&str>) -> Self {
+        let mut request = http.stream(path).header("accept", "text/event-stream");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
         let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200, "{url}");
+        assert_eq!(response.status(), 200, "{path}");
         assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/event-stream"));
         Self { response, buffer: String::new(), last_id: String::new() }
     }
