@@ -1,8 +1,7 @@
 //! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the house goes on there.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE};
-use crate::support::{Http, TestEnv, blocking, new_state_dir, takeout};
-use crate::tracking::sse::Events;
+use crate::support::{Events, Http, TestEnv, blocking, new_state_dir, takeout};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use std::collections::HashSet;
 use std::path::Path;

@@ -15,6 +15,7 @@ pub type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Watches for ever, from the first event of all, at wherever a tracking service is at the moment.
 pub async fn watch(door: impl Fn() -> Option<String>, seen: Seen) {
+    // The service is another each time.
     let http = Http::as_staff("");
     let mut last_id = String::new();
     loop {

@@ -1,8 +1,7 @@
 //! A user of RabbitMQ for each role, with the rights that docs/OPERATIONS.md gives it and no others.
 
 use super::kit::MESSAGES_ONLY;
-use crate::support::{Http, Role, TestEnv, eventually_ok, takeout};
-use crate::tracking::sse::{Event, Events};
+use crate::support::{Event, Events, Http, Role, TestEnv, eventually_ok, takeout};
 use restaurant_system::broker::{
     Broker, BrokerError, BrokerOptions, Outgoing, Part, Properties, PublishOutcome, WantedSlot,
 };

@@ -1,7 +1,7 @@
 //! Exchanges, queues, bindings and messages, read by somebody who is not the program (contract, section 5).
 
 use super::kit::Kit;
-use crate::support::{Message, TestEnv, delivery, dine_in, eventually_ok, takeout, with};
+use crate::support::{self, Message, TestEnv, delivery, dine_in, eventually_ok, takeout, with};
 use serde_json::{Value, json};
 
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -65,10 +65,7 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
     let kit = Kit::new().await;
     kit.env.rabbit.declare_bound_queue("seen", "orders_topic", "kitchen.*.*").await;
     let headers = [("x-request-id", "request-4711"), ("traceparent", TRACEPARENT)];
-    let items = json!([
-        crate::support::item("Margherita Pizza", 1, 15.99),
-        crate::support::item("Caesar Salad", 1, 8.99)
-    ]);
+    let items = json!([support::item("Margherita Pizza", 1, 15.99), support::item("Caesar Salad", 1, 8.99)]);
     let number = kit.http.place_with(&with(&delivery(), "/items", items), &headers).await;
 
     let message = next(&kit, "seen").await;
@@ -130,7 +127,7 @@ async fn routing_key_and_priority_follow_the_amount_and_absent_values_are_null()
     let kit = Kit::new().await;
     kit.env.rabbit.declare_bound_queue("seen", "orders_topic", "#").await;
     for (price, quantity, priority) in [(49.99, 1, 1), (50.00, 1, 5), (50.00, 2, 5), (100.01, 1, 10)] {
-        let feast = crate::support::item("Feast", quantity, price);
+        let feast = support::item("Feast", quantity, price);
         kit.http.place(&with(&dine_in(), "/items", json!([feast]))).await;
         let message = next(&kit, "seen").await;
         assert_eq!(message.routing_key, format!("kitchen.dine_in.{priority}"));

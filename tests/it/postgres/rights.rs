@@ -1,8 +1,7 @@
 //! Each role has no more rights than it needs: what they are, that they are enough, and who waits for them.
 
 use crate::kitchen::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE};
-use crate::support::{Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, takeout};
-use crate::tracking::sse::Events;
+use crate::support::{Events, Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, takeout};
 use restaurant_system::dev::{PostgresOptions, PostgresServer};
 use restaurant_system::store::{ReconcilerStore, Store, StoreAccess, StoreOptions};
 use std::path::Path;
@@ -186,7 +185,7 @@ async fn a_house_whose_roles_have_accounts_of_their_own_takes_cooks_tells_and_ca
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);
     tracking.wait_for_action("db_connected").await;
     let staff = Http::as_staff(tracking.url().await);
-    let get = async |path: String| staff.get(&path).await.ok();
+    let get = async |path: &str| staff.get(path).await.ok();
     let mut events = Events::open(&staff, "/events?from=start", None).await;
     let cancelled = kit.place("delivery").await;
     kit.http.change(&cancelled, "cancel").await;
@@ -199,12 +198,12 @@ async fn a_house_whose_roles_have_accounts_of_their_own_takes_cooks_tells_and_ca
     let details = kit.http.staff("GET", &format!("/orders/{cooked}")).await.ok();
     assert_eq!(details["customer_name"], "Ada Lovelace");
 
-    assert_eq!(get(format!("/orders/{cooked}/status")).await["current_status"], "completed");
-    assert_eq!(get(format!("/orders/{cooked}/history")).await.as_array().unwrap().len(), 4);
-    assert_eq!(get(format!("/workers/status")).await[0]["worker_name"], "chef_anna");
+    assert_eq!(get(&format!("/orders/{cooked}/status")).await["current_status"], "completed");
+    assert_eq!(get(&format!("/orders/{cooked}/history")).await.as_array().unwrap().len(), 4);
+    assert_eq!(get("/workers/status").await[0]["worker_name"], "chef_anna");
     let waiting = kit.http.place(&takeout()).await;
-    assert!(get(format!("/orders/{waiting}/status")).await["current_status"].is_string());
-    let listed = get(format!("/orders?status=completed&status=cancelled")).await;
+    assert!(get(&format!("/orders/{waiting}/status")).await["current_status"].is_string());
+    let listed = get("/orders?status=completed&status=cancelled").await;
     assert_eq!(listed["orders"].as_array().unwrap().len(), 2, "{listed}");
     while events.next().await.unwrap().order() != waiting {}
     kit.wait_ready(&[waiting]).await;

@@ -27,23 +27,23 @@ pub struct Answer {
 }
 
 impl Http {
-    /// Of the service at this URL.
+    /// A client of the service at this URL.
     pub fn new(url: impl Into<String>) -> Self {
         Self::with(url.into(), DEADLINE, HeaderMap::new())
     }
 
-    /// Of the service at this URL, by a client that waits only so long for an answer.
+    /// A client that waits only so long for an answer.
     pub fn impatient(url: impl Into<String>, timeout: Duration) -> Self {
         Self::with(url.into(), timeout, HeaderMap::new())
     }
 
-    /// Of the service at this URL, with the staff's token in every request.
+    /// A client that shows the staff's token with every request.
     pub fn as_staff(url: impl Into<String>) -> Self {
         let value = format!("Bearer {STAFF_TOKEN}").parse().unwrap();
         Self::with(url.into(), DEADLINE, HeaderMap::from_iter([(AUTHORIZATION, value)]))
     }
 
-    /// Of an HTTP role: waits until it listens.
+    /// A client of an HTTP role: waits until that listens.
     pub async fn of(role: &Role) -> Self {
         Self::new(role.url().await)
     }
@@ -122,7 +122,7 @@ impl Http {
         answer(request).await.number()
     }
 
-    /// What staff does to an order, `cancel` or `complete`, and must be able to.
+    /// Has staff `cancel` or `complete` an order, which must succeed.
     pub async fn change(&self, number: &str, what: &str) {
         let answer = self.staff("POST", &format!("/orders/{number}/{what}")).await;
         assert_eq!(answer.status, 200, "{what} {number}: {answer:?}");
@@ -167,12 +167,12 @@ impl Http {
     }
 }
 
-/// Sends a request, which must be answered.
+/// Sends a request that must get an answer.
 pub async fn answer(request: RequestBuilder) -> Answer {
     try_answer(request).await.unwrap()
 }
 
-/// Sends a request, which nobody may be there to answer.
+/// Sends a request that may get no answer.
 pub async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());

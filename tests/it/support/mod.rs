@@ -20,6 +20,7 @@ mod pgbouncer;
 mod process;
 mod role;
 mod shared;
+mod sse;
 mod wait;
 
 pub use env::{STAFF_TOKEN, TestEnv, store_options};
@@ -31,6 +32,7 @@ pub use pgbouncer::PgBouncer;
 pub use process::processes_naming;
 pub use role::Role;
 pub use shared::{free_port, new_state_dir, program, shared_servers};
+pub use sse::{Event, Events};
 pub use wait::{DEADLINE, blocking, eventually, eventually_ok};
 
 /// Signals for [`Role::signal`].

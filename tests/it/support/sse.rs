@@ -1,10 +1,11 @@
 //! A client of Server-Sent Events that keeps to the standard and to deadlines.
 
-use crate::support::{DEADLINE, Http};
+use super::http::Http;
+use super::wait::DEADLINE;
 use serde_json::Value;
 
 /// An open stream of events.
-pub(crate) struct Events {
+pub struct Events {
     response: reqwest::Response,
     buffer: String,
     last_id: String,
@@ -12,24 +13,24 @@ pub(crate) struct Events {
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Event {
+pub struct Event {
     pub id: String,
     pub event: String,
     pub data: Value,
 }
 
 impl Event {
-    pub(crate) fn order(&self) -> &str {
+    pub fn order(&self) -> &str {
         self.data["order_number"].as_str().unwrap()
     }
 
-    pub(crate) fn new_status(&self) -> &str {
+    pub fn new_status(&self) -> &str {
         self.data["new_status"].as_str().unwrap()
     }
 }
 
 impl Events {
-    pub(crate) async fn open(http: &Http, path: &str, last_event_id: Option<&str>) -> Self {
+    pub async fn open(http: &Http, path: &str, last_event_id: Option<&str>) -> Self {
         let mut request = http.stream(path).header("accept", "text/event-stream");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
@@ -41,12 +42,12 @@ impl Events {
     }
 
     /// The next event; `None` at the end of the stream. Fails the test when neither comes.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<Event> {
         tokio::time::timeout(DEADLINE, self.next_whenever()).await.expect("an event or the end of the stream")
     }
 
     /// The next event or the end, however long it takes.
-    pub(crate) async fn next_whenever(&mut self) -> Option<Event> {
+    pub async fn next_whenever(&mut self) -> Option<Event> {
         loop {
             while let Some((block, rest)) = self.buffer.split_once("\n\n") {
                 let event = parse(block);
@@ -64,7 +65,7 @@ impl Events {
     }
 
     /// The id that a browser would come back with, once it is another than `id`.
-    pub(crate) async fn last_id_after(&mut self, id: &str) -> String {
+    pub async fn last_id_after(&mut self, id: &str) -> String {
         let deadline = std::time::Instant::now() + DEADLINE;
         while self.last_id == id {
             assert!(std::time::Instant::now() < deadline, "no other id than {id}");
@@ -75,7 +76,7 @@ impl Events {
         self.last_id.clone()
     }
 
-    pub(crate) async fn take(&mut self, count: usize) -> Vec<Event> {
+    pub async fn take(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::with_capacity(count);
         while events.len() < count {
             let so_far = events.len();
@@ -84,7 +85,7 @@ impl Events {
         events
     }
 
-    pub(crate) async fn until_end(&mut self) -> Vec<Event> {
+    pub async fn until_end(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
             events.push(event);

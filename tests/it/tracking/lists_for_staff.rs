@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::sse::Events;
 use super::{Order, Tracking};
-use crate::support::{Http, STAFF_TOKEN, TestEnv, answer, eventually};
+use crate::support::{Events, Http, STAFF_TOKEN, TestEnv, answer, eventually};
 
 const N: &str = "ORD_20261122_001";
 const LISTS: [&str; 3] = ["/orders", "/events", "/events?from=start"];

@@ -9,13 +9,12 @@ mod lists_for_staff;
 mod privacy;
 mod reset;
 mod shared_reader;
-pub(crate) mod sse;
 mod standby;
 mod stream_order;
 mod unreadable;
 mod workers;
 
-use crate::support::{Http, Role, TestEnv};
+use crate::support::{Events, Http, Role, TestEnv};
 use serde_json::Value;
 use tokio_postgres::Client;
 
@@ -57,8 +56,8 @@ impl Tracking {
         self.http.get(path).await.problem(status)
     }
 
-    async fn events(&self, path: &str, last_event_id: Option<&str>) -> sse::Events {
-        sse::Events::open(&self.http, path, last_event_id).await
+    async fn events(&self, path: &str, last_event_id: Option<&str>) -> Events {
+        Events::open(&self.http, path, last_event_id).await
     }
 }
 

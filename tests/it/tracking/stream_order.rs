@@ -61,7 +61,7 @@ async fn with_concurrent_writers_every_reader_sees_every_change_exactly_once() {
     let staying = async { t.events("/events?from=start", None).await.take(CHANGES).await };
     // It looks all the time, while transactions are open on every side of what it has seen.
     let returning = async {
-        let mut seen: Vec<super::sse::Event> = Vec::new();
+        let mut seen: Vec<crate::support::Event> = Vec::new();
         while seen.len() < CHANGES {
             let last = seen.last().map(|event| event.id.clone());
             let mut stream = t.events("/events?from=start", last.as_deref()).await;
