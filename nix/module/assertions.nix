@@ -20,6 +20,17 @@ let
 
   hostsOf = server: lib.toList cfg.${server}.host;
 
+  # Without the port that may stand behind it.
+  nameOf =
+    host:
+    let
+      parts = lib.match "(\\[.*]|[^:]*):[0-9]+" host;
+    in
+    if parts == null then host else lib.head parts;
+
+  # A path is the folder of a Unix socket.
+  isHere = host: lib.elem (nameOf host) thisMachine || lib.hasPrefix "/" host;
+
   # Whether the server that runs here was given a certificate, which is not this module's business.
   speaksTls = {
     database = lib.elem (config.services.postgresql.settings.ssl or false) [
@@ -38,8 +49,7 @@ let
 
   forServer = server: [
     {
-      assertion =
-        cfg.${server}.createLocally -> lib.any (host: lib.elem host thisMachine) (hostsOf server);
+      assertion = cfg.${server}.createLocally -> lib.any isHere (hostsOf server);
       message = "${option "${server}.createLocally"} makes a server on this machine, but ${option "${server}.host"} names another one.";
     }
     {

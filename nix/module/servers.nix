@@ -133,6 +133,14 @@ in
       services.postgresql = {
         enable = true;
         ensureUsers = [ { name = cfg.database.user; } ];
+        # NixOS goes by the user of the process there, and the roles' users have other names.
+        authentication = mkIf (lib.any (lib.hasPrefix "/") (lib.toList cfg.database.host)) ''
+          local "${cfg.database.name}" ${
+            lib.concatMapStringsSep "," (user: "\"${user}\"") (
+              [ cfg.database.user ] ++ lib.attrValues cfg.databaseUsers
+            )
+          } scram-sha-256
+        '';
       };
 
       systemd.services.restaurant-system-database = {

@@ -90,6 +90,10 @@ let
 
   accepted = {
     inherit encrypted oneMachine;
+    sockets = lib.recursiveUpdate oneMachine {
+      database.host = "/run/postgresql";
+      rabbitmq.host = "localhost:5672";
+    };
     kitchenOnly = elsewhere // {
       orderService.enable = false;
       trackingService.enable = false;
@@ -260,6 +264,14 @@ let
     _: settings: (builtins.tryEval (unitsOf (evaluate settings)).drvPath).success
   ) impossible;
 
+  # The passwords are asked for, since the roles' users do not have the accounts' names.
+  socketRule = ''local "restaurant" "restaurant","restaurant_kitchen_worker","restaurant_order_service","restaurant_tracking_service" scram-sha-256'';
+
+  socketRuleMissing = lib.filterAttrs (
+    name: system:
+    lib.hasInfix socketRule system.config.services.postgresql.authentication != (name == "sockets")
+  ) { inherit (systems) oneMachine sockets; };
+
   noneIn = what: set: lib.assertMsg (set == { }) "${what}: ${toString (lib.attrNames set)}";
 
   unitsOf = system: system.config.environment.etc."systemd/system".source;
@@ -267,6 +279,7 @@ in
 assert noneIn "accepted configurations are refused" acceptedBadly;
 assert noneIn "configurations are not refused with these words" refusedBadly;
 assert noneIn "configurations give the roles other settings" unwanted;
+assert noneIn "PostgreSQL's rule for sockets is there or missing" socketRuleMissing;
 assert noneIn "impossible configurations are accepted" impossibleAccepted;
 pkgs.runCommand "restaurant-system-module"
   (
@@ -296,7 +309,7 @@ pkgs.runCommand "restaurant-system-module"
     has $frontOnly tracking-service.service.d/10-nixos.conf LoadCredential=staff-token:/run/secrets/staff
 
     # systemd says what it does not understand, and ends with 0 all the same.
-    for units in $oneMachine $kitchenOnly $frontOnly $two_machines_two $three_machines_one; do
+    for units in $oneMachine $sockets $kitchenOnly $frontOnly $two_machines_two $three_machines_one; do
       SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-{migrate,upgrade}.service \
         {order,tracking}-service.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
         notification-subscriber@counter.service 2>&1
