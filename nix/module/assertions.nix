@@ -76,12 +76,14 @@ let
     }
   ];
 
-  forOwnAccount = role: file: {
-    assertion =
-      cfg.database.ownAccounts
-      -> file != null || (cfg.database.createLocally && cfg.database.passwordFile == null);
-    message = "${option "database.ownPasswordFiles.${role}"} has to be set with ${option "database.ownAccounts"}, unless all passwords on this machine are random.";
-  };
+  forOwnAccounts =
+    server:
+    lib.mapAttrsToList (role: file: {
+      assertion =
+        cfg.${server}.ownAccounts
+        -> file != null || (cfg.${server}.createLocally && cfg.${server}.passwordFile == null);
+      message = "${option "${server}.ownPasswordFiles.${role}"} has to be set with ${option "${server}.ownAccounts"}, unless all passwords on this machine are random.";
+    }) cfg.${server}.ownPasswordFiles;
 
   forHttpService = service: {
     assertion = cfg.${service}.openFirewall -> !lib.elem cfg.${service}.address loopback;
@@ -100,7 +102,8 @@ in
   config.assertions = lib.mkIf cfg.enable (
     forServer "database"
     ++ forServer "rabbitmq"
-    ++ lib.mapAttrsToList forOwnAccount cfg.database.ownPasswordFiles
+    ++ forOwnAccounts "database"
+    ++ forOwnAccounts "rabbitmq"
     ++ map (forName "kitchenWorkers") (lib.attrNames cfg.kitchenWorkers)
     ++ map (forName "notificationSubscribers") (lib.attrNames cfg.notificationSubscribers)
     ++ [

@@ -72,6 +72,18 @@ let
     '';
   };
 
+  ownPasswordFiles =
+    server: roles:
+    lib.genAttrs roles (
+      role:
+      mkOption {
+        type = types.nullOr types.externalPath;
+        default = null;
+        example = "/run/secrets/restaurant-${server}-${role}";
+        description = "File with the password of the account of its own, as {option}`passwordFile` has that of {option}`user`.";
+      }
+    );
+
   tls = {
     enable = mkEnableOption "TLS to the server";
 
@@ -243,15 +255,11 @@ in
         '';
       };
 
-      ownPasswordFiles = lib.genAttrs [ "order-service" "tracking-service" "kitchen-worker" ] (
-        role:
-        mkOption {
-          type = types.nullOr types.externalPath;
-          default = null;
-          example = "/run/secrets/restaurant-database-${role}";
-          description = "File with the password of the account of its own, as {option}`passwordFile` has the owner's.";
-        }
-      );
+      ownPasswordFiles = ownPasswordFiles "database" [
+        "order-service"
+        "tracking-service"
+        "kitchen-worker"
+      ];
     };
 
     rabbitmq = {
@@ -275,7 +283,7 @@ in
       user = mkOption {
         type = types.str;
         default = "restaurant";
-        description = "The user.";
+        description = "The user; those of the roles are called after it.";
       };
 
       vhost = mkOption {
@@ -297,6 +305,25 @@ in
       };
 
       passwordFile = passwordFile "rabbitmq";
+
+      ownAccounts = mkOption {
+        type = types.bool;
+        default = cfg.rabbitmq.createLocally && cfg.rabbitmq.passwordFile == null;
+        defaultText = lib.literalMD "on where the passwords on this machine are random";
+        description = ''
+          Whether each role logs in as a user of its own, which may do no more than it needs: {file}`OPERATIONS.md`,
+          "Accounts in RabbitMQ". With {option}`createLocally` they are made. Elsewhere they are to be there: the name of
+          {option}`user` with `_order_service`, `_tracking_service`, `_kitchen_worker` and `_notification_subscriber`.
+          {option}`user` keeps all rights, for operators.
+        '';
+      };
+
+      ownPasswordFiles = ownPasswordFiles "rabbitmq" [
+        "order-service"
+        "tracking-service"
+        "kitchen-worker"
+        "notification-subscriber"
+      ];
     };
   };
 }

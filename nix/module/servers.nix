@@ -19,16 +19,19 @@ let
   stateDir = "/var/lib/restaurant-system";
 
   # Roles with an account of their own.
-  ownRoles = lib.optionals cfg.database.ownAccounts (lib.attrNames cfg.database.ownPasswordFiles);
+  ownRoles =
+    server: lib.optionals cfg.${server}.ownAccounts (lib.attrNames cfg.${server}.ownPasswordFiles);
 
-  # What is to have a password that nobody gave.
-  withRandomPassword =
-    lib.filter (server: cfg.${server}.createLocally && cfg.${server}.passwordFile == null) servers
-    ++ lib.optionals cfg.database.createLocally (
-      map (role: "${role}-database") (
-        lib.filter (role: cfg.database.ownPasswordFiles.${role} == null) ownRoles
+  # What is to have a password that nobody gave, on a server of this machine.
+  withRandomPassword = lib.concatMap (
+    server:
+    lib.optionals cfg.${server}.createLocally (
+      optional (cfg.${server}.passwordFile == null) server
+      ++ map (role: "${role}-${server}") (
+        lib.filter (role: cfg.${server}.ownPasswordFiles.${role} == null) (ownRoles server)
       )
-    );
+    )
+  ) servers;
 
   servers = [
     "database"
@@ -42,11 +45,15 @@ let
       if file == null then "${stateDir}/${name}-password" else toString file
     );
 
+  # What a unit that makes the accounts is to load.
+  ownCredentials =
+    server: map (role: "${role}:${cfg.credentials."${role}-${server}-password"}") (ownRoles server);
+
   # The group that `migrate` grants to, and the account in it.
-  ownAccount = role: ''
+  ownDatabaseAccount = role: ''
     psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
       --set=group=restaurant_${lib.head (lib.splitString "-" role)} \
-      --set=role=${lib.escapeShellArg cfg.databaseUsers.${role}} <<'EOF'
+      --set=role=${lib.escapeShellArg cfg.ownUsers.database.${role}} <<'EOF'
     \set password `cat "$CREDENTIALS_DIRECTORY/${role}"`
     select format('create role %I nologin', :'group')
     where not exists (select from pg_roles where rolname = :'group') \gexec
@@ -55,6 +62,42 @@ let
     alter role :"role" password :'password';
     EOF
   '';
+
+  # To configure, to write and to read: docs/OPERATIONS.md, "Accounts in RabbitMQ".
+  rabbitmqRights = {
+    order-service = [
+      "^(orders_topic|notifications_fanout|orders_announced_mark|kitchen_(dine_in|takeout|delivery)_queue|notifications_queue)$"
+      "^(orders_topic|notifications_fanout|amq\\.default|kitchen_(dine_in|takeout|delivery)_queue|notifications_queue)$"
+      "^(orders_topic|notifications_fanout)$"
+    ];
+    kitchen-worker = [
+      "^(kitchen_worker\\..*|kitchen_(dine_in|takeout|delivery)_queue|orders_dead_letter|kitchen_dead_letters)$"
+      "^(orders_topic|notifications_fanout|orders_dead_letter|amq\\.default|kitchen_(dine_in|takeout|delivery)_queue|kitchen_dead_letters)$"
+      "^(kitchen_worker\\..*|kitchen_(dine_in|takeout|delivery)_queue|orders_topic|orders_dead_letter)$"
+    ];
+    notification-subscriber = [
+      "^(notifications_queue(\\..*)?|notification_subscriber\\..*)$"
+      "^(notifications_queue(\\..*)?|orders_dead_letter)$"
+      "^(notifications_queue(\\..*)?|notification_subscriber\\..*|notifications_fanout)$"
+    ];
+    tracking-service = [
+      "^amq\\.gen-.*$"
+      "^amq\\.gen-.*$"
+      "^(amq\\.gen-.*|notifications_fanout)$"
+    ];
+  };
+
+  ownRabbitmqAccount =
+    role:
+    "account ${
+      lib.escapeShellArgs (
+        [
+          cfg.ownUsers.rabbitmq.${role}
+          role
+        ]
+        ++ rabbitmqRights.${role}
+      )
+    }\n";
 
   oneshot = {
     Type = "oneshot";
@@ -72,11 +115,11 @@ in
       description = "The file of each secret, by the name of its credential.";
     };
 
-    databaseUsers = mkOption {
-      type = types.attrsOf types.str;
+    ownUsers = mkOption {
+      type = types.attrsOf (types.attrsOf types.str);
       internal = true;
       readOnly = true;
-      description = "The database account of each role that has one of its own.";
+      description = "On each server, the account of each role that has one of its own.";
     };
 
     setupUnits = mkOption {
@@ -93,12 +136,18 @@ in
         credentials =
           lib.listToAttrs (
             map (server: credential server cfg.${server}.passwordFile) servers
-            ++ map (role: credential "${role}-database" cfg.database.ownPasswordFiles.${role}) ownRoles
+            ++ lib.concatMap (
+              server:
+              map (role: credential "${role}-${server}" cfg.${server}.ownPasswordFiles.${role}) (ownRoles server)
+            ) servers
           )
           // lib.optionalAttrs (cfg.staffTokenFile != null) { staff-token = toString cfg.staffTokenFile; };
 
-        databaseUsers = lib.genAttrs ownRoles (
-          role: "${cfg.database.user}_${lib.replaceStrings [ "-" ] [ "_" ] role}"
+        ownUsers = lib.genAttrs servers (
+          server:
+          lib.genAttrs (ownRoles server) (
+            role: "${cfg.${server}.user}_${lib.replaceStrings [ "-" ] [ "_" ] role}"
+          )
         );
 
         setupUnits =
@@ -137,7 +186,7 @@ in
         authentication = mkIf (lib.any (lib.hasPrefix "/") (lib.toList cfg.database.host)) ''
           local "${cfg.database.name}" ${
             lib.concatMapStringsSep "," (user: "\"${user}\"") (
-              [ cfg.database.user ] ++ lib.attrValues cfg.databaseUsers
+              [ cfg.database.user ] ++ lib.attrValues cfg.ownUsers.database
             )
           } scram-sha-256
         '';
@@ -158,7 +207,7 @@ in
           LoadCredential = [
             "password:${cfg.credentials.database-password}"
           ]
-          ++ map (role: "${role}:${cfg.credentials."${role}-database-password"}") ownRoles;
+          ++ ownCredentials "database";
         };
         # A standby has role and database from its primary. psql reads the file and does the quoting: a command line can be
         # seen by everybody. Encoding and template are named because the cluster may have been made for another language,
@@ -177,7 +226,7 @@ in
           where not exists (select from pg_database where datname = :'database') \gexec
           EOF
         ''
-        + lib.concatMapStrings ownAccount ownRoles;
+        + lib.concatMapStrings ownDatabaseAccount (ownRoles "database");
       };
     })
 
@@ -191,9 +240,9 @@ in
       };
 
       systemd.services.restaurant-system-rabbitmq = {
-        description = "Restaurant: makes its RabbitMQ user and virtual host";
+        description = "Restaurant: makes its RabbitMQ virtual host and the users with their passwords";
         requires = [ "rabbitmq.service" ];
-        wants = optional (lib.elem "rabbitmq" withRandomPassword) passwords;
+        wants = optional (withRandomPassword != [ ]) passwords;
         after = [
           "rabbitmq.service"
           passwords
@@ -203,21 +252,32 @@ in
         environment.HOME = config.services.rabbitmq.dataDir;
         serviceConfig = oneshot // {
           User = "rabbitmq";
-          LoadCredential = "password:${cfg.credentials.rabbitmq-password}";
+          LoadCredential = [
+            "password:${cfg.credentials.rabbitmq-password}"
+          ]
+          ++ ownCredentials "rabbitmq";
         };
         script = ''
-          user=${lib.escapeShellArg cfg.rabbitmq.user}
           vhost=${lib.escapeShellArg cfg.rabbitmq.vhost}
-          password=$CREDENTIALS_DIRECTORY/password
+          users=$(rabbitmqctl --quiet list_users --no-table-headers | cut --fields=1)
 
-          if rabbitmqctl --quiet list_users --no-table-headers | cut --fields=1 | grep --quiet --line-regexp --fixed-strings -- "$user"; then
-            rabbitmqctl --quiet change_password "$user" < "$password"
-          else
-            # Another node of the cluster may do so at the same moment.
-            rabbitmqctl --quiet add_user "$user" < "$password" || rabbitmqctl --quiet change_password "$user" < "$password"
-          fi
+          account() { # user credential configure write read
+            local password=$CREDENTIALS_DIRECTORY/$2
+            if grep --quiet --line-regexp --fixed-strings -- "$1" <<< "$users"; then
+              rabbitmqctl --quiet change_password "$1" < "$password"
+            else
+              # Another node of the cluster may do so at the same moment.
+              rabbitmqctl --quiet add_user "$1" < "$password" || rabbitmqctl --quiet change_password "$1" < "$password"
+            fi
+            rabbitmqctl --quiet set_permissions --vhost "$vhost" "$1" "$3" "$4" "$5"
+          }
+
           rabbitmqctl --quiet add_vhost "$vhost"
-          rabbitmqctl --quiet set_permissions --vhost "$vhost" "$user" '.*' '.*' '.*'
+          account ${lib.escapeShellArg cfg.rabbitmq.user} password '.*' '.*' '.*'
+        ''
+        + lib.concatMapStrings ownRabbitmqAccount (ownRoles "rabbitmq")
+        + lib.optionalString (cfg.rabbitmq.ownAccounts && cfg.settings.rabbitmq ? management_url) ''
+          rabbitmqctl --quiet set_user_tags ${lib.escapeShellArg cfg.ownUsers.rabbitmq.order-service} monitoring
         '';
       };
     })

@@ -24,12 +24,16 @@ let
     tracking-service = cfg.trackingService;
   };
 
-  inherit (cfg) credentials databaseUsers;
+  inherit (cfg) credentials;
 
-  # A role with a database account of its own has a password of its own.
+  # The servers on which a role has an account of its own.
+  ownServers =
+    role: lib.attrNames (lib.filterAttrs (_: users: users ? ${toString role}) cfg.ownUsers);
+
+  # There it has a password of its own.
   credentialOf =
     role: name:
-    if name == "database-password" && databaseUsers ? ${toString role} then
+    if lib.elem (lib.removeSuffix "-password" name) (ownServers role) then
       credentials."${role}-${name}"
     else
       credentials.${name};
@@ -90,7 +94,9 @@ let
       Service = {
         LoadCredential = map (name: "${name}:${credentialOf role name}") secrets;
         Environment =
-          optional (databaseUsers ? ${toString role}) "RESTAURANT_DATABASE_USER=${databaseUsers.${role}}"
+          map (server: "RESTAURANT_${lib.toUpper server}_USER=${cfg.ownUsers.${server}.${role}}") (
+            ownServers role
+          )
           ++ environment;
         # The empty one clears the list of the package's unit.
         IPAddressAllow = [ "" ] ++ cfg.reachableAddresses;
@@ -118,6 +124,7 @@ let
       secrets = bothPasswords;
     }))
     (dropIn "notification-subscriber@" 10 (common {
+      role = "notification-subscriber";
       secrets = [ "rabbitmq-password" ];
     }))
   ];

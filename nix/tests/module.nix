@@ -88,6 +88,13 @@ let
     };
   };
 
+  rabbitmqRoles = [
+    "order-service"
+    "tracking-service"
+    "kitchen-worker"
+    "notification-subscriber"
+  ];
+
   accepted = {
     inherit encrypted oneMachine;
     sockets = lib.recursiveUpdate oneMachine {
@@ -111,6 +118,10 @@ let
         openFirewall = true;
       };
       trackingService.virtualHost = "track.example.org";
+      rabbitmq = elsewhere.rabbitmq // {
+        ownAccounts = true;
+        ownPasswordFiles = lib.genAttrs rabbitmqRoles (role: "/run/secrets/${role}-rabbitmq");
+      };
     };
   };
 
@@ -151,6 +162,15 @@ let
         "trackingService.virtualHost are the same"
         "kitchenWorkers.chef luigi: a name has"
       ];
+    };
+    passwordsMissing = {
+      settings = lib.recursiveUpdate elsewhere {
+        rabbitmq = {
+          ownAccounts = true;
+          ownPasswordFiles = lib.genAttrs (lib.tail rabbitmqRoles) (role: "/run/secrets/${role}");
+        };
+      };
+      messages = [ "rabbitmq.ownPasswordFiles.order-service has to be set" ];
     };
     severalServers = {
       settings = {
@@ -295,6 +315,10 @@ pkgs.runCommand "restaurant-system-module"
     has $oneMachine kitchen-worker@chef_mario.service.d/20-nixos.conf Environment=RESTAURANT_ORDER_TYPES=dine_in,takeout
     has $oneMachine kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/kitchen-worker-database-password
     has $oneMachine tracking-service.service.d/10-nixos.conf Environment=RESTAURANT_DATABASE_USER=restaurant_tracking_service
+    has $oneMachine notification-subscriber@.service.d/10-nixos.conf Environment=RESTAURANT_RABBITMQ_USER=restaurant_notification_subscriber
+    has $oneMachine notification-subscriber@.service.d/10-nixos.conf LoadCredential=rabbitmq-password:/var/lib/restaurant-system/notification-subscriber-rabbitmq-password
+    has $oneMachine order-service.service.d/10-nixos.conf Environment=RESTAURANT_RABBITMQ_USER=restaurant_order_service
+    has $frontOnly order-service.service.d/10-nixos.conf LoadCredential=rabbitmq-password:/run/secrets/order-service-rabbitmq
     has $oneMachine restaurant-system-upgrade.service.d/10-nixos.conf LoadCredential=database-password:/var/lib/restaurant-system/database-password
     has $kitchenOnly kitchen-worker@.service.d/10-nixos.conf LoadCredential=database-password:/run/secrets/database
     has $oneMachine kitchen-worker@.service.d/10-nixos.conf IPAddressAllow=localhost

@@ -29,3 +29,24 @@ fn the_documents_show_the_examples_that_are_evaluated() {
         assert!(document.contains(&block), "docs/NIXOS.md does not show {}", example.display());
     }
 }
+
+#[test]
+fn the_module_gives_each_role_the_documented_rights_in_rabbitmq() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(repository.join("docs/OPERATIONS.md")).unwrap();
+    let module = std::fs::read_to_string(repository.join("nix/module/servers.nix")).unwrap();
+    let three = |text: &str, start: &str, quote: char| -> Vec<String> {
+        let (_, after) = text.split_once(start).unwrap_or_else(|| panic!("no {start}"));
+        after.split(quote).skip(1).step_by(2).take(3).map(str::to_owned).collect()
+    };
+    for (user, role) in [
+        ("restaurant_order", "order-service"),
+        ("restaurant_kitchen", "kitchen-worker"),
+        ("restaurant_subscriber", "notification-subscriber"),
+        ("restaurant_tracking", "tracking-service"),
+    ] {
+        let documented = three(&document, &format!("set_permissions {user} "), '\'');
+        let given = three(&module, &format!("{role} = ["), '"').join("\n").replace(r"\\", r"\");
+        assert_eq!(given, documented.join("\n"), "{role}");
+    }
+}
