@@ -13,8 +13,9 @@ let
     fileset = lib.fileset.unions [
       ../Cargo.toml
       ../Cargo.lock
-      ../benches
+      ../benches/speed
       ../build.rs
+      ../clippy.toml
       ../config.example.yaml
       ../crates
       ../docs
