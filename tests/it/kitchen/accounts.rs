@@ -90,9 +90,12 @@ async fn an_order_goes_through_a_house_in_which_each_role_has_only_the_rights_th
 
     let waited = "rabbitmq_waiting_for_maker".to_owned();
     let and_buried = [waited.clone(), "message_processing_failed".to_owned()];
-    assert_eq!([troubles(&chef), troubles(&subscriber)], [and_buried.clone(), and_buried]);
+    let mut chefs = troubles(&chef);
+    // One that looks between the making of two exchanges waits for the second one too.
+    chefs.dedup();
+    assert_eq!([chefs, troubles(&subscriber)], [and_buried.clone(), and_buried]);
     assert_eq!([troubles(&orders), troubles(&tracking)], [vec![], vec![waited]]);
-    assert_eq!(chef.logs_of("rabbitmq_trouble_over").len(), 1);
+    assert_eq!(chef.logs_of("rabbitmq_trouble_over").len(), chef.logs_of("rabbitmq_waiting_for_maker").len());
 }
 
 /// A connection as this user, when somebody else has made everything.
