@@ -19,7 +19,12 @@ impl Lane {
     /// # Errors
     /// When the process is at a limit of the system.
     pub fn start(name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name(name)
+            .thread_stack_size(super::THREAD_STACK_BYTES)
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(|error| {
             let text = format!(
                 "the thread {name} cannot be started: {error}; see the limits of this process (ulimit -n, ulimit -u)"

@@ -1,6 +1,7 @@
 //! Messages that somebody sends to do harm: what they say is told to nobody, and how large they are costs little.
 
-use super::kit::Kit;
+use super::kit::{Kit, MESSAGES_ONLY};
+use super::poison::falsifying_wire;
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
 use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
 use serde_json::{Value, json};
@@ -105,4 +106,43 @@ async fn of_very_large_messages_only_the_beginnings_are_kept_and_they_cost_littl
         let bytes = (MESSAGE_MIB * 1024 * 1024).to_string();
         assert_eq!(letter.properties["headers"]["x-original-bytes"], bytes);
     }
+}
+
+/// Lists within lists in a header: on a stack of 2 MiB, which is usual, a process that reads them by recursion ends.
+const LISTS: usize = 3000;
+
+/// The value of a header of AMQP: its kind, and how long it is where that is told.
+fn field(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind][..], &u32::try_from(content.len()).unwrap().to_be_bytes(), content].concat()
+}
+
+#[tokio::test]
+async fn lists_within_lists_in_the_headers_of_a_message_end_no_worker() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let nested = (0..LISTS).fold(vec![b'V'], |content, _| field(b'A', &content));
+    let text = "x".repeat(nested.len() - 5);
+    let port =
+        falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), &field(b'S', text.as_bytes()), &nested).await;
+    let options = BrokerOptions {
+        hosts: vec![("127.0.0.1".to_owned(), port)],
+        vhost: kit.env.vhost.clone(),
+        ..BrokerOptions::default()
+    };
+    let broker = Broker::start(options, CancellationToken::new());
+    assert!(broker.wait_connected().await);
+    let deep = Outgoing {
+        exchange: "orders_topic".into(),
+        routing_key: "kitchen.takeout.10".to_owned(),
+        body: "{}".into(),
+        properties: Properties { headers: [("deep".to_owned(), text)].into(), ..Properties::default() },
+    };
+    assert_eq!(broker.publish_one(deep).await, PublishOutcome::Routed);
+    broker.close().await;
+    let _chef = kit.worker("chef_anna", &[]);
+    let number = kit.place("takeout").await;
+    kit.wait_ready(&[number]).await;
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", 1).await;
+    // It was as deep on its way.
+    let dead = kit.env.rabbit.take_messages("kitchen_dead_letters", 10).await.remove(0);
+    assert!(dead.properties["headers"].get("deep").is_none(), "{}", dead.properties);
 }

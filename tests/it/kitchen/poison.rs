@@ -208,7 +208,8 @@ async fn the_message_of_a_cancelled_order_is_acknowledged_and_nothing_is_cooked(
 }
 
 /// A wire to the broker that replaces some bytes by as many others on their way to it.
-async fn falsifying_wire(port: u16, from: &'static [u8], to: &'static [u8]) -> u16 {
+pub(super) async fn falsifying_wire(port: u16, from: &[u8], to: &[u8]) -> u16 {
+    let (from, to) = (from.to_vec(), to.to_vec());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let here = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -217,13 +218,14 @@ async fn falsifying_wire(port: u16, from: &'static [u8], to: &'static [u8]) -> u
             let (mut from_client, mut to_client) = client.into_split();
             let (mut from_server, mut to_server) = server.into_split();
             tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            let (from, to) = (from.clone(), to.clone());
             tokio::spawn(async move {
                 let mut buffer = [0_u8; 64 * 1024];
                 // A message is written at once, so that what is looked for is not torn apart.
                 while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
                     let bytes = &mut buffer[..count];
                     if let Some(at) = bytes.windows(from.len()).position(|part| part == from) {
-                        bytes[at..at + from.len()].copy_from_slice(to);
+                        bytes[at..at + from.len()].copy_from_slice(&to);
                     }
                     to_server.write_all(bytes).await.unwrap();
                 }
