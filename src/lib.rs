@@ -20,19 +20,32 @@
 //!
 //! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration.
 //!
-//! Where to change what:
+//! # Where to change what
 //!
-//! - the priority rule: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration;
-//! - a status: [`domain::Status`] (its names, what is asked of it) and [`domain::TRANSITIONS`], `docs/STATES.md`, a migration and
-//!   `migrations/schema.sql` for the schema's rules and indexes, and `services/order/api.rs` where staff brings it about; tests
-//!   compare them;
-//! - a field of an order: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration and
-//!   `migrations/schema.sql`, `store/columns.rs`,
-//!   `services/order/reading.rs` and `document.rs`, and `api.rs` where the order is shown;
-//! - a rule of the order form: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration, and
-//!   the table in `docs/CONTRACT.md`; the OpenAPI document is made from the bounds, and tests compare the rest;
-//! - a table or a column: a new file in `migrations/`, and `migrations/schema.sql`, which is today's schema;
-//! - a configuration key: a row of [`config::TABLE`], and a field of its section's type in [`config`].
+//! A test walks the files that are named here (`tests/it/documents.rs`).
+//!
+//! - **The priority rule**: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration.
+//! - **A status**: [`domain::Status`] (its names, and what is asked of it) and [`domain::TRANSITIONS`], `docs/STATES.md`, and a
+//!   migration with `migrations/schema.sql` for the schema's rules and indexes. Where staff brings it about:
+//!   `services/order/api.rs`. Tests compare them.
+//! - **A field of an order**: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration with
+//!   `migrations/schema.sql`, `store/columns.rs`, `services/order/reading.rs`, `services/order/document.rs`, and
+//!   `services/order/api.rs` where the order is shown.
+//! - **A rule of the order form**: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration,
+//!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.
+//! - **A role**: a folder in [`services`], its command in `cli/roles.rs`, its rights in `store/rights.rs` and `broker/part.rs`,
+//!   `dev/roles.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
+//! - **A route**: `services/order/api.rs` or `services/tracking/api.rs`, section 3 or 4 of `docs/CONTRACT.md`, and the snapshot of
+//!   the OpenAPI document. What is around every handler is [`http::app()`].
+//! - **A metric**: registered where it is counted, through [`runtime::metrics::Metrics::register`] (`http/metrics.rs` has most),
+//!   and section 15 of `docs/CONTRACT.md`.
+//! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
+//! - **A configuration key**: a row of [`config::TABLE`], and a field of its section's type in [`config`].
+//! - **The retry policy**: [`runtime::retry::Backoff`] makes the pauses; `store/pool.rs` and `broker/options.rs` have their
+//!   bounds.
+//! - **A table or a column**: a new file in `migrations/`, `migrations/schema.sql`, which is today's schema, and the roles'
+//!   rights in `store/rights.rs`.
+//! - **A systemd unit**: `systemd/` and `nix/module/`; `scripts/check-units` and `scripts/test-systemd` hold what it promises.
 
 pub mod broker;
 pub mod cli;

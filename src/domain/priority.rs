@@ -26,7 +26,7 @@ impl Priority {
         }
     }
 
-    /// From the database, whose own check holds the range 0–10.
+    /// From the database, whose own check (`orders_priority_known`) admits what [`Self::of_total`] gives.
     pub const fn from_stored(value: u8) -> Self {
         Self(value)
     }

@@ -89,6 +89,26 @@ fn named_file(code: &str) -> Option<&str> {
     (is_file && !path.contains(['<', '*'])).then_some(path)
 }
 
+/// What a newcomer reads first: the crate's own page.
+fn map_of_the_crate() -> String {
+    let source = read(&repository().join("src/lib.rs"));
+    let lines = source.lines().filter_map(|line| line.strip_prefix("//!"));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+#[test]
+fn the_map_names_files_and_folders_that_exist() {
+    let root = repository();
+    let mut named = 0;
+    for block in blocks(&map_of_the_crate()) {
+        for path in block.code().into_iter().filter(|code| code.contains('/') && !code.contains(' ')) {
+            named += 1;
+            assert!(root.join(path).exists() || root.join("src").join(path).exists(), "{path}");
+        }
+    }
+    assert!(named > 20, "{named} paths");
+}
+
 #[test]
 fn the_documents_name_files_that_exist() {
     let root = repository();
