@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use restaurant_system::runtime::THREAD_STACK_BYTES;
+use restaurant_system::cli;
 use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 
@@ -21,7 +21,7 @@ pub static ALLOCATOR_SETTINGS: &[u8; 45] = b"narenas:2,thp:never,oversize_thresh
 fn main() -> ExitCode {
     let built = Builder::new_multi_thread()
         .worker_threads(2)
-        .thread_stack_size(THREAD_STACK_BYTES)
+        .thread_stack_size(cli::THREAD_STACK_BYTES)
         .enable_all()
         .build();
     let runtime = match built {
@@ -31,5 +31,5 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(restaurant_system::cli::run(std::env::args_os())).into()
+    runtime.block_on(cli::run(std::env::args_os())).into()
 }

@@ -21,6 +21,9 @@ use crate::config::ConfigError;
 use crate::runtime::exit::ExitCode;
 use crate::runtime::outlet;
 
+/// The program's own threads have it too.
+pub use crate::runtime::THREAD_STACK_BYTES;
+
 const EXAMPLES: &str = "\
 Examples:
   restaurant-system dev                                       everything at once, on this machine
