@@ -51,7 +51,8 @@ pub(super) fn violations(order: &Value) -> Vec<String> {
 /// Middle dots and joiners stand between letters, everything else where it likes.
 fn is_name(name: &str) -> bool {
     let is_letter = |c: &char| {
-        matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark)
+        !is_forbidden(*c)
+            && matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark)
     };
     let chars: Vec<char> = name.chars().collect();
     (0..chars.len()).all(|at| match chars[at] {
@@ -88,6 +89,7 @@ fn is_forbidden(c: char) -> bool {
         || "\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}"
             .contains(c)
         || "\u{ad}\u{180e}\u{200b}\u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\u{feff}".contains(c)
+        || "\u{34f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{3164}\u{ffa0}".contains(c)
         || ('\u{e0000}'..='\u{e007f}').contains(&c)
 }
 

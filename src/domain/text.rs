@@ -13,14 +13,32 @@ pub fn breaks_or_turns_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character has no width and no part in how a word is spelt or drawn, so that two texts look the same and are
-/// not: soft hyphens, zero-width spaces, invisible operators, byte order marks, shorthand and musical controls, tags.
-/// Joiners are told by what is around them ([`is_clean_line`]); marks of direction and of variation show.
+/// Whether a character shows as nothing and has no part in how a word is drawn, so that two texts look the same and are
+/// not, or a name looks like none: what Unicode calls default ignorable, letters and marks among it, and noncharacters.
+/// Left out are joiners, told by what is around them ([`is_clean_line`]), and marks of direction and of variation.
 fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
-        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
+    match c {
+        // A soft hyphen, zero-width spaces, invisible operators, byte order marks, fillers of interlinear text.
+        '\u{ad}'
+        | '\u{180e}'
+        | '\u{200b}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff0}'..='\u{fffb}' => true,
+        // Controls of shorthand and of music.
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' => true,
+        // Tags and what is kept for more of them, but for the marks of variation in their midst.
+        '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}' => true,
+        // Noncharacters: the last two of each plane, and a block.
+        '\u{fdd0}'..='\u{fdef}' => true,
+        _ => matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff) || HIDDEN_LETTERS.contains(&c),
+    }
 }
+
+/// What counts as a letter or a mark and shows as nothing: the grapheme joiner, the fillers of Hangul, two vowels of Khmer
+/// that are never written.
+pub const HIDDEN_LETTERS: [char; 7] =
+    ['\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{3164}', '\u{ffa0}'];
 
 /// Whether a text is one that every text here may be: one line in its own direction, with nothing hidden in it.
 pub fn is_clean_line(text: &str) -> bool {
@@ -67,6 +85,7 @@ fn customer_name_character_fault(name: &str) -> Option<String> {
     let mut end = NameEnd::Gap;
     for c in name.chars() {
         end = match (c, end) {
+            _ if is_hidden(c) => return Some(invisible(c)),
             _ if is_letter(c) => NameEnd::Letter,
             (_, NameEnd::Letter) if is_mark(c) => NameEnd::Letter,
             // As in Bengali, where a joiner separates a letter from the sign that would change its form.
@@ -86,6 +105,10 @@ fn customer_name_character_fault(name: &str) -> Option<String> {
         NameEnd::Joint(joint) => Some(not_between_letters(joint)),
         NameEnd::Letter | NameEnd::Gap => None,
     }
+}
+
+fn invisible(c: char) -> String {
+    format!("may not hold the invisible character {}", describe(c))
 }
 
 fn not_between_letters(c: char) -> String {
@@ -141,7 +164,7 @@ fn character_fault(text: &str, allowed: &[char]) -> Option<String> {
     let is_bad = |c: &char| (breaks_or_turns_line(*c) && !allowed.contains(c)) || is_hidden(*c);
     match text.chars().find(is_bad) {
         Some(c) if c.is_control() => Some(format!("may not hold the control character {}", describe(c))),
-        Some(c) if is_hidden(c) => Some(format!("may not hold the invisible character {}", describe(c))),
+        Some(c) if is_hidden(c) => Some(invisible(c)),
         Some(c) => Some(format!("may not hold the line or direction control {}", describe(c))),
         None => loose_joiner(text).map(not_between_letters),
     }
@@ -208,18 +231,19 @@ fn blank_fault(text: &str, faults: &mut Vec<String>) {
     }
 }
 
-/// White space, and what shows as little: zero-width and direction marks, a byte order mark, fillers.
+/// White space, and what shows as little: what is hidden, joiners, marks of direction, the empty sign of Braille.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}')
-        || c == '\u{ffa0}'
+        || is_hidden(c)
+        || breaks_or_turns_line(c)
+        || is_joiner(c)
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2800}')
 }
 
 /// A character as it can be shown in an error and a log line: itself where it is visible, its code point always.
 fn describe(c: char) -> String {
     let code = u32::from(c);
-    if c.is_alphanumeric() || c.is_ascii_punctuation() {
+    if !is_hidden(c) && (c.is_alphanumeric() || c.is_ascii_punctuation()) {
         format!("{c:?} (U+{code:04X})")
     } else {
         format!("U+{code:04X}")
@@ -355,13 +379,15 @@ mod tests {
 
     #[test]
     fn no_text_holds_what_has_no_width_but_joiners_between_letters() {
-        for c in
-            "\u{ad}\u{180e}\u{200b}\u{2060}\u{2062}\u{2064}\u{206a}\u{feff}\u{fff9}\u{1d173}\u{e0041}".chars()
-        {
+        let controls =
+            "\u{ad}\u{180e}\u{200b}\u{2060}\u{2062}\u{2064}\u{206a}\u{feff}\u{fff9}\u{1d173}\u{e0041}";
+        let unassigned = "\u{fff0}\u{e0080}\u{e01f0}\u{e0fff}\u{fdd0}\u{fffe}\u{ffff}\u{1ffff}\u{10fffe}";
+        for c in controls.chars().chain(unassigned.chars()).chain(HIDDEN_LETTERS) {
             assert!(!item_name_faults(&format!("So{c}up")).is_empty(), "{c:?}");
             assert!(!address_faults(&format!("1 Main{c} Street, Springfield")).is_empty(), "{c:?}");
             assert!(!customer_name_faults(&format!("A{c}da")).is_empty(), "{c:?}");
             assert!(!is_clean_line(&format!("chef{c}")), "{c:?}");
+            assert!(!customer_name_faults(&c.to_string()).is_empty(), "{c:?}");
         }
         for text in [
             "Soup\u{200d}",
