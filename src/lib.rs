@@ -15,10 +15,11 @@
 //! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
-//! | [`runtime`] | what every process needs: its log, its end, its service manager, patience, batching, counters |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!
-//! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration.
+//! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration,
+//! [`daemon`] is what every process needs (its log, its end, its service manager, patience, batching, counters), and
+//! [`clean_text`] tells whether a text shows what it holds.
 //!
 //! # Where to change what
 //!
@@ -37,11 +38,11 @@
 //!   `dev/roles.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
 //! - **A route**: `services/order/api.rs` or `services/tracking/api.rs`, section 3 or 4 of `docs/CONTRACT.md`, and the snapshot of
 //!   the OpenAPI document. What is around every handler is [`http::app()`].
-//! - **A metric**: registered where it is counted, through [`runtime::metrics::Metrics::register`] (`http/metrics.rs` has most),
+//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`] (`http/metrics.rs` has most),
 //!   and section 15 of `docs/CONTRACT.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
 //! - **A configuration key**: a row of [`config::TABLE`], and a field of its section's type in [`config`].
-//! - **The retry policy**: [`runtime::retry::Backoff`] makes the pauses; `store/pool.rs` and `broker/options.rs` have their
+//! - **The retry policy**: [`daemon::retry::Backoff`] makes the pauses; `store/pool.rs` and `broker/options.rs` have their
 //!   bounds.
 //! - **A table or a column**: a new file in `migrations/`, `migrations/schema.sql`, which is today's schema, and the roles'
 //!   rights in `store/rights.rs`.
@@ -56,6 +57,5 @@ pub mod domain;
 pub mod http;
 pub mod reconciler;
 pub mod relay;
-pub mod runtime;
 pub mod services;
 pub mod store;

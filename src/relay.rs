@@ -24,8 +24,8 @@ use crate::broker::{
     BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, Publish, PublishOutcome,
     order_routing_key,
 };
-use crate::runtime::retry::Backoff;
 use crate::store::{Announcement, AnnouncementContent, LockedRows, OutboxStore, StoreError};
+use daemon::retry::Backoff;
 
 /// Changes that are published before one deletion is committed; rows of the outbox go as a whole, so that the last one of
 /// them may bring some more.

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::error::BrokerError;
 use super::properties::InvalidMessage;
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// What became of one published message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::BrokerError;
 use super::options::BrokerOptions;
-use crate::runtime::sync::locked;
-use crate::runtime::tls::TlsOptions;
+use daemon::sync::locked;
+use daemon::tls::TlsOptions;
 
 /// A channel that the server closed keeps its number in the library for ever; past so many the connection is
 /// replaced, well before the usual 2,047 are used up.

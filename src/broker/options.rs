@@ -5,8 +5,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::part::Part;
-use crate::runtime::retry::Backoff;
-use crate::runtime::tls::TlsOptions;
+use daemon::retry::Backoff;
+use daemon::tls::TlsOptions;
 
 /// The kind of the durable queues that are declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -21,7 +21,7 @@ use super::properties::Outgoing;
 use super::publishing::{ANSWER, Job, Session};
 use super::supervisor::Links;
 use super::topology::Topology;
-use crate::runtime::retry::Backoff;
+use daemon::retry::Backoff;
 
 /// How many calls of `publish` may wait for their turn.
 const MAX_WAITING_JOBS: usize = 64;

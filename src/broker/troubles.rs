@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use super::error::BrokerError;
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// What was told already.
 #[derive(Debug, Default)]

@@ -23,7 +23,7 @@ use super::names::DEAD_LETTER_EXCHANGE;
 use super::options::{BrokerOptions, QueueType};
 use super::properties::{Outgoing, Properties};
 use super::renewed::RenewedChannel;
-use crate::runtime::clock::rfc3339_ms;
+use daemon::clock::rfc3339_ms;
 
 /// How far a queue is looked through; what lies deeper is found when it has come to the front.
 const MAX_LOOKED_AT: usize = 1000;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::CliError;
 use super::common::ConfigArgs;
 use crate::config::Config;
-use crate::runtime::outlet;
+use daemon::outlet;
 
 /// What to check.
 #[derive(Debug, Args)]

@@ -11,13 +11,15 @@ use super::CliError;
 use crate::broker::{Broker, BrokerOptions, Part};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::http::server::ServerLimits;
-use crate::runtime::outlet::Outlet;
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::systemd::ServiceManager;
-use crate::runtime::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
-use crate::runtime::{descriptors, memory};
 use crate::store::{Store, StoreOptions};
+use daemon::outlet::Outlet;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
+use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
+use daemon::{descriptors, memory};
 
+/// The program's own crates, whose lines are its own in the log.
+pub(super) const OWN_CRATES: &[&str] = &["restaurant_system", "clean_text", "daemon", "settings"];
 /// Unused connections to PostgreSQL are closed after this time. A worker looks at the rail every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
 /// that is closed soon, since there may be many workers.
@@ -104,6 +106,7 @@ impl Setting {
         let is_private = memory::keep_private();
         let config = Config::load(&sources(common.config.sources()))?;
         let telemetry = telemetry::init(TelemetryOptions {
+            own_crates: OWN_CRATES,
             service,
             format: common.log_format.unwrap_or(config.log.format),
             level: common.log_level.unwrap_or(config.log.level),

@@ -18,11 +18,11 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
-use crate::runtime::exit::ExitCode;
-use crate::runtime::outlet;
+use daemon::exit::ExitCode;
+use daemon::outlet;
 
 /// The program's own threads have it too.
-pub use crate::runtime::THREAD_STACK_BYTES;
+pub use daemon::THREAD_STACK_BYTES;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,13 +8,13 @@ use super::CliError;
 use super::common::{CommonArgs, Setting, Usage};
 use crate::broker::Part;
 use crate::config::ConfigSources;
-use crate::domain::{OrderType, WorkerName, is_clean_line};
+use crate::domain::{OrderType, WorkerName};
 use crate::reconciler::ReconcilerOptions;
-use crate::runtime::lane::Lane;
 use crate::services::kitchen::{self, KitchenOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
 use crate::services::tracking::{self, TrackingServiceOptions};
+use daemon::lane::Lane;
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -265,7 +265,7 @@ fn parse_cook_seconds(text: &str) -> Result<String, String> {
 
 /// The queue's name has 255 bytes at most.
 pub(super) fn parse_subscriber_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > 200 || !is_clean_line(text) {
+    if text.is_empty() || text.len() > 200 || !clean_text::is_clean_line(text) {
         return Err(
             "must have 1 to 200 bytes, no control character, none that breaks or turns a line, none that is invisible".to_owned()
         );

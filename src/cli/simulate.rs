@@ -14,8 +14,8 @@ use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
 use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
-use crate::runtime::outlet::Outlet;
-use crate::runtime::shutdown::Shutdown;
+use daemon::outlet::Outlet;
+use daemon::shutdown::Shutdown;
 
 /// How long, once told to end at once, the report waits for a reader.
 const PRINT_PATIENCE: Duration = Duration::from_secs(2);

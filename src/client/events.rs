@@ -11,7 +11,7 @@ use super::call::open_stream;
 use super::error::ClientError;
 use super::sse::{SseEvent, SseParser};
 use crate::domain::StatusUpdate;
-use crate::runtime::retry::Backoff;
+use daemon::retry::Backoff;
 
 /// How often in a row a broken stream is opened again before it is given up: with the waits below some 40 s.
 const MAX_ATTEMPTS: u32 = 12;

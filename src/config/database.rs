@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use settings::{HostPort, Reader};
 
 use super::tls;
-use crate::runtime::tls::TlsOptions;
+use daemon::tls::TlsOptions;
 
 const PASSWORD_KEYS: [&str; 2] = ["database.password", "database.password_file"];
 const TLS_KEYS: [&str; 3] = ["database.tls", "database.tls.enabled", "database.tls.ca_file"];

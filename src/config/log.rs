@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use settings::Reader;
 
-use crate::runtime::telemetry::{LogFormat, LogLevel};
+use daemon::telemetry::{LogFormat, LogLevel};
 
 /// The log. The flags `--log-level` and `--log-format` beat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use settings::{HostPort, Reader};
 
 use super::tls;
 use crate::broker::QueueType;
-use crate::runtime::tls::TlsOptions;
+use daemon::tls::TlsOptions;
 
 /// Where RabbitMQ listens for encrypted connections.
 const TLS_PORT: u16 = 5671;

@@ -11,8 +11,8 @@ use super::*;
 use crate::broker::QueueType;
 use crate::domain::CookTimes;
 use crate::http::auth::TokenDigest;
-use crate::runtime::telemetry::LogLevel;
-use crate::runtime::tls::TlsOptions;
+use daemon::telemetry::LogLevel;
+use daemon::tls::TlsOptions;
 
 const ORIGINAL: &str = "\
 database:

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use settings::Reader;
 
-use crate::runtime::tls::{TlsOptions, authorities};
+use daemon::tls::{TlsOptions, authorities};
 
 /// `section.tls: true` or `section.tls: {enabled, ca_file}`; a `ca_file` alone turns it on.
 pub(super) fn read(reader: &mut Reader, section: &str) -> Option<TlsOptions> {

@@ -23,7 +23,7 @@ mod servers;
 mod state;
 pub mod watch;
 
-use crate::runtime::outlet;
+use daemon::outlet;
 
 pub use cluster::RabbitMqCluster;
 pub use error::DevError;

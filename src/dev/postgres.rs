@@ -10,7 +10,7 @@ use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{PostgresPrograms, ProgramSearch};
 use super::{DATABASE_PASSWORD, DATABASE_USER};
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 use nix::sys::signal::Signal;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};

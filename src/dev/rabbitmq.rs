@@ -10,7 +10,7 @@ use super::ports;
 use super::process::{self, Cancel, ServerProcess};
 use super::programs::{ProgramSearch, RabbitMqPrograms};
 use super::{BROKER_PASSWORD, BROKER_USER};
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 use nix::sys::signal::Signal;
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{Read, Write};

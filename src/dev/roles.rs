@@ -4,7 +4,7 @@
 use super::error::DevError;
 use super::say;
 use super::watch as watcher;
-use crate::runtime::retry::Backoff;
+use daemon::retry::Backoff;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use super::roles::{RoleCommand, Roles, run_once};
 use super::say;
 use super::servers::{Servers, ServersOptions, StateLock};
 use super::state::StateFiles;
-use crate::runtime::outlet;
+use daemon::outlet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! given back to the system: an id is removed here before the process is waited for.
 
 use super::error::DevError;
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::process::CommandExt;

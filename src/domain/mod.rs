@@ -23,5 +23,4 @@ pub use order_type::{OrderType, UnknownOrderType};
 pub use priority::Priority;
 pub use status::{Status, TRANSITIONS, UnknownStatus};
 pub use status_update::StatusUpdate;
-pub use text::{HIDDEN_LETTERS, breaks_or_turns_line, is_clean_line};
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

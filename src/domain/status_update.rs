@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{OrderNumber, is_clean_line};
+use super::OrderNumber;
 
 /// The longest name of a status, of later versions too.
 const MAX_STATUS_CHARS: usize = 20;
@@ -42,7 +42,7 @@ impl StatusUpdate {
             return Err("old_status or new_status does not have the form of a status");
         }
         let is_name = (1..=MAX_CHANGED_BY_CHARS).contains(&self.changed_by.chars().count());
-        if !is_name || !is_clean_line(&self.changed_by) {
+        if !is_name || !clean_text::is_clean_line(&self.changed_by) {
             return Err("changed_by is no name of 1 to 128 characters in one clean line");
         }
         Ok(())

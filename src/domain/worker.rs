@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::text::is_clean_line;
-
 /// A worker that was not seen for this many of its own heartbeat intervals is offline: it is shown so, and what it
 /// was cooking is taken over.
 pub const OFFLINE_AFTER_INTERVALS: u32 = 2;
@@ -40,7 +38,7 @@ impl FromStr for WorkerName {
 
     fn from_str(text: &str) -> Result<Self, InvalidWorkerName> {
         let fits = (1..=MAX_NAME_CHARS).contains(&text.chars().count()) && text.len() <= MAX_NAME_BYTES;
-        if fits && text.trim() == text && is_clean_line(text) {
+        if fits && text.trim() == text && clean_text::is_clean_line(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidWorkerName)

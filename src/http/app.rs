@@ -34,9 +34,9 @@ use super::{
     shown::on_one_line,
     system::{Served, SystemApi},
 };
-use crate::runtime::metrics::Metrics;
-use crate::runtime::ration::Budget;
-use crate::runtime::telemetry::request_span;
+use daemon::metrics::Metrics;
+use daemon::ration::Budget;
+use daemon::telemetry::request_span;
 
 /// The metrics' label for what is not in the table of routes.
 const UNMATCHED: &str = "unmatched";

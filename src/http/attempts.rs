@@ -11,9 +11,9 @@ use prometheus_client::{
 };
 
 use super::places::Origin;
-use crate::runtime::metrics::Metrics;
-use crate::runtime::ration::Ration;
-use crate::runtime::sync::locked;
+use daemon::metrics::Metrics;
+use daemon::ration::Ration;
+use daemon::sync::locked;
 
 /// Failures of an address within [`WINDOW`], after which none of its tokens is looked at.
 const FAILURES_MAX: usize = 5;

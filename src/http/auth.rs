@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::attempts::{Attempts, Verdict};
 use super::problem::Problem;
-use crate::runtime::metrics::Metrics;
+use daemon::metrics::Metrics;
 use poem::{
     Addr, Request, RequestBody,
     http::{HeaderMap, header},

@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
-use crate::runtime::metrics::Metrics;
+use daemon::metrics::Metrics;
 
 /// Upper bounds in seconds: a 304 is some tenths of a millisecond, a full house waits seconds.
 const BUCKETS_SECONDS: [f64; 13] =

@@ -18,7 +18,7 @@ use std::{
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::metrics::ConnectionMetrics;
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// Places that ran out count as one incident until nobody had to give way for this long.
 const INCIDENT_OVER: Duration = Duration::from_secs(60);

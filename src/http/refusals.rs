@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::problem::Problem;
-use crate::runtime::ration::Ration;
-use crate::runtime::sync::locked;
+use daemon::ration::Ration;
+use daemon::sync::locked;
 
 /// A reason is told again after this time, with how many requests it met since.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -111,7 +111,7 @@ pub trait Media: Send {
 /// The media types that are served beside JSON of a schema.
 pub mod media {
     use super::Media;
-    use crate::runtime::metrics;
+    use daemon::metrics;
 
     /// A web page.
     #[derive(Debug)]

@@ -45,7 +45,7 @@ use super::{
     problem::Problem,
     stream::PatientStream,
 };
-use crate::runtime::systemd::Pulse;
+use daemon::systemd::Pulse;
 
 /// Limits of the server. Every one of them has an answer when it is reached.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! A client's own text, where an answer or a line of the log repeats it: never more of it than is needed to find the place.
 
-use crate::domain::breaks_or_turns_line;
+use clean_text::breaks_or_turns_line;
 
 /// The beginning of a text, and that it goes on where it does.
 pub(super) fn cut(text: &str, max_chars: usize) -> String {

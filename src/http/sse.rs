@@ -27,8 +27,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use super::{places::Origin, problem::Problem, reply::ok};
-use crate::runtime::metrics::Metrics;
-use crate::runtime::sync::locked;
+use daemon::metrics::Metrics;
+use daemon::sync::locked;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection and a client that is gone
 /// is noticed.

@@ -12,7 +12,7 @@ use super::{
     query::WholeQuery,
     reply::{JsonReply, Page, media},
 };
-use crate::runtime::metrics::Metrics;
+use daemon::metrics::Metrics;
 
 /// An API with the routes that every role has, as it is served.
 pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;

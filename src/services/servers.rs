@@ -13,8 +13,8 @@ use crate::broker::{Broker, BrokerState, Publish};
 use crate::http::health::{Readiness, ReadinessReport};
 use crate::http::server::{Listener, ServerError, ServerLimits, serve};
 use crate::http::{App, Problem};
-use crate::runtime::systemd::{Condition, ServiceManager, inherited_socket};
 use crate::store::{Store, StoreAccess, StoreError, StoreState};
+use daemon::systemd::{Condition, ServiceManager, inherited_socket};
 
 /// What a client is told to wait while PostgreSQL is away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

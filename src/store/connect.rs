@@ -13,7 +13,7 @@ use super::hosts::{EachHost, Election};
 use super::session::Session;
 use super::wire::Unencrypted;
 use super::{StoreError, StoreOptions};
-use crate::runtime::tls::TlsOptions;
+use daemon::tls::TlsOptions;
 
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);

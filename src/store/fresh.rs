@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 
 use super::Announcement;
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// The latest so many are remembered; the others are read from the tables.
 const MAX_REMEMBERED: usize = 1_024;

@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// So far below the oldest row that was found others may appear: transactions commit in another order than they number
 /// their rows.

@@ -23,7 +23,7 @@ use super::lineage::{
 };
 use super::session::Session;
 use super::wire::Unencrypted;
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// Who reads from a standby looks at all hosts so often: the primary may be back, and a standby that nobody replicates to any
 /// more stays where it is.

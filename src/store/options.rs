@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use crate::runtime::tls::TlsOptions;
+use daemon::tls::TlsOptions;
 
 /// Where PostgreSQL is and how much of it is used.
 #[derive(Debug, Clone)]

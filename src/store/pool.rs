@@ -18,7 +18,7 @@ use super::options::{StoreOptions, StoreState};
 use super::ping::{Ping, answers};
 use super::session::{ServerSetup, Session};
 use super::sharing::{Connection, Sharing};
-use crate::runtime::retry::Backoff;
+use daemon::retry::Backoff;
 
 /// The way to PostgreSQL. Cheap to clone; all clones share the connections.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 
 use super::StoreError;
-use crate::runtime::ration::Ration;
+use daemon::ration::Ration;
 
 /// So often at most is it said that rows were left out: what cannot be read now cannot be read by the next request either.
 static SAID: Ration = Ration::new(1, Duration::from_secs(60));

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
 use super::error::{chain, is_full};
-use crate::runtime::retry::Backoff;
-use crate::runtime::sync::locked;
+use daemon::retry::Backoff;
+use daemon::sync::locked;
 
 /// How long one of many processes keeps a connection that it does not use: long enough for statements that follow each
 /// other. When others wait for one, it is as long as it takes to open another, but at least the first of these.

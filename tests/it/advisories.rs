@@ -100,9 +100,12 @@ fn check_files(manifest: &str, lock: &str, cargo_config: &str) -> (bool, String)
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
         std::fs::write(copy, std::fs::read_to_string(root(name)).unwrap() + more).unwrap();
     }
-    let settings = dir.path().join("crates/settings");
-    std::fs::create_dir_all(&settings).unwrap();
-    std::fs::copy(root("crates/settings/Cargo.toml"), settings.join("Cargo.toml")).unwrap();
+    for entry in std::fs::read_dir(root("crates")).unwrap() {
+        let from = entry.unwrap();
+        let to = dir.path().join("crates").join(from.file_name());
+        std::fs::create_dir_all(&to).unwrap();
+        std::fs::copy(from.path().join("Cargo.toml"), to.join("Cargo.toml")).unwrap();
+    }
     std::fs::create_dir(dir.path().join(".cargo")).unwrap();
     std::fs::write(dir.path().join(".cargo/config.toml"), cargo_config).unwrap();
     let script = dir.path().join("scripts/check-dependencies");

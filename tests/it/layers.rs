@@ -7,31 +7,16 @@ use std::path::{Path, PathBuf};
 
 /// Each layer with those that it may use. `main` may use `cli`, and `cli` may use all.
 const ARROWS: &[(&str, &[&str])] = &[
-    (
-        "cli",
-        &[
-            "services",
-            "reconciler",
-            "dev",
-            "client",
-            "http",
-            "store",
-            "broker",
-            "config",
-            "runtime",
-            "domain",
-        ],
-    ),
-    ("services", &["relay", "reconciler", "http", "store", "broker", "runtime", "domain"]),
-    ("dev", &["runtime", "domain"]),
-    ("client", &["runtime", "domain"]),
-    ("relay", &["store", "broker", "runtime", "domain"]),
-    ("reconciler", &["relay", "store", "broker", "runtime", "domain"]),
-    ("config", &["http", "broker", "runtime", "domain"]),
-    ("http", &["runtime", "domain"]),
-    ("store", &["runtime", "domain"]),
-    ("broker", &["runtime", "domain"]),
-    ("runtime", &["domain"]),
+    ("cli", &["services", "reconciler", "dev", "client", "http", "store", "broker", "config", "domain"]),
+    ("services", &["relay", "reconciler", "http", "store", "broker", "domain"]),
+    ("dev", &["domain"]),
+    ("client", &["domain"]),
+    ("relay", &["store", "broker", "domain"]),
+    ("reconciler", &["relay", "store", "broker", "domain"]),
+    ("config", &["http", "broker", "domain"]),
+    ("http", &["domain"]),
+    ("store", &["domain"]),
+    ("broker", &["domain"]),
     ("domain", &[]),
 ];
 
@@ -44,7 +29,8 @@ const KEPT_IN: &[(&str, &[&str])] = &[
 ];
 
 /// What the domain may use beside itself: nothing with a clock, a socket or a runtime in it.
-const PURE: &[&str] = &["std", "core", "serde", "thiserror", "jiff", "unicode_properties", "proptest"];
+const PURE: &[&str] =
+    &["std", "core", "serde", "thiserror", "jiff", "clean_text", "unicode_properties", "proptest"];
 
 /// What the crates of the platform have not heard of.
 const RESTAURANT: &[&str] = &["restaurant", "kitchen", "pizza", "customer"];

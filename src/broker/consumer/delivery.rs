@@ -16,8 +16,8 @@ use super::super::dead_letter::{
 use super::super::messages::MAX_MESSAGE_BYTES;
 use super::super::names::DEAD_LETTER_EXCHANGE;
 use super::super::properties::{Outgoing, Properties};
-use crate::runtime::clock::rfc3339_ms;
-use crate::runtime::sync::locked;
+use daemon::clock::rfc3339_ms;
+use daemon::sync::locked;
 
 /// A delivery that is dropped without a word is given back after this pause, so that it does not go round quickly.
 const DROPPED_GIVE_BACK: Duration = Duration::from_secs(1);

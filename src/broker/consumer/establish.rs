@@ -11,7 +11,7 @@ use super::super::renewed::RenewedChannel;
 use super::super::topology::Topology;
 use super::delivery::Lane;
 use super::source::Source;
-use crate::runtime::retry::Backoff;
+use daemon::retry::Backoff;
 
 /// Between looks at what was left out: from, to. Each look that is refused costs a channel number of the connection.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::{ConsumerEvent, Delivery};
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 #[derive(Debug, Default)]
 pub(super) struct Inbox {

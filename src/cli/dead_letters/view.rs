@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::name::Name;
 use crate::broker::{DEAD_LETTER_QUEUE, DeadLetter};
-use crate::domain::{OrderNumber, breaks_or_turns_line};
+use crate::domain::OrderNumber;
 
 /// How much of a reason stands in a row of the table; `show` and `--json` have all of it.
 const MAX_REASON_CHARS: usize = 60;
@@ -238,7 +238,7 @@ fn pretty_json(document: &impl Serialize) -> io::Result<String> {
 /// Characters that may move a terminal's cursor, or make text read other than it is (bidirectional controls). All of them have
 /// four hexadecimal digits.
 fn is_unsafe(c: char) -> bool {
-    breaks_or_turns_line(c) || matches!(c, '\u{200e}' | '\u{200f}')
+    clean_text::breaks_or_turns_line(c) || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 /// A foreign text on one line.

@@ -16,7 +16,7 @@ pub use self::tally::{Report, Tally};
 use super::api::{OrderApi, Placed, TrackingApi};
 use super::error::ClientError;
 use super::generator::{GeneratedOrder, OrderGenerator};
-use crate::runtime::shutdown::Shutdown;
+use daemon::shutdown::Shutdown;
 
 /// How often progress is shown and, without an event stream, orders are asked for.
 const TICK: Duration = Duration::from_millis(250);

@@ -47,7 +47,7 @@ use super::{
     sse::{EventStreams, SseEvent, SseReply},
 };
 use crate::http::auth::TokenDigest;
-use crate::runtime::metrics::Metrics;
+use daemon::metrics::Metrics;
 
 #[derive(Serialize, Object)]
 struct Thing {

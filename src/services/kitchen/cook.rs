@@ -13,10 +13,10 @@ use super::KitchenOptions;
 use super::unknown::UnknownOrders;
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
-use crate::runtime::batcher::{BatchLimits, Batcher};
-use crate::runtime::retry::Backoff;
-use crate::runtime::sync::locked;
 use crate::store::{Claim, ClaimedOrder, Crew, Finish, KitchenStore, StoreError};
+use daemon::batcher::{BatchLimits, Batcher};
+use daemon::retry::Backoff;
+use daemon::sync::locked;
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const QUEUE: usize = 70_000;

@@ -9,9 +9,9 @@ use tracing::{Instrument, Level};
 use super::cook::{Cooked, Kitchen, WriteFailed, backoff};
 use crate::broker::{Consume, Received};
 use crate::domain::{OrderMessage, OrderNumber};
-use crate::runtime::telemetry::order_span;
 use crate::services::dead_letters::{bury, bury_at, request_id, too_large, unreadable};
 use crate::store::{KitchenStore, Refusal};
+use daemon::telemetry::order_span;
 
 /// What is to be done with a delivery.
 enum Verdict {

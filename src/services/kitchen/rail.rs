@@ -11,8 +11,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::cook::Kitchen;
-use crate::runtime::telemetry::order_span;
 use crate::store::{Crew, KitchenStore};
+use daemon::telemetry::order_span;
 
 /// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.

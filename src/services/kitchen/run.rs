@@ -15,10 +15,10 @@ use super::{KitchenError, KitchenOptions, heartbeat, messages, name, rail};
 use crate::broker::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::systemd::{Condition, Pulse, ServiceManager};
 use crate::services::servers::{Servers, settle};
 use crate::store::KitchenStore;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::{Condition, Pulse, ServiceManager};
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);

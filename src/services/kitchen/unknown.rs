@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::runtime::sync::locked;
+use daemon::sync::locked;
 
 /// From the first one on they are counted for so long.
 const COUNTED_FOR: Duration = Duration::from_secs(5);

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::broker::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
 use crate::domain::StatusUpdate;
-use crate::runtime::outlet::Outlet;
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::systemd::{Pulse, ServiceManager};
-use crate::runtime::telemetry::order_span;
 use crate::services::dead_letters::{bury, request_id, too_large, unreadable};
 use crate::services::servers::Servers;
+use daemon::outlet::Outlet;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::{Pulse, ServiceManager};
+use daemon::telemetry::order_span;
 
 /// Updates that may be on their way to this subscriber at once: enough that it never waits for the next one, and few while
 /// each may be as large as RabbitMQ lets it be.

@@ -23,9 +23,9 @@ use crate::http::schemas::UtcTime;
 use crate::http::{Fail, Problem, may};
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
-use crate::runtime::ration::Budget;
 use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
+use daemon::ration::Budget;
 
 /// Where orders are placed, as [`OrderApi::place`] has it.
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";

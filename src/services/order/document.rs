@@ -3,10 +3,11 @@
 
 use std::ops::RangeInclusive;
 
+use clean_text::HIDDEN_LETTERS;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 
-use crate::domain::{HIDDEN_LETTERS, Money, OrderType, bounds};
+use crate::domain::{Money, OrderType, bounds};
 use crate::http::schemas::{one_of_texts, schema_type};
 
 /// Letters with their marks; among them spaces, hyphens, apostrophes and full stops; between two letters middle dots and
@@ -14,7 +15,7 @@ use crate::http::schemas::{one_of_texts, schema_type};
 const CUSTOMER_NAME: &str = r"[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*\p{L}\p{M}*(([\u200C\u200D]\p{M}*|[\u00B7\u0387\u2027\u30FB\uFF65]|[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*)\p{L}\p{M}*)*[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*";
 /// Control characters, as the beginning of a negated class; and those but for tabs and line breaks.
 const CONTROLS: [&str; 2] = [r"\x00-\x1F\x7F-\x9F", r"\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F"];
-/// What else no text holds (`domain::text` has the list), joiners among it: those that may be there are in [`JOINED`]. What
+/// What else no text holds (`clean_text` has the list), joiners among it: those that may be there are in [`JOINED`]. What
 /// is beyond U+FFFF stands for itself, since each reader of patterns escapes it in its own way.
 const FORBIDDEN: &str = "\\xAD\\u180E\\u200B-\\u200D\\u2028-\\u202E\\u2060-\\u206F\\uFDD0-\\uFDEF\\uFEFF\\uFFF0-\\uFFFB\\uFFFE\\uFFFF\
                          \u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}\

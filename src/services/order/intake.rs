@@ -9,9 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::Problem;
 use crate::relay::RelayWaker;
-use crate::runtime::batcher::{BatchError, BatchLimits, Batcher, Rest};
-use crate::runtime::sync::locked;
 use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder, StoreError};
+use daemon::batcher::{BatchError, BatchLimits, Batcher, Rest};
+use daemon::sync::locked;
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
 /// half of each batch away.

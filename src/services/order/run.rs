@@ -14,13 +14,13 @@ use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
-use crate::runtime::lane::Lane;
-use crate::runtime::metrics::Metrics;
-use crate::runtime::ration::Budget;
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
+use daemon::lane::Lane;
+use daemon::metrics::Metrics;
+use daemon::ration::Budget;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
 
 /// Idempotency keys live this long: the contract's day, and one more.
 const KEEP_KEYS: Duration = Duration::from_secs(48 * 60 * 60);

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::told::Told;
 use crate::domain::OrderNumber;
-use crate::runtime::sync::locked;
 use crate::store::{EventCursor, Reach, Store, StoreError};
+use daemon::sync::locked;
 
 /// Orders that one statement reads.
 const PAGE_ORDERS: usize = 128;

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::desk::{Desk, Following};
 use super::told::{Reset, STANDBY_PATIENCE, Told};
 use crate::domain::OrderNumber;
-use crate::runtime::sync::locked;
 use crate::store::{Event, EventCursor, EventPage, Place, Store, StoreError};
+use daemon::sync::locked;
 
 /// Events that one look of the reader reads.
 const LOOK_EVENTS: i64 = 500;

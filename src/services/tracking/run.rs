@@ -14,11 +14,11 @@ use crate::broker::{Broker, Publish};
 use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::http::sse::EventStreams;
-use crate::runtime::metrics::Metrics;
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::systemd::ServiceManager;
 use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
+use daemon::metrics::Metrics;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
 
 /// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
 const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;

@@ -13,8 +13,8 @@ use super::desk::{Following, Life};
 use super::journal::{Follower, Journal, PAGE_EVENTS};
 use super::told::{Reset, STANDBY_PATIENCE, Told};
 use crate::http::sse::SseFrame;
-use crate::runtime::batcher::{BatchLimits, Batcher};
 use crate::store::{EventCursor, OpenOrders, SeenBy, Store, StoreError};
+use daemon::batcher::{BatchLimits, Batcher};
 
 /// Open orders that a stream begins with: those that changed last, where they are more. A stream holds eight bytes of each
 /// while it tells them.

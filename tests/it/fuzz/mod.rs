@@ -3,9 +3,10 @@
 //! Each case takes a file of `corpus/` and a few mutations; the files are tried as they are, too. A mutant that found
 //! something becomes a file there. `scripts/fuzz` runs many more cases than a normal test run does.
 
+use clean_text::is_clean_line;
 use proptest::prelude::*;
 use restaurant_system::config::{Config, ConfigSources};
-use restaurant_system::domain::{Money, OrderMessage, OrderNumber, StatusUpdate, is_clean_line};
+use restaurant_system::domain::{Money, OrderMessage, OrderNumber, StatusUpdate};
 use restaurant_system::services::order::parse_order;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 
 use super::client::{OrderService, edit_config, spawn};
 use crate::support::{Http, Role, TestEnv, eventually_ok, takeout};
-use restaurant_system::runtime::descriptors;
+use daemon::descriptors;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

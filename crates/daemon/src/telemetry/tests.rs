@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use tracing::{debug, error, info, info_span, trace, warn};
 
 use super::*;
-use crate::runtime::outlet::Sink;
+use crate::outlet::Sink;
 
 /// What was written, in memory.
 type Buffer = Arc<Mutex<Vec<u8>>>;
@@ -26,6 +26,7 @@ impl Sink for Buffer {
 
 fn process() -> Arc<Process> {
     Arc::new(Process {
+        own_crates: &["daemon"],
         service: "order-service",
         hostname: "host \"1\"".into(),
         run_id: "run-1".into(),
@@ -145,8 +146,7 @@ fn any_text_stays_on_its_line_and_comes_back_whole() {
 #[test]
 fn the_nearest_span_wins_and_the_event_before_all() {
     let line = logged(|| {
-        let outer =
-            info_span!("outer", request_id = "outer", worker_name = "chef_anna", service = "kitchen-worker");
+        let outer = info_span!("outer", request_id = "outer", worker_name = "anna", service = "other-role");
         let _outer = outer.entered();
         let inner = request_span("inner");
         inner.record("order_number", "first");
@@ -155,7 +155,7 @@ fn the_nearest_span_wins_and_the_event_before_all() {
         info!(action = "order_completed", "done");
     });
     assert_eq!((line.text("request_id"), line.text("order_number")), ("inner", "second"));
-    assert_eq!((line.text("worker_name"), line.text("service")), ("chef_anna", "kitchen-worker"));
+    assert_eq!((line.text("worker_name"), line.text("service")), ("anna", "other-role"));
 
     let line = logged(|| {
         let _span = request_span("span").entered();

@@ -3,7 +3,7 @@
 use std::panic::PanicHookInfo;
 use std::time::{Duration, Instant};
 
-use crate::runtime::ration::Ration;
+use crate::ration::Ration;
 
 /// Where a request can cause a panic, anybody can, again and again.
 static SAID: Ration = Ration::new(100, Duration::from_secs(1));

@@ -5,15 +5,14 @@ use tracing::{Level, Metadata};
 use super::failure;
 use super::fields::{ErrorText, Fields, Value};
 
-/// Our own code; everything else is a library.
-const OWN_TARGET: &str = "restaurant_system";
-
 /// The clients of PostgreSQL and RabbitMQ. What befalls their connections is logged once, by `store` and `broker`; their
 /// own words about it are for debugging.
 const CLIENTS: [&str; 3] = ["amqprs", "deadpool", "tokio_postgres"];
 
-pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with(OWN_TARGET)
+/// Whether an event comes from one of `own`, which are names of crates.
+pub(super) fn is_own(own: &[&str], metadata: &Metadata<'_>) -> bool {
+    let name = metadata.target().split("::").next().unwrap_or_default();
+    own.contains(&name)
 }
 
 pub(super) fn is_client(metadata: &Metadata<'_>) -> bool {
@@ -25,6 +24,8 @@ pub(super) fn is_client(metadata: &Metadata<'_>) -> bool {
 pub(super) struct Process {
     pub(super) service: &'static str,
     pub(super) hostname: String,
+    /// The program's own crates; everything else is a library.
+    pub(super) own_crates: &'static [&'static str],
     /// Stands in for the request id of what belongs to no request.
     pub(super) run_id: String,
     /// The worker that this process is, on every line it writes.
@@ -62,9 +63,13 @@ impl<'a> Record<'a> {
         self.fields.text("service").unwrap_or(self.process.service)
     }
 
+    fn is_own(&self) -> bool {
+        is_own(self.process.own_crates, self.metadata)
+    }
+
     /// What happened. Libraries know no actions.
     pub(super) fn action(&self) -> &'a str {
-        let other = if is_own(self.metadata) { "log" } else { "library_message" };
+        let other = if self.is_own() { "log" } else { "library_message" };
         self.fields.text("action").unwrap_or(other)
     }
 
@@ -99,7 +104,7 @@ impl<'a> Record<'a> {
             self.process.worker_name.as_deref().filter(|_| self.fields.text("worker_name").is_none());
         let worker = worker.map(|name| ("worker_name", Value::Text(name)));
         let dropped = (self.dropped > 0).then_some(("log_dropped", Value::Unsigned(self.dropped)));
-        let library = (!is_own(self.metadata)).then_some(("target", Value::Text(self.metadata.target())));
+        let library = (!self.is_own()).then_some(("target", Value::Text(self.metadata.target())));
         let given = self.fields.iter().filter_map(|(name, value)| match (name, value) {
             (_, Value::Error(_)) => None,
             ("action" | "message" | "request_id" | "service", Value::Text(_)) => None,

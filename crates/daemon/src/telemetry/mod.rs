@@ -90,6 +90,8 @@ impl LogLevel {
 /// What [`init`] has to know.
 #[derive(Debug, Clone)]
 pub struct TelemetryOptions {
+    /// The program's own crates, as Rust names them. What others have to say is marked with where it comes from.
+    pub own_crates: &'static [&'static str],
     /// The role, as every line names it: `order-service`. A span's field `service` names another within it.
     pub service: &'static str,
     /// How events are written.
@@ -151,6 +153,7 @@ impl Drop for TelemetryGuard {
 pub fn init(options: TelemetryOptions) -> Result<TelemetryGuard, TelemetryError> {
     let level = LevelHandle::new(options.level);
     let process = Arc::new(Process {
+        own_crates: options.own_crates,
         service: options.service,
         hostname: gethostname::gethostname().to_string_lossy().into_owned(),
         run_id: Uuid::new_v4().to_string(),

@@ -2,7 +2,7 @@
 //! `journalctl ORDER_NUMBER=ORD_20261122_001` finds it.
 //!
 //! That crate's layer sends on the thread that logs, and a send waits for as long as the journal is not read. Here the
-//! thread of an [`Outlet`](crate::runtime::outlet::Outlet) waits instead: an event crosses over to it with its spans'
+//! thread of an [`Outlet`](crate::outlet::Outlet) waits instead: an event crosses over to it with its spans'
 //! fields, and comes before the crate's layer there. The layer belongs to no dispatcher, so it has no say in what is logged.
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Layered, SubscriberExt};
 
 use super::fields::{Fields, Value};
 use super::record::{self, Process, Record};
-use crate::runtime::outlet::{Line, Sink};
+use crate::outlet::{Line, Sink};
 
 /// No value goes to the journal longer than this; the rest is cut off.
 pub(super) const MAX_VALUE_BYTES: usize = 256 * 1024;

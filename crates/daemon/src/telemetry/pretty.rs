@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::fields::Value;
 use super::record::Record;
-use crate::domain::breaks_or_turns_line;
+use clean_text::breaks_or_turns_line;
 
 const DIM: &str = "2";
 const RED: &str = "1;31";

@@ -1,9 +1,4 @@
-//! What every process needs, whatever its role: its log ([`telemetry`]), a way out for it and all other lines that never
-//! holds anybody up ([`outlet`]), how much is said of what happens again and again ([`ration`]), its end ([`shutdown`],
-//! [`exit`]), its service manager ([`systemd`]), patience with servers that are away ([`retry`]), whom their encrypted
-//! connections trust ([`tls`]), natural batching ([`batcher`]), a thread for work that others wait for ([`lane`]), locks ([`sync`]),
-//! counters ([`metrics`]), its open files ([`descriptors`]), its memory ([`memory`]) and times
-//! as text ([`clock`]).
+#![doc = include_str!("../README.md")]
 
 pub mod batcher;
 pub mod clock;

@@ -16,7 +16,7 @@ use super::fields::{Fields, MAX_LINE_VALUE_BYTES};
 use super::journald::Entry;
 use super::record::{self, Process, Record};
 use super::{LogLevel, journald, json, pretty};
-use crate::runtime::outlet::Outlet;
+use crate::outlet::Outlet;
 
 /// A buffer that one huge event made larger than this is not kept.
 const MAX_KEPT_BYTES: usize = 64 * 1024;
@@ -101,9 +101,9 @@ impl LevelHandle {
 
     /// Libraries are heard from `WARN` on; they may say more only when debugging, and the clients of the servers say
     /// nothing before.
-    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+    fn wants(&self, own_crates: &[&str], metadata: &Metadata<'_>) -> bool {
         let level = self.get();
-        if record::is_own(metadata) {
+        if record::is_own(own_crates, metadata) {
             // Spans carry the request id for what is logged inside them, so they are always there.
             return metadata.is_span() || *metadata.level() <= level.filter();
         }
@@ -153,11 +153,15 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.level.wants(metadata) { Interest::always() } else { Interest::never() }
+        if self.level.wants(self.process.own_crates, metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _ctx: Context<'_, S>) -> bool {
-        self.level.wants(metadata)
+        self.level.wants(self.process.own_crates, metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -46,7 +46,7 @@ pub(super) fn write_stack(error: &(dyn Error + 'static), text: &mut impl Write) 
     Ok(())
 }
 
-/// PostgreSQL appends the row that it refused, which may hold a customer's name and address: that is never logged.
+/// PostgreSQL appends the row that it refused, which may hold names and addresses of people: that is never logged.
 fn without_row_data(message: &str) -> &str {
     message.split_once("\nDETAIL: ").map_or(message, |(before, _)| before)
 }
