@@ -24,7 +24,8 @@ const QUEUE: usize = 70_000;
 /// orders, and no more than the second.
 const BATCH: (usize, usize) = (16, 256);
 /// After so many messages in a row that were no work a worker looks at the rail, although its queues are not quiet: somebody
-/// fills them, and orders may wait behind that. An order's message that comes twice is no work either, but seldom in a row.
+/// fills them, and orders may wait behind that. The message of an order that is done or in other hands does not count: each
+/// look leaves as many of them behind as it claims orders, and would bring the next one about.
 const USELESS_IN_A_ROW: u32 = 20;
 /// How often a write is tried again while PostgreSQL is away: from, to.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));

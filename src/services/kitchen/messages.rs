@@ -99,10 +99,7 @@ async fn process<S: KitchenStore>(
                 Cooked::GivenBack => Verdict::GiveBack,
             }
         }
-        None => {
-            kitchen.note_useless();
-            refused(kitchen, &number).await
-        }
+        None => refused(kitchen, &number).await,
     }
 }
 
@@ -114,8 +111,12 @@ async fn refused<S: KitchenStore>(kitchen: &Kitchen<S>, number: &OrderNumber) ->
             tracing::debug!(action = "order_not_waiting", details = %format_args!("{status} {holder}"), "nothing to do");
             Verdict::Acknowledge
         }
-        Ok(Refusal::Unknown) => Verdict::Unknown(number.clone()),
+        Ok(Refusal::Unknown) => {
+            kitchen.note_useless();
+            Verdict::Unknown(number.clone())
+        }
         Ok(Refusal::OtherType(order_type)) => {
+            kitchen.note_useless();
             Verdict::DeadLetter(format!("order {number} is {order_type}, which this queue is not for"))
         }
         // PostgreSQL went away in between: the message comes again.

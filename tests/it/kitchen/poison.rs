@@ -383,12 +383,28 @@ async fn an_order_behind_thousands_of_messages_that_are_no_order_is_taken_from_t
     }
 }
 
+/// Each look at the backlog leaves the messages of what it claims behind: were they counted, one look would bring about the next.
+#[tokio::test]
+async fn messages_that_come_again_bring_about_no_look_at_the_backlog() {
+    let kit = Kit::with(MESSAGES_ONLY).await;
+    let without_message = kit.place("takeout").await;
+    kit.env.rabbit.wait_for_depth("kitchen_takeout_queue", 1).await;
+    kit.env.rabbit.take_messages("kitchen_takeout_queue", 1).await;
+    let _chef = kit.working("chef_anna", &[]).await;
+    let done = kit.place("takeout").await;
+    kit.wait_ready(std::slice::from_ref(&done)).await;
+    publish_useless(&kit, UNKNOWN_ORDER.replace("ORD_20200101_001", &done), 400).await;
+    let last = kit.place("takeout").await;
+    kit.wait_ready(&[last]).await;
+    assert_eq!(kit.status(&without_message).await, "received");
+}
+
 /// An order that no database has.
 const UNKNOWN_ORDER: &str = r#"{"order_number": "ORD_20200101_001", "customer_name": "Ada", "order_type": "takeout",
     "table_number": null, "delivery_address": null, "items": [], "total_amount": 1.0, "priority": 10}"#;
 
 /// Publishes so many messages of the highest priority that are no work.
-async fn publish_useless(kit: &Kit, body: &'static str, count: usize) {
+async fn publish_useless(kit: &Kit, body: impl Into<bytes::Bytes>, count: usize) {
     let options = BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
         vhost: kit.env.vhost.clone(),
