@@ -2,7 +2,7 @@
 //!
 //! This page is the map of the crate. Each layer uses only what stands below it, and no modules of a folder use each
 //! other in a circle; `tests/it/layers.rs` holds the arrows.
-//! `docs/ARCHITECTURE.md` follows one order through the whole house.
+//! `docs/ARCHITECTURE.md` follows one order through the whole system.
 //!
 //! | layer | what it is for |
 //! |---|---|
@@ -29,7 +29,7 @@
 //! - **A status**: [`domain::Status`] (its names, and what is asked of it) and [`domain::TRANSITIONS`], `docs/STATES.md`, and a
 //!   migration with `migrations/schema.sql` for the schema's rules and indexes. Where staff brings it about:
 //!   `services/order/api.rs`. Tests compare them.
-//! - **A field of an order**: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order.rs`, a migration with
+//! - **A field of an order**: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order/mod.rs`, a migration with
 //!   `migrations/schema.sql`, `store/columns.rs`, `services/order/reading.rs`, `services/order/document.rs`, and
 //!   `services/order/api.rs` where the order is shown.
 //! - **A rule of the order form**: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration,

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use crate::house::Section;
+use crate::deployment::Section;
 
 /// Messages on their way at once.
 const IN_FLIGHT: u32 = 1_024;
@@ -33,7 +33,7 @@ pub struct Bare {
 
 /// Publishes so many persistent messages with confirms, and consumes them with multiple acknowledgements.
 pub async fn broker(section: &Section<'_>, messages: u32) -> Result<Bare> {
-    let port = section.house.servers.rabbitmq.amqp_port();
+    let port = section.deployment.servers.rabbitmq.amqp_port();
     let mut arguments = OpenConnectionArguments::new("127.0.0.1", port, "guest", "guest");
     arguments.virtual_host(&section.name);
     let connection = Connection::open(&arguments).await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::bare;
-use crate::house::{House, Section, until};
+use crate::deployment::{Deployment, Section, until};
 use crate::report::{Line, Report, number, say};
 use crate::taking::{ROUNDS, post, rate};
 
@@ -13,9 +13,9 @@ use crate::taking::{ROUNDS, post, rate};
 const LIGHT_PER_SECOND: f64 = 20.0;
 
 /// From an order's commit to that of its claim by an idle worker.
-pub async fn claim_latency(house: &House, report: &mut Report, seconds: u64) -> Result<()> {
+pub async fn claim_latency(deployment: &Deployment, report: &mut Report, seconds: u64) -> Result<()> {
     say("from the order to the cook");
-    let section = house.section("light").await?;
+    let section = deployment.section("light").await?;
     let (_service, url) = section.order_service().await?;
     let _worker = section.worker(1).await?;
     post(&url, 1, Some(LIGHT_PER_SECOND), seconds).await?;
@@ -46,7 +46,7 @@ pub struct Cooked {
     pub worker_seconds: f64,
 }
 
-/// One worker that cooks in no time, with a long rail before it: orders to `ready` a second, by their own times. Nobody
+/// One worker that cooks in no time, with a long backlog before it: orders to `ready` a second, by their own times. Nobody
 /// looks at the tables meanwhile: each look at them all would cost what dozens of orders do.
 pub async fn kitchen_rate(section: &Section<'_>, seconds: u64) -> Result<Cooked> {
     let worker = section.worker(256).await?;
@@ -55,7 +55,7 @@ pub async fn kitchen_rate(section: &Section<'_>, seconds: u64) -> Result<Cooked>
     let began = section.number("extract(epoch from clock_timestamp())").await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let worker_seconds = worker.processor_seconds()?;
-    // Where the rail was empty before the time was over, the last order was the end.
+    // Where the backlog was empty before the time was over, the last order was the end.
     let rate = format!(
         "select count(*) / extract(epoch from max(completed_at) - to_timestamp({began})) from orders \
          where completed_at > to_timestamp({began})"
@@ -64,9 +64,9 @@ pub async fn kitchen_rate(section: &Section<'_>, seconds: u64) -> Result<Cooked>
 }
 
 /// Intake and kitchen in turns.
-pub async fn kitchen(house: &House, report: &mut Report, seconds: u64) -> Result<()> {
+pub async fn kitchen(deployment: &Deployment, report: &mut Report, seconds: u64) -> Result<()> {
     say("the kitchen");
-    let section = house.section("kitchen").await?;
+    let section = deployment.section("kitchen").await?;
     let (mut intake, mut cooked) = (0.0, 0.0);
     for _ in 0..ROUNDS {
         // Twice as long: the kitchen is to have enough to do.
@@ -86,18 +86,18 @@ pub async fn kitchen(house: &House, report: &mut Report, seconds: u64) -> Result
 }
 
 /// What gathered while RabbitMQ was away, announced when it is back.
-pub async fn relay(house: &House, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
+pub async fn relay(deployment: &Deployment, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
     say("the relay");
-    let section = house.section("relay").await?;
+    let section = deployment.section("relay").await?;
     let bare = bare::broker(&section, 50_000).await?;
     report.figure("bare confirmed publisher", bare.published_per_second, "/s");
     report.figure("bare consumer", bare.consumed_per_second, "/s");
     let (_service, url) = section.order_service().await?;
-    tokio::task::block_in_place(|| house.servers.rabbitmq.stop());
+    tokio::task::block_in_place(|| deployment.servers.rabbitmq.stop());
     let alone = post(&url, 128, None, seconds).await?.good_per_second;
     report.figure("POST /orders while RabbitMQ is away", alone, "/s");
     let intake = if intake > 0.0 { intake } else { alone };
-    tokio::task::block_in_place(|| house.servers.rabbitmq.restart())?;
+    tokio::task::block_in_place(|| deployment.servers.rabbitmq.restart())?;
     let rows = async || section.number("select sum(coalesce(cardinality(log_ids), 1)) from outbox").await;
     let waiting = rows().await?;
     until("the relay to begin", async || Ok(rows().await? < waiting)).await?;

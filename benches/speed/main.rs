@@ -5,11 +5,11 @@
 //! - [`taking`]: `POST /orders` beside PostgreSQL's own transactions; overload;
 //! - [`cooking`]: from the order to the cook, the kitchen's and the relay's throughput;
 //! - [`reading`]: `GET …/status` beside PostgreSQL's selects and an empty handler;
-//! - [`standing`]: resident memory, and a house with a long history.
+//! - [`idle`]: resident memory, and a deployment with a long history.
 //!
 //! [`versions`] is another matter: this build beside another one, in turns.
 //!
-//! [`house`] has servers and roles, [`tools`] and [`paced`] the load generators, [`bare`] what is measured without the system
+//! [`deployment`] has servers and roles, [`tools`] and [`paced`] the load generators, [`bare`] what is measured without the system
 //! around, and [`pulse`] whether the machine itself has slow moments.
 #![allow(
     unreachable_pub,
@@ -20,12 +20,12 @@
 
 mod bare;
 mod cooking;
-mod house;
+mod deployment;
+mod idle;
 mod paced;
 mod pulse;
 mod reading;
 mod report;
-mod standing;
 mod taking;
 mod tools;
 mod versions;
@@ -67,36 +67,36 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let wanted = |section: &str| args.only.is_empty() || args.only.iter().any(|only| only == section);
     say("starting the servers");
-    let house = house::House::open().await?;
+    let deployment = deployment::Deployment::open().await?;
     if let Some(other) = &args.against {
-        println!("{}", versions::compare(&house, other, args.seconds, args.rounds).await?);
+        println!("{}", versions::compare(&deployment, other, args.seconds, args.rounds).await?);
         return Ok(());
     }
     let mut report = Report::default();
     let intake =
-        if wanted("taking") { taking::measure(&house, &mut report, args.seconds).await? } else { 0.0 };
+        if wanted("taking") { taking::measure(&deployment, &mut report, args.seconds).await? } else { 0.0 };
     if wanted("overload") {
-        taking::overload(&house, &mut report, args.seconds, intake).await?;
+        taking::overload(&deployment, &mut report, args.seconds, intake).await?;
     }
     if wanted("cooking") {
-        cooking::claim_latency(&house, &mut report, args.seconds).await?;
-        cooking::kitchen(&house, &mut report, args.seconds).await?;
+        cooking::claim_latency(&deployment, &mut report, args.seconds).await?;
+        cooking::kitchen(&deployment, &mut report, args.seconds).await?;
     }
     if wanted("relay") {
-        cooking::relay(&house, &mut report, args.seconds, intake).await?;
+        cooking::relay(&deployment, &mut report, args.seconds, intake).await?;
     }
     if wanted("reading") {
-        reading::measure(&house, &mut report, args.seconds).await?;
+        reading::measure(&deployment, &mut report, args.seconds).await?;
     }
     if wanted("memory") {
-        standing::memory(&house, &mut report).await?;
+        idle::memory(&deployment, &mut report).await?;
     }
     if wanted("history") {
-        standing::history(&house, &mut report, args.seconds, args.history).await?;
+        idle::history(&deployment, &mut report, args.seconds, args.history).await?;
     }
     println!("{}", report.table());
     if let Some(out) = &args.out {
-        report.save(out, args.seconds, &house.versions().await?)?;
+        report.save(out, args.seconds, &deployment.versions().await?)?;
         say(&format!("kept in {}", out.display()));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::bare;
-use crate::house::{House, Section};
+use crate::deployment::{Deployment, Section};
 use crate::report::{Line, Report, number, say};
 use crate::taking::{ROUNDS, post};
 use crate::tools::{Load, h2load, pgbench};
@@ -29,9 +29,9 @@ pub async fn status_rate(section: &Section<'_>, seconds: u64) -> Result<f64> {
     Ok(h2load(&load).await?.good_per_second)
 }
 
-pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result<()> {
+pub async fn measure(deployment: &Deployment, report: &mut Report, seconds: u64) -> Result<()> {
     say("reading");
-    let section = house.section("reading").await?;
+    let section = deployment.section("reading").await?;
     {
         let (_service, url) = section.order_service().await?;
         while section.number("select count(*) from orders").await? < NUMBERS as f64 {

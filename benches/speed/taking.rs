@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::bare;
-use crate::house::{House, Role, Section};
+use crate::deployment::{Deployment, Role, Section};
 use crate::paced;
 use crate::report::{Line, Report, number, say};
 use crate::tools::{Answers, Load, h2load, pgbench};
@@ -53,8 +53,8 @@ struct Ceilings<'a> {
     flush_ms: f64,
 }
 
-async fn ceilings<'a>(house: &'a House, report: &mut Report, seconds: u64) -> Result<Ceilings<'a>> {
-    let section = house.section("ceilings").await?;
+async fn ceilings<'a>(deployment: &'a Deployment, report: &mut Report, seconds: u64) -> Result<Ceilings<'a>> {
+    let section = deployment.section("ceilings").await?;
     section.connect().await?.batch_execute(PREPARE).await?;
     let flush = pgbench(&section, FLUSH, &[1], seconds.min(4)).await?;
     report.figure("a flush (a transaction of one short row)", flush.latency_ms, "ms");
@@ -96,7 +96,7 @@ struct InTurns {
 
 /// Orders so far, and the processor time, in seconds, that the role, PostgreSQL and RabbitMQ have used.
 pub async fn used(section: &Section<'_>, role: &Role) -> Result<[f64; 4]> {
-    let (postgres, rabbitmq) = section.house.processor_seconds()?;
+    let (postgres, rabbitmq) = section.deployment.processor_seconds()?;
     let orders = section.number("select count(*) from orders").await?;
     Ok([orders, role.processor_seconds()?, postgres, rabbitmq])
 }
@@ -152,7 +152,7 @@ async fn at_half_load(
         let full = post(url, CONNECTIONS, None, seconds.min(4)).await?.good_per_second;
         section.announced().await?;
         rounds.push(post(url, CONNECTIONS, Some(full / 2.0), seconds).await?);
-        let dir = section.house.dir();
+        let dir = section.deployment.dir();
         disk.push(tokio::task::block_in_place(|| bare::flush_wait_p99_ms(dir, seconds.min(4)))?);
     }
     disk.sort_by(f64::total_cmp);
@@ -160,10 +160,10 @@ async fn at_half_load(
 }
 
 /// `POST /orders`: many at once, at half that load, and one at a time. Yields the first.
-pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result<f64> {
+pub async fn measure(deployment: &Deployment, report: &mut Report, seconds: u64) -> Result<f64> {
     say("taking orders");
-    let ceilings = ceilings(house, report, seconds).await?;
-    let section = house.section("taking").await?;
+    let ceilings = ceilings(deployment, report, seconds).await?;
+    let section = deployment.section("taking").await?;
     let (role, url) = section.order_service().await?;
     let (mut single_ms, mut lone_ms) = (0.0, 0.0);
     for _ in 0..ROUNDS {
@@ -235,10 +235,10 @@ pub async fn measure(house: &House, report: &mut Report, seconds: u64) -> Result
 
 /// Twice as many orders as can be taken, over connections enough that none waits for another. How many can be taken is
 /// found in the same way: clients that come whatever happens cost this machine more than those of [`CONNECTIONS`].
-pub async fn overload(house: &House, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
+pub async fn overload(deployment: &Deployment, report: &mut Report, seconds: u64, intake: f64) -> Result<()> {
     const MANY: usize = 1_000;
     say("overload");
-    let section = house.section("overload").await?;
+    let section = deployment.section("overload").await?;
     let intake = if intake > 0.0 { intake } else { rate(&section, seconds).await? };
     let (role, url) = section.order_service().await?;
     post(&url, CONNECTIONS, None, 2).await?;

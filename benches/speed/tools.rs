@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::house::Section;
+use crate::deployment::Section;
 
 /// What `pgbench` found.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ async fn pgbench_once(
     fs::write(&file, script)?;
     let mut command = Command::new("pgbench");
     command.args(["-n", "-M", "prepared", "-j", "1", "-c", &clients.to_string(), "-T", &seconds.to_string()]);
-    command.args(["-h", "127.0.0.1", "-p", &section.house.servers.postgres.port().to_string()]);
+    command.args(["-h", "127.0.0.1", "-p", &section.deployment.servers.postgres.port().to_string()]);
     command.args(["-U", "restaurant_user", "--random-seed", "1", "-f"]).arg(&file).arg(&section.name);
     let text = output(command.env("PGPASSWORD", "restaurant_pass")).await?;
     let figure = |before: &str| -> Result<f64> {

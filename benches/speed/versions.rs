@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::cooking::{Cooked, kitchen_rate};
-use crate::house::{House, Section};
+use crate::deployment::{Deployment, Section};
 use crate::report::{number, say};
 use crate::taking::{CONNECTIONS, post, used};
 
@@ -26,11 +26,11 @@ struct Found {
 
 /// Measures both, so many rounds of each; who is first in one round is second in the next, for that makes a difference of
 /// 5 %. Half load is half of what the first round has found of the other version.
-pub async fn compare(house: &House, other: &Path, seconds: u64, rounds: usize) -> Result<String> {
-    let programs: [PathBuf; 2] = [other.to_owned(), House::program().into()];
+pub async fn compare(deployment: &Deployment, other: &Path, seconds: u64, rounds: usize) -> Result<String> {
+    let programs: [PathBuf; 2] = [other.to_owned(), Deployment::program().into()];
     let mut sections = Vec::new();
     for (name, program) in ["other", "this"].into_iter().zip(&programs) {
-        sections.push(house.section_of(name, program).await?);
+        sections.push(deployment.section_of(name, program).await?);
     }
     let mut found = [Found::default(), Found::default()];
     let mut half = 0.0;
@@ -73,11 +73,11 @@ fn add_cost(sums: &mut [f64; 3], before: [f64; 4], after: [f64; 4]) {
 
 /// Orders to `ready` a second, and what one costs the worker, PostgreSQL and RabbitMQ, in µs.
 async fn kitchen_cost(section: &Section<'_>, seconds: u64) -> Result<(f64, [f64; 3])> {
-    let before = section.house.processor_seconds()?;
+    let before = section.deployment.processor_seconds()?;
     let ready = "select count(*) from orders where status = 'ready'";
     let cooked_before = section.number(ready).await?;
     let Cooked { per_second, worker_seconds } = kitchen_rate(section, seconds).await?;
-    let after = section.house.processor_seconds()?;
+    let after = section.deployment.processor_seconds()?;
     let cooked = section.number(ready).await? - cooked_before;
     let cost = [worker_seconds, after.0 - before.0, after.1 - before.1].map(|seconds| seconds / cooked * 1e6);
     Ok((per_second, cost))

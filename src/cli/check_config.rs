@@ -4,8 +4,8 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::CliError;
 use super::common::ConfigArgs;
+use super::error::CliError;
 use crate::config::Config;
 use daemon::outlet;
 

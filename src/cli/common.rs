@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::CliError;
-use crate::broker::{Broker, BrokerOptions, Part};
+use super::error::CliError;
+use crate::broker::{Broker, BrokerError, BrokerOptions, Part};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::http::server::ServerLimits;
 use crate::store::{Store, StoreOptions};
@@ -20,7 +20,7 @@ use daemon::{descriptors, memory};
 
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] = &["restaurant_system", "clean_text", "daemon", "settings"];
-/// Unused connections to PostgreSQL are closed after this time. A worker looks at the rail every other second and keeps
+/// Unused connections to PostgreSQL are closed after this time. A worker sweeps every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
 /// that is closed soon, since there may be many workers.
 const SERVICE_IDLE: Duration = Duration::from_secs(60);
@@ -34,6 +34,8 @@ const ALARM_PROBE: Duration = Duration::from_secs(5);
 const CONNECTIONS_BESIDE_STREAMS: usize = 512;
 /// Connections to servers beside the pool's, at most.
 const OTHER_SERVER_CONNECTIONS: usize = 16;
+/// How long RabbitMQ may take to let a command in, whatever the configuration says about one host.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the farewell to RabbitMQ may take.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 
@@ -264,4 +266,19 @@ pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> 
         max_dead_letters: config.max_dead_letters,
         ..BrokerOptions::default()
     }
+}
+
+/// Why a command is not connected to RabbitMQ.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotConnected {
+    #[error(transparent)]
+    Refused(#[from] BrokerError),
+    #[error("RabbitMQ did not let us in within {} s", CONNECT_PATIENCE.as_secs())]
+    TimedOut,
+}
+
+/// Waits for RabbitMQ to let a command in.
+pub(super) async fn connected(broker: &Broker) -> Result<(), NotConnected> {
+    let connected = tokio::time::timeout(CONNECT_PATIENCE, broker.connected_at_once()).await;
+    Ok(connected.map_err(|_| NotConnected::TimedOut)??)
 }

@@ -1,11 +1,15 @@
 //! `restaurant-system dev`: everything at once, for trying it out and for working on it.
 
-use crate::dev::{self, DevError, DevOptions};
-use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-const EXAMPLES: &str = "\
+use clap::Args;
+
+use crate::dev::{self, DevError, DevOptions};
+
+/// Run everything at once, with private PostgreSQL and RabbitMQ servers.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
 Examples:
   restaurant-system dev
   restaurant-system dev --fresh --cook-seconds 2 --simulate 5
@@ -13,11 +17,7 @@ Examples:
 
 PostgreSQL and RabbitMQ are run from the installed programs (Debian: apt-get install
 postgresql rabbitmq-server), as private servers on free ports of 127.0.0.1, and end with
-this command. Its own messages go to standard error, the roles' lines to standard output.";
-
-/// Run everything at once, with private PostgreSQL and RabbitMQ servers.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = EXAMPLES)]
+this command. Its own messages go to standard error, the roles' lines to standard output.")]
 pub struct DevArgs {
     /// Folder for data, logs and configuration, kept for the next start.
     #[arg(long, value_name = "DIR", default_value = ".dev")]

@@ -4,6 +4,7 @@ mod check_config;
 mod common;
 mod dead_letters;
 pub mod dev;
+mod error;
 mod manual;
 mod mode;
 mod openapi;
@@ -17,9 +18,10 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::ConfigError;
 use daemon::exit::ExitCode;
 use daemon::outlet;
+
+pub use error::CliError;
 
 /// The program's own threads have it too.
 pub use daemon::THREAD_STACK_BYTES;
@@ -74,37 +76,6 @@ enum Command {
     Track(track::TrackArgs),
     /// Let simulated customers place orders
     Simulate(simulate::SimulateArgs),
-}
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The configuration cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The command line asks for what cannot be had.
-    #[error("{0}")]
-    Usage(String),
-    /// Anything that happened at run time; logged already where there is a log.
-    #[error(transparent)]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// A role failed, and has logged why.
-    #[error("the role has failed; see its log")]
-    Logged,
-}
-
-impl CliError {
-    fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Failed(Box::new(error))
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_) => ExitCode::Config,
-            Self::Usage(_) => ExitCode::Usage,
-            Self::Failed(_) | Self::Logged => ExitCode::Failure,
-        }
-    }
 }
 
 /// Parses the command line, runs the command to its end, and says how that was.

@@ -6,9 +6,9 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::track::{self, TrackArgs, TrackError};
-use crate::client::api::Placed;
-use crate::client::orders::{OrderItem, OrderRequest};
-use crate::client::{BaseUrl, ClientError, OrderApi};
+use crate::client::api::PlaceAnswer;
+use crate::client::orders::{FormItem, OrderForm};
+use crate::client::{BaseUrl, ClientError, OrderClient};
 
 /// Where the order service listens unless told otherwise.
 pub(super) const DEFAULT_ORDER_URL: &str = "http://127.0.0.1:3000";
@@ -32,7 +32,7 @@ pub struct PlaceArgs {
 
     /// A dish, how many of it and the price of one; repeat it for each dish. NAME@PRICE orders one
     #[arg(long = "item", value_name = "NAME:QUANTITY:PRICE", required = true, value_parser = parse_item)]
-    items: Vec<OrderItem>,
+    items: Vec<FormItem>,
 
     /// The table to serve (dine_in)
     #[arg(long, value_name = "N")]
@@ -92,7 +92,7 @@ pub enum PlaceError {
 /// # Errors
 /// See [`PlaceError`]; every one means exit code 1.
 pub async fn run(args: PlaceArgs) -> Result<(), PlaceError> {
-    let order = OrderRequest {
+    let order = OrderForm {
         customer_name: args.customer,
         order_type: args.order_type,
         items: args.items,
@@ -117,8 +117,8 @@ pub async fn run(args: PlaceArgs) -> Result<(), PlaceError> {
     Ok(())
 }
 
-async fn place(url: BaseUrl, order: &OrderRequest, key: String) -> Result<Placed, PlaceError> {
-    let api = OrderApi::new(url).map_err(PlaceError::NotPlaced)?;
+async fn place(url: BaseUrl, order: &OrderForm, key: String) -> Result<PlaceAnswer, PlaceError> {
+    let api = OrderClient::new(url).map_err(PlaceError::NotPlaced)?;
     api.place(order, Some(&key)).await.map_err(|error| match error {
         ClientError::BrokenOff { .. } | ClientError::UnexpectedAnswer { .. } => {
             PlaceError::Unknown { key, cause: error }
@@ -129,7 +129,7 @@ async fn place(url: BaseUrl, order: &OrderRequest, key: String) -> Result<Placed
 
 fn print_placed(
     out: &mut impl Write,
-    placed: &Placed,
+    placed: &PlaceAnswer,
     tracking_url: &BaseUrl,
     tracks: bool,
 ) -> io::Result<()> {
@@ -145,15 +145,15 @@ fn print_placed(
 }
 
 /// Reads `NAME:QUANTITY:PRICE`, where the name may contain colons, or `NAME@PRICE`.
-fn parse_item(text: &str) -> Result<OrderItem, String> {
+fn parse_item(text: &str) -> Result<FormItem, String> {
     let with_quantity = || {
         let (rest, price) = text.rsplit_once(':')?;
         let (name, quantity) = rest.rsplit_once(':')?;
-        OrderItem::new(name, quantity.trim().parse().ok()?, price.trim())
+        FormItem::new(name, quantity.trim().parse().ok()?, price.trim())
     };
     let single = || {
         let (name, price) = text.rsplit_once('@')?;
-        OrderItem::new(name, 1, price.trim())
+        FormItem::new(name, 1, price.trim())
     };
     with_quantity().or_else(single).ok_or_else(|| {
         "write NAME:QUANTITY:PRICE or NAME@PRICE, such as \"Margherita Pizza:1:15.99\" or Espresso@2.50"
@@ -179,14 +179,14 @@ mod tests {
     use crate::client::stub::{Stub, closed_port, scripted};
 
     #[derive(Parser)]
-    struct Command {
+    struct PlaceCommand {
         #[command(flatten)]
         args: PlaceArgs,
     }
 
     fn parse(args: &[&str]) -> Result<PlaceArgs, clap::Error> {
         let fixed = ["place", "--customer", "Ada Lovelace", "--type", "takeout"];
-        Command::try_parse_from(fixed.iter().chain(args)).map(|command| command.args)
+        PlaceCommand::try_parse_from(fixed.iter().chain(args)).map(|command| command.args)
     }
 
     fn item(text: &str) -> Result<(String, u32, String), String> {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn the_answer_is_told_with_the_command_to_follow_it() {
         let body = r#"{"order_number":"ORD_20261122_001","status":"received","total_amount":24.98}"#;
-        let placed = Placed { order: serde_json::from_str(body).unwrap(), body: body.to_owned() };
+        let placed = PlaceAnswer { order: serde_json::from_str(body).unwrap(), body: body.to_owned() };
         let told = |url: &str| {
             let mut out = Vec::new();
             print_placed(&mut out, &placed, &url.parse().unwrap(), false).unwrap();

@@ -1,14 +1,13 @@
 //! `restaurant-system queues`: whether the queues on RabbitMQ are as they should be, and making them so.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::CliError;
-use super::common::{ConfigArgs, GOODBYE, Usage, broker_options, store_options};
+use super::common::{ConfigArgs, GOODBYE, NotConnected, Usage, broker_options, connected, store_options};
+use super::error::CliError;
 use super::roles::parse_subscriber_name;
 use crate::broker::{
     Broker, BrokerError, DEAD_LETTER_QUEUE, QueueReport, kitchen_queues, named_slot, numbered_slots,
@@ -16,8 +15,6 @@ use crate::broker::{
 use crate::config::Config;
 use crate::store::{ReconcilerStore, Store, StoreError};
 
-/// How long RabbitMQ may take to let us in, whatever the configuration says about one host.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// Subscribers' queues are numbered without gaps, until one of them expires: so many numbers without a queue are the end.
 const MAX_GAP: usize = 8;
 /// Rows that one statement enters in the outbox.
@@ -37,7 +34,7 @@ and notifications_queue.2, .3 and so on, and those that --subscriber names.
 Exit codes: 0 done, 1 a queue in use or a server away, 2 wrong usage, 78 unusable configuration.")]
 pub(super) struct QueuesArgs {
     #[command(subcommand)]
-    command: Command,
+    command: QueuesCommand,
 
     /// Look at the queue notifications_queue.NAME as well (may be repeated)
     #[arg(long, value_name = "NAME", value_parser = parse_subscriber_name, global = true)]
@@ -48,7 +45,7 @@ pub(super) struct QueuesArgs {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum QueuesCommand {
     /// List them, and say which are not as they should be
     #[command(after_help = "\
 Example:
@@ -79,8 +76,8 @@ refuses while a queue is consumed. Interrupted at any point, it is finished by r
 enum QueuesError {
     #[error("the queues cannot be used: {0}")]
     Broker(#[from] BrokerError),
-    #[error("the queues cannot be used: RabbitMQ did not let us in within {} s", CONNECT_PATIENCE.as_secs())]
-    TimedOut,
+    #[error("the queues cannot be used: {0}")]
+    NotConnected(#[from] NotConnected),
     #[error(
         "the waiting orders cannot be announced again: {0}; nothing is lost, run it again when PostgreSQL is there"
     )]
@@ -112,16 +109,14 @@ pub(super) async fn run(args: QueuesArgs) -> Result<(), CliError> {
 async fn execute(
     broker: &Broker,
     store: &Store,
-    command: Command,
+    command: QueuesCommand,
     subscribers: &[String],
 ) -> Result<(), QueuesError> {
-    tokio::time::timeout(CONNECT_PATIENCE, broker.connected_at_once())
-        .await
-        .map_err(|_| QueuesError::TimedOut)??;
+    connected(broker).await?;
     let queues = look(broker, subscribers).await?;
     match command {
-        Command::List { json } => list(&queues, json)?,
-        Command::Migrate => migrate(broker, store, &queues).await?,
+        QueuesCommand::List { json } => list(&queues, json)?,
+        QueuesCommand::Migrate => migrate(broker, store, &queues).await?,
     }
     Ok(())
 }
@@ -148,7 +143,7 @@ async fn look(broker: &Broker, subscribers: &[String]) -> Result<Vec<QueueReport
 
 /// A queue as it is printed.
 #[derive(Debug, Serialize)]
-struct Row {
+struct QueueRow {
     queue: String,
     exists: bool,
     messages: u32,
@@ -158,7 +153,7 @@ struct Row {
     details: Option<String>,
 }
 
-impl Row {
+impl QueueRow {
     fn of(report: &QueueReport) -> Self {
         let (messages, consumers) = report.found.unwrap_or_default();
         let (state, details) = match (&report.trouble, report.left_over) {
@@ -174,7 +169,7 @@ impl Row {
 }
 
 fn list(queues: &[QueueReport], json: bool) -> Result<(), io::Error> {
-    let rows: Vec<Row> = queues.iter().map(Row::of).collect();
+    let rows: Vec<QueueRow> = queues.iter().map(QueueRow::of).collect();
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer(&mut out, &rows)?;
@@ -182,7 +177,7 @@ fn list(queues: &[QueueReport], json: bool) -> Result<(), io::Error> {
     }
     let width = rows.iter().map(|row| row.queue.len()).max().unwrap_or_default().max("queue".len());
     writeln!(out, "{:width$}  messages  consumers  state", "queue")?;
-    for Row { queue, messages, consumers, state, details, .. } in rows {
+    for QueueRow { queue, messages, consumers, state, details, .. } in rows {
         let details = details.map(|details| format!(": {details}")).unwrap_or_default();
         writeln!(out, "{queue:width$}  {messages:>8}  {consumers:>9}  {state}{details}")?;
     }

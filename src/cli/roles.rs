@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::CliError;
 use super::common::{CommonArgs, Setting, Usage};
+use super::error::CliError;
 use crate::broker::Part;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
@@ -180,10 +180,10 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
     };
     let store = setting.store(Usage::Worker)?;
     // While a batch is written the worker hears of hundreds of orders: the next batch does not wait behind them.
-    let lane = Lane::start("kitchen").map_err(CliError::failed)?;
+    let writing = Lane::start("kitchen").map_err(CliError::failed)?;
     let shutdown = setting.shutdown.clone();
     let outcome =
-        kitchen::run(options, store, broker.clone(), shutdown, lane.handle(), &setting.manager).await;
+        kitchen::run(options, store, broker.clone(), shutdown, writing.handle(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
-use crate::client::{BaseUrl, ClientError, OrderApi, TrackingApi};
+use crate::client::{BaseUrl, ClientError, OrderClient, TrackingClient};
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 
@@ -100,9 +100,9 @@ pub enum SimulateError {
 /// # Errors
 /// See [`SimulateError`]; every one means exit code 1.
 pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
-    let orders = OrderApi::new(args.url.clone())?;
+    let orders = OrderClient::new(args.url.clone())?;
     let tracking =
-        TrackingApi::new(args.tracking_url.clone())?.with_staff_token(args.staff_token_file.clone());
+        TrackingClient::new(args.tracking_url.clone())?.with_staff_token(args.staff_token_file.clone());
     let shutdown = Shutdown::listen()?;
     let line = progress_line();
     let started_at = Instant::now();
@@ -297,13 +297,13 @@ mod tests {
     use crate::client::stub::{Stub, closed_port};
 
     #[derive(Parser)]
-    struct Command {
+    struct SimulateCommand {
         #[command(flatten)]
         args: SimulateArgs,
     }
 
     fn parse(args: &[&str]) -> Result<SimulateArgs, clap::Error> {
-        Command::try_parse_from(["simulate"].iter().chain(args)).map(|command| command.args)
+        SimulateCommand::try_parse_from(["simulate"].iter().chain(args)).map(|command| command.args)
     }
 
     fn report() -> Report {

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tokio::time::interval;
 
 use crate::client::events::{EventStream, StreamItem};
-use crate::client::orders::OrderStatus;
-use crate::client::{BaseUrl, ClientError, TrackingApi};
+use crate::client::orders::StatusAnswer;
+use crate::client::{BaseUrl, ClientError, TrackingClient};
 use crate::domain::{InvalidOrderNumber, OrderNumber, Status, StatusUpdate};
 
 /// Where the tracking service listens unless told otherwise.
@@ -106,7 +106,7 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
         Some(404) => TrackError::NotFound(args.order.clone()),
         _ => TrackError::Client { order_number: args.order.clone(), cause },
     };
-    let tracking = TrackingApi::new(args.tracking_url.clone()).map_err(failed)?;
+    let tracking = TrackingClient::new(args.tracking_url.clone()).map_err(failed)?;
     view.start(&tracking.status(&args.order).await.map_err(failed)?);
     let mut stream = tracking.order_events(&args.order);
     let mut is_interrupted = false;
@@ -176,7 +176,7 @@ impl<O, N> View<O, N> {
     }
 
     /// The estimate, which is known before the first event.
-    fn start(&mut self, status: &OrderStatus) {
+    fn start(&mut self, status: &StatusAnswer) {
         self.status.clone_from(&status.current_status);
         self.estimate = parse_time(status.estimated_completion.as_deref());
     }

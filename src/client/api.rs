@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::call::{call, parse};
 use super::error::ClientError;
 use super::events::EventStream;
-use super::orders::{OrderRequest, OrderStatus, PlacedOrder};
+use super::orders::{OrderForm, OrderReceipt, StatusAnswer};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,21 +80,21 @@ fn http_client(
 
 /// An order that was taken.
 #[derive(Debug, Clone)]
-pub struct Placed {
+pub struct PlaceAnswer {
     /// The answer, understood.
-    pub order: PlacedOrder,
+    pub order: OrderReceipt,
     /// The answer as it stands.
     pub body: String,
 }
 
 /// The order service's API. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
-pub struct OrderApi {
+pub struct OrderClient {
     client: Client,
     base: BaseUrl,
 }
 
-impl OrderApi {
+impl OrderClient {
     /// A client of the order service at `base`; connects when first called.
     ///
     /// # Errors
@@ -109,9 +109,9 @@ impl OrderApi {
     /// [`ClientError::Problem`] when it is refused; [`ClientError::BrokenOff`] when it may have been taken.
     pub async fn place(
         &self,
-        order: &OrderRequest,
+        order: &OrderForm,
         idempotency_key: Option<&str>,
-    ) -> Result<Placed, ClientError> {
+    ) -> Result<PlaceAnswer, ClientError> {
         let url = self.base.join(&["orders"]);
         let mut request = self.client.post(url.clone()).json(order);
         if let Some(key) = idempotency_key {
@@ -121,7 +121,7 @@ impl OrderApi {
         let order = parse(&body, &url)?;
         let body =
             String::from_utf8(body).map_err(|error| ClientError::unexpected(&url, error.to_string()))?;
-        Ok(Placed { order, body })
+        Ok(PlaceAnswer { order, body })
     }
 
     /// Asks whether the service lives: one quick call, before many.
@@ -136,14 +136,14 @@ impl OrderApi {
 
 /// The tracking service's API. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
-pub struct TrackingApi {
+pub struct TrackingClient {
     calls: Client,
     streams: Client,
     base: BaseUrl,
     staff_token: Option<SecretString>,
 }
 
-impl TrackingApi {
+impl TrackingClient {
     /// A client of the tracking service at `base`; connects when first called.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ impl TrackingApi {
     ///
     /// # Errors
     /// [`ClientError::Problem`] with status 404 for an unknown order.
-    pub async fn status(&self, order_number: &str) -> Result<OrderStatus, ClientError> {
+    pub async fn status(&self, order_number: &str) -> Result<StatusAnswer, ClientError> {
         let url = self.base.join(&["orders", order_number, "status"]);
         let body = call(self.calls.get(url.clone()).header(ACCEPT, "application/json"), &url).await?;
         parse(&body, &url)

@@ -5,7 +5,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
-use super::error::{ClientError, Problem};
+use super::error::{ClientError, ProblemAnswer};
 
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -18,7 +18,7 @@ pub(super) async fn call(request: RequestBuilder, url: &Url) -> Result<Vec<u8>, 
     if status.is_success() {
         Ok(body)
     } else {
-        Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))))
+        Err(ClientError::Problem(Box::new(ProblemAnswer::from_answer(status, &headers, &body))))
     }
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn open_stream(
     }
     if !status.is_success() {
         let body = read_bounded(answer, url).await?;
-        return Err(ClientError::Problem(Box::new(Problem::from_answer(status, &headers, &body))));
+        return Err(ClientError::Problem(Box::new(ProblemAnswer::from_answer(status, &headers, &body))));
     }
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     if !content_type.starts_with("text/event-stream") {

@@ -39,7 +39,7 @@ pub enum ClientError {
     },
     /// The service refused, and said why.
     #[error(transparent)]
-    Problem(Box<Problem>),
+    Problem(Box<ProblemAnswer>),
     /// An answer outside the contract: the address is perhaps that of some other service.
     #[error("{url} answered what this client does not understand: {reason}")]
     UnexpectedAnswer {
@@ -114,7 +114,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 ///
 /// Its `Display` is for people: the first line says what was refused and why, then one line per violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ProblemAnswer {
     /// HTTP status code.
     pub status: u16,
     /// The kind of problem in a few words.
@@ -122,7 +122,7 @@ pub struct Problem {
     /// The explanation of this occurrence.
     pub detail: Option<String>,
     /// Every field that broke a rule.
-    pub errors: Vec<Violation>,
+    pub errors: Vec<FieldFault>,
     /// When to try again, if the service said so.
     pub retry_after: Option<Duration>,
     /// The request's id, to be found in the service's log.
@@ -133,7 +133,7 @@ pub struct Problem {
 
 /// One broken rule of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Violation {
+pub struct FieldFault {
     /// JSON pointer (RFC 6901) to the field; empty for the whole document.
     #[serde(default)]
     pub pointer: String,
@@ -148,11 +148,11 @@ pub struct Violation {
 struct ProblemDocument {
     title: Option<String>,
     detail: Option<String>,
-    errors: Vec<Violation>,
+    errors: Vec<FieldFault>,
     request_id: Option<String>,
 }
 
-impl Problem {
+impl ProblemAnswer {
     /// Reads a refusal; an answer without a (readable) problem document still tells its status.
     pub(crate) fn from_answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let document: ProblemDocument = serde_json::from_slice(body).unwrap_or_default();
@@ -173,13 +173,13 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ProblemAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.title, self.status)?;
         if let Some(detail) = &self.detail {
             write!(f, ": {detail}")?;
         }
-        for Violation { pointer, detail } in &self.errors {
+        for FieldFault { pointer, detail } in &self.errors {
             let pointer = if pointer.is_empty() { "(the whole document)" } else { pointer };
             write!(f, "\n  {pointer}: {detail}")?;
         }
@@ -193,7 +193,7 @@ impl fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
+impl std::error::Error for ProblemAnswer {}
 
 #[cfg(test)]
 mod tests {
@@ -204,7 +204,7 @@ mod tests {
         let body = br#"{"type":"about:blank","title":"Invalid order","status":422,"detail":"2 fields break a rule",
             "instance":"/orders","request_id":"r-1","errors":[
             {"pointer":"/items/0/price","detail":"at most two decimals"},{"pointer":"/table_number","detail":"required"}]}"#;
-        let problem = Problem::from_answer(StatusCode::UNPROCESSABLE_ENTITY, &HeaderMap::new(), body);
+        let problem = ProblemAnswer::from_answer(StatusCode::UNPROCESSABLE_ENTITY, &HeaderMap::new(), body);
         assert_eq!(
             problem.to_string(),
             "Invalid order (422): 2 fields break a rule\n  /items/0/price: at most two decimals\n  \
@@ -217,7 +217,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", "3".parse().unwrap());
         headers.insert("x-request-id", "r-2".parse().unwrap());
-        let problem = Problem::from_answer(StatusCode::SERVICE_UNAVAILABLE, &headers, b"<html>busy</html>");
+        let problem =
+            ProblemAnswer::from_answer(StatusCode::SERVICE_UNAVAILABLE, &headers, b"<html>busy</html>");
         assert_eq!(problem.to_string(), "Service Unavailable (503)\n  try again in 3 s\n  request id: r-2");
         assert!(ClientError::Problem(Box::new(problem)).is_transient());
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::call::open_stream;
 use super::error::ClientError;
-use super::sse::{SseEvent, SseParser};
+use super::sse::{ReceivedEvent, SseParser};
 use crate::domain::StatusUpdate;
 use daemon::retry::Backoff;
 
@@ -51,7 +51,7 @@ pub struct EventStream {
     url: Url,
     staff_token: Option<SecretString>,
     connection: Option<Connection>,
-    events: VecDeque<SseEvent>,
+    events: VecDeque<ReceivedEvent>,
     last_event_id: Option<String>,
     attempts: u32,
     max_attempts: u32,
@@ -134,7 +134,7 @@ impl EventStream {
     }
 
     /// Takes an event as told: from here on the stream resumes after it.
-    fn accept(&mut self, event: SseEvent) -> Result<Option<StreamItem>, ClientError> {
+    fn accept(&mut self, event: ReceivedEvent) -> Result<Option<StreamItem>, ClientError> {
         self.trust_again();
         self.last_event_id = event.id.or(self.last_event_id.take()).filter(|id| !id.is_empty());
         match event.event.as_str() {
@@ -178,7 +178,7 @@ impl EventStream {
 
 #[cfg(test)]
 mod tests {
-    use super::super::api::TrackingApi;
+    use super::super::api::TrackingClient;
     use super::super::stub::{answer, closed_port, cut_stream, scripted, status_event};
     use super::*;
 
@@ -203,7 +203,7 @@ mod tests {
             cut_stream(&format!(": hello\n\n{cooking}{}", status_event(13, "cooking", "ready"))),
         ])
         .await;
-        let mut stream = TrackingApi::new(url).unwrap().order_events("ORD_20261122_001");
+        let mut stream = TrackingClient::new(url).unwrap().order_events("ORD_20261122_001");
         assert_eq!(statuses(&mut stream, 3).await, ["received", "cooking", "ready"]);
         let requests = requests.lock().unwrap();
         assert!(requests[0].starts_with("GET /orders/ORD_20261122_001/events HTTP/1.1"), "{}", requests[0]);
@@ -224,7 +224,7 @@ mod tests {
             cut_stream(&status_event(5, "received", "cooking")),
         ])
         .await;
-        let mut stream = TrackingApi::new(url).unwrap().order_events("ORD_20261122_001");
+        let mut stream = TrackingClient::new(url).unwrap().order_events("ORD_20261122_001");
         assert_eq!(statuses(&mut stream, 1).await, ["received"]);
         assert_eq!(stream.next().await.unwrap(), Some(StreamItem::Reset));
         assert_eq!(statuses(&mut stream, 2).await, ["received", "cooking"]);
@@ -237,20 +237,20 @@ mod tests {
     #[tokio::test]
     async fn a_lasting_refusal_ends_the_stream_at_once() {
         let (url, _) = scripted(vec![answer("404 Not Found", r#"{"title":"No such order"}"#)]).await;
-        let mut stream = TrackingApi::new(url).unwrap().order_events("ORD_20261122_009");
+        let mut stream = TrackingClient::new(url).unwrap().order_events("ORD_20261122_009");
         assert_eq!(stream.next().await.unwrap_err().status(), Some(404));
     }
 
     #[tokio::test]
     async fn an_answer_that_is_no_event_stream_is_named() {
         let (url, _) = scripted(vec![answer("200 OK", "{}")]).await;
-        let error = TrackingApi::new(url).unwrap().all_events().next().await.unwrap_err().to_string();
+        let error = TrackingClient::new(url).unwrap().all_events().next().await.unwrap_err().to_string();
         assert!(error.contains("application/json in place of text/event-stream"), "{error}");
     }
 
     #[tokio::test]
     async fn a_stream_that_never_comes_back_is_given_up() {
-        let mut stream = TrackingApi::new(closed_port().await).unwrap().all_events();
+        let mut stream = TrackingClient::new(closed_port().await).unwrap().all_events();
         stream.max_attempts = 3;
         stream.backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         for _ in 0..3 {

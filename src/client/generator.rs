@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 use super::menu::{CUSTOMERS, DISHES, STREETS};
-use super::orders::{OrderItem, OrderRequest};
+use super::orders::{FormItem, OrderForm};
 use crate::domain::{Money, bounds};
 
 /// The rules that an order can be made to break.
@@ -75,7 +75,7 @@ impl Flaw {
 #[derive(Debug, Clone)]
 pub struct GeneratedOrder {
     /// The order to send.
-    pub request: OrderRequest,
+    pub request: OrderForm,
     /// The rule it breaks; `None` for a good order.
     pub flaw: Option<Flaw>,
 }
@@ -103,8 +103,8 @@ impl OrderGenerator {
         GeneratedOrder { request, flaw }
     }
 
-    fn good_order(&mut self) -> OrderRequest {
-        let mut request = OrderRequest {
+    fn good_order(&mut self) -> OrderForm {
+        let mut request = OrderForm {
             customer_name: self.pick(CUSTOMERS).to_owned(),
             order_type: String::new(),
             items: self.items(),
@@ -120,7 +120,7 @@ impl OrderGenerator {
     }
 
     /// Mostly few dishes, now and then a whole party's.
-    fn items(&mut self) -> Vec<OrderItem> {
+    fn items(&mut self) -> Vec<FormItem> {
         let count = match self.rng.u32(0..100) {
             0..70 => self.rng.usize(1..=3),
             70..97 => self.rng.usize(4..=8),
@@ -132,18 +132,18 @@ impl OrderGenerator {
             .filter_map(|(name, cents)| {
                 let quantity =
                     if self.rng.u32(0..100) < 95 { self.rng.u32(1..=3) } else { self.rng.u32(4..=10) };
-                OrderItem::new(*name, quantity, &Money::from_cents(*cents).to_string())
+                FormItem::new(*name, quantity, &Money::from_cents(*cents).to_string())
             })
             .collect()
     }
 
-    fn make_dine_in(&mut self, request: &mut OrderRequest) {
+    fn make_dine_in(&mut self, request: &mut OrderForm) {
         request.order_type = "dine_in".to_owned();
         request.table_number = Some(self.rng.u32(1..=100));
         request.delivery_address = None;
     }
 
-    fn make_delivery(&mut self, request: &mut OrderRequest) {
+    fn make_delivery(&mut self, request: &mut OrderForm) {
         request.order_type = "delivery".to_owned();
         request.table_number = None;
         request.delivery_address = Some(format!("{} {}", self.rng.u32(1..=199), self.pick(STREETS)));
@@ -154,8 +154,8 @@ impl OrderGenerator {
     }
 
     /// Makes a good order break one rule and no other.
-    fn spoil(&mut self, request: &mut OrderRequest, flaw: Flaw) {
-        let soup = |quantity, price| OrderItem::new("Soup of the Day", quantity, price);
+    fn spoil(&mut self, request: &mut OrderForm, flaw: Flaw) {
+        let soup = |quantity, price| FormItem::new("Soup of the Day", quantity, price);
         let name = |text: &str| text.to_owned();
         match flaw {
             Flaw::NoCustomer => request.customer_name.clear(),
@@ -168,10 +168,10 @@ impl OrderGenerator {
             Flaw::NoItems => request.items.clear(),
             Flaw::TooManyItems => {
                 let lines = (0..=*bounds::ITEMS.end())
-                    .filter_map(|n| OrderItem::new(format!("Tapas no. {n}"), 1, "3.50"));
+                    .filter_map(|n| FormItem::new(format!("Tapas no. {n}"), 1, "3.50"));
                 request.items = lines.collect();
             }
-            Flaw::BlankDish => request.items = OrderItem::new("  ", 1, "5.00").into_iter().collect(),
+            Flaw::BlankDish => request.items = FormItem::new("  ", 1, "5.00").into_iter().collect(),
             Flaw::QuantityZero => request.items = soup(0, "6.50").into_iter().collect(),
             Flaw::QuantityHigh => {
                 request.items = soup(u32::from(*bounds::QUANTITY.end()) + 1, "6.50").into_iter().collect()
@@ -210,7 +210,7 @@ impl OrderGenerator {
     }
 }
 
-fn make_takeout(request: &mut OrderRequest) {
+fn make_takeout(request: &mut OrderForm) {
     request.order_type = "takeout".to_owned();
     request.table_number = None;
     request.delivery_address = None;
@@ -223,7 +223,7 @@ mod tests {
     use super::super::rules::violations;
     use super::*;
 
-    fn json(order: &OrderRequest) -> serde_json::Value {
+    fn json(order: &OrderForm) -> serde_json::Value {
         serde_json::to_value(order).unwrap()
     }
 

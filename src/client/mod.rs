@@ -23,6 +23,6 @@ pub mod stats;
 #[cfg(test)]
 pub(crate) mod stub;
 
-pub use api::{BaseUrl, OrderApi, TrackingApi};
-pub use error::{ClientError, Problem, Violation};
+pub use api::{BaseUrl, OrderClient, TrackingClient};
+pub use error::{ClientError, FieldFault, ProblemAnswer};
 pub use events::{EventStream, StatusEvent, StreamItem};

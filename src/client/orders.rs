@@ -7,13 +7,13 @@ use crate::domain::Money;
 
 /// The body of `POST /orders`. Nothing is checked here: the service knows the rules and lists what breaks them.
 #[derive(Debug, Clone, Serialize)]
-pub struct OrderRequest {
+pub struct OrderForm {
     /// Who orders.
     pub customer_name: String,
     /// `dine_in`, `takeout` or `delivery`.
     pub order_type: String,
     /// What is ordered.
-    pub items: Vec<OrderItem>,
+    pub items: Vec<FormItem>,
     /// Where it is eaten, for `dine_in`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_number: Option<u32>,
@@ -24,7 +24,7 @@ pub struct OrderRequest {
 
 /// One line of an order.
 #[derive(Debug, Clone, Serialize)]
-pub struct OrderItem {
+pub struct FormItem {
     /// The dish.
     pub name: String,
     /// How many of it.
@@ -33,7 +33,7 @@ pub struct OrderItem {
     pub price: Box<RawValue>,
 }
 
-impl OrderItem {
+impl FormItem {
     /// A line of an order. `price` is the text of a decimal number (`15.99`) and is sent exactly as it is written;
     /// `None` if it is no such number.
     pub fn new(name: impl Into<String>, quantity: u32, price: &str) -> Option<Self> {
@@ -45,7 +45,7 @@ impl OrderItem {
 
 /// The answer of `POST /orders`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct PlacedOrder {
+pub struct OrderReceipt {
     /// `ORD_YYYYMMDD_NNN`.
     pub order_number: String,
     /// `received`.
@@ -56,7 +56,7 @@ pub struct PlacedOrder {
 
 /// The answer of `GET /orders/{n}/status`. Times are RFC 3339 text in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct OrderStatus {
+pub struct StatusAnswer {
     /// The order asked for.
     pub order_number: String,
     /// `received`, `cooking`, `ready`, `completed` or `cancelled`.
@@ -75,14 +75,14 @@ mod tests {
 
     #[test]
     fn a_price_is_sent_as_it_is_written() {
-        let item = OrderItem::new("Soup", 2, "10.10").unwrap();
+        let item = FormItem::new("Soup", 2, "10.10").unwrap();
         assert_eq!(serde_json::to_string(&item).unwrap(), r#"{"name":"Soup","quantity":2,"price":10.10}"#);
     }
 
     #[test]
     fn a_price_that_is_no_decimal_number_is_refused() {
         for price in ["", "abc", "1,50", "1e3", "\"1\"", "null", "01.5", ".5", "1.", "1 ", "[1]"] {
-            assert!(OrderItem::new("Soup", 1, price).is_none(), "{price}");
+            assert!(FormItem::new("Soup", 1, price).is_none(), "{price}");
         }
     }
 }

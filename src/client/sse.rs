@@ -5,7 +5,7 @@ pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SseEvent {
+pub struct ReceivedEvent {
     /// Its kind; `message` where none was given.
     pub event: String,
     /// Its data; several `data:` lines are joined by a line feed.
@@ -41,7 +41,7 @@ impl SseParser {
     ///
     /// # Errors
     /// [`EventTooLarge`]: the stream is not worth reading on.
-    pub fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(SseEvent)) -> Result<(), EventTooLarge> {
+    pub fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(ReceivedEvent)) -> Result<(), EventTooLarge> {
         for &byte in bytes {
             let completes_crlf =
                 std::mem::replace(&mut self.after_carriage_return, byte == b'\r') && byte == b'\n';
@@ -57,7 +57,7 @@ impl SseParser {
         Ok(())
     }
 
-    fn end_line(&mut self, emit: &mut impl FnMut(SseEvent)) {
+    fn end_line(&mut self, emit: &mut impl FnMut(ReceivedEvent)) {
         let line = std::mem::take(&mut self.line);
         let mut line = String::from_utf8_lossy(&line).into_owned();
         if !std::mem::replace(&mut self.past_first_line, true) && line.starts_with('\u{feff}') {
@@ -83,12 +83,12 @@ impl SseParser {
         }
     }
 
-    fn end_event(&mut self, emit: &mut impl FnMut(SseEvent)) {
+    fn end_event(&mut self, emit: &mut impl FnMut(ReceivedEvent)) {
         let event = std::mem::take(&mut self.event);
         self.last_event_id.clone_from(&self.id);
         if let Some(data) = self.data.take() {
             let event = if event.is_empty() { "message".to_owned() } else { event };
-            emit(SseEvent { event, data, id: self.id.clone() });
+            emit(ReceivedEvent { event, data, id: self.id.clone() });
         }
     }
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<SseEvent> {
+    fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<ReceivedEvent> {
         let (mut parser, mut events) = (SseParser::default(), Vec::new());
         for piece in pieces {
             parser.push(piece, |event| events.push(event)).unwrap();
@@ -106,8 +106,8 @@ mod tests {
         events
     }
 
-    fn event(event: &str, data: &str, id: Option<&str>) -> SseEvent {
-        SseEvent { event: event.into(), data: data.into(), id: id.map(str::to_owned) }
+    fn event(event: &str, data: &str, id: Option<&str>) -> ReceivedEvent {
+        ReceivedEvent { event: event.into(), data: data.into(), id: id.map(str::to_owned) }
     }
 
     #[test]

@@ -21,11 +21,11 @@ use super::rules::violations;
 /// An order and tracking service in one, which checks the rules and has every order ready within 30 ms.
 pub(crate) struct Stub {
     url: BaseUrl,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<StubState>>,
     _server: JoinSet<()>,
 }
 
-struct State {
+struct StubState {
     orders: Vec<&'static str>,
     events: Vec<String>,
     changed: watch::Sender<()>,
@@ -35,9 +35,9 @@ struct State {
     idempotency_keys: Vec<String>,
 }
 
-type Shared = Arc<Mutex<State>>;
+type Shared = Arc<Mutex<StubState>>;
 
-impl State {
+impl StubState {
     fn number(index: usize) -> String {
         format!("ORD_20261122_{:03}", index + 1)
     }
@@ -56,7 +56,7 @@ impl State {
 
 impl Stub {
     pub(crate) async fn start() -> Self {
-        let state = Arc::new(Mutex::new(State {
+        let state = Arc::new(Mutex::new(StubState {
             orders: Vec::new(),
             events: Vec::new(),
             changed: watch::Sender::new(()),
@@ -135,7 +135,7 @@ async fn place(Data(state): Data<&Shared>, request: &Request, body: poem::Body) 
             }
         });
     }
-    let number = State::number(index);
+    let number = StubState::number(index);
     let answer = format!(r#"{{"order_number":"{number}","status":"received","total_amount":24.98}}"#);
     Response::builder().status(StatusCode::CREATED).content_type("application/json").body(answer)
 }
@@ -143,7 +143,7 @@ async fn place(Data(state): Data<&Shared>, request: &Request, body: poem::Body) 
 #[handler]
 fn serve_status(Data(state): Data<&Shared>, poem::web::Path(number): poem::web::Path<String>) -> Response {
     let state = state.lock().unwrap();
-    let Some(index) = (0..state.orders.len()).find(|&index| State::number(index) == number) else {
+    let Some(index) = (0..state.orders.len()).find(|&index| StubState::number(index) == number) else {
         return StatusCode::NOT_FOUND.into();
     };
     let answer = json!({

@@ -15,7 +15,7 @@ pub const ITEM_NAME_CHARS: RangeInclusive<usize> = 1..=50;
 pub const QUANTITY: RangeInclusive<u8> = 1..=10;
 /// What one piece costs.
 pub const PRICE: RangeInclusive<Money> = Money::from_cents(1)..=Money::from_cents(99_999);
-/// The tables of the house.
+/// The tables of the restaurant.
 pub const TABLES: RangeInclusive<u8> = 1..=100;
 /// Characters of an address.
 pub const ADDRESS_CHARS: RangeInclusive<usize> = 10..=500;

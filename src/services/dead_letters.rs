@@ -12,13 +12,18 @@ use crate::http::request_id::RequestId;
 struct Unprocessable(String);
 
 /// Puts a message to the dead letters, where a person finds it with the reason.
-pub(super) async fn bury<B: Consume>(broker: &B, delivery: B::Delivery, reason: &str) {
-    bury_at(Level::ERROR, broker, delivery, reason).await;
+pub(super) async fn dead_letter<B: Consume>(broker: &B, delivery: B::Delivery, reason: &str) {
+    dead_letter_at(Level::ERROR, broker, delivery, reason).await;
 }
 
 /// The same; the reason is logged as an error, or at any other level for those who look for it, where one line tells of many.
-/// Where the dead letters are as many as they may be it is dropped: the house goes on without it either way.
-pub(super) async fn bury_at<B: Consume>(level: Level, broker: &B, delivery: B::Delivery, reason: &str) {
+/// Where the dead letters are as many as they may be it is dropped: the kitchen goes on without it either way.
+pub(super) async fn dead_letter_at<B: Consume>(
+    level: Level,
+    broker: &B,
+    delivery: B::Delivery,
+    reason: &str,
+) {
     if !broker.has_room_for_dead_letter().await {
         let details = delivery.queue();
         tracing::debug!(action = "message_unprocessable", %details, "dropped: {reason}");

@@ -17,21 +17,21 @@ use crate::store::{Store, StoreAccess, StoreError, StoreState};
 use daemon::systemd::{Condition, ServiceManager, inherited_socket};
 
 /// What a client is told to wait while PostgreSQL is away.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How long clients of an inherited socket are kept waiting for the first news of PostgreSQL.
-const DOORS: Duration = Duration::from_secs(2);
+const ADMISSION_WAIT: Duration = Duration::from_secs(2);
 /// How long background tasks may take to end.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A role's servers, as its service manager hears of them.
 #[derive(Clone)]
-pub(super) struct Servers {
+pub(super) struct ServerStates {
     store: Option<watch::Receiver<StoreState>>,
     broker: watch::Receiver<BrokerState>,
     blocked: Option<watch::Receiver<Option<Instant>>>,
 }
 
-impl Servers {
+impl ServerStates {
     pub(super) fn of(
         store: Option<watch::Receiver<StoreState>>,
         broker: watch::Receiver<BrokerState>,
@@ -82,25 +82,25 @@ pub(super) async fn listen(
     host: &str,
     port: u16,
     manager: &ServiceManager,
-) -> Result<(Listener, Doors), ServerError> {
+) -> Result<(Listener, Admission), ServerError> {
     let inherited = inherited_socket().map_err(|source| ServerError::Listen {
         address: "the socket given to the process".to_owned(),
         source,
     })?;
-    let (listener, doors) = match inherited {
-        Some(socket) => (Listener::from_std(socket)?, Doors::ClosedAtFirst),
-        None => (Listener::bind(host, port).await?, Doors::Open),
+    let (listener, admission) = match inherited {
+        Some(socket) => (Listener::from_std(socket)?, Admission::WhenKnown),
+        None => (Listener::bind(host, port).await?, Admission::AtOnce),
     };
-    Ok((listener.with_pulse(manager.pulse()), doors))
+    Ok((listener.with_pulse(manager.pulse()), admission))
 }
 
 /// Whether clients are let in before it is known how things stand with PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doors {
-    /// At once: they are told that it is not there yet.
-    Open,
+pub(super) enum Admission {
+    /// They are told that it is not there yet.
+    AtOnce,
     /// Their connections wait in the inherited socket: a restart between two requests must not fail one of them.
-    ClosedAtFirst,
+    WhenKnown,
 }
 
 /// Readiness of a role that cannot work without PostgreSQL but can without RabbitMQ: it has the outbox, or the database
@@ -140,7 +140,7 @@ fn wall_clock(since: Instant) -> Timestamp {
 /// # Errors
 /// When a migration fails. The server has been stopped then.
 pub(super) async fn serve_prepared(
-    (listener, doors): (Listener, Doors),
+    (listener, admission): (Listener, Admission),
     endpoint: App,
     limits: ServerLimits,
     store: &Store,
@@ -149,8 +149,8 @@ pub(super) async fn serve_prepared(
 ) -> Result<(), StoreError> {
     let endpoint = endpoint.with_allowed_hosts(limits.allowed_hosts.clone());
     let mut serving = pin!(async {
-        if doors == Doors::ClosedAtFirst {
-            open_doors(store, stopping).await;
+        if admission == Admission::WhenKnown {
+            until_known(store, stopping).await;
         }
         let metrics = endpoint.connection_metrics();
         serve(listener, endpoint, limits, metrics, stopping.clone()).await;
@@ -168,13 +168,13 @@ pub(super) async fn serve_prepared(
 }
 
 /// Waits until it is known how things stand with PostgreSQL, but not for long.
-async fn open_doors(store: &Store, stopping: &CancellationToken) {
+async fn until_known(store: &Store, stopping: &CancellationToken) {
     let mut state = store.state();
     let known = state.wait_for(|state| !matches!(state, StoreState::Starting { .. }));
     tokio::select! {
         _ = known => {}
         () = stopping.cancelled() => {}
-        () = tokio::time::sleep(DOORS) => {}
+        () = tokio::time::sleep(ADMISSION_WAIT) => {}
     }
 }
 
@@ -182,7 +182,7 @@ async fn open_doors(store: &Store, stopping: &CancellationToken) {
 pub(super) async fn settle(tasks: &TaskTracker) {
     tasks.close();
     // What hangs longer than this is a server that hangs; everything it does is safe to be cut off.
-    let _ = tokio::time::timeout(SETTLE, tasks.wait()).await;
+    let _ = tokio::time::timeout(SETTLE_PATIENCE, tasks.wait()).await;
 }
 
 /// The store's failures as the outside sees them: nothing of their texts, which are for the log.
@@ -200,7 +200,8 @@ impl From<Arc<StoreError>> for Problem {
             | StoreError::Busy { .. }
             | StoreError::Pooled { .. }
             | StoreError::Unprepared { .. } => {
-                Self::unavailable(RETRY_AFTER, "the database is not available at the moment").because(error)
+                Self::unavailable(DATABASE_RETRY_AFTER, "the database is not available at the moment")
+                    .because(error)
             }
             StoreError::Encoding { .. }
             | StoreError::Refused { .. }

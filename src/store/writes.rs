@@ -14,7 +14,7 @@
 /// - At most twice a second, so that it costs nothing beside the statements that it is part of. Whoever finds the row locked
 ///   passes it by: nobody waits for anybody here.
 /// - At least every 3 s in a house that works: the order service's ping comes every 2 s (`cli`), a lone idle worker's look
-///   every 2.5 s (`services/kitchen/rail.rs`). A longer gap counts as 3 s, and as an outage: for the next 7 s nobody counts as
+///   every 2.5 s (`services/kitchen/sweep.rs`). A longer gap counts as 3 s, and as an outage: for the next 7 s nobody counts as
 ///   lost, since a process may take 5 s to try PostgreSQL again (`pool`), and its heartbeat 2 s beyond.
 /// - A clock of the server that was set back, or is another server's, counts as an outage, too.
 pub(super) fn tick(unless: &str) -> String {

@@ -1,4 +1,4 @@
-//! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the house goes on there.
+//! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the deployment goes on there.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE};
 use crate::support::{Events, Http, TestEnv, blocking, new_state_dir, takeout};
@@ -39,7 +39,7 @@ async fn count(db: &Client, what: &str) -> i64 {
 }
 
 /// An order in every status; their numbers, in order.
-async fn busy_house(kit: &Kit) -> Vec<String> {
+async fn busy_deployment(kit: &Kit) -> Vec<String> {
     let mut numbers = kit.place_many("takeout", 3).await;
     let chef = kit.working("chef_anna", &[]).await;
     kit.wait_ready(&numbers).await;
@@ -66,7 +66,7 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     env.write_config(SHORT_GRACE);
     env.connect().await.batch_execute(LIVE_LONG).await.unwrap();
     let kit = Kit::on(env).await;
-    let numbers = busy_house(&kit).await;
+    let numbers = busy_deployment(&kit).await;
     let changes = count(&kit.db, "order_status_log").await;
     let Kit { env, orders, .. } = kit;
     drop(orders);

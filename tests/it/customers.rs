@@ -4,14 +4,14 @@ use crate::support::{Role, TestEnv, program};
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
-struct House {
+struct Deployment {
     env: TestEnv,
     _roles: [Role; 3],
     order: String,
     tracking: String,
 }
 
-impl House {
+impl Deployment {
     async fn open() -> Self {
         let env = TestEnv::new().await;
         let roles = [
@@ -51,15 +51,16 @@ fn json_lines(output: &Output) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_order_is_placed_and_tracked_until_it_is_ready() {
-    let house = House::open().await;
+    let deployment = Deployment::open().await;
     let item = ["--item", "Margherita Pizza:2:15.99", "--json"];
-    let place =
-        house.run(&[&["place", "--customer", "Ada Lovelace", "--type", "takeout"], &item[..]].concat()).await;
+    let place = deployment
+        .run(&[&["place", "--customer", "Ada Lovelace", "--type", "takeout"], &item[..]].concat())
+        .await;
     assert!(place.status.success(), "{place:?}");
     let placed = json_lines(&place).remove(0);
     assert_eq!(placed["total_amount"].to_string(), "31.98");
     let number = placed["order_number"].as_str().unwrap();
-    let track = house.run(&["track", number, "--json"]).await;
+    let track = deployment.run(&["track", number, "--json"]).await;
     assert!(track.status.success(), "{track:?}");
     let statuses: Vec<Value> = json_lines(&track).iter().map(|update| update["new_status"].clone()).collect();
     assert_eq!(statuses, ["received", "cooking", "ready"]);
@@ -67,27 +68,28 @@ async fn an_order_is_placed_and_tracked_until_it_is_ready() {
 
 #[tokio::test]
 async fn what_is_refused_or_unknown_ends_with_1_and_is_told_on_standard_error() {
-    let house = House::open().await;
+    let deployment = Deployment::open().await;
     for (args, said) in [
         (vec!["place", "--customer", "", "--type", "takeout", "--item", "Soup:1:5"], "customer"),
         (vec!["track", "ORD_20000101_001"], "ORD_20000101_001"),
         (vec!["track", "ORD_20000101_001", "--tracking-url", "http://127.0.0.1:1"], "127.0.0.1:1"),
     ] {
-        let output = house.run(&args).await;
+        let output = deployment.run(&args).await;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
         assert!(errors.contains(said), "{args:?}: {errors}");
     }
-    let usage = house.run(&["track", "pizza"]).await;
+    let usage = deployment.run(&["track", "pizza"]).await;
     assert_eq!(usage.status.code(), Some(2), "{usage:?}");
 }
 
 #[tokio::test]
 async fn a_simulation_tells_plausible_numbers() {
-    let house = House::open().await;
-    let token = house.env.dir().join("staff-token");
+    let deployment = Deployment::open().await;
+    let token = deployment.env.dir().join("staff-token");
     let args = ["simulate", "--rate", "20", "--duration", "3", "--bad-percent", "10", "--json"];
-    let output = house.run(&[&args[..], &["--staff-token-file", token.to_str().unwrap()]].concat()).await;
+    let output =
+        deployment.run(&[&args[..], &["--staff-token-file", token.to_str().unwrap()]].concat()).await;
     assert!(output.status.success(), "{output:?}");
     let report = json_lines(&output).remove(0);
     let count = |key: &str| report[key].as_u64().unwrap_or_else(|| panic!("{key}: {report}"));

@@ -182,7 +182,7 @@ fn a_sentence_names_its_subject_and_has_thirty_words_at_most() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `kitchen::rail::a_test` → the source of its module, which is below `tests/`.
+/// `kitchen::sweep::a_test` → the source of its module, which is below `tests/`.
 fn module_of(path: &str) -> Option<(PathBuf, &str)> {
     let (module, test) = path.rsplit_once("::")?;
     let file = module.replace("::", "/");

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex};
 
 const ALWAYS: [&str; 7] = ["timestamp", "level", "service", "action", "message", "hostname", "request_id"];
 
-/// A whole house, and what a customer does in it.
-struct House {
+/// A whole deployment, and what a customer does in it.
+struct Deployment {
     env: TestEnv,
     roles: Vec<Role>,
     http: Http,
 }
 
-impl House {
+impl Deployment {
     async fn open() -> Self {
         let env = TestEnv::new().await;
         let roles: Vec<Role> = [
@@ -67,24 +67,24 @@ fn check_line(line: &Value, service: &str) -> String {
 
 #[tokio::test]
 async fn a_whole_orders_life_is_told_in_whole_lines_with_the_contracts_actions() {
-    let mut house = House::open().await;
-    let number = house.http.place_with(&delivery(), &[("x-request-id", "story-1")]).await;
-    let wrong = house.http.order_request(r#"{"customer_name": ""}"#).header("x-request-id", "story-2");
+    let mut deployment = Deployment::open().await;
+    let number = deployment.http.place_with(&delivery(), &[("x-request-id", "story-1")]).await;
+    let wrong = deployment.http.order_request(r#"{"customer_name": ""}"#).header("x-request-id", "story-2");
     answer(wrong).await.problem(422);
-    house.env.rabbit.publish("orders_topic", "kitchen.takeout.1", &json!({}), "no JSON").await;
-    house.roles[2].wait_for_action("message_processing_failed").await;
-    house.roles[2].wait_for_action("heartbeat_sent").await;
-    house.roles[3]
+    deployment.env.rabbit.publish("orders_topic", "kitchen.takeout.1", &json!({}), "no JSON").await;
+    deployment.roles[2].wait_for_action("message_processing_failed").await;
+    deployment.roles[2].wait_for_action("heartbeat_sent").await;
+    deployment.roles[3]
         .wait_for_line("the last update", |line| line.starts_with("Notification") && line.contains("'ready'"))
         .await;
-    house.http.change(&number, "complete").await;
-    house.roles[3].wait_for_line("the last update", |line| line.contains("'completed'")).await;
-    for role in &mut house.roles {
+    deployment.http.change(&number, "complete").await;
+    deployment.roles[3].wait_for_line("the last update", |line| line.contains("'completed'")).await;
+    for role in &mut deployment.roles {
         role.signal(Signal::SIGTERM);
     }
     let services = ["order-service", "tracking-service", "kitchen-worker", "notification-subscriber"];
     let mut actions = Vec::new();
-    for (role, service) in house.roles.iter_mut().zip(services) {
+    for (role, service) in deployment.roles.iter_mut().zip(services) {
         assert_eq!(role.wait_exit().await.code(), Some(0));
         eventually("its last line", || async { !role.logs_of("service_stopped").is_empty() }).await;
         assert_eq!(role.error_lines(), [] as [String; 0]);
@@ -135,12 +135,12 @@ async fn a_whole_orders_life_is_told_in_whole_lines_with_the_contracts_actions()
         (2, "order_completed"),
         (3, "notification_received"),
     ] {
-        let lines = house.roles[role].logs_of(action);
+        let lines = deployment.roles[role].logs_of(action);
         let ours = lines.iter().find(|line| line["order_number"] == number.as_str());
         let ours = ours.unwrap_or_else(|| panic!("{action} does not name the order: {lines:?}"));
         assert_eq!(ours["request_id"], "story-1", "{action}");
     }
-    assert_eq!(house.roles[0].logs_of("validation_failed")[0]["request_id"], "story-2");
+    assert_eq!(deployment.roles[0].logs_of("validation_failed")[0]["request_id"], "story-2");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `restaurant-system queues`: the type of the queues is changed in a house that takes orders.
+//! `restaurant-system queues`: the type of the queues is changed in a deployment that takes orders.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE};
 use crate::support::{Http, Role, Signal, TestEnv, eventually, takeout};
@@ -16,7 +16,7 @@ const QUEUES: [&str; 6] = [
     "notifications_queue.kiosk",
 ];
 
-/// Starts a role in a house of quorum queues.
+/// Starts a role in a deployment of quorum queues.
 fn quorum(env: &TestEnv, args: &[&str]) -> Role {
     let mut command = env.command(args);
     command.arg("--config").arg(env.config()).args(["--log-format", "json"]);
@@ -89,7 +89,7 @@ async fn changing_the_type_of_all_queues_under_load_loses_no_order_no_update_and
     let cancelled = load.await.unwrap();
     assert!(cancelled.len() > 10, "{}", cancelled.len());
 
-    // Every order is announced again to the queue, not only found on the rail.
+    // Every order is announced again to the queue, not only found by a sweep.
     kit.wait_announced().await;
     eventually("the waiting orders in their queue", || async {
         kit.env.rabbit.queue_depth("kitchen_dine_in_queue").await >= 20

@@ -2,26 +2,22 @@
 //!
 //! `work` reads, publishes again and removes letters; `name` names them; `view` prints them.
 
+mod error;
 mod name;
 mod view;
 mod work;
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use super::CliError;
-use super::common::{ConfigArgs, GOODBYE, broker_options};
-use crate::broker::{Broker, BrokerError, DEAD_LETTER_QUEUE};
+use self::error::{DeadLettersError, MAX_LOOKED_AT};
+use self::work::{Done, Picked};
+use super::common::{ConfigArgs, GOODBYE, broker_options, connected};
+use super::error::CliError;
+use crate::broker::{Broker, DEAD_LETTER_QUEUE};
 use crate::config::Config;
-use work::{Done, Picked};
-
-/// How long RabbitMQ may take to let us in, whatever the configuration says about one host.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
-/// The most letters that one command looks at. Those beyond it come up once some of these are gone.
-const MAX_LOOKED_AT: u32 = 10_000;
 
 /// What to do about the dead letters.
 #[derive(Debug, Args)]
@@ -36,7 +32,7 @@ Exit codes: 0 done, 1 an unknown letter, one that could not be published, or no 
 configuration.")]
 pub(super) struct DeadLettersArgs {
     #[command(subcommand)]
-    command: Command,
+    command: DeadLettersCommand,
 
     /// Print one JSON document
     #[arg(long, global = true)]
@@ -47,7 +43,7 @@ pub(super) struct DeadLettersArgs {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DeadLettersCommand {
     /// List them, the oldest first
     #[command(after_help = "\
 Example:
@@ -115,36 +111,8 @@ struct Chosen {
     all: bool,
 }
 
-/// Why it was not done, or not wholly.
-#[derive(Debug, thiserror::Error)]
-enum DeadLettersError {
-    /// RabbitMQ is away, or went away.
-    #[error("the dead letters cannot be used: {0}")]
-    Broker(#[from] BrokerError),
-    /// RabbitMQ let us wait.
-    #[error("the dead letters cannot be used: RabbitMQ did not let us in within {} s", CONNECT_PATIENCE.as_secs())]
-    TimedOut,
-    /// No letter is called so.
-    #[error(
-        "there is no dead letter {id} among the {looked_at} that were looked at; `restaurant-system dead-letters list` shows them"
-    )]
-    Unknown { id: String, looked_at: usize },
-    /// Different letters are called so.
-    #[error("{id} names several dead letters; name one of {}", .names.join(", "))]
-    Ambiguous { id: String, names: Vec<String> },
-    /// Some stay where they were.
-    #[error("{failed} of {tried} could not be published again and stay among the dead letters")]
-    NotAll { failed: usize, tried: usize },
-    /// The operator said no.
-    #[error("nothing was discarded")]
-    Declined,
-    /// Standard output could not be written.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
 pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
-    if let Command::Discard { chosen: Chosen { all: true, .. }, yes: false } = &args.command
+    if let DeadLettersCommand::Discard { chosen: Chosen { all: true, .. }, yes: false } = &args.command
         && !(io::stdin().is_terminal() && io::stderr().is_terminal())
     {
         return Err(CliError::Usage("discarding all wants --yes where nobody can be asked".to_owned()));
@@ -158,26 +126,24 @@ pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
     done.map_err(CliError::failed)
 }
 
-async fn execute(broker: &Broker, command: Command, json: bool) -> Result<(), DeadLettersError> {
-    tokio::time::timeout(CONNECT_PATIENCE, broker.connected_at_once())
-        .await
-        .map_err(|_| DeadLettersError::TimedOut)??;
+async fn execute(broker: &Broker, command: DeadLettersCommand, json: bool) -> Result<(), DeadLettersError> {
+    connected(broker).await?;
     let mut letters = broker.dead_letters().await?;
     let mut out = io::stdout();
     match command {
-        Command::List { limit } => {
+        DeadLettersCommand::List { limit } => {
             let list = work::list(&mut letters, limit).await?;
             letters.close().await?;
             if json { view::json(&mut out, &list) } else { view::list(&mut out, &list) }?;
         }
-        Command::Show { id } => {
+        DeadLettersCommand::Show { id } => {
             let picked = work::pick(&mut letters, std::slice::from_ref(&id)).await?;
             for letter in &picked.letters {
                 let whole = view::Whole::of(letter);
                 if json { view::json(&mut out, &whole) } else { view::whole(&mut out, &whole) }?;
             }
         }
-        Command::Requeue { chosen } => {
+        DeadLettersCommand::Requeue { chosen } => {
             let done = if chosen.all {
                 work::requeue_all(broker, letters).await?
             } else {
@@ -186,7 +152,7 @@ async fn execute(broker: &Broker, command: Command, json: bool) -> Result<(), De
             };
             report(&mut out, done, json)?;
         }
-        Command::Discard { chosen, yes } => {
+        DeadLettersCommand::Discard { chosen, yes } => {
             let done = if chosen.all {
                 work::discard_all(letters, |total| yes || is_confirmed(total)).await?
             } else {

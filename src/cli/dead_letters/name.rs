@@ -5,18 +5,18 @@ use sha2::{Digest, Sha256};
 use crate::broker::DeadLetter;
 
 /// A message id is used as a name up to this length; RabbitMQ takes 255 bytes of anything.
-const MAX_NAME_BYTES: usize = 64;
+const MAX_ID_BYTES: usize = 64;
 /// How much of the content's SHA-256 stands in for a message id.
 const FINGERPRINT_BYTES: usize = 6;
 
 /// The name of a letter: its message id where it has one that can be typed, else a digest of its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name {
+pub(super) struct LetterName {
     message_id: Option<String>,
     fingerprint: String,
 }
 
-impl Name {
+impl LetterName {
     pub(super) fn of(letter: &DeadLetter) -> Self {
         let message_id = letter.properties.message_id.clone().filter(|id| is_name(id));
         Self { message_id, fingerprint: fingerprint(letter) }
@@ -42,24 +42,24 @@ impl Name {
 }
 
 /// The names in their shortest form that tells different letters apart.
-pub(super) fn shortest(names: &[Name]) -> Vec<String> {
-    let mut by_short = std::collections::HashMap::<&str, Vec<&Name>>::new();
+pub(super) fn shortest(names: &[LetterName]) -> Vec<String> {
+    let mut by_short = std::collections::HashMap::<&str, Vec<&LetterName>>::new();
     for name in names {
         by_short.entry(name.short()).or_default().push(name);
     }
-    let is_shared = |name: &Name| by_short[name.short()].iter().any(|other| *other != name);
+    let is_shared = |name: &LetterName| by_short[name.short()].iter().any(|other| *other != name);
     names.iter().map(|name| if is_shared(name) { name.long() } else { name.short().to_owned() }).collect()
 }
 
 /// Whether an id can be typed, is no flag, and is no long form.
 fn is_name(id: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&id.len())
+    (1..=MAX_ID_BYTES).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'~')
         && !id.starts_with('-')
 }
 
 /// A short digest of the message and of where it was published. Why and when it died do not count: the same message
-/// that was buried twice, by a crash in between, is the same.
+/// that was dead-lettered twice, by a crash in between, is the same.
 fn fingerprint(letter: &DeadLetter) -> String {
     let (exchange, routing_key) = letter.origin().unwrap_or(("", &letter.routing_key));
     let queue = letter.queue().unwrap_or_default();
@@ -76,8 +76,8 @@ fn fingerprint(letter: &DeadLetter) -> String {
 mod tests {
     use super::*;
 
-    fn name(message_id: Option<&str>, fingerprint: &str) -> Name {
-        Name { message_id: message_id.map(str::to_owned), fingerprint: fingerprint.to_owned() }
+    fn name(message_id: Option<&str>, fingerprint: &str) -> LetterName {
+        LetterName { message_id: message_id.map(str::to_owned), fingerprint: fingerprint.to_owned() }
     }
 
     #[test]

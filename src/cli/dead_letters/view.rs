@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::name::Name;
+use super::name::LetterName;
 use crate::broker::{DEAD_LETTER_QUEUE, DeadLetter};
 use crate::domain::OrderNumber;
 
@@ -28,7 +28,7 @@ const HEX_LINE_BYTES: usize = 32;
 
 /// One letter among others.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub(super) struct LetterRow {
     pub(super) id: String,
     died_at: Option<String>,
     reason: Option<String>,
@@ -37,11 +37,11 @@ pub(super) struct Row {
     size_bytes: usize,
 }
 
-impl Row {
+impl LetterRow {
     pub(super) fn of(letter: &DeadLetter) -> Self {
         let text = |value: Option<&str>| value.map(str::to_owned);
         Self {
-            id: Name::of(letter).short().to_owned(),
+            id: LetterName::of(letter).short().to_owned(),
             died_at: text(letter.died_at()),
             reason: text(letter.reason()),
             queue: text(letter.queue()),
@@ -67,11 +67,11 @@ pub(super) struct List {
     queue: &'static str,
     /// How many there are in all.
     total: u32,
-    dead_letters: Vec<Row>,
+    dead_letters: Vec<LetterRow>,
 }
 
 impl List {
-    pub(super) fn new(total: u32, dead_letters: Vec<Row>) -> Self {
+    pub(super) fn new(total: u32, dead_letters: Vec<LetterRow>) -> Self {
         Self { queue: DEAD_LETTER_QUEUE, total, dead_letters }
     }
 }
@@ -80,7 +80,7 @@ impl List {
 #[derive(Debug, Serialize)]
 pub(super) struct Whole {
     #[serde(flatten)]
-    row: Row,
+    row: LetterRow,
     exchange: Option<String>,
     routing_key: Option<String>,
     redelivered: bool,
@@ -125,7 +125,7 @@ impl Whole {
             properties.timestamp_s.and_then(|s| Timestamp::from_second(i64::try_from(s).ok()?).ok());
         let (exchange, routing_key) = letter.origin().unzip();
         Self {
-            row: Row::of(letter),
+            row: LetterRow::of(letter),
             exchange: exchange.map(str::to_owned),
             routing_key: routing_key.map(str::to_owned),
             redelivered: letter.redelivered,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::name::{Name, shortest};
-use super::view::{List, Row, Summary};
-use super::{DeadLettersError, MAX_LOOKED_AT};
+use super::error::{DeadLettersError, MAX_LOOKED_AT};
+use super::name::{LetterName, shortest};
+use super::view::{LetterRow, List, Summary};
 use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetters, PublishOutcome};
 
 /// The letters that were asked for.
@@ -57,8 +57,8 @@ pub(super) async fn list(letters: &mut DeadLetters, limit: u32) -> Result<List, 
     while count(&rows) < limit
         && let Some(letter) = letters.next().await?
     {
-        names.push(Name::of(&letter));
-        rows.push(Row::of(&letter));
+        names.push(LetterName::of(&letter));
+        rows.push(LetterRow::of(&letter));
         total = count(&rows) + letter.behind;
     }
     for (row, name) in rows.iter_mut().zip(shortest(&names)) {
@@ -77,7 +77,7 @@ pub(super) async fn pick(letters: &mut DeadLetters, ids: &[String]) -> Result<Pi
     {
         looked_at += 1;
         total = looked_at + letter.behind;
-        let name = Name::of(&letter);
+        let name = LetterName::of(&letter);
         for (_, (first, names)) in ids.iter().zip(&mut found).filter(|(id, _)| name.is(id)) {
             names.insert(name.long());
             first.get_or_insert_with(|| letter.clone());
@@ -139,7 +139,7 @@ async fn requeue_one(
     letter: &DeadLetter,
     summary: &mut Summary,
 ) -> Result<(), BrokerError> {
-    let name = Name::of(letter).short().to_owned();
+    let name = LetterName::of(letter).short().to_owned();
     match publish_again(broker, letter).await {
         Ok(()) => {
             summary.requeue(name, letter);
@@ -206,7 +206,7 @@ async fn discard_one(
     summary: &mut Summary,
 ) -> Result<(), BrokerError> {
     letters.remove(letter).await?;
-    summary.discard(Name::of(letter).short().to_owned());
+    summary.discard(LetterName::of(letter).short().to_owned());
     Ok(())
 }
 
@@ -237,6 +237,6 @@ impl Present {
     }
 }
 
-fn count(rows: &[Row]) -> u32 {
+fn count(rows: &[LetterRow]) -> u32 {
     u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::client::api::TrackingApi;
+use crate::client::api::TrackingClient;
 use crate::client::error::ClientError;
 use crate::client::events::{EventStream, StreamItem};
 use crate::domain::Status;
@@ -27,7 +27,7 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A change that matters: the order needs no more following.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum OrderChange {
     /// An order was seen in this status.
     Status { order_number: String, status: String, at: Instant },
     /// An order was asked for in vain, or is not done yet.
@@ -46,22 +46,22 @@ pub(super) enum Fate {
 
 /// Memory is bounded by the outstanding orders and the constants above, not by the history of the restaurant.
 pub(super) struct Follower {
-    tracking: TrackingApi,
+    tracking: TrackingClient,
     /// When each outstanding order was sent.
     outstanding: HashMap<String, Instant>,
     not_followed: u64,
     early: EarlyChanges,
-    changes: mpsc::Receiver<Change>,
+    changes: mpsc::Receiver<OrderChange>,
     /// Reads the stream; aborted when dropped.
     _reader: JoinSet<()>,
     /// Orders to ask for, in turn; `None` while there is a stream.
     to_ask: Option<VecDeque<String>>,
-    polls: JoinSet<Change>,
+    polls: JoinSet<OrderChange>,
 }
 
 impl Follower {
     /// Opens the stream and lets the history pass.
-    pub(super) async fn start(tracking: TrackingApi) -> Self {
+    pub(super) async fn start(tracking: TrackingClient) -> Self {
         let mut stream = tracking.all_events();
         let to_ask = catch_up(&mut stream).await.is_err().then(VecDeque::new);
         let (sender, changes) = mpsc::channel(1024);
@@ -113,7 +113,7 @@ impl Follower {
     }
 
     /// Waits for the next change. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Change {
+    pub(super) async fn next(&mut self) -> OrderChange {
         tokio::select! {
             Some(change) = self.changes.recv() => change,
             Some(Ok(change)) = self.polls.join_next() => change,
@@ -122,20 +122,22 @@ impl Follower {
     }
 
     /// Takes a change in; tells the fate of the order if it was one of ours.
-    pub(super) fn settle(&mut self, change: Change) -> Option<Fate> {
+    pub(super) fn settle(&mut self, change: OrderChange) -> Option<Fate> {
         match change {
-            Change::Status { order_number, status, at } => match self.outstanding.remove(&order_number) {
-                Some(sent_at) => fate(&status, at.saturating_duration_since(sent_at)),
-                None => {
-                    self.early.keep(order_number, status, at);
-                    None
+            OrderChange::Status { order_number, status, at } => {
+                match self.outstanding.remove(&order_number) {
+                    Some(sent_at) => fate(&status, at.saturating_duration_since(sent_at)),
+                    None => {
+                        self.early.keep(order_number, status, at);
+                        None
+                    }
                 }
-            },
-            Change::Unsettled { order_number } => {
+            }
+            OrderChange::Unsettled { order_number } => {
                 self.to_ask.get_or_insert_default().push_back(order_number);
                 None
             }
-            Change::StreamLost => {
+            OrderChange::StreamLost => {
                 self.to_ask = Some(self.outstanding.keys().cloned().collect());
                 None
             }
@@ -151,10 +153,12 @@ impl Follower {
             let tracking = self.tracking.clone();
             self.polls.spawn(async move {
                 match tracking.status(&order_number).await {
-                    Ok(answer) if settles(&answer.current_status) => {
-                        Change::Status { order_number, status: answer.current_status, at: Instant::now() }
-                    }
-                    Ok(_) | Err(_) => Change::Unsettled { order_number },
+                    Ok(answer) if settles(&answer.current_status) => OrderChange::Status {
+                        order_number,
+                        status: answer.current_status,
+                        at: Instant::now(),
+                    },
+                    Ok(_) | Err(_) => OrderChange::Unsettled { order_number },
                 }
             });
         }
@@ -191,19 +195,19 @@ fn is_fresh(happened_at: Timestamp) -> bool {
 }
 
 /// Hands on what settles an order, until the stream is lost or nobody listens any more.
-async fn read_stream(mut stream: EventStream, changes: mpsc::Sender<Change>) {
+async fn read_stream(mut stream: EventStream, changes: mpsc::Sender<OrderChange>) {
     loop {
         let change = match stream.next().await {
-            Ok(Some(StreamItem::Event(event))) if settles(&event.update.new_status) => Change::Status {
+            Ok(Some(StreamItem::Event(event))) if settles(&event.update.new_status) => OrderChange::Status {
                 order_number: event.update.order_number,
                 status: event.update.new_status,
                 at: Instant::now(),
             },
             Ok(Some(StreamItem::Event(_) | StreamItem::Interrupted(_))) => continue,
             // After a reset nobody tells of an order that was settled meanwhile.
-            Ok(Some(StreamItem::Reset) | None) | Err(_) => Change::StreamLost,
+            Ok(Some(StreamItem::Reset) | None) | Err(_) => OrderChange::StreamLost,
         };
-        let is_last = matches!(change, Change::StreamLost);
+        let is_last = matches!(change, OrderChange::StreamLost);
         if changes.send(change).await.is_err() || is_last {
             return;
         }
@@ -239,18 +243,18 @@ impl EarlyChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::OrderApi;
+    use crate::client::OrderClient;
     use crate::client::generator::OrderGenerator;
     use crate::client::stub::Stub;
 
     #[tokio::test]
     async fn when_the_stream_is_lost_outstanding_orders_are_asked_for() {
         let stub = Stub::start().await;
-        let mut follower = Follower::start(TrackingApi::new(stub.url()).unwrap()).await;
+        let mut follower = Follower::start(TrackingClient::new(stub.url()).unwrap()).await;
         stub.refuse_streams();
-        follower.settle(Change::StreamLost);
+        follower.settle(OrderChange::StreamLost);
         let order = OrderGenerator::new(1, 0.0).next_order().request;
-        let placed = OrderApi::new(stub.url()).unwrap().place(&order, None).await.unwrap();
+        let placed = OrderClient::new(stub.url()).unwrap().place(&order, None).await.unwrap();
         assert!(follower.follow(placed.order.order_number, Instant::now()).is_none());
         let ready = async {
             loop {

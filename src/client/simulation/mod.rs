@@ -11,9 +11,9 @@ use fastrand::Rng;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::follow::{Change, Follower};
+use self::follow::{Follower, OrderChange};
 pub use self::tally::{Report, Tally};
-use super::api::{OrderApi, Placed, TrackingApi};
+use super::api::{OrderClient, PlaceAnswer, TrackingClient};
 use super::error::ClientError;
 use super::generator::{GeneratedOrder, OrderGenerator};
 use daemon::shutdown::Shutdown;
@@ -46,8 +46,8 @@ pub struct SimulationOptions {
 /// When the order service cannot be reached at the start. What fails later is counted, not returned.
 pub async fn simulate(
     options: SimulationOptions,
-    orders: OrderApi,
-    tracking: TrackingApi,
+    orders: OrderClient,
+    tracking: TrackingClient,
     shutdown: Shutdown,
     progress: impl FnMut(&Tally),
 ) -> Result<Report, ClientError> {
@@ -70,10 +70,10 @@ pub async fn simulate(
 
 struct Simulation<P> {
     options: SimulationOptions,
-    orders: OrderApi,
+    orders: OrderClient,
     customers: OrderGenerator,
     arrivals: Rng,
-    calls: JoinSet<Answer>,
+    calls: JoinSet<CustomerAnswer>,
     follower: Follower,
     tally: Tally,
     last_answer_at: Option<Instant>,
@@ -82,18 +82,18 @@ struct Simulation<P> {
 }
 
 /// The answer to a customer.
-struct Answer {
+struct CustomerAnswer {
     sent_at: Instant,
     answered_at: Instant,
     is_bad: bool,
-    result: Result<Placed, ClientError>,
+    result: Result<PlaceAnswer, ClientError>,
 }
 
 /// The next event of the simulation.
 enum Happening {
     Customer,
-    Answer(Answer),
-    Change(Change),
+    Answer(CustomerAnswer),
+    Change(OrderChange),
     Tick,
     End,
 }
@@ -184,11 +184,11 @@ impl<P: FnMut(&Tally)> Simulation<P> {
         self.calls.spawn(async move {
             let sent_at = Instant::now();
             let result = orders.place(&request, None).await;
-            Answer { sent_at, answered_at: Instant::now(), is_bad: flaw.is_some(), result }
+            CustomerAnswer { sent_at, answered_at: Instant::now(), is_bad: flaw.is_some(), result }
         });
     }
 
-    fn note_answer(&mut self, answer: Answer) {
+    fn note_answer(&mut self, answer: CustomerAnswer) {
         self.last_answer_at = self.last_answer_at.max(Some(answer.answered_at));
         self.tally.note_answer(answer.is_bad, answer.answered_at - answer.sent_at, &answer.result);
         if let Ok(placed) = answer.result
@@ -241,8 +241,8 @@ mod tests {
     }
 
     async fn run(stub: &Stub, options: SimulationOptions) -> Report {
-        let tracking = TrackingApi::new(stub.url()).unwrap();
-        let orders = OrderApi::new(stub.url()).unwrap();
+        let tracking = TrackingClient::new(stub.url()).unwrap();
+        let orders = OrderClient::new(stub.url()).unwrap();
         simulate(options, orders, tracking, Shutdown::new(), |_| {}).await.unwrap()
     }
 
@@ -290,7 +290,8 @@ mod tests {
             }
         };
         let endless = SimulationOptions { duration: None, bad_percent: 0.0, ..options() };
-        let (orders, tracking) = (OrderApi::new(stub.url()).unwrap(), TrackingApi::new(stub.url()).unwrap());
+        let (orders, tracking) =
+            (OrderClient::new(stub.url()).unwrap(), TrackingClient::new(stub.url()).unwrap());
         let report = simulate(endless, orders, tracking, shutdown, progress).await.unwrap();
         assert!(report.placed > 3);
         assert_eq!(report.still_cooking as u64, report.placed);
@@ -300,7 +301,7 @@ mod tests {
     async fn an_order_service_that_is_not_there_is_said_at_once() {
         let nowhere = super::super::stub::closed_port().await;
         let (orders, tracking) =
-            (OrderApi::new(nowhere.clone()).unwrap(), TrackingApi::new(nowhere).unwrap());
+            (OrderClient::new(nowhere.clone()).unwrap(), TrackingClient::new(nowhere).unwrap());
         let error = simulate(options(), orders, tracking, Shutdown::new(), |_| {}).await.unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     }

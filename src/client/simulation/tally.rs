@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::SimulationOptions;
 use super::follow::Fate;
-use crate::client::api::Placed;
+use crate::client::api::PlaceAnswer;
 use crate::client::error::ClientError;
 use crate::client::stats::{LatencyHistogram, Percentiles};
 
@@ -57,7 +57,7 @@ impl Tally {
         &mut self,
         is_bad: bool,
         latency: Duration,
-        result: &Result<Placed, ClientError>,
+        result: &Result<PlaceAnswer, ClientError>,
     ) {
         match result {
             Ok(_) => {

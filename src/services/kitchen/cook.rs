@@ -19,19 +19,19 @@ use daemon::retry::Backoff;
 use daemon::sync::locked;
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
-const QUEUE: usize = 70_000;
+const WRITE_QUEUE: usize = 70_000;
 /// Claims or finishes in one batch at most: no less than the first, for a batch has a price of its own beside that of its
 /// orders, and no more than the second.
-const BATCH: (usize, usize) = (16, 256);
-/// After so many messages in a row that were no work a worker looks at the rail, although its queues are not quiet: somebody
+const BATCH_BOUNDS: (usize, usize) = (16, 256);
+/// After so many messages in a row that were no work a worker sweeps, although its queues are not quiet: somebody
 /// fills them, and orders may wait behind that. The message of an order that is done or in other hands does not count: each
-/// look leaves as many of them behind as it claims orders, and would bring the next one about.
+/// sweep leaves as many of them behind as it claims orders, and would bring the next one about.
 const USELESS_IN_A_ROW: u32 = 20;
 /// How often a write is tried again while PostgreSQL is away: from, to.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const WRITE_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// What a worker's tasks share.
-pub(super) struct Kitchen<S> {
+pub(super) struct Worker<S> {
     pub(super) options: KitchenOptions,
     pub(super) claim: Claim,
     pub(super) store: S,
@@ -48,8 +48,8 @@ pub(super) struct Kitchen<S> {
     pub(super) fed_up: Notify,
     /// How many orders it has made ready.
     done: AtomicU64,
-    /// With whom this worker shares the looks at the rail, as of the last heartbeat.
-    pub(super) crew: watch::Sender<Crew>,
+    /// The workers that share the sweeps, as of the last heartbeat.
+    pub(super) peers: watch::Sender<Crew>,
     /// Told at each regular heartbeat: PostgreSQL answers, over a connection that is open.
     pub(super) rounds: Notify,
     /// Told when the first order comes to hand, and when the last one leaves it.
@@ -76,21 +76,21 @@ pub(super) enum Cooked {
     Ready,
     /// Somebody else has it: this worker was thought lost.
     Lost,
-    /// It is back on the rail.
+    /// It waits for a worker again.
     GivenBack,
 }
 
 /// A batch holds a third of what a worker may have in hand at most. In a rush all of it would gather in one batch otherwise,
 /// and go from station to station together: RabbitMQ would wait while PostgreSQL works, and PostgreSQL while RabbitMQ does.
 fn limits(prefetch: u16) -> BatchLimits {
-    let batch = usize::from(prefetch / 3).clamp(BATCH.0, BATCH.1);
-    BatchLimits { queue: QUEUE, batch, writers: 1, rest: None }
+    let batch = usize::from(prefetch / 3).clamp(BATCH_BOUNDS.0, BATCH_BOUNDS.1);
+    BatchLimits { queue: WRITE_QUEUE, batch, writers: 1, rest: None }
 }
 
-impl<S: KitchenStore> Kitchen<S> {
+impl<S: KitchenStore> Worker<S> {
     pub(super) fn new(
         options: KitchenOptions,
-        crew: Crew,
+        peers: Crew,
         store: S,
         relay: RelayWaker,
         tasks: &TaskTracker,
@@ -121,7 +121,7 @@ impl<S: KitchenStore> Kitchen<S> {
             useless: AtomicU32::new(0),
             fed_up: Notify::new(),
             done: AtomicU64::new(0),
-            crew: watch::Sender::new(crew),
+            peers: watch::Sender::new(peers),
             rounds: Notify::new(),
             state_changed: Notify::new(),
             give_back: CancellationToken::new(),
@@ -149,10 +149,10 @@ impl<S: KitchenStore> Kitchen<S> {
     }
 
     /// Shares what is to be looked after, and PostgreSQL's connections, with these colleagues.
-    pub(super) fn note_crew(&self, crew: Crew) {
-        self.crew.send_if_modified(|known| std::mem::replace(known, crew) != crew);
-        self.relay.sweep_as_one_of(crew.living);
-        self.store.spare_connections(crew.crowded);
+    pub(super) fn note_peers(&self, peers: Crew) {
+        self.peers.send_if_modified(|known| std::mem::replace(known, peers) != peers);
+        self.relay.sweep_as_one_of(peers.living);
+        self.store.spare_connections(peers.crowded);
     }
 
     /// A message came.
@@ -234,7 +234,11 @@ impl<S: KitchenStore> Kitchen<S> {
                 "the order was taken over by another worker; this finish is refused"
             ),
             Cooked::GivenBack => {
-                tracing::info!(action = "order_given_back", duration_ms, "the order is back on the rail");
+                tracing::info!(
+                    action = "order_given_back",
+                    duration_ms,
+                    "the order waits for a worker again"
+                );
             }
         }
         cooked
@@ -291,7 +295,7 @@ async fn until_cooked(cook_time: Duration) {
 
 /// The pauses between attempts while PostgreSQL is away.
 pub(super) fn backoff() -> Backoff {
-    Backoff::new(RETRY.0, RETRY.1)
+    Backoff::new(WRITE_RETRY.0, WRITE_RETRY.1)
 }
 
 async fn claim_batch<S: KitchenStore>(

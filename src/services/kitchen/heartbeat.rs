@@ -6,19 +6,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::cook::{Kitchen, backoff};
+use super::cook::{Worker, backoff};
 use crate::domain::WorkerState;
 use crate::store::{Heartbeat, KitchenStore, StoreError};
 
 /// Beats until `stop`, or until another start of this name has taken over: then it says so by returning `true`.
 pub(super) async fn beat<S: KitchenStore>(
-    kitchen: Arc<Kitchen<S>>,
+    worker: Arc<Worker<S>>,
     session: Uuid,
     stop: CancellationToken,
 ) -> bool {
     // The registration was the first beat; the second comes at any time within the interval, so that workers that were
     // started together do not beat, and look, in step for ever.
-    let every = kitchen.options.heartbeat_interval;
+    let every = worker.options.heartbeat_interval;
     let mut interval = tokio::time::interval_at(Instant::now() + every.mul_f64(fastrand::f64()), every);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut backoff = backoff();
@@ -28,25 +28,25 @@ pub(super) async fn beat<S: KitchenStore>(
             biased;
             () = stop.cancelled() => return false,
             _ = interval.tick() => true,
-            () = kitchen.state_changed.notified() => false,
+            () = worker.state_changed.notified() => false,
             // A beat that was missed is made up for: two in a row, and this worker counts as lost.
-            () = kitchen.database_back(&mut backoff), if missed => true,
+            () = worker.database_back(&mut backoff), if missed => true,
         };
-        let state = if kitchen.is_cooking() { WorkerState::Processing } else { WorkerState::Online };
-        match say(&kitchen, session, state).await {
-            Ok(Heartbeat::Alive { released, crew }) => {
+        let state = if worker.is_cooking() { WorkerState::Processing } else { WorkerState::Online };
+        match say(&worker, session, state).await {
+            Ok(Heartbeat::Alive { released, crew: peers }) => {
                 missed = false;
                 backoff.reset();
-                kitchen.note_crew(crew);
+                worker.note_peers(peers);
                 if regular {
-                    kitchen.rounds.notify_waiters();
+                    worker.rounds.notify_waiters();
                 }
                 tracing::debug!(action = "heartbeat_sent", details = state.as_str(), "heartbeat");
                 if released > 0 {
                     tracing::warn!(
                         action = "orders_released",
                         details = released,
-                        "claimed without hearing of it, when PostgreSQL went away: they are back on the rail"
+                        "claimed without hearing of it, when PostgreSQL went away: they wait again"
                     );
                 }
             }
@@ -63,9 +63,9 @@ pub(super) async fn beat<S: KitchenStore>(
 
 /// One beat.
 pub(super) async fn say<S: KitchenStore>(
-    kitchen: &Kitchen<S>,
+    worker: &Worker<S>,
     session: Uuid,
     state: WorkerState,
 ) -> Result<Heartbeat, StoreError> {
-    kitchen.store.heartbeat(&kitchen.options.name, session, state, &kitchen.in_hand()).await
+    worker.store.heartbeat(&worker.options.name, session, state, &worker.in_hand()).await
 }

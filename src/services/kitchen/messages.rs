@@ -6,10 +6,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level};
 
-use super::cook::{Cooked, Kitchen, WriteFailed, backoff};
+use super::cook::{Cooked, Worker, WriteFailed, backoff};
 use crate::broker::{Consume, Received};
 use crate::domain::{OrderMessage, OrderNumber};
-use crate::services::dead_letters::{bury, bury_at, request_id, too_large, unreadable};
+use crate::services::dead_letters::{dead_letter, dead_letter_at, request_id, too_large, unreadable};
 use crate::store::{KitchenStore, Refusal};
 use daemon::telemetry::order_span;
 
@@ -27,31 +27,32 @@ enum Verdict {
 
 /// Handles one delivery to its end, in one of the worker's `slots`.
 pub(super) async fn handle<S: KitchenStore, B: Consume>(
-    kitchen: Arc<Kitchen<S>>,
+    worker: Arc<Worker<S>>,
     broker: B,
     slots: Arc<Semaphore>,
     stopping: CancellationToken,
     delivery: B::Delivery,
 ) {
-    kitchen.note_delivery();
+    worker.note_delivery();
     let number = match order_number(&delivery) {
         Ok(number) => number,
         Err(reason) => {
-            kitchen.note_useless();
-            return bury(&broker, delivery, &reason).await;
+            worker.note_useless();
+            return dead_letter(&broker, delivery, &reason).await;
         }
     };
     let span = order_span(&request_id(delivery.properties()), number.as_str());
-    let verdict = process(&kitchen, &slots, &stopping, number).instrument(span.clone()).await;
+    let verdict = process(&worker, &slots, &stopping, number).instrument(span.clone()).await;
     async {
         match verdict {
             // A channel that is gone cannot be told; the message comes again and finds its order done.
             Verdict::Acknowledge => drop(delivery.ack().await),
             Verdict::GiveBack => drop(delivery.give_back().await),
-            Verdict::DeadLetter(reason) => bury(&broker, delivery, &reason).await,
+            Verdict::DeadLetter(reason) => dead_letter(&broker, delivery, &reason).await,
             Verdict::Unknown(number) => {
-                let level = if kitchen.unknown.note() { Level::ERROR } else { Level::DEBUG };
-                bury_at(level, &broker, delivery, &format!("the database has no order {number}")).await;
+                let level = if worker.unknown.note() { Level::ERROR } else { Level::DEBUG };
+                dead_letter_at(level, &broker, delivery, &format!("the database has no order {number}"))
+                    .await;
             }
         }
     }
@@ -60,7 +61,7 @@ pub(super) async fn handle<S: KitchenStore, B: Consume>(
 }
 
 async fn process<S: KitchenStore>(
-    kitchen: &Kitchen<S>,
+    worker: &Worker<S>,
     slots: &Semaphore,
     stopping: &CancellationToken,
     number: OrderNumber,
@@ -77,12 +78,12 @@ async fn process<S: KitchenStore>(
         if stopping.is_cancelled() {
             return Verdict::GiveBack;
         }
-        match kitchen.claim(number.clone()).await {
+        match worker.claim(number.clone()).await {
             Ok(claimed) => break claimed,
             Err(WriteFailed::Away) => tokio::select! {
                 biased;
                 () = stopping.cancelled() => {}
-                () = kitchen.database_back(&mut backoff) => {}
+                () = worker.database_back(&mut backoff) => {}
             },
             Err(WriteFailed::Refused) => {
                 return Verdict::DeadLetter(
@@ -93,30 +94,30 @@ async fn process<S: KitchenStore>(
     };
     match claimed {
         Some(order) => {
-            kitchen.note_work();
-            match kitchen.cook(order).await {
+            worker.note_work();
+            match worker.cook(order).await {
                 Cooked::Ready | Cooked::Lost => Verdict::Acknowledge,
                 Cooked::GivenBack => Verdict::GiveBack,
             }
         }
-        None => refused(kitchen, &number).await,
+        None => refused(worker, &number).await,
     }
 }
 
 /// What to do with the message of an order that was not there to be claimed.
-async fn refused<S: KitchenStore>(kitchen: &Kitchen<S>, number: &OrderNumber) -> Verdict {
-    match kitchen.store.refusal(&kitchen.claim, number).await {
+async fn refused<S: KitchenStore>(worker: &Worker<S>, number: &OrderNumber) -> Verdict {
+    match worker.store.refusal(&worker.claim, number).await {
         Ok(Refusal::NotWaiting { status, processed_by }) => {
             let holder = processed_by.unwrap_or_default();
             tracing::debug!(action = "order_not_waiting", details = %format_args!("{status} {holder}"), "nothing to do");
             Verdict::Acknowledge
         }
         Ok(Refusal::Unknown) => {
-            kitchen.note_useless();
+            worker.note_useless();
             Verdict::Unknown(number.clone())
         }
         Ok(Refusal::OtherType(order_type)) => {
-            kitchen.note_useless();
+            worker.note_useless();
             Verdict::DeadLetter(format!("order {number} is {order_type}, which this queue is not for"))
         }
         // PostgreSQL went away in between: the message comes again.

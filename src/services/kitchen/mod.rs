@@ -1,14 +1,14 @@
 //! The kitchen worker: claims orders, cooks them, says so.
 //!
-//! An order reaches it by message or, when a message is late, held up or lost, from the rail itself. Either way the
+//! An order reaches it by message or, when a message is late, held up or lost, by a backlog sweep. Either way the
 //! claim decides, and only the holder of the current attempt can finish the order.
 
 mod cook;
 mod heartbeat;
 mod messages;
 mod name;
-mod rail;
 mod run;
+mod sweep;
 mod unknown;
 
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct KitchenOptions {
     pub cook_times: CookTimes,
     /// How long it may go on cooking after it was asked to stop; what is not done then is given back.
     pub stop_timeout: Duration,
-    /// How long an order waits for its message before a free worker takes it from the rail.
+    /// How long an order waits for its message before a free worker claims it in a backlog sweep.
     pub grace: Duration,
 }
 

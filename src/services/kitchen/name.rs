@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::cook::Kitchen;
+use super::cook::Worker;
 use super::{KitchenError, KitchenOptions};
 use crate::broker::{BrokerState, Consume, NameError, NameHold};
 use crate::domain::OFFLINE_AFTER_INTERVALS;
@@ -32,7 +32,7 @@ use crate::store::{Crew, KitchenStore, NameRecord, Registered, StoreError, Worke
 /// How long RabbitMQ is waited for before the name is taken without it.
 const BROKER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often the row of a name is looked at that may be another's: several times in an interval.
-const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const NAME_LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// The pause before PostgreSQL is asked again: a busy server is not to be asked again at once.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// The pause before a name is asked for again that RabbitMQ has refused.
@@ -65,7 +65,7 @@ pub(super) async fn enter<S: KitchenStore, B: Consume>(
         capacity: options.prefetch,
     };
     let queue = queue(options);
-    let (held, Registered { released, crew }) = tokio::select! {
+    let (held, Registered { released, crew: peers }) = tokio::select! {
         biased;
         held = broker.hold_name(&queue) => {
             let held = held.map_err(|source| refused(options, source))?;
@@ -79,7 +79,7 @@ pub(super) async fn enter<S: KitchenStore, B: Consume>(
         details = %format_args!("{}; {released} orders of an earlier start released", described(options)),
         "the worker is registered{by}"
     );
-    Ok((held, crew))
+    Ok((held, peers))
 }
 
 /// What the worker does, in words.
@@ -128,7 +128,7 @@ async fn register_without_broker<S: KitchenStore, B: Consume>(
             return Err(refused(options, NameError::InUse { name: queue(options) }));
         }
         if let Some(waited_for) = found.as_ref().filter(|found| !is_free(found, back)) {
-            tokio::time::sleep((waited_for.heartbeat_interval / 4).clamp(LOOK.0, LOOK.1)).await;
+            tokio::time::sleep((waited_for.heartbeat_interval / 4).clamp(NAME_LOOK.0, NAME_LOOK.1)).await;
             continue;
         }
         match store.register_worker_over(worker, found.as_ref()).await {
@@ -168,7 +168,7 @@ fn is_free(found: &NameRecord, back: Option<Instant>) -> bool {
 /// Keeps the name in RabbitMQ in `held`, and takes it where it is not held yet or any more. Ends only when that fails for
 /// good.
 pub(super) async fn keep<S: KitchenStore, B: Consume>(
-    kitchen: &Kitchen<S>,
+    worker: &Worker<S>,
     broker: &B,
     held: &mut Option<B::Name>,
 ) -> KitchenError {
@@ -177,7 +177,7 @@ pub(super) async fn keep<S: KitchenStore, B: Consume>(
             held.lost().await;
         }
         *held = None;
-        match take(kitchen, broker).await {
+        match take(worker, broker).await {
             Ok(name) => *held = Some(name),
             Err(error) => return error,
         }
@@ -186,11 +186,8 @@ pub(super) async fn keep<S: KitchenStore, B: Consume>(
 }
 
 /// Takes the name in RabbitMQ, as the one that is registered.
-async fn take<S: KitchenStore, B: Consume>(
-    kitchen: &Kitchen<S>,
-    broker: &B,
-) -> Result<B::Name, KitchenError> {
-    let options = &kitchen.options;
+async fn take<S: KitchenStore, B: Consume>(worker: &Worker<S>, broker: &B) -> Result<B::Name, KitchenError> {
+    let options = &worker.options;
     // A double has registered within two of its intervals, which are most probably as long as this worker's; a connection
     // that is dead was noticed.
     let patience = options.heartbeat_interval * OFFLINE_AFTER_INTERVALS + broker.death_notice();
@@ -209,7 +206,7 @@ async fn take<S: KitchenStore, B: Consume>(
                 }
                 tracing::debug!(action = "worker_name_refused", "another has the worker's name in RabbitMQ");
                 // If that one is registered by now, this beat is the last.
-                kitchen.state_changed.notify_one();
+                worker.state_changed.notify_one();
                 tokio::time::sleep(REFUSED_PAUSE).await;
             }
             Err(source) => return Err(refused(options, source)),

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::cook::Kitchen;
-use super::{KitchenError, KitchenOptions, heartbeat, messages, name, rail};
+use super::cook::Worker;
+use super::{KitchenError, KitchenOptions, heartbeat, messages, name, sweep};
 use crate::broker::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, kitchen_queue};
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
-use crate::services::servers::{Servers, settle};
+use crate::services::servers::{ServerStates, settle};
 use crate::store::KitchenStore;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::{Condition, Pulse, ServiceManager};
@@ -23,7 +23,7 @@ use daemon::systemd::{Condition, Pulse, ServiceManager};
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
 
-/// Works until it is asked to stop. Claims and finishes are written on `lane`, which must live as long as this runs.
+/// Works until it is asked to stop. Claims and finishes are written on the runtime `writing`, which must live as long as this runs.
 ///
 /// # Errors
 /// When its name is taken, or a server refuses for good what it needs. PostgreSQL is waited for while it is away; without
@@ -33,18 +33,18 @@ pub async fn run<S: KitchenStore, B: Consume>(
     store: S,
     broker: B,
     shutdown: Shutdown,
-    lane: &Handle,
+    writing: &Handle,
     manager: &ServiceManager,
 ) -> Result<(), KitchenError> {
     let stopping = shutdown.stopping();
     let session = Uuid::now_v7();
     tracing::info!(action = "service_started", details = %name::described(&options), "the kitchen worker starts");
-    let servers = Servers::of(Some(store.state()), broker.state());
+    let servers = ServerStates::of(Some(store.state()), broker.state());
     let reports = {
         let servers = servers.clone();
         manager.follow(&shutdown, move || servers.condition(""))
     };
-    let (mut held, crew) = tokio::select! {
+    let (mut held, peers) = tokio::select! {
         biased;
         () = stopping.cancelled() => return Ok(()),
         entered = name::enter(&options, &store, &broker, session) => entered?,
@@ -60,22 +60,22 @@ pub async fn run<S: KitchenStore, B: Consume>(
         relay_stop.clone(),
         &background,
     );
-    let kitchen = {
-        let _on_lane = lane.enter();
-        Arc::new(Kitchen::new(options, crew, store, relay, &background))
+    let worker = {
+        let _entered = writing.enter();
+        Arc::new(Worker::new(options, peers, store, relay, &background))
     };
-    kitchen.note_crew(crew);
+    worker.note_peers(peers);
     let heartbeat_stop = CancellationToken::new();
-    let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&kitchen), session, heartbeat_stop.clone()));
+    let mut heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&worker), session, heartbeat_stop.clone()));
 
     let reports = {
-        let (kitchen, stopping) = (Arc::clone(&kitchen), stopping.clone());
-        manager.follow(&shutdown, move || condition(&kitchen, &servers, stopping.is_cancelled()))
+        let (worker, stopping) = (Arc::clone(&worker), stopping.clone());
+        manager.follow(&shutdown, move || condition(&worker, &servers, stopping.is_cancelled()))
     };
     manager.ready();
-    let outcome = work(&kitchen, &broker, &mut held, &mut heartbeat, &shutdown, manager.pulse()).await;
+    let outcome = work(&worker, &broker, &mut held, &mut heartbeat, &shutdown, manager.pulse()).await;
     drop(reports);
-    kitchen.unknown.tell();
+    worker.unknown.tell();
 
     heartbeat_stop.cancel();
     // A beat that is on its way must not arrive after the last one, and say that this worker is online.
@@ -84,55 +84,55 @@ pub async fn run<S: KitchenStore, B: Consume>(
     }
     if !matches!(outcome, Err(KitchenError::Replaced(_))) {
         // Best effort: a worker that cannot say it is found offline by its silence.
-        let _ = heartbeat::say(&kitchen, session, WorkerState::Offline).await;
+        let _ = heartbeat::say(&worker, session, WorkerState::Offline).await;
     }
     relay_stop.cancel();
-    drop(kitchen);
+    drop(worker);
     settle(&background).await;
     outcome
 }
 
 /// What the worker does, for its service manager.
-fn condition<S: KitchenStore>(kitchen: &Kitchen<S>, servers: &Servers, is_stopping: bool) -> Condition {
-    let (count, done) = (kitchen.in_hand().len(), kitchen.done());
+fn condition<S: KitchenStore>(worker: &Worker<S>, servers: &ServerStates, is_stopping: bool) -> Condition {
+    let (count, done) = (worker.in_hand().len(), worker.done());
     let orders = if count == 1 { "order" } else { "orders" };
     let doing = match (count, is_stopping) {
         (0, _) => format!("waiting for orders, {done} done"),
         (_, false) => format!("cooking {count} {orders}, {done} done"),
         (_, true) => format!("finishing {count} {orders}, {done} done"),
     };
-    let finishing = (count > 0).then_some(kitchen.options.stop_timeout + GIVE_BACK_TIME);
+    let finishing = (count > 0).then_some(worker.options.stop_timeout + GIVE_BACK_TIME);
     Condition { finishing, ..servers.condition(doing) }
 }
 
 /// Cooks until asked to stop, then finishes or gives back what is in hand.
 async fn work<S: KitchenStore, B: Consume>(
-    kitchen: &Arc<Kitchen<S>>,
+    worker: &Arc<Worker<S>>,
     broker: &B,
     held: &mut Option<B::Name>,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
-    pulse: Pulse,
+    watchdog: Pulse,
 ) -> Result<(), KitchenError> {
-    let slots = Arc::new(Semaphore::new(usize::from(kitchen.options.prefetch)));
+    let slots = Arc::new(Semaphore::new(usize::from(worker.options.prefetch)));
     let stopping = CancellationToken::new();
     let cooks = TaskTracker::new();
-    cooks.spawn(rail::watch(Arc::clone(kitchen), Arc::clone(&slots), stopping.clone(), cooks.clone()));
+    cooks.spawn(sweep::watch(Arc::clone(worker), Arc::clone(&slots), stopping.clone(), cooks.clone()));
 
     let handle = |delivery| {
-        let (kitchen, broker) = (Arc::clone(kitchen), broker.clone());
-        cooks.spawn(messages::handle(kitchen, broker, Arc::clone(&slots), stopping.clone(), delivery));
+        let (worker, broker) = (Arc::clone(worker), broker.clone());
+        cooks.spawn(messages::handle(worker, broker, Arc::clone(&slots), stopping.clone(), delivery));
     };
     let mut consumer = None;
     let outcome = tokio::select! {
         biased;
-        ended = end(kitchen, broker, held, heartbeat, shutdown) => ended,
-        failed = consume(&kitchen.options, broker, &mut consumer, pulse, handle) => Err(failed),
+        ended = end(worker, broker, held, heartbeat, shutdown) => ended,
+        failed = consume(&worker.options, broker, &mut consumer, watchdog, handle) => Err(failed),
     };
     stopping.cancel();
     cooks.close();
     if outcome.is_err() {
-        kitchen.give_back.cancel();
+        worker.give_back.cancel();
     }
     let no_more = async {
         if let Some(consumer) = &mut consumer {
@@ -140,13 +140,13 @@ async fn work<S: KitchenStore, B: Consume>(
         }
     };
     // Together: a broker that does not answer must not take the time of the orders in hand.
-    tokio::join!(no_more, finish_or_give_back(kitchen, &cooks, shutdown));
+    tokio::join!(no_more, finish_or_give_back(worker, &cooks, shutdown));
     outcome
 }
 
 /// Ends when the worker has to: it was asked to, or its name is another's now.
 async fn end<S: KitchenStore, B: Consume>(
-    kitchen: &Kitchen<S>,
+    worker: &Worker<S>,
     broker: &B,
     held: &mut Option<B::Name>,
     heartbeat: &mut JoinHandle<bool>,
@@ -156,8 +156,8 @@ async fn end<S: KitchenStore, B: Consume>(
         biased;
         () = shutdown.stopping().cancelled_owned() => Ok(()),
         // The heart only stops by itself when another has the name.
-        _ = heartbeat => Err(KitchenError::Replaced(kitchen.options.name.clone())),
-        refused = name::keep(kitchen, broker, held) => Err(refused),
+        _ = heartbeat => Err(KitchenError::Replaced(worker.options.name.clone())),
+        refused = name::keep(worker, broker, held) => Err(refused),
     }
 }
 
@@ -166,7 +166,7 @@ async fn consume<B: Consume>(
     options: &KitchenOptions,
     broker: &B,
     consumer: &mut Option<B::Consumer>,
-    mut pulse: Pulse,
+    mut watchdog: Pulse,
     handle: impl Fn(B::Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
@@ -177,7 +177,7 @@ async fn consume<B: Consume>(
     };
     loop {
         let event = tokio::select! {
-            () = pulse.due() => continue,
+            () = watchdog.due() => continue,
             event = consumer.next() => event,
         };
         match event {
@@ -191,20 +191,16 @@ async fn consume<B: Consume>(
 }
 
 /// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back.
-async fn finish_or_give_back<S: KitchenStore>(
-    kitchen: &Kitchen<S>,
-    cooks: &TaskTracker,
-    shutdown: &Shutdown,
-) {
+async fn finish_or_give_back<S: KitchenStore>(worker: &Worker<S>, cooks: &TaskTracker, shutdown: &Shutdown) {
     let hurry = shutdown.hurry();
     tokio::select! {
         biased;
         () = cooks.wait() => return,
-        () = kitchen.give_back.cancelled() => {}
+        () = worker.give_back.cancelled() => {}
         () = hurry.cancelled() => {}
-        () = tokio::time::sleep(kitchen.options.stop_timeout) => {}
+        () = tokio::time::sleep(worker.options.stop_timeout) => {}
     }
-    kitchen.give_back.cancel();
+    worker.give_back.cancel();
     // Killed off or not, what is left then is taken over when the heartbeat is missed.
     let _ = tokio::time::timeout(GIVE_BACK_TIME, cooks.wait()).await;
 }

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::broker::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
 use crate::domain::StatusUpdate;
-use crate::services::dead_letters::{bury, request_id, too_large, unreadable};
-use crate::services::servers::Servers;
+use crate::services::dead_letters::{dead_letter, request_id, too_large, unreadable};
+use crate::services::servers::ServerStates;
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::{Pulse, ServiceManager};
@@ -18,7 +18,7 @@ use daemon::telemetry::order_span;
 
 /// Updates that may be on their way to this subscriber at once: enough that it never waits for the next one, and few while
 /// each may be as large as RabbitMQ lets it be.
-const PREFETCH: u16 = 8;
+const SUBSCRIBER_PREFETCH: u16 = 8;
 /// How long, once asked to stop, a line is waited for that nobody reads: a reader that is only slow is told no update twice.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// A line that has waited so long is one that nobody reads, as the status says.
@@ -75,7 +75,7 @@ pub async fn run(
         details = options.name.as_deref().unwrap_or("the first free queue"),
         "the notification subscriber starts"
     );
-    let servers = Servers::of(None, broker.state());
+    let servers = ServerStates::of(None, broker.state());
     let doing = Arc::new(Doing::default());
     let _reports = {
         let (doing, stdout) = (Arc::clone(&doing), Arc::clone(&stdout));
@@ -91,7 +91,7 @@ pub async fn run(
         stdout,
         shutdown,
         manager,
-        pulse: Pulse::default(),
+        watchdog: Pulse::default(),
         doing,
     };
     let mut before = None;
@@ -118,7 +118,7 @@ struct Subscriber<'a> {
     shutdown: Shutdown,
     manager: &'a ServiceManager,
     /// While it has a slot; who waits for a reader is not wedged.
-    pulse: Pulse,
+    watchdog: Pulse,
     doing: Arc<Doing>,
 }
 
@@ -135,7 +135,7 @@ impl Subscriber<'_> {
         let taken = tokio::select! {
             biased;
             () = self.shutdown.stopping().cancelled_owned() => return Ok(None),
-            taken = self.broker.take_slot(&self.wanted, before, PREFETCH, on_standby) => taken,
+            taken = self.broker.take_slot(&self.wanted, before, SUBSCRIBER_PREFETCH, on_standby) => taken,
         };
         let slot = taken?;
         self.doing.stands_by_for.send_replace(None);
@@ -146,12 +146,12 @@ impl Subscriber<'_> {
     /// Tells what comes by this slot. Whether it was lost; else this process has been asked to stop.
     async fn tell_all(&mut self, mut slot: Slot) -> Result<bool, NotificationError> {
         let stopping = self.shutdown.stopping();
-        self.pulse = self.manager.pulse();
+        self.watchdog = self.manager.pulse();
         let was_lost = loop {
             let event = tokio::select! {
                 biased;
                 () = stopping.cancelled() => break false,
-                () = self.pulse.due() => continue,
+                () = self.watchdog.due() => continue,
                 event = slot.next() => event?,
             };
             match event {
@@ -159,7 +159,7 @@ impl Subscriber<'_> {
                 SlotEvent::Lost => break true,
             }
         };
-        self.pulse = Pulse::default();
+        self.watchdog = Pulse::default();
         slot.close().await;
         Ok(was_lost)
     }
@@ -169,7 +169,7 @@ impl Subscriber<'_> {
         let update = match read(&delivery) {
             Ok(update) => update,
             Err(reason) => {
-                bury(&self.broker, delivery, &reason).await;
+                dead_letter(&self.broker, delivery, &reason).await;
                 return Ok(());
             }
         };
@@ -196,7 +196,7 @@ impl Subscriber<'_> {
                 biased;
                 printed = &mut printed => return printed.map(|()| true),
                 () = &mut patience => return Ok(false),
-                () = self.pulse.due() => {}
+                () = self.watchdog.due() => {}
             }
         }
     }

@@ -55,9 +55,9 @@ pub fn info() -> ApiInfo {
 
 /// Its handlers.
 #[derive(Clone)]
-pub struct OrderApi(Arc<State>);
+pub struct OrderApi(Arc<OrderState>);
 
-struct State {
+struct OrderState {
     store: Store,
     intake: Intake,
     outbox_full: OutboxFull,
@@ -68,14 +68,15 @@ struct State {
 }
 
 #[derive(Tags)]
-enum Tag {
+enum OrderTag {
     /// Placing and changing orders.
     Orders,
 }
 
 /// A taken order.
 #[derive(Object, Serialize)]
-struct PlacedOrder {
+#[oai(rename = "PlacedOrder")]
+struct PlacedOrderView {
     /// `ORD_YYYYMMDD_NNN`.
     order_number: String,
     /// Always `received`.
@@ -128,7 +129,7 @@ enum PlaceReply {
     /// The order is committed. The same answer is given again to a repetition under the same `Idempotency-Key`.
     #[oai(status = 201)]
     Created(
-        JsonReply<PlacedOrder>,
+        JsonReply<PlacedOrderView>,
         /// The order's address.
         #[oai(header = "Location")]
         String,
@@ -139,7 +140,7 @@ type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UN
 type ReadFail = Fail<{ may::TOKEN | may::NOT_FOUND | may::UNAVAILABLE }>;
 type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;
 
-#[OpenApi(tag = "Tag::Orders")]
+#[OpenApi(tag = "OrderTag::Orders")]
 impl OrderApi {
     /// Place an order
     ///
@@ -180,7 +181,8 @@ impl OrderApi {
             .await?;
         let order_number = placed.number.as_str().to_owned();
         let location = format!("/orders/{order_number}");
-        let reply = JsonReply::new(&PlacedOrder { order_number, status: Status::Received, total_amount })?;
+        let reply =
+            JsonReply::new(&PlacedOrderView { order_number, status: Status::Received, total_amount })?;
         Ok(PlaceReply::Created(reply, location))
     }
 
@@ -240,7 +242,7 @@ impl OrderApi {
         relay: RelayWaker,
         refusals: Budget,
     ) -> Self {
-        Self(Arc::new(State { store, intake, outbox_full, staff, relay, refusals }))
+        Self(Arc::new(OrderState { store, intake, outbox_full, staff, relay, refusals }))
     }
 
     fn log_invalid(&self, problem: &Problem) {

@@ -17,16 +17,16 @@ use daemon::sync::locked;
 /// half of each batch away.
 const WRITERS: usize = 1;
 /// Orders in one transaction: beyond this a batch takes longer without being cheaper.
-const BATCH_ORDERS: usize = 256;
+const INTAKE_BATCH_ORDERS: usize = 256;
 /// At thousands of orders a second that come whenever they like, batches of five or six would follow each other without
 /// end: half of what each costs PostgreSQL it costs for one order, too.
-const REST: Rest = Rest { after: 4, until: 8, longest: Duration::from_millis(3) };
+const INTAKE_LINGER: Rest = Rest { after: 4, until: 8, longest: Duration::from_millis(3) };
 /// Orders that wait for their batch, in batches, and at least; more are refused at once: in an overload those who are
 /// taken do not wait for long, and the others know it soon.
 const QUEUE_BATCHES: usize = 8;
 const QUEUE_ORDERS_MIN: usize = 256;
 /// What a client is told to wait when the service is full.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+const INTAKE_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
 const PROGRESS_WAIT: Duration = Duration::from_secs(2);
 
@@ -56,9 +56,9 @@ impl Intake {
         queue_timeout: Duration,
         tasks: &TaskTracker,
     ) -> Self {
-        let batch = BATCH_ORDERS.min(max_concurrent.max(1));
+        let batch = INTAKE_BATCH_ORDERS.min(max_concurrent.max(1));
         let queue = QUEUE_ORDERS_MIN.max(QUEUE_BATCHES * max_concurrent);
-        let limits = BatchLimits { queue, batch, writers: WRITERS, rest: Some(REST) };
+        let limits = BatchLimits { queue, batch, writers: WRITERS, rest: Some(INTAKE_LINGER) };
         let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
         Self { batcher, queue_timeout, in_progress: InProgress::default() }
     }
@@ -98,7 +98,7 @@ impl Intake {
 }
 
 fn full() -> Problem {
-    Problem::unavailable(RETRY_AFTER, "the kitchen's intake is full; try again in a moment")
+    Problem::unavailable(INTAKE_RETRY_AFTER, "the kitchen's intake is full; try again in a moment")
 }
 
 fn other_body() -> Problem {

@@ -14,7 +14,7 @@ use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
-use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
+use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
 use daemon::lane::Lane;
 use daemon::metrics::Metrics;
@@ -39,7 +39,7 @@ pub async fn run(
 ) -> Result<(), OrderServiceError> {
     let listening = listen(&options.host, options.port, manager).await?;
     let address = listening.0.local_addr();
-    let servers = Servers::of(Some(store.state()), broker.state()).with_alarms(&broker);
+    let servers = ServerStates::of(Some(store.state()), broker.state()).with_alarms(&broker);
     let _reports =
         manager.follow(&shutdown, move || servers.condition(format!("taking orders at {address}")));
     tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");
@@ -65,11 +65,11 @@ pub async fn run(
         let (broker, stop) = (broker.clone(), stop_background.clone());
         async move { broker.watch_members(stop).await }
     });
-    background.spawn(keep_house(store.clone(), stop_background.clone()));
+    background.spawn(forget_old_keys(store.clone(), stop_background.clone()));
     // PostgreSQL has nothing to do between two batches: the next one does not wait behind requests.
-    let lane = Lane::start("intake").map_err(OrderServiceError::Thread)?;
+    let writing = Lane::start("intake").map_err(OrderServiceError::Thread)?;
     let intake = {
-        let _on_lane = lane.handle().enter();
+        let _entered = writing.handle().enter();
         Intake::start(
             store.on_its_own(),
             relay.clone(),
@@ -98,12 +98,12 @@ pub async fn run(
         serve_prepared(listening, endpoint, options.limits, &store, &shutdown.stopping(), manager).await;
     stop_background.cancel();
     settle(&background).await;
-    drop(lane);
+    drop(writing);
     Ok(served?)
 }
 
 /// Throws away in time what nobody needs any more.
-async fn keep_house(store: Store, stop: CancellationToken) {
+async fn forget_old_keys(store: Store, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

@@ -10,12 +10,12 @@ use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 
 use super::cursors::{LastEventId, PageCursor, StreamStart};
-use super::journal::Journal;
+use super::event_hub::EventHub;
 use super::lists::Lists;
-use super::load::{Ahead, Kitchens};
+use super::load::{Ahead, KitchenPictures};
+use super::rendered_event::RenderedEvent;
 use super::statuses::Statuses;
 use super::stream::{Begin, Openings, all_events, order_events, rest_of};
-use super::told::Told;
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
 use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
 use crate::http::auth::StaffToken;
@@ -49,12 +49,12 @@ pub fn info() -> ApiInfo {
 
 /// Its handlers.
 #[derive(Clone)]
-pub struct TrackingApi(Arc<State>);
+pub struct TrackingApi(Arc<TrackingState>);
 
-struct State {
+struct TrackingState {
     store: Store,
     statuses: Statuses,
-    kitchens: Kitchens,
+    pictures: KitchenPictures,
     cook_times: CookTimes,
     live: Live,
     lists: Lists,
@@ -62,13 +62,13 @@ struct State {
 
 /// What the event streams come from.
 pub(super) struct Live {
-    pub(super) journal: Journal,
+    pub(super) hub: EventHub,
     pub(super) openings: Openings,
     pub(super) streams: EventStreams,
 }
 
 #[derive(Tags)]
-enum Tag {
+enum TrackingTag {
     /// Following orders.
     Tracking,
     /// Those who cook.
@@ -87,7 +87,7 @@ impl TrackingApi {
         path = "/orders/:order_number/status",
         method = "get",
         operation_id = "orderStatus",
-        tag = "Tag::Tracking"
+        tag = "TrackingTag::Tracking"
     )]
     async fn status(
         &self,
@@ -114,7 +114,7 @@ impl TrackingApi {
         path = "/orders/:order_number/history",
         method = "get",
         operation_id = "orderHistory",
-        tag = "Tag::Tracking"
+        tag = "TrackingTag::Tracking"
     )]
     async fn history(&self, order_number: Path<String>) -> Result<JsonReply<Vec<HistoryView>>, OneFail> {
         let number = order_number_in_path(&order_number)?;
@@ -124,7 +124,12 @@ impl TrackingApi {
     }
 
     /// All workers that were ever there, by name
-    #[oai(path = "/workers/status", method = "get", operation_id = "workersStatus", tag = "Tag::Workers")]
+    #[oai(
+        path = "/workers/status",
+        method = "get",
+        operation_id = "workersStatus",
+        tag = "TrackingTag::Workers"
+    )]
     async fn workers(&self) -> Result<JsonReply<Vec<WorkerView>>, WorkersFail> {
         let workers = self.0.store.workers().await.map_err(Problem::from)?;
         Ok(JsonReply::new(&workers.into_iter().map(WorkerView::from).collect())?)
@@ -133,7 +138,7 @@ impl TrackingApi {
     /// Orders, newest first
     ///
     /// For staff, or for everybody where the configuration has `tracking.public_lists: true`.
-    #[oai(path = "/orders", method = "get", operation_id = "listOrders", tag = "Tag::Tracking")]
+    #[oai(path = "/orders", method = "get", operation_id = "listOrders", tag = "TrackingTag::Tracking")]
     async fn orders(
         &self,
         token: StaffToken,
@@ -173,7 +178,7 @@ impl TrackingApi {
         path = "/orders/:order_number/events",
         method = "get",
         operation_id = "orderEvents",
-        tag = "Tag::Tracking"
+        tag = "TrackingTag::Tracking"
     )]
     async fn order_events(
         &self,
@@ -193,13 +198,13 @@ impl TrackingApi {
         if order.status.is_final() && cursor.is_some() {
             let (told, _) =
                 self.0.store.events_of_orders(std::slice::from_ref(&number)).await.map_err(Problem::from)?;
-            let told: Vec<_> = told.iter().map(Told::new).collect();
-            if rest_of(&told, cursor).is_ok_and(<[Told]>::is_empty) {
+            let told: Vec<_> = told.iter().map(RenderedEvent::new).collect();
+            if rest_of(&told, cursor).is_ok_and(<[RenderedEvent]>::is_empty) {
                 return Ok(SseReply::Over);
             }
         }
-        let Live { journal, streams, .. } = &self.0.live;
-        Ok(SseReply::Stream(streams.open(client, order_events(journal.follow_order(number), cursor))?))
+        let Live { hub, streams, .. } = &self.0.live;
+        Ok(SseReply::Stream(streams.open(client, order_events(hub.follow_order(number), cursor))?))
     }
 
     /// Every order's life as Server-Sent Events
@@ -212,7 +217,7 @@ impl TrackingApi {
     ///
     /// `event: reset` says that the database does not know the event after which the stream was to go on (a standby
     /// was promoted, or a backup restored), and why: what was told is void, and the stream begins anew.
-    #[oai(path = "/events", method = "get", operation_id = "events", tag = "Tag::Tracking")]
+    #[oai(path = "/events", method = "get", operation_id = "events", tag = "TrackingTag::Tracking")]
     async fn all_events(
         &self,
         token: StaffToken,
@@ -230,8 +235,8 @@ impl TrackingApi {
         self.0.lists.admit(&token)?;
         let cursor = LastEventId::of(headers, last_event_id.0, last_event_id_query.0)?;
         let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
-        let Live { journal, openings, streams } = &self.0.live;
-        let events = all_events(journal.clone(), openings.clone(), begin, cursor);
+        let Live { hub, openings, streams } = &self.0.live;
+        let events = all_events(hub.clone(), openings.clone(), begin, cursor);
         Ok(SseReply::Stream(streams.open(client, events)?))
     }
 }
@@ -244,8 +249,8 @@ impl TrackingApi {
         live: Live,
         lists: Lists,
     ) -> Self {
-        let kitchens = Kitchens::new(store.clone());
-        Self(Arc::new(State { store, statuses, kitchens, cook_times, live, lists }))
+        let pictures = KitchenPictures::new(store.clone());
+        Self(Arc::new(TrackingState { store, statuses, pictures, cook_times, live, lists }))
     }
 
     /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.
@@ -257,7 +262,7 @@ impl TrackingApi {
         if order.estimated_completion.is_some() {
             return Ok(order.estimated_completion);
         }
-        let Ahead { load, cook_time, now } = self.0.kitchens.ahead_of(order).await?;
+        let Ahead { load, cook_time, now } = self.0.pictures.ahead_of(order).await?;
         let cook_time = cook_time.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
         // PostgreSQL's clock may have been put back.
         let now = now.max(order.updated_at);

@@ -3,18 +3,18 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::journal::Journal;
+use super::event_hub::EventHub;
 use crate::broker::{Broker, ConsumerEvent, Deliveries, Delivery, Received};
 use crate::domain::{OrderNumber, StatusUpdate};
 
 /// Updates that may be on their way at once: each only wakes a reader, and may be as large as RabbitMQ lets it be.
-const PREFETCH: u16 = 16;
+const FEED_PREFETCH: u16 = 16;
 
 /// Follows the status updates until `stop`.
-pub(super) async fn follow(broker: Broker, journal: Journal, stop: CancellationToken) {
+pub(super) async fn follow(broker: Broker, hub: EventHub, stop: CancellationToken) {
     let mut consumer = tokio::select! {
         () = stop.cancelled() => return,
-        consumer = broker.consume_fanout_copy(PREFETCH) => match consumer {
+        consumer = broker.consume_fanout_copy(FEED_PREFETCH) => match consumer {
             Ok(consumer) => consumer,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
@@ -30,10 +30,10 @@ pub(super) async fn follow(broker: Broker, journal: Journal, stop: CancellationT
         };
         match event {
             Some(ConsumerEvent::Delivery(delivery)) => {
-                journal.changed(order_of(&delivery).as_ref());
+                hub.changed(order_of(&delivery).as_ref());
                 delivery.ack().await;
             }
-            Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => journal.changed(None),
+            Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => hub.changed(None),
             Some(ConsumerEvent::Failed(error)) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(

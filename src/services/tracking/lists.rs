@@ -10,11 +10,11 @@ use crate::http::auth::{StaffAuth, StaffToken};
 /// Lists that are read at once. The other connections are left to those who ask for one order.
 const LISTS_AT_ONCE: usize = 2;
 /// How long a list waits for its turn: many pages take no longer together.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LIST_PATIENCE: Duration = Duration::from_secs(2);
 /// What a client is told to wait when that was in vain.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+const LISTS_RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// The door in front of the lists.
+/// Admission to the lists.
 pub(super) struct Lists {
     /// `None`: they are for everybody.
     staff: Option<StaffAuth>,
@@ -52,10 +52,12 @@ impl Lists {
     /// # Errors
     /// 503 when so many are read that its turn does not come in time.
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        match tokio::time::timeout(PATIENCE, self.turns.acquire()).await {
+        match tokio::time::timeout(LIST_PATIENCE, self.turns.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             // It is never closed.
-            Ok(Err(_)) | Err(_) => Err(Problem::unavailable(RETRY_AFTER, "too many lists are being read")),
+            Ok(Err(_)) | Err(_) => {
+                Err(Problem::unavailable(LISTS_RETRY_AFTER, "too many lists are being read"))
+            }
         }
     }
 }

@@ -16,23 +16,23 @@ use crate::domain::{KitchenLoad, OrderType};
 use crate::store::{KitchenPicture, OrderStatus, Store, StoreError};
 
 /// A reading is paid for with so many times the time that it took: reading takes 1/20 of the time.
-const PRICE: u32 = 20;
+const READING_PRICE: u32 = 20;
 /// No picture is used for longer, whatever it cost.
 const MAX_AGE: Duration = Duration::from_millis(500);
 /// How far readings may be ahead of what is paid: a quiet time saves this up, 200 ms of reading.
 const CREDIT: Duration = Duration::from_secs(4);
 
 /// The kitchens of all types.
-pub(super) struct Kitchens {
+pub(super) struct KitchenPictures {
     store: Store,
-    dine_in: Mutex<Kitchen>,
-    takeout: Mutex<Kitchen>,
-    delivery: Mutex<Kitchen>,
+    dine_in: Mutex<CachedPicture>,
+    takeout: Mutex<CachedPicture>,
+    delivery: Mutex<CachedPicture>,
 }
 
-/// A type's kitchen as it was last read.
+/// The picture of a type's kitchen as it was last read.
 #[derive(Default)]
-struct Kitchen(Option<Reading>);
+struct CachedPicture(Option<Reading>);
 
 struct Reading {
     /// A failure is for those alone who asked before it was known.
@@ -54,7 +54,7 @@ pub(super) struct Ahead {
     pub(super) now: Timestamp,
 }
 
-impl Kitchens {
+impl KitchenPictures {
     pub(super) fn new(store: Store) -> Self {
         let (dine_in, takeout, delivery) = Default::default();
         Self { store, dine_in, takeout, delivery }
@@ -63,20 +63,20 @@ impl Kitchens {
     /// What there is ahead of an order.
     pub(super) async fn ahead_of(&self, order: &OrderStatus) -> Result<Ahead, Arc<StoreError>> {
         let asked = Instant::now();
-        let kitchen = match order.order_type {
+        let cached = match order.order_type {
             OrderType::DineIn => &self.dine_in,
             OrderType::Takeout => &self.takeout,
             OrderType::Delivery => &self.delivery,
         };
         // Held during the reading: those who come meanwhile wait for it, or for the one after it.
-        let mut kitchen = kitchen.lock().await;
-        let (picture, now) = kitchen.look(asked, || self.store.kitchen_picture(order.order_type)).await?;
+        let mut cached = cached.lock().await;
+        let (picture, now) = cached.look(asked, || self.store.kitchen_picture(order.order_type)).await?;
         let load = picture.load_ahead_of(order.priority, order.id);
         Ok(Ahead { load, cook_time: picture.cook_time, now })
     }
 }
 
-impl Kitchen {
+impl CachedPicture {
     /// The picture for somebody who asked then, and the time on PostgreSQL's clock; `read` makes a new one if need be.
     async fn look<F>(
         &mut self,
@@ -117,7 +117,7 @@ impl Reading {
 
 /// When all readings are paid for after one more.
 fn paid_after(paid: Option<Instant>, started: Instant, ended: Instant) -> Instant {
-    let price = (ended - started).saturating_mul(PRICE).min(MAX_AGE);
+    let price = (ended - started).saturating_mul(READING_PRICE).min(MAX_AGE);
     paid.map_or(ended, |paid| paid.clamp(ended, ended + CREDIT)) + price
 }
 
@@ -129,7 +129,7 @@ mod tests {
     const COST: Duration = Duration::from_millis(10);
 
     /// Looks, asking now, at a kitchen that is read in `cost` and where as many cook as were read before.
-    async fn look(kitchen: &mut Kitchen, readings: &mut u64, cost: Duration) -> u64 {
+    async fn look(kitchen: &mut CachedPicture, readings: &mut u64, cost: Duration) -> u64 {
         let read = async || {
             sleep(cost).await;
             *readings += 1;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     /// Looks until the picture is not a new one any more.
-    async fn exhaust(kitchen: &mut Kitchen, readings: &mut u64, cost: Duration) {
+    async fn exhaust(kitchen: &mut CachedPicture, readings: &mut u64, cost: Duration) {
         let mut before = 0;
         loop {
             let seen = look(kitchen, readings, cost).await;
@@ -152,10 +152,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn seldom_asked_it_is_read_for_each_request() {
-        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let (mut kitchen, mut readings) = (CachedPicture::default(), 0);
         for n in 1..=100 {
             assert_eq!(look(&mut kitchen, &mut readings, COST).await, n);
-            advance(COST * PRICE).await;
+            advance(COST * READING_PRICE).await;
         }
         for n in 101..=110 {
             assert_eq!(look(&mut kitchen, &mut readings, COST).await, n, "at once, on credit");
@@ -164,11 +164,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn often_asked_it_takes_its_share_of_the_time_and_no_more() {
-        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let (mut kitchen, mut readings) = (CachedPicture::default(), 0);
         exhaust(&mut kitchen, &mut readings, COST).await;
-        assert!(COST * PRICE * u32::try_from(readings).unwrap() <= CREDIT * 2, "{readings}");
+        assert!(COST * READING_PRICE * u32::try_from(readings).unwrap() <= CREDIT * 2, "{readings}");
         let (before, started) = (readings, Instant::now());
-        while started.elapsed() < COST * 10 * PRICE {
+        while started.elapsed() < COST * 10 * READING_PRICE {
             look(&mut kitchen, &mut readings, COST).await;
             advance(Duration::from_millis(1)).await;
         }
@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_picture_is_older_than_the_limit() {
-        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let (mut kitchen, mut readings) = (CachedPicture::default(), 0);
         let dear = Duration::from_millis(100);
         exhaust(&mut kitchen, &mut readings, dear).await;
         let before = readings;
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_time_is_that_of_postgresql_and_goes_on_while_a_picture_is_used() {
-        let (mut kitchen, asked) = (Kitchen::default(), Instant::now());
+        let (mut kitchen, asked) = (CachedPicture::default(), Instant::now());
         let taken_at: Timestamp = "2020-01-02T03:04:05Z".parse().unwrap();
         let read = async || Ok(KitchenPicture { taken_at, ..KitchenPicture::default() });
         assert_eq!(kitchen.look(asked, read).await.unwrap().1, taken_at);
@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_wait_share_the_next_reading() {
-        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let (mut kitchen, mut readings) = (CachedPicture::default(), 0);
         let asked = Instant::now();
         look(&mut kitchen, &mut readings, COST).await;
         kitchen.look(asked, async || -> Result<_, StoreError> { panic!("read again") }).await.unwrap();
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_for_those_who_waited_for_it_alone() {
-        let (mut kitchen, mut readings) = (Kitchen::default(), 0);
+        let (mut kitchen, mut readings) = (CachedPicture::default(), 0);
         let asked = Instant::now();
         let fail = async || {
             sleep(COST).await;

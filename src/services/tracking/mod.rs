@@ -2,15 +2,15 @@
 
 mod api;
 mod cursors;
-mod desk;
+mod event_hub;
 mod feed;
-mod journal;
+mod followed_orders;
 mod lists;
 mod load;
+mod rendered_event;
 mod run;
 mod statuses;
 mod stream;
-mod told;
 mod views;
 
 pub use api::{TrackingApi, info};

@@ -3,9 +3,9 @@
 use tokio_util::task::TaskTracker;
 
 use super::api::{Live, TrackingApi, info};
-use super::desk::Desk;
+use super::event_hub::EventHub;
 use super::feed;
-use super::journal::Journal;
+use super::followed_orders::FollowedOrders;
 use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
@@ -14,7 +14,7 @@ use crate::broker::{Broker, Publish};
 use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::http::sse::EventStreams;
-use crate::services::servers::{Servers, listen, readiness, serve_prepared, settle};
+use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
 use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
@@ -37,15 +37,15 @@ pub async fn run(
     let listening = listen(&options.host, options.port, manager).await?;
     let address = listening.0.local_addr();
     tracing::info!(action = "service_started", %address, "the tracking service listens");
-    let servers = Servers::of(Some(store.state()), broker.state()).with_alarms(&broker);
+    let servers = ServerStates::of(Some(store.state()), broker.state()).with_alarms(&broker);
     let _reports = manager.follow(&shutdown, move || servers.condition(format!("answering at {address}")));
     let stopping = shutdown.stopping();
     let background = TaskTracker::new();
-    let desk = Desk::default();
-    let journal = Journal::new(store.clone(), desk.clone());
-    background.spawn(desk.serve(store.clone(), stopping.clone()));
-    background.spawn(journal.clone().read(stopping.clone()));
-    background.spawn(feed::follow(broker.clone(), journal.clone(), stopping.clone()));
+    let followed_orders = FollowedOrders::default();
+    let hub = EventHub::new(store.clone(), followed_orders.clone());
+    background.spawn(followed_orders.serve(store.clone(), stopping.clone()));
+    background.spawn(hub.clone().read(stopping.clone()));
+    background.spawn(feed::follow(broker.clone(), hub.clone(), stopping.clone()));
     let metrics = Metrics::new();
     let connections = options.limits.connections;
     // Where fewer connections are possible than were meant to be, half of them are for others.
@@ -55,7 +55,7 @@ pub async fn run(
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);
     let statuses = Statuses::start(store.clone(), connections, &background);
-    let live = Live { journal, openings, streams };
+    let live = Live { hub, openings, streams };
     let lists = if options.public_lists {
         Lists::public()
     } else {

@@ -14,9 +14,9 @@ use daemon::batcher::{BatchError, BatchLimits, Batcher};
 /// Two readers: while one waits for its answer, the other's batch gathers.
 const READERS: usize = 2;
 /// Orders in one reading: beyond this it takes longer without being cheaper.
-const BATCH_ORDERS: usize = 128;
+const STATUS_BATCH_ORDERS: usize = 128;
 /// What a client is told to wait when too many ask.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+const STATUS_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 type Found = Result<Option<OrderStatus>, Arc<StoreError>>;
 
@@ -26,7 +26,8 @@ pub(super) struct Statuses(Batcher<OrderNumber, Found>);
 impl Statuses {
     /// Starts it on `tasks`. Every one of so many connections may ask at once.
     pub(super) fn start(store: Store, connections: usize, tasks: &TaskTracker) -> Self {
-        let limits = BatchLimits { queue: connections, batch: BATCH_ORDERS, writers: READERS, rest: None };
+        let limits =
+            BatchLimits { queue: connections, batch: STATUS_BATCH_ORDERS, writers: READERS, rest: None };
         Self(Batcher::start(limits, tasks, move |numbers| read(store.clone(), numbers)))
     }
 
@@ -37,9 +38,10 @@ impl Statuses {
     pub(super) async fn of(&self, number: &OrderNumber) -> Result<OrderStatus, Problem> {
         match self.0.submit(number.clone()).await {
             Ok(found) => found?.ok_or_else(|| no_such_order(number)),
-            Err(BatchError::Full) => {
-                Err(Problem::unavailable(RETRY_AFTER, "too many ask for orders; try again in a moment"))
-            }
+            Err(BatchError::Full) => Err(Problem::unavailable(
+                STATUS_RETRY_AFTER,
+                "too many ask for orders; try again in a moment",
+            )),
             Err(error @ (BatchError::TimedOut | BatchError::GivenUp)) => Err(Problem::internal(error)),
         }
     }

@@ -9,9 +9,9 @@ use futures_util::{Stream, stream};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::desk::{Following, Life};
-use super::journal::{Follower, Journal, PAGE_EVENTS};
-use super::told::{Reset, STANDBY_PATIENCE, Told};
+use super::event_hub::{EventHub, PAGE_EVENTS, Subscription};
+use super::followed_orders::{OrderEvents, OrderSubscription};
+use super::rendered_event::{RenderedEvent, Reset, STANDBY_PATIENCE};
 use crate::http::sse::SseFrame;
 use crate::store::{EventCursor, OpenOrders, SeenBy, Store, StoreError};
 use daemon::batcher::{BatchLimits, Batcher};
@@ -20,7 +20,7 @@ use daemon::batcher::{BatchLimits, Batcher};
 /// while it tells them.
 pub(super) const OPEN_ORDERS_MAX: usize = 100_000;
 /// While PostgreSQL is away, how often it is asked again.
-const RETRY: Duration = Duration::from_secs(1);
+const OPENING_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a stream of all orders begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Openings {
             match self.0.submit(()).await {
                 Ok(Ok(opening)) => return opening,
                 // The store tells of its outage itself; the stream stays open meanwhile.
-                Ok(Err(_)) | Err(_) => tokio::time::sleep(RETRY).await,
+                Ok(Err(_)) | Err(_) => tokio::time::sleep(OPENING_RETRY_PAUSE).await,
             }
         }
     }
@@ -63,38 +63,38 @@ impl Openings {
 
 /// The events of all orders after `cursor`, or from the beginning. The stream does not end.
 pub(super) fn all_events(
-    journal: Journal,
+    hub: EventHub,
     openings: Openings,
     begin: Begin,
     cursor: Option<EventCursor>,
 ) -> impl Stream<Item = SseFrame> + Send + 'static {
-    let stage = match cursor {
-        Some(cursor) => Stage::following(&journal, cursor, None),
-        None => Stage::Beginning,
+    let phase = match cursor {
+        Some(cursor) => Phase::following(&hub, cursor, None),
+        None => Phase::Beginning,
     };
-    let tail = AllTail { journal, openings, begin, stage, pending: VecDeque::new() };
+    let tail = AllTail { hub, openings, begin, phase, pending: VecDeque::new() };
     stream::unfold(tail, |mut tail| async move { Some((tail.next().await, tail)) })
 }
 
 struct AllTail {
-    journal: Journal,
+    hub: EventHub,
     openings: Openings,
     begin: Begin,
-    stage: Stage,
+    phase: Phase,
     pending: VecDeque<SseFrame>,
 }
 
-enum Stage {
+enum Phase {
     Beginning,
     /// Tells the open orders, from this one of them on.
     Opening(Arc<OpenOrders>, usize),
     /// Tells what comes, but for what those who looked at the open orders have seen.
-    Following(Follower, Option<SeenBy>),
+    Following(Subscription, Option<SeenBy>),
 }
 
-impl Stage {
-    fn following(journal: &Journal, cursor: EventCursor, seen: Option<SeenBy>) -> Self {
-        Self::Following(journal.follow(cursor), seen)
+impl Phase {
+    fn following(hub: &EventHub, cursor: EventCursor, seen: Option<SeenBy>) -> Self {
+        Self::Following(hub.follow(cursor), seen)
     }
 }
 
@@ -106,18 +106,18 @@ impl AllTail {
             }
             // A buffer that has held a page is not kept by a stream that waits.
             self.pending = VecDeque::new();
-            match &mut self.stage {
-                Stage::Beginning => self.begin().await,
-                Stage::Opening(opening, next) => {
+            match &mut self.phase {
+                Phase::Beginning => self.begin().await,
+                Phase::Opening(opening, next) => {
                     let (opening, first) = (Arc::clone(opening), *next);
                     let last = opening.latest.len().min(first + PAGE_EVENTS);
                     self.tell_open(opening, first, last).await;
                 }
-                Stage::Following(follower, seen) => match follower.next().await {
+                Phase::Following(subscription, seen) => match subscription.next().await {
                     Ok(told) => self.pending = unseen(told, seen),
                     Err(reset) => {
                         self.pending.push_back(reset.frame());
-                        self.stage = Stage::Beginning;
+                        self.phase = Phase::Beginning;
                     }
                 },
             }
@@ -125,9 +125,9 @@ impl AllTail {
     }
 
     async fn begin(&mut self) {
-        self.stage = match self.begin {
-            Begin::Start => Stage::following(&self.journal, EventCursor::START, None),
-            Begin::Open => Stage::Opening(self.openings.read().await, 0),
+        self.phase = match self.begin {
+            Begin::Start => Phase::following(&self.hub, EventCursor::START, None),
+            Begin::Open => Phase::Opening(self.openings.read().await, 0),
         };
     }
 
@@ -137,25 +137,25 @@ impl AllTail {
     async fn tell_open(&mut self, opening: Arc<OpenOrders>, first: usize, last: usize) {
         let (seen, horizon) = (&opening.seen, opening.horizon);
         if first < last {
-            let events = self.journal.events_by_id(&opening.latest[first..last]).await;
+            let events = self.hub.events_by_id(&opening.latest[first..last]).await;
             self.pending.extend(events.iter().map(|event| match seen.is_settled(event.cursor) {
-                true => Told::new(event).frame,
-                false => Told::going_on_after(event, horizon).frame,
+                true => RenderedEvent::new(event).frame,
+                false => RenderedEvent::going_on_after(event, horizon).frame,
             }));
         }
         if last < opening.latest.len() {
-            self.stage = Stage::Opening(opening, last);
+            self.phase = Phase::Opening(opening, last);
             return;
         }
         self.pending.push_back(SseFrame::place(&horizon.to_string()));
-        self.stage = Stage::following(&self.journal, horizon, seen.holds_back().then(|| seen.clone()));
+        self.phase = Phase::following(&self.hub, horizon, seen.holds_back().then(|| seen.clone()));
     }
 }
 
 /// What was not seen when the stream began.
-fn unseen(told: Vec<Told>, seen: &mut Option<SeenBy>) -> VecDeque<SseFrame> {
+fn unseen(told: Vec<RenderedEvent>, seen: &mut Option<SeenBy>) -> VecDeque<SseFrame> {
     let mut frames = VecDeque::with_capacity(told.len());
-    for Told { cursor, frame, .. } in told {
+    for RenderedEvent { cursor, frame, .. } in told {
         if seen.as_ref().is_some_and(|seen| seen.is_behind(cursor)) {
             *seen = None;
         }
@@ -168,7 +168,7 @@ fn unseen(told: Vec<Told>, seen: &mut Option<SeenBy>) -> VecDeque<SseFrame> {
 
 /// The events of one order after `cursor`; ends after a final status.
 pub(super) fn order_events(
-    order: Following,
+    order: OrderSubscription,
     cursor: Option<EventCursor>,
 ) -> impl Stream<Item = SseFrame> + Send + 'static {
     let tail = OrderTail { order, cursor, pending: VecDeque::new(), is_over: false, awaited_since: None };
@@ -176,7 +176,7 @@ pub(super) fn order_events(
 }
 
 struct OrderTail {
-    order: Following,
+    order: OrderSubscription,
     /// The last event that was told.
     cursor: Option<EventCursor>,
     pending: VecDeque<SseFrame>,
@@ -209,7 +209,7 @@ impl OrderTail {
         }
     }
 
-    fn go_on(&mut self, life: &Life) {
+    fn go_on(&mut self, life: &OrderEvents) {
         let rest = rest_of(life, self.cursor);
         let is_awaited = rest.is_err() && self.cursor.is_some_and(|cursor| self.order.may_come_to(cursor));
         if is_awaited && self.awaited_since.get_or_insert_with(Instant::now).elapsed() < STANDBY_PATIENCE {
@@ -230,7 +230,10 @@ impl OrderTail {
 ///
 /// # Errors
 /// It is none of this order's.
-pub(super) fn rest_of(life: &[Told], cursor: Option<EventCursor>) -> Result<&[Told], Reset> {
+pub(super) fn rest_of(
+    life: &[RenderedEvent],
+    cursor: Option<EventCursor>,
+) -> Result<&[RenderedEvent], Reset> {
     let Some(cursor) = cursor else { return Ok(life) };
     match life.iter().position(|told| told.cursor == cursor) {
         Some(place) => Ok(&life[place + 1..]),

@@ -19,7 +19,7 @@ async fn set_memory_limit(env: &TestEnv, limit: &'static str) {
     blocking(move || servers.rabbitmq.control(&arguments)).await.unwrap();
 }
 
-/// The order service says how things stand and since when, and goes on; the kitchen finds the order on the rail.
+/// The order service says how things stand and since when, and goes on; the kitchen finds the order by a sweep.
 async fn takes_and_cooks_orders(env: &TestEnv, orders: &Role) {
     let http = Http::of(orders).await;
     let ready = http.wait_check(200, "rabbitmq", "blocked").await;

@@ -4,13 +4,13 @@
 //!
 //! - [`machines`]: the servers;
 //! - [`proxy`]: HAProxy in front of them, where it is asked for;
-//! - [`house`]: the roles of one scenario, on a database and a virtual host of their own;
+//! - [`deployment`]: the roles of one scenario, on a database and a virtual host of their own;
 //! - [`scenario`]: what happens;
 //! - [`run`]: one scenario from its first order to its row of the table.
 //!
 //! `scripts/cluster` starts it; it is no part of the tests, since it takes some twenty minutes.
 
-mod house;
+mod deployment;
 mod machines;
 mod proxy;
 mod run;

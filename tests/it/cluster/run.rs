@@ -1,7 +1,7 @@
 //! One scenario: load, what happens, time to heal, the audit; and the row of the table.
 
-use super::house::{
-    AUDIT_QUEUE, House, NAMED_SUBSCRIBERS, ORDER_SERVICES, TRACKING_SERVICES, UNNAMED_SUBSCRIBERS,
+use super::deployment::{
+    AUDIT_QUEUE, Deployment, NAMED_SUBSCRIBERS, ORDER_SERVICES, TRACKING_SERVICES, UNNAMED_SUBSCRIBERS,
 };
 use super::machines::Machines;
 use super::scenario::Scenario;
@@ -55,33 +55,33 @@ pub async fn run(
 ) -> Outcome {
     let synchronous = scenario.synchronous;
     machines.with(move |machines| machines.repair(synchronous)).await;
-    let house = Arc::new(House::open(machines, &scenario.name.replace('-', "_"), proxied).await);
+    let deployment = Arc::new(Deployment::open(machines, &scenario.name.replace('-', "_"), proxied).await);
     let tending = tokio::spawn({
-        let house = Arc::clone(&house);
-        async move { house.staff.tend().await }
+        let deployment = Arc::clone(&deployment);
+        async move { deployment.staff.tend().await }
     });
-    house.wait_until_ready().await;
+    deployment.wait_until_ready().await;
     let (notes, seen) = (Notes::default(), Seen::default());
     let ports = machines.brokers.nodes().iter().map(|broker| broker.amqp_port()).collect();
-    let listening = tokio::spawn(listen(ports, house.name.clone(), AUDIT_QUEUE, Arc::clone(&notes)));
-    let watching = tokio::spawn(watch(tracking_door(&house), Arc::clone(&seen)));
+    let listening = tokio::spawn(listen(ports, deployment.name.clone(), AUDIT_QUEUE, Arc::clone(&notes)));
+    let watching = tokio::spawn(watch(tracking_url(&deployment), Arc::clone(&seen)));
 
-    let entered = Arc::clone(&house);
-    let doors = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
-    let load = Arc::new(Load::new(doors, rate_per_s, 1));
+    let entered = Arc::clone(&deployment);
+    let urls = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
+    let load = Arc::new(Load::new(urls, rate_per_s, 1));
     let stop = CancellationToken::new();
     let customers = tokio::spawn(Arc::clone(&load).run(stop.clone()));
     tokio::time::sleep(CALM).await;
     let began = Instant::now();
-    if tokio::time::timeout(HAPPEN_DEADLINE, scenario.happen(&house)).await.is_err() {
-        house.staff.note(format!("not over within {HAPPEN_DEADLINE:?}"));
+    if tokio::time::timeout(HAPPEN_DEADLINE, scenario.happen(&deployment)).await.is_err() {
+        deployment.staff.note(format!("not over within {HAPPEN_DEADLINE:?}"));
     }
     tokio::time::sleep(CALM).await;
     let ended = Instant::now();
     stop.cancel();
     customers.await.unwrap();
 
-    let healed_after = heal(&house, &load, &seen).await;
+    let healed_after = heal(&deployment, &load, &seen).await;
     let told = Evidence {
         answers: load.answers(),
         unanswered: load.waiting(),
@@ -89,12 +89,12 @@ pub async fn run(
         streamed: seen.lock().unwrap().clone(),
         ..Evidence::default()
     };
-    let evidence = gather(&house, told).await;
+    let evidence = gather(&deployment, told).await;
     tending.abort();
     listening.abort();
     watching.abort();
-    let kept = house.kept.clone();
-    house.staff.keep_output(&kept).await;
+    let kept = deployment.kept.clone();
+    deployment.staff.keep_output(&kept).await;
     let findings = audit(&evidence);
     std::fs::write(kept.join("findings.txt"), format!("{findings:#?}")).unwrap();
     std::fs::write(kept.join("orders.txt"), format!("{:#?}", evidence.orders)).unwrap();
@@ -112,11 +112,11 @@ pub async fn run(
 }
 
 /// One tracking service after the other, so that a stream goes on where another service's ended.
-fn tracking_door(house: &Arc<House>) -> impl Fn() -> Option<String> + use<> {
-    let (house, turn) = (Arc::clone(house), AtomicUsize::new(0));
+fn tracking_url(deployment: &Arc<Deployment>) -> impl Fn() -> Option<String> + use<> {
+    let (deployment, turn) = (Arc::clone(deployment), AtomicUsize::new(0));
     move || {
         let turn = turn.fetch_add(1, Ordering::Relaxed);
-        house.staff.url(TRACKING_SERVICES[turn % TRACKING_SERVICES.len()])
+        deployment.staff.url(TRACKING_SERVICES[turn % TRACKING_SERVICES.len()])
     }
 }
 
@@ -130,12 +130,12 @@ fn longest_without_201(times: &[(Instant, u16)], began: Instant, ended: Instant)
 
 /// Waits until every customer was served and nothing is on its way; gives up after [`HEAL_DEADLINE`]: the audit finds
 /// what is left.
-async fn heal(house: &House, load: &Load, seen: &Seen) -> Duration {
+async fn heal(deployment: &Deployment, load: &Load, seen: &Seen) -> Duration {
     let healing = Instant::now();
     let mut quiet_since = None;
     while healing.elapsed() < HEAL_DEADLINE {
         let streamed = seen.lock().unwrap().len();
-        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(house, streamed)).await;
+        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(deployment, streamed)).await;
         if load.waiting() > 0 || !matches!(looked, Ok(Ok(()))) {
             quiet_since = None;
         } else if quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET {
@@ -147,31 +147,31 @@ async fn heal(house: &House, load: &Load, seen: &Seen) -> Duration {
 }
 
 /// Whether nothing is on its way any more.
-async fn unfinished(house: &House, streamed: usize) -> Result<(), String> {
-    let db = house.machines.connect(&house.name).await.ok_or("PostgreSQL")?;
+async fn unfinished(deployment: &Deployment, streamed: usize) -> Result<(), String> {
+    let db = deployment.machines.connect(&deployment.name).await.ok_or("PostgreSQL")?;
     unfinished_in(&db, streamed).await?;
-    let queues = house.queues().await.ok_or("RabbitMQ")?;
+    let queues = deployment.queues().await.ok_or("RabbitMQ")?;
     // The dead letters are for a person: they are the audit's business.
     let full = queues.iter().find(|(name, messages)| *messages != Some(0) && name != "kitchen_dead_letters");
     full.map_or(Ok(()), |(name, _)| Err(format!("messages in {name}")))
 }
 
 /// Adds what the servers and roles know.
-async fn gather(house: &House, told: Evidence) -> Evidence {
-    let db = house.machines.connect(&house.name).await.expect("the primary takes connections");
+async fn gather(deployment: &Deployment, told: Evidence) -> Evidence {
+    let db = deployment.machines.connect(&deployment.name).await.expect("the primary takes connections");
     let mut printed = Vec::new();
     let subscribers = [("counter", 1, NAMED_SUBSCRIBERS), ("the unnamed", 2, UNNAMED_SUBSCRIBERS)];
     for (who, queues, roles) in subscribers {
         let mut lines = Vec::new();
         for role in roles {
-            lines.extend(house.staff.lines(role).await);
+            lines.extend(deployment.staff.lines(role).await);
         }
         printed.push(Printed::of(who, queues, &lines));
     }
     let told = Evidence {
-        queues: house.queues().await.unwrap_or_default(),
+        queues: deployment.queues().await.unwrap_or_default(),
         printed,
-        misbehaved: house.staff.misbehaved(),
+        misbehaved: deployment.staff.misbehaved(),
         ..told
     };
     gather_from(&db, told).await

@@ -1,7 +1,8 @@
 //! What happens to the machines.
 
-use super::house::{
-    House, NAMED_QUEUE, NAMED_SUBSCRIBERS, ORDER_SERVICES, TRACKING_SERVICES, UNNAMED_SUBSCRIBERS, WORKERS,
+use super::deployment::{
+    Deployment, NAMED_QUEUE, NAMED_SUBSCRIBERS, ORDER_SERVICES, TRACKING_SERVICES, UNNAMED_SUBSCRIBERS,
+    WORKERS,
 };
 use super::machines::{BROKERS, insist};
 use std::time::{Duration, Instant};
@@ -106,56 +107,56 @@ impl Scenario {
     }
 
     /// Makes it happen, and lasts until it is over; the roles may need longer.
-    pub async fn happen(&self, house: &House) {
+    pub async fn happen(&self, deployment: &Deployment) {
         match self.act {
-            Act::BrokersKilled => brokers_down(house, true).await,
-            Act::BrokersStopped => brokers_down(house, false).await,
+            Act::BrokersKilled => brokers_down(deployment, true).await,
+            Act::BrokersStopped => brokers_down(deployment, false).await,
             Act::BrokersFrozen => {
                 for node in 0..BROKERS {
-                    freeze_broker(house, node).await;
+                    freeze_broker(deployment, node).await;
                     tokio::time::sleep(BETWEEN).await;
                 }
             }
             Act::LeaderKilled => {
-                let leader = leader(house).await;
-                broker_down(house, leader, true, LEADER_DOWN).await;
+                let leader = leader(deployment).await;
+                broker_down(deployment, leader, true, LEADER_DOWN).await;
             }
-            Act::LeaderFrozen => freeze_broker(house, leader(house).await).await,
+            Act::LeaderFrozen => freeze_broker(deployment, leader(deployment).await).await,
             Act::PrimaryKilled(after) => {
-                house.machines.with(|machines| machines.primary().kill()).await;
+                deployment.machines.with(|machines| machines.primary().kill()).await;
                 tokio::time::sleep(after).await;
-                house.machines.with(|machines| machines.promote()).await;
+                deployment.machines.with(|machines| machines.promote()).await;
             }
             Act::Switchover => {
                 // A clean stop waits until the standby has everything.
-                house.machines.with(|machines| machines.primary().stop()).await;
-                house.machines.with(|machines| machines.promote()).await;
+                deployment.machines.with(|machines| machines.primary().stop()).await;
+                deployment.machines.with(|machines| machines.promote()).await;
             }
-            Act::SplitBrain => split_brain(house).await,
-            Act::StandbyAway => standby_away(house).await,
+            Act::SplitBrain => split_brain(deployment).await,
+            Act::StandbyAway => standby_away(deployment).await,
             Act::ServicesKilled => {
                 let unnamed = UNNAMED_SUBSCRIBERS.as_slice();
                 for roles in [&ORDER_SERVICES[..], &TRACKING_SERVICES, &WORKERS, &NAMED_SUBSCRIBERS, unnamed]
                 {
-                    kill_all(house, roles).await;
+                    kill_all(deployment, roles).await;
                     tokio::time::sleep(BETWEEN).await;
                 }
             }
-            Act::Restart => restart(house).await,
+            Act::Restart => restart(deployment).await,
         }
     }
 }
 
 /// Each node in turn is down for a while.
-async fn brokers_down(house: &House, killed: bool) {
+async fn brokers_down(deployment: &Deployment, killed: bool) {
     for node in 0..BROKERS {
-        broker_down(house, node, killed, BROKER_DOWN).await;
+        broker_down(deployment, node, killed, BROKER_DOWN).await;
         tokio::time::sleep(BETWEEN).await;
     }
 }
 
-async fn broker_down(house: &House, node: usize, killed: bool, down: Duration) {
-    house
+async fn broker_down(deployment: &Deployment, node: usize, killed: bool, down: Duration) {
+    deployment
         .machines
         .with(move |machines| {
             let broker = &machines.brokers.nodes()[node];
@@ -170,53 +171,58 @@ async fn broker_down(house: &House, node: usize, killed: bool, down: Duration) {
         .await;
 }
 
-async fn freeze_broker(house: &House, node: usize) {
-    house.machines.brokers.nodes()[node].pause().unwrap();
+async fn freeze_broker(deployment: &Deployment, node: usize) {
+    deployment.machines.brokers.nodes()[node].pause().unwrap();
     tokio::time::sleep(BROKER_FROZEN).await;
-    house.machines.brokers.nodes()[node].resume().unwrap();
+    deployment.machines.brokers.nodes()[node].resume().unwrap();
 }
 
-async fn leader(house: &House) -> usize {
-    house.machines.leader_of(&house.name, NAMED_QUEUE).await.expect("the subscribers' queue has a leader")
+async fn leader(deployment: &Deployment) -> usize {
+    deployment
+        .machines
+        .leader_of(&deployment.name, NAMED_QUEUE)
+        .await
+        .expect("the subscribers' queue has a leader")
 }
 
 /// The old primary is started as it was, and some roles are started anew: they look for a database.
-async fn split_brain(house: &House) {
-    house.machines.with(|machines| machines.primary().kill()).await;
+async fn split_brain(deployment: &Deployment) {
+    deployment.machines.with(|machines| machines.primary().kill()).await;
     tokio::time::sleep(PROMOTED_AFTER).await;
-    house.machines.with(|machines| machines.promote()).await;
+    deployment.machines.with(|machines| machines.promote()).await;
     tokio::time::sleep(BETWEEN).await;
-    house.machines.with(|machines| insist("the old primary", || machines.standby().restart())).await;
+    deployment.machines.with(|machines| insist("the old primary", || machines.standby().restart())).await;
     let back = Instant::now();
     for role in [ORDER_SERVICES[0], TRACKING_SERVICES[0], WORKERS[0]] {
-        house.staff.restart(role).await;
+        deployment.staff.restart(role).await;
     }
     tokio::time::sleep(SPLIT.saturating_sub(back.elapsed())).await;
-    house.machines.with(|machines| machines.standby().kill()).await;
+    deployment.machines.with(|machines| machines.standby().kill()).await;
 }
 
 /// Commits wait for the standby, so that no order can be taken: the services have to say so.
-async fn standby_away(house: &House) {
-    house.machines.with(|machines| machines.standby().kill()).await;
+async fn standby_away(deployment: &Deployment) {
+    deployment.machines.with(|machines| machines.standby().kill()).await;
     let gone = Instant::now();
     tokio::time::sleep(NOTICED).await;
     for (role, name) in ORDER_SERVICES.into_iter().zip(["1", "2"]) {
-        if house.ready(role).await == Some(200) {
-            house.staff.note(format!("/readyz of order service {name} is 200 while no commit ends"));
+        if deployment.ready(role).await == Some(200) {
+            deployment.staff.note(format!("/readyz of order service {name} is 200 while no commit ends"));
         }
     }
     tokio::time::sleep(STANDBY_AWAY.saturating_sub(gone.elapsed())).await;
-    house.machines.with(|machines| insist("the standby", || machines.standby().restart())).await;
+    deployment.machines.with(|machines| insist("the standby", || machines.standby().restart())).await;
 }
 
-async fn kill_all(house: &House, roles: &[usize]) {
-    futures_util::future::join_all(roles.iter().map(|role| house.staff.kill(*role, SERVICES_DOWN))).await;
+async fn kill_all(deployment: &Deployment, roles: &[usize]) {
+    futures_util::future::join_all(roles.iter().map(|role| deployment.staff.kill(*role, SERVICES_DOWN)))
+        .await;
 }
 
 /// Roles, brokers and databases end at the same time and come back at the same time.
-async fn restart(house: &House) {
+async fn restart(deployment: &Deployment) {
     let mut servers = JoinSet::new();
-    let machines = std::sync::Arc::clone(&house.machines);
+    let machines = std::sync::Arc::clone(&deployment.machines);
     servers.spawn_blocking(move || {
         std::thread::scope(|scope| {
             for broker in machines.brokers.nodes() {
@@ -229,7 +235,7 @@ async fn restart(house: &House) {
         insist("the standby", || machines.standby().restart());
         machines.restart_brokers();
     });
-    futures_util::future::join_all(house.staff.roles().map(|role| house.staff.restart(role))).await;
+    futures_util::future::join_all(deployment.staff.roles().map(|role| deployment.staff.restart(role))).await;
     while let Some(ended) = servers.join_next().await {
         ended.unwrap();
     }

@@ -1,6 +1,6 @@
 //! What is left when everything has healed: the database, the queues, and what clients and subscribers were told.
 
-use super::house::{ANNOUNCED_MARK, House, SUBSCRIBER};
+use super::deployment::{ANNOUNCED_MARK, Deployment, SUBSCRIBER};
 use super::listener::Heard;
 use super::load::Answers;
 use crate::support::TestEnv;
@@ -119,10 +119,14 @@ from orders o left join lateral (
 order by o.id";
 
 /// Whether nothing is on its way any more, `streamed` being the events that the stream's client has; otherwise what is.
-pub async fn unfinished(house: &House, db: &tokio_postgres::Client, streamed: usize) -> Result<(), String> {
-    let env = &house.env;
+pub async fn unfinished(
+    deployment: &Deployment,
+    db: &tokio_postgres::Client,
+    streamed: usize,
+) -> Result<(), String> {
+    let env = &deployment.env;
     // A broker that lost its disk is told everything again: what says that this was done comes last of all.
-    if !house.lost_disks().is_empty()
+    if !deployment.lost_disks().is_empty()
         && env.rabbit.get(&format!("exchanges/{{vhost}}/{ANNOUNCED_MARK}")).await.is_none()
     {
         return Err("the broker has not been told everything".to_owned());
@@ -177,13 +181,13 @@ fn history(row: &tokio_postgres::Row) -> Vec<Change> {
 }
 
 /// Adds what the servers and roles know to `told`, in which clients and subscribers have entered what they do.
-pub async fn gather(house: &House, db: &tokio_postgres::Client, told: Evidence) -> Evidence {
-    let printed = house.staff.lines(SUBSCRIBER).await;
+pub async fn gather(deployment: &Deployment, db: &tokio_postgres::Client, told: Evidence) -> Evidence {
+    let printed = deployment.staff.lines(SUBSCRIBER).await;
     Evidence {
-        queues: queues(&house.env).await,
+        queues: queues(&deployment.env).await,
         printed: vec![Printed::of("the subscriber", 1, &printed)],
-        lost_disks: house.lost_disks(),
-        misbehaved: house.staff.misbehaved(),
+        lost_disks: deployment.lost_disks(),
+        misbehaved: deployment.staff.misbehaved(),
         ..gather_from(db, told).await
     }
 }

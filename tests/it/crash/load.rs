@@ -38,11 +38,11 @@ pub struct Answers {
 }
 
 /// Where the order services are that answer at this moment.
-type Doors = Box<dyn Fn() -> Vec<Option<String>> + Send + Sync>;
+type Urls = Box<dyn Fn() -> Vec<Option<String>> + Send + Sync>;
 
 /// The customers.
 pub struct Load {
-    doors: Doors,
+    urls: Urls,
     rate_per_s: u64,
     http: Http,
     seed: u64,
@@ -57,13 +57,13 @@ pub struct Load {
 impl Load {
     /// Nobody comes before [`Load::run`]; then so many a second, while every customer is served at once.
     pub fn new(
-        doors: impl Fn() -> Vec<Option<String>> + Send + Sync + 'static,
+        urls: impl Fn() -> Vec<Option<String>> + Send + Sync + 'static,
         rate_per_s: u64,
         seed: u64,
     ) -> Self {
         let http = Http::impatient("", REQUEST_TIMEOUT);
         Self {
-            doors: Box::new(doors),
+            urls: Box::new(urls),
             rate_per_s,
             http,
             seed,
@@ -208,8 +208,8 @@ impl Load {
         finish: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Option<(u16, Value)> {
         let answer = async {
-            let doors = (self.doors)();
-            let url = doors.get(attempt % doors.len())?.as_ref()?;
+            let urls = (self.urls)();
+            let url = urls.get(attempt % urls.len())?.as_ref()?;
             let answer = try_answer(finish(self.http.at(url).request("POST", path))).await.ok()?;
             Some((answer.status, serde_json::from_str(&answer.text).ok()?))
         };

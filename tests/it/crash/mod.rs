@@ -3,7 +3,7 @@
 //!
 //! - [`plan`]: the faults, a pure function of the seed;
 //! - [`staff`]: the roles, which are started again whenever they end;
-//! - [`house`]: the roles and servers, and what a fault does to them;
+//! - [`deployment`]: the roles and servers, and what a fault does to them;
 //! - [`load`]: customers and staff, who remember what they were answered;
 //! - [`listener`]: a subscriber of another make, and [`watcher`], a client of the event stream: they remember what they
 //!   heard;
@@ -14,8 +14,8 @@
 //! audit of several machines.
 
 pub mod audit;
+mod deployment;
 pub mod evidence;
-mod house;
 pub mod listener;
 pub mod load;
 mod plan;

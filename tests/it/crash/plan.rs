@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-/// The processes of a run, in the order of [`super::house::ROLES`].
+/// The processes of a run, in the order of [`super::deployment::ROLES`].
 pub const ROLE_COUNT: usize = 7;
 
 /// How often each kind of fault is drawn.
@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
 }
 
 fn name(role: usize) -> &'static str {
-    super::house::ROLES[role].0
+    super::deployment::ROLES[role].0
 }
 
 /// `faults` faults, the same for the same arguments.

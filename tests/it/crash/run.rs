@@ -2,8 +2,8 @@
 //! failure and healing is measured more than once.
 
 use super::audit::{Findings, KINDS, audit};
+use super::deployment::{Deployment, ORDER_SERVICES, ROLES, TRACKING_SERVICE};
 use super::evidence::{Evidence, gather, unfinished};
-use super::house::{House, ORDER_SERVICES, ROLES, TRACKING_SERVICE};
 use super::listener::{Notes, listen};
 use super::load::Load;
 use super::plan::Step;
@@ -59,35 +59,35 @@ struct Figures {
 pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
     let began = Instant::now();
     print_plan(rounds);
-    let house = Arc::new(House::open().await);
+    let deployment = Arc::new(Deployment::open().await);
     let notes = Notes::default();
     let tending = tokio::spawn({
-        let house = Arc::clone(&house);
-        async move { house.staff.tend().await }
+        let deployment = Arc::clone(&deployment);
+        async move { deployment.staff.tend().await }
     });
     let listening = tokio::spawn(listen(
-        vec![house.env.servers.rabbitmq.amqp_port()],
-        house.env.vhost.clone(),
+        vec![deployment.env.servers.rabbitmq.amqp_port()],
+        deployment.env.vhost.clone(),
         "notifications_queue",
         Arc::clone(&notes),
     ));
     let seen = Seen::default();
-    let watched = Arc::clone(&house);
+    let watched = Arc::clone(&deployment);
     let watching = tokio::spawn(watch(move || watched.staff.url(TRACKING_SERVICE), Arc::clone(&seen)));
-    let entered = Arc::clone(&house);
-    let doors = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
-    let load = Arc::new(Load::new(doors, RATE_PER_S, seed));
+    let entered = Arc::clone(&deployment);
+    let urls = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
+    let load = Arc::new(Load::new(urls, RATE_PER_S, seed));
     let mut figures = Figures::default();
     let mut evidence = Evidence::default();
     let mut findings = Findings::new();
     for round in rounds {
         let stop = CancellationToken::new();
         let customers = tokio::spawn(Arc::clone(&load).run(stop.clone()));
-        strike(&house, round, began, &mut figures).await;
+        strike(&deployment, round, began, &mut figures).await;
         stop.cancel();
         customers.await.unwrap();
-        figures.heals.push(heal(&house, &load, &seen, began).await);
-        let db = house.env.connect().await;
+        figures.heals.push(heal(&deployment, &load, &seen, began).await);
+        let db = deployment.env.connect().await;
         let told = Evidence {
             answers: load.answers(),
             unanswered: load.waiting(),
@@ -95,7 +95,7 @@ pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
             streamed: seen.lock().unwrap().clone(),
             ..Evidence::default()
         };
-        evidence = gather(&house, &db, told).await;
+        evidence = gather(&deployment, &db, told).await;
         findings = audit(&evidence);
         if !findings.is_empty() {
             break;
@@ -106,10 +106,10 @@ pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
     watching.abort();
     (figures.customers, figures.retries) = (load.customers(), load.retries());
     for role in 0..ROLES.len() {
-        let lines = house.staff.lines(role).await;
+        let lines = deployment.staff.lines(role).await;
         figures.late_finishes += lines.iter().filter(|line| line.contains("\"order_lost\"")).count();
     }
-    let kept = keep(&house, &evidence, seed).await;
+    let kept = keep(&deployment, &evidence, seed).await;
     let faults: usize = rounds.iter().map(Vec::len).sum();
     let head = format!("seed {seed}, {faults} faults planned, {:.0} s", began.elapsed().as_secs_f64());
     Report { table: table(&head, &figures, &evidence, &findings), findings, kept }
@@ -124,18 +124,18 @@ fn print_plan(rounds: &[Vec<Step>]) {
 }
 
 /// Lets the faults strike, each after its pause; returns when all are over.
-async fn strike(house: &Arc<House>, steps: &[Step], began: Instant, figures: &mut Figures) {
+async fn strike(deployment: &Arc<Deployment>, steps: &[Step], began: Instant, figures: &mut Figures) {
     let turns = Arc::new(Semaphore::new(MAX_OVERLAPPING));
     let mut going_on = JoinSet::new();
     for step in steps {
         tokio::time::sleep(Duration::from_millis(step.gap_ms)).await;
         let turn = Arc::clone(&turns).acquire_owned().await.unwrap();
-        let (house, fault) = (Arc::clone(house), step.fault);
+        let (deployment, fault) = (Arc::clone(deployment), step.fault);
         *figures.faults.entry(fault.kind()).or_default() += 1;
         going_on.spawn(async move {
             let asked = Instant::now();
-            if tokio::time::timeout(FAULT_DEADLINE, house.suffer(fault)).await.is_err() {
-                house.staff.note(format!("{fault}: not over within {FAULT_DEADLINE:?}"));
+            if tokio::time::timeout(FAULT_DEADLINE, deployment.suffer(fault)).await.is_err() {
+                deployment.staff.note(format!("{fault}: not over within {FAULT_DEADLINE:?}"));
             }
             tell(began, &format!("{fault}; over after {} ms", asked.elapsed().as_millis()));
             drop(turn);
@@ -148,14 +148,14 @@ async fn strike(house: &Arc<House>, steps: &[Step], began: Instant, figures: &mu
 
 /// Waits until every customer was served and nothing is on its way; gives up after [`HEAL_DEADLINE`]: the audit finds
 /// what is left.
-async fn heal(house: &House, load: &Load, seen: &Seen, began: Instant) -> Duration {
+async fn heal(deployment: &Deployment, load: &Load, seen: &Seen, began: Instant) -> Duration {
     let healing = Instant::now();
-    let db = house.env.connect().await;
+    let db = deployment.env.connect().await;
     let mut told = String::new();
     let mut quiet_since = None;
     while healing.elapsed() < HEAL_DEADLINE {
         let streamed = seen.lock().unwrap().len();
-        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(house, &db, streamed)).await;
+        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(deployment, &db, streamed)).await;
         let left = match (load.waiting(), looked.unwrap_or_else(|_| Err("no answer of a server".to_owned())))
         {
             (0, Ok(())) if quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET => break,
@@ -185,9 +185,9 @@ fn tell(began: Instant, what: &str) {
 }
 
 /// Keeps what helps to understand a failure, or what was slow.
-async fn keep(house: &House, evidence: &Evidence, seed: u64) -> PathBuf {
+async fn keep(deployment: &Deployment, evidence: &Evidence, seed: u64) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{seed}"));
-    house.staff.keep_output(&dir).await;
+    deployment.staff.keep_output(&dir).await;
     let lines = |things: Vec<String>| things.join("\n");
     let orders = lines(evidence.orders.iter().map(|order| format!("{order:?}")).collect());
     std::fs::write(dir.join("orders.txt"), orders).unwrap();

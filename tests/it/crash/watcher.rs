@@ -14,12 +14,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 pub type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
 /// Watches for ever, from the first event of all, at wherever a tracking service is at the moment.
-pub async fn watch(door: impl Fn() -> Option<String>, seen: Seen) {
+pub async fn watch(url: impl Fn() -> Option<String>, seen: Seen) {
     // The service is another each time.
     let http = Http::as_staff("");
     let mut last_id = String::new();
     loop {
-        if let Some(url) = door() {
+        if let Some(url) = url() {
             follow(http.at(&url).stream("/events?from=start"), &mut last_id, &seen).await;
         }
         tokio::time::sleep(RETRY_PAUSE).await;
@@ -34,7 +34,7 @@ async fn follow(request: reqwest::RequestBuilder, last_id: &mut String, seen: &S
     loop {
         let bytes = tokio::time::timeout(SILENCE, response.chunk()).await.ok()?.ok()??;
         let mut seen = seen.lock().unwrap();
-        let note = |event: restaurant_system::client::sse::SseEvent| {
+        let note = |event: restaurant_system::client::sse::ReceivedEvent| {
             // The database has lost what the stream had told: it tells everything again.
             if event.event == "reset" {
                 seen.clear();

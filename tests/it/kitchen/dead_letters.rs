@@ -47,7 +47,7 @@ fn ids(letters: &[Value]) -> Vec<&str> {
 }
 
 /// Buries a message as a worker does.
-async fn bury(env: &TestEnv, message_id: &str, body: &str, origin: (&str, &str)) {
+async fn dead_letter(env: &TestEnv, message_id: &str, body: &str, origin: (&str, &str)) {
     let headers = json!({"x-death-reason": "a test", "x-death-time": "2026-11-22T16:09:00.000Z",
         "x-original-queue": "kitchen_takeout_queue", "x-original-exchange": origin.0,
         "x-original-routing-key": origin.1, "tenant": "a"});
@@ -59,9 +59,9 @@ async fn bury(env: &TestEnv, message_id: &str, body: &str, origin: (&str, &str))
 async fn the_list_names_each_in_order_and_leaves_all_where_they_are() {
     let env = environment().await;
     let order = json!({"order_number": "ORD_20261122_007", "customer_name": "Ada Lovelace"}).to_string();
-    bury(&env, "first", &order, ("orders_topic", KEY)).await;
+    dead_letter(&env, "first", &order, ("orders_topic", KEY)).await;
     env.rabbit.publish("orders_dead_letter", KEY, &json!({}), "\u{1b}[2J foreign").await;
-    bury(&env, "third", "", ("orders_topic", KEY)).await;
+    dead_letter(&env, "third", "", ("orders_topic", KEY)).await;
 
     let letters = list(&env).await;
     assert_eq!(
@@ -101,8 +101,8 @@ async fn an_empty_list_is_an_answer() {
 async fn one_is_shown_whole_whatever_its_body_is() {
     let env = environment().await;
     let order = r#"{"order_number": "ORD_20261122_007", "customer_name": "Zoë Ünal", "total_amount": 24.90}"#;
-    bury(&env, "json", order, ("orders_topic", KEY)).await;
-    bury(&env, "text", "not JSON\u{1b}[2J", ("orders_topic", KEY)).await;
+    dead_letter(&env, "json", order, ("orders_topic", KEY)).await;
+    dead_letter(&env, "text", "not JSON\u{1b}[2J", ("orders_topic", KEY)).await;
     env.rabbit.publish_base64("orders_dead_letter", KEY, &json!({"message_id": "bytes"}), "//4AAQ==").await;
 
     let whole = json_of(&run(&env, &["show", "json", "--json"]).await);
@@ -130,7 +130,7 @@ async fn one_is_shown_whole_whatever_its_body_is() {
 #[tokio::test]
 async fn an_unknown_id_ends_with_1_and_changes_nothing() {
     let env = environment().await;
-    bury(&env, "known", "{}", ("orders_topic", KEY)).await;
+    dead_letter(&env, "known", "{}", ("orders_topic", KEY)).await;
     for args in
         [vec!["show", "nobody"], vec!["requeue", "known", "nobody"], vec!["discard", "known", "nobody"]]
     {
@@ -146,7 +146,7 @@ async fn an_unknown_id_ends_with_1_and_changes_nothing() {
 async fn letters_of_one_message_id_are_told_apart() {
     let env = environment().await;
     for body in ["one", "two", "two"] {
-        bury(&env, "same", body, ("orders_topic", KEY)).await;
+        dead_letter(&env, "same", body, ("orders_topic", KEY)).await;
     }
     let letters = list(&env).await;
     let names = ids(&letters);
@@ -193,10 +193,10 @@ async fn a_message_that_died_of_its_workers_order_types_is_cooked_after_its_requ
 #[tokio::test]
 async fn what_cannot_be_published_again_stays_and_the_others_go() {
     let env = environment().await;
-    bury(&env, "lost", "{}", ("orders_topic", "nobody.wants.this")).await;
-    bury(&env, "nowhere", "{}", ("no_such_exchange", KEY)).await;
+    dead_letter(&env, "lost", "{}", ("orders_topic", "nobody.wants.this")).await;
+    dead_letter(&env, "nowhere", "{}", ("no_such_exchange", KEY)).await;
     env.rabbit.publish("orders_dead_letter", KEY, &json!({"message_id": "foreign"}), "{}").await;
-    bury(&env, "good", "{}", ("orders_topic", KEY)).await;
+    dead_letter(&env, "good", "{}", ("orders_topic", KEY)).await;
     let output = run(&env, &["requeue", "--all", "--json"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("3 of 4"), "{}", stderr(&output));
@@ -241,7 +241,7 @@ async fn wire_until(port: u16, last: &'static [u8]) -> u16 {
 #[tokio::test]
 async fn killed_after_publishing_again_it_leaves_the_letter_where_it_was() {
     let env = environment().await;
-    bury(&env, "letter", "the body of the letter", ("orders_topic", KEY)).await;
+    dead_letter(&env, "letter", "the body of the letter", ("orders_topic", KEY)).await;
     let port = env.servers.rabbitmq.amqp_port();
     // The frame's end stands behind the body.
     let wire = wire_until(port, b"the body of the letter\xce").await;
@@ -260,7 +260,7 @@ async fn killed_after_publishing_again_it_leaves_the_letter_where_it_was() {
 async fn the_discarded_are_gone_and_all_only_when_it_was_confirmed() {
     let env = environment().await;
     for id in ["a", "b", "c", "d"] {
-        bury(&env, id, id, ("orders_topic", KEY)).await;
+        dead_letter(&env, id, id, ("orders_topic", KEY)).await;
     }
     let done = json_of(&run(&env, &["discard", "b", "c", "b", "--json"]).await);
     assert_eq!(
@@ -303,7 +303,7 @@ async fn looking_often_costs_no_letter_of_a_quorum_queue() {
     std::fs::write(env.config(), config.replace("rabbitmq:\n", "rabbitmq:\n  queue_type: quorum\n")).unwrap();
     assert_eq!(list(&env).await, Vec::<Value>::new());
     for id in ["a", "b"] {
-        bury(&env, id, id, ("orders_topic", KEY)).await;
+        dead_letter(&env, id, id, ("orders_topic", KEY)).await;
     }
     // RabbitMQ 4 drops what was put back 20 times, unless the queue says otherwise.
     for _ in 0..25 {

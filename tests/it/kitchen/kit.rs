@@ -4,7 +4,7 @@ use crate::support::{Http, Role, TestEnv, eventually, eventually_ok, order_of};
 use std::time::Duration;
 use tokio_postgres::Client;
 
-/// Waits between looks at the rail are short, so that tests are.
+/// Waits between sweeps are short, so that tests are.
 pub const SHORT_GRACE: &str = "kitchen:\n  grace_seconds: 0.2\n";
 /// Only a message brings an order to a worker.
 pub const MESSAGES_ONLY: &str = "kitchen:\n  grace_seconds: 600\n";

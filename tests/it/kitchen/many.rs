@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 const CONNECTIONS: u32 = 15;
 const WORKERS: usize = 24;
 const ORDERS: usize = 300;
-/// What workers who have nothing to do may hold: one or two that look at the rail just now.
+/// What workers who have nothing to do may hold: one or two that sweep just now.
 const IDLE_CONNECTIONS: i64 = 4;
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn the_kitchen_survives_the_loss_of_each_server() {
     assert_eq!(kit.env.rabbit.queue_depth("kitchen_dead_letters").await, 0);
 }
 
-/// The worker finishes what it had in hand, though everybody's heartbeat is old, and another worker looks at the rail.
+/// The worker finishes what it had in hand, though everybody's heartbeat is old, and another worker sweeps.
 async fn postgres_away_while_cooking(kit: &mut Kit, anna: &Role) {
     let number = kit.place("takeout").await;
     kit.wait_cooked_by(&number, "chef_anna").await;

@@ -328,7 +328,7 @@ async fn an_order_behind_ten_messages_that_cannot_be_read_is_cooked_within_secon
 async fn dead_letters_beyond_their_bound_are_dropped_and_counted_and_orders_go_on() {
     const MAX: usize = 50;
     const SENT: usize = 300;
-    /// So many are buried at once, each by the number of letters of a moment before.
+    /// So many are dead-lettered at once, each by the number of letters of a moment before.
     const PREFETCH: usize = 8;
     let kit = Kit::with("").await;
     let chef = {
@@ -344,13 +344,13 @@ async fn dead_letters_beyond_their_bound_are_dropped_and_counted_and_orders_go_o
     kit.wait_ready(&[number]).await;
     let count = |action| chef.logs_of(action).len();
     // Nobody looks at the letters before that: what is being looked at is not counted, and makes room.
-    eventually("all are buried or dropped", async || {
+    eventually("all are dead-lettered or dropped", async || {
         count("message_processing_failed") + count("message_unprocessable") == SENT
     })
     .await;
-    let buried = count("message_processing_failed");
-    assert!((MAX..=MAX + PREFETCH).contains(&buried), "{buried}");
-    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", buried as u64).await;
+    let dead_lettered = count("message_processing_failed");
+    assert!((MAX..=MAX + PREFETCH).contains(&dead_lettered), "{dead_lettered}");
+    kit.env.rabbit.wait_for_depth("kitchen_dead_letters", dead_lettered as u64).await;
     let full = chef.wait_for_action("dead_letters_full").await;
     assert_eq!((&full["level"], &full["details"]), (&json!("ERROR"), &json!("kitchen_dead_letters")));
 
@@ -360,17 +360,20 @@ async fn dead_letters_beyond_their_bound_are_dropped_and_counted_and_orders_go_o
         count("dead_letters_have_room") > 0
     })
     .await;
-    eventually("a letter is buried again", async || count("message_processing_failed") > buried).await;
+    eventually("a message is dead-lettered again", async || {
+        count("message_processing_failed") > dead_lettered
+    })
+    .await;
     let over = chef.wait_for_action("dead_letters_have_room").await;
     let dropped: u64 = [&full, &over].map(|log| log["dropped"].as_u64().unwrap()).iter().sum();
     assert_eq!(dropped, count("message_unprocessable") as u64);
 }
 
-/// More than a worker has buried when an order behind them has waited for long.
+/// More than a worker has dead-lettered when an order behind them has waited for long.
 const MANY_USELESS: usize = 4_000;
 
 #[tokio::test]
-async fn an_order_behind_thousands_of_messages_that_are_no_order_is_taken_from_the_rail() {
+async fn an_order_behind_thousands_of_messages_that_are_no_order_is_swept() {
     for body in ["no order", UNKNOWN_ORDER] {
         let kit = Kit::with(MESSAGES_ONLY).await;
         publish_useless(&kit, body, MANY_USELESS).await;
@@ -379,7 +382,7 @@ async fn an_order_behind_thousands_of_messages_that_are_no_order_is_taken_from_t
         kit.wait_ready(&[number]).await;
         chef.signal(Signal::SIGKILL);
         let left = kit.env.rabbit.get_messages("kitchen_takeout_queue", MANY_USELESS as u32).await.len();
-        assert!(left > MANY_USELESS / 2, "all but {left} were buried before it");
+        assert!(left > MANY_USELESS / 2, "all but {left} were dead-lettered before it");
     }
 }
 

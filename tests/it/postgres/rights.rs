@@ -180,7 +180,7 @@ async fn what_a_role_has_no_right_to_is_refused_by_the_server() {
 }
 
 #[tokio::test]
-async fn a_house_whose_roles_have_accounts_of_their_own_takes_cooks_tells_and_cancels_orders() {
+async fn a_deployment_whose_roles_have_accounts_of_their_own_takes_cooks_tells_and_cancels_orders() {
     let kit = Kit::with(SHORT_GRACE).await;
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);
     tracking.wait_for_action("db_connected").await;

@@ -111,7 +111,7 @@ fn each_mechanism_that_is_taken_away_is_missed_in_some_seed() {
         Without::ConfirmWait,
         Without::AckAfterCommit,
         Without::AckAfterFinish,
-        Without::Rail,
+        Without::Sweep,
         Without::KeyRow,
         Without::Reconciler,
     ] {

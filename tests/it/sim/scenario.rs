@@ -196,8 +196,8 @@ impl Scenario {
         let (store, broker) = (SimStore(actor.clone()), SimBroker(actor.clone()));
         let running = tokio::spawn(async move {
             // In the simulation there is one thread, and its clock.
-            let lane = tokio::runtime::Handle::current();
-            kitchen::run(options, store, broker, shutdown, &lane, &ServiceManager::default()).await
+            let writing = tokio::runtime::Handle::current();
+            kitchen::run(options, store, broker, shutdown, &writing, &ServiceManager::default()).await
         });
         let died = actor.died();
         let ended = tokio::select! {

@@ -380,7 +380,7 @@ impl KitchenStore for SimStore {
     ) -> Result<Vec<ClaimedOrder>, StoreError> {
         let (claim, limit) = (claim.clone(), usize::try_from(limit).unwrap());
         let effect = move |state: &mut State, now| state.tables.claim_overdue(now, &claim, ms(grace), limit);
-        let claimed = self.call("looks at the rail", effect).await?;
+        let claimed = self.call("sweeps the backlog", effect).await?;
         self.claimed(false, &claimed);
         Ok(claimed)
     }

@@ -18,7 +18,7 @@ use restaurant_system::store::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// PostgreSQL's limit: more than the simulated house needs.
+/// PostgreSQL's limit: more than the simulated deployment needs.
 const MAX_CONNECTIONS: usize = 400;
 
 /// A mechanism that is taken away, to see whether anything notices.
@@ -38,8 +38,8 @@ pub enum Without {
     AckAfterCommit,
     /// Acknowledging after the finish: it is acknowledged as soon as the order is claimed.
     AckAfterFinish,
-    /// The looks at the rail.
-    Rail,
+    /// The backlog sweep.
+    Sweep,
     /// The row of the idempotency key in the order's transaction.
     KeyRow,
     /// Announcing again what waits for long, and what a broker without memory has to be told.
@@ -126,7 +126,7 @@ impl Tables {
             settled_ms,
             without,
             day: "20261122".to_owned(),
-            // The house was opened long ago, and the broker has the mark.
+            // The deployment was opened long ago, and the broker has the mark.
             mark_noted: true,
             ..Self::default()
         }
@@ -244,7 +244,7 @@ impl Tables {
         grace_ms: i64,
         limit: usize,
     ) -> Vec<ClaimedOrder> {
-        if self.without == Without::Rail {
+        if self.without == Without::Sweep {
             return Vec::new();
         }
         let mut waiting: Vec<_> = self
@@ -351,7 +351,7 @@ impl Tables {
         })
     }
 
-    /// Puts those of a worker's orders that `wanted` names back on the rail.
+    /// Puts those of a worker's orders that `wanted` names back into the backlog.
     fn release(&mut self, now: i64, worker: &str, wanted: impl Fn(&Order) -> bool) -> u64 {
         let mut released = 0;
         for order in self.orders.values_mut() {

@@ -1,15 +1,15 @@
-//! Orders without a message: a worker looks at the rail itself.
+//! Orders without a message: a worker sweeps the backlog.
 
 use super::kit::{Kit, SHORT_GRACE};
 use crate::support::{Role, order_of, with};
 use serde_json::json;
 
-/// The default: a worker looks at the rail each two seconds.
-const LONG_LOOK: &str = "kitchen:\n  grace_seconds: 2\n";
+/// The default: a worker sweeps each two seconds.
+const LONG_GRACE: &str = "kitchen:\n  grace_seconds: 2\n";
 
 #[tokio::test]
 async fn orders_whose_messages_were_lost_are_cooked_one_after_the_other_without_pause() {
-    let kit = Kit::with(LONG_LOOK).await;
+    let kit = Kit::with(LONG_GRACE).await;
     let numbers = kit.place_many("takeout", 10).await;
     kit.lose_messages().await;
     let _chef = kit.worker("chef_anna", &[]);
@@ -22,7 +22,7 @@ async fn orders_whose_messages_were_lost_are_cooked_one_after_the_other_without_
 }
 
 #[tokio::test]
-async fn all_types_are_taken_from_the_rail_in_one_order_of_priority_and_then_of_time() {
+async fn all_types_are_swept_in_one_order_of_priority_and_then_of_time() {
     let kit = Kit::new().await;
     let mut expected = Vec::new();
     for (order_type, price, priority) in [
@@ -51,7 +51,7 @@ async fn all_types_are_taken_from_the_rail_in_one_order_of_priority_and_then_of_
 
 #[tokio::test]
 async fn an_order_without_a_message_is_cooked_though_the_messages_do_not_end() {
-    let kit = Kit::with(LONG_LOOK).await;
+    let kit = Kit::with(LONG_GRACE).await;
     let number = kit.place("takeout").await;
     kit.lose_messages().await;
     let others = kit.place_many("takeout", 25).await;

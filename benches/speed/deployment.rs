@@ -1,4 +1,4 @@
-//! The house that is measured: durable private servers, and roles of the release build.
+//! The deployment that is measured: durable private servers, and roles of the release build.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,23 +21,23 @@ const WAL_FILE_MB: usize = 16;
 const TEMPLATE: &str = "speed_template";
 
 /// The two servers, as `dev` runs them: what is committed is flushed.
-pub struct House {
+pub struct Deployment {
     pub servers: Servers,
     http: reqwest::Client,
     state: TempDir,
 }
 
-impl House {
+impl Deployment {
     pub async fn open() -> Result<Self> {
         let state = tempfile::Builder::new().prefix("restaurant-speed-").tempdir()?;
         // The servers of root run as other users.
         std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let servers = Servers::start(state.path(), ServersOptions::default())?;
         servers.postgres.create_database(TEMPLATE)?;
-        let house = Self { servers, http: reqwest::Client::new(), state };
-        house.lay_in_wal_files().await?;
-        house.migrate(TEMPLATE, Path::new(Self::program()))?;
-        Ok(house)
+        let deployment = Self { servers, http: reqwest::Client::new(), state };
+        deployment.lay_in_wal_files().await?;
+        deployment.migrate(TEMPLATE, Path::new(Self::program()))?;
+        Ok(deployment)
     }
 
     /// The build that is measured.
@@ -106,7 +106,7 @@ impl House {
         let _ = self.broker_api(&format!("policies/{name}/on-disk"), &lazy).await;
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("config.yaml"), self.config_text(name, name))?;
-        Ok(Section { house: self, name: name.to_owned(), program: program.to_owned(), dir })
+        Ok(Section { deployment: self, name: name.to_owned(), program: program.to_owned(), dir })
     }
 
     /// Processor time that PostgreSQL with its backends, and RabbitMQ, have used, in seconds.
@@ -161,7 +161,7 @@ impl House {
 
 /// A database and a virtual host of their own, and the roles that work on them.
 pub struct Section<'a> {
-    pub house: &'a House,
+    pub deployment: &'a Deployment,
     pub name: String,
     program: PathBuf,
     dir: TempDir,
@@ -211,7 +211,7 @@ impl Section<'_> {
 
     pub async fn connect(&self) -> Result<tokio_postgres::Client> {
         let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(self.house.servers.postgres.port()).dbname(&self.name);
+        config.host("127.0.0.1").port(self.deployment.servers.postgres.port()).dbname(&self.name);
         let (client, connection) =
             config.user("restaurant_user").password("restaurant_pass").connect(tokio_postgres::NoTls).await?;
         tokio::spawn(connection);

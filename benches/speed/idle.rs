@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cooking::kitchen_rate;
-use crate::house::{House, Section};
+use crate::deployment::{Deployment, Section};
 use crate::reading::status_rate;
 use crate::report::{Line, Report, number, say};
 use crate::taking::{ROUNDS, rate};
@@ -14,9 +14,9 @@ use crate::taking::{ROUNDS, rate};
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Resident memory of each role, after its start.
-pub async fn memory(house: &House, report: &mut Report) -> Result<()> {
+pub async fn memory(deployment: &Deployment, report: &mut Report) -> Result<()> {
     say("memory");
-    let section = house.section("memory").await?;
+    let section = deployment.section("memory").await?;
     let roles = [
         ("resident idle: order service", section.order_service().await?.0),
         ("resident idle: tracking service", section.tracking_service().await?.0),
@@ -67,9 +67,9 @@ async fn fill(section: &Section<'_>, orders: u32) -> Result<()> {
 }
 
 /// The same with and without a long history in the tables.
-pub async fn history(house: &House, report: &mut Report, seconds: u64, orders: u32) -> Result<()> {
+pub async fn history(deployment: &Deployment, report: &mut Report, seconds: u64, orders: u32) -> Result<()> {
     say(&format!("a history of {orders} orders"));
-    let (young, old) = (house.section("young").await?, house.section("old").await?);
+    let (young, old) = (deployment.section("young").await?, deployment.section("old").await?);
     fill(&old, orders).await?;
     // The two take turns: the machine may be half as fast a minute later.
     let mut found = [[0.0; 3]; 2];

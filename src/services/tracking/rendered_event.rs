@@ -9,7 +9,7 @@ use crate::store::{Event, EventCursor, Place};
 
 /// An event with its text.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct RenderedEvent {
     /// Its place in the stream.
     pub(super) cursor: EventCursor,
     /// Whether nothing happens to its order after it.
@@ -18,7 +18,7 @@ pub(super) struct Told {
     pub(super) frame: SseFrame,
 }
 
-impl Told {
+impl RenderedEvent {
     /// An event that clients go on behind.
     pub(super) fn new(event: &Event) -> Self {
         Self::going_on_after(event, event.cursor)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::told::Told;
+use super::rendered_event::RenderedEvent;
 use crate::domain::OrderNumber;
 use crate::store::{EventCursor, Reach, Store, StoreError};
 use daemon::sync::locked;
@@ -16,17 +16,17 @@ use daemon::sync::locked;
 /// Orders that one statement reads.
 const PAGE_ORDERS: usize = 128;
 /// While PostgreSQL is away, or a standby behind, how often it is asked again.
-const RETRY: Duration = Duration::from_secs(1);
+const READ_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// All that happened to an order, oldest first; nothing where there is no such order any more.
-pub(super) type Life = Arc<[Told]>;
+pub(super) type OrderEvents = Arc<[RenderedEvent]>;
 
 /// Reads the orders that are followed, and hands them to their streams.
 #[derive(Clone, Default)]
-pub(super) struct Desk(Arc<Inner>);
+pub(super) struct FollowedOrders(Arc<FollowedState>);
 
 #[derive(Default)]
-struct Inner {
+struct FollowedState {
     orders: Mutex<Orders>,
     changed: Notify,
 }
@@ -38,7 +38,7 @@ struct Orders {
     changed: HashSet<OrderNumber>,
     /// How many readings have begun.
     readings: u64,
-    /// How far the journal has read: what is up to there, it does not tell again.
+    /// How far the hub has read: what is up to there, it does not tell again.
     passed: EventCursor,
 }
 
@@ -51,7 +51,7 @@ struct Followed {
 /// What is known of an order.
 #[derive(Default)]
 struct Known {
-    life: Life,
+    life: OrderEvents,
     /// How far the server had come that this was read from.
     reach: Reach,
     /// The reading that it comes from; 0 before the first.
@@ -59,17 +59,17 @@ struct Known {
 }
 
 /// One stream's look at its order.
-pub(super) struct Following {
-    desk: Desk,
+pub(super) struct OrderSubscription {
+    followed_orders: FollowedOrders,
     number: OrderNumber,
     known: watch::Receiver<Known>,
     /// The first reading that began after this stream, whose client may have been told of what an earlier one did not see.
     first_reading: u64,
 }
 
-impl Desk {
+impl FollowedOrders {
     /// Follows an order from now on. It is read, however lately it was read for somebody else.
-    pub(super) fn follow(&self, number: OrderNumber) -> Following {
+    pub(super) fn follow(&self, number: OrderNumber) -> OrderSubscription {
         let mut orders = self.orders();
         let first_reading = orders.readings + 1;
         let followed = orders.followed.entry(number.clone()).or_default();
@@ -77,7 +77,7 @@ impl Desk {
         let known = followed.known.subscribe();
         orders.changed.insert(number.clone());
         self.0.changed.notify_one();
-        Following { desk: self.clone(), number, known, first_reading }
+        OrderSubscription { followed_orders: self.clone(), number, known, first_reading }
     }
 
     /// Whether an order is followed.
@@ -104,7 +104,7 @@ impl Desk {
         }
     }
 
-    /// Says that the journal goes on behind this place. An order that is read from a standby which is not there yet is read
+    /// Says that the hub goes on behind this place. An order that is read from a standby which is not there yet is read
     /// again.
     pub(super) fn passed(&self, place: EventCursor) {
         self.orders().passed = place;
@@ -128,7 +128,7 @@ impl Desk {
                 } else if !self.read(&store, reading, &numbers).await.unwrap_or(false) {
                     // The store tells of its outage itself; the streams stay open meanwhile.
                     numbers.iter().for_each(|number| self.changed(number));
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(READ_RETRY_PAUSE).await;
                 }
             }
         };
@@ -149,13 +149,13 @@ impl Desk {
         (orders.readings, numbers)
     }
 
-    /// Says whether nothing can be missing that the journal has passed.
+    /// Says whether nothing can be missing that the hub has passed.
     async fn read(&self, store: &Store, reading: u64, numbers: &[OrderNumber]) -> Result<bool, StoreError> {
         let (events, reach) = store.events_of_orders(numbers).await?;
-        let mut lives: HashMap<&OrderNumber, Vec<Told>> =
+        let mut lives: HashMap<&OrderNumber, Vec<RenderedEvent>> =
             numbers.iter().map(|number| (number, Vec::new())).collect();
         for event in &events {
-            lives.entry(&event.number).or_default().push(Told::new(event));
+            lives.entry(&event.number).or_default().push(RenderedEvent::new(event));
         }
         let orders = self.orders();
         for (number, life) in lives {
@@ -172,11 +172,11 @@ impl Desk {
     }
 }
 
-impl Following {
+impl OrderSubscription {
     /// What is known of the order, once it was read for this stream.
-    pub(super) fn life(&mut self) -> Option<Life> {
+    pub(super) fn life(&mut self) -> Option<OrderEvents> {
         let known = self.known.borrow_and_update();
-        (known.reading >= self.first_reading).then(|| Life::clone(&known.life))
+        (known.reading >= self.first_reading).then(|| OrderEvents::clone(&known.life))
     }
 
     /// Whether the change at this place, which is not known of the order, may come yet.
@@ -191,9 +191,9 @@ impl Following {
     }
 }
 
-impl Drop for Following {
+impl Drop for OrderSubscription {
     fn drop(&mut self) {
-        let mut orders = self.desk.orders();
+        let mut orders = self.followed_orders.orders();
         let is_last = orders.followed.get_mut(&self.number).is_some_and(|followed| {
             followed.streams -= 1;
             followed.streams == 0
@@ -211,16 +211,17 @@ mod tests {
 
     #[test]
     fn an_order_is_forgotten_with_its_last_stream() {
-        let desk = Desk::default();
+        let followed_orders = FollowedOrders::default();
         let numbers: Vec<_> = OrderNumber::parse("ORD_20261122_001").into_iter().collect();
         let [number] = &numbers[..] else { panic!("no number") };
-        let (first, second) = (desk.follow(number.clone()), desk.follow(number.clone()));
-        assert_eq!(desk.take().1, numbers, "read once for both");
+        let (first, second) =
+            (followed_orders.follow(number.clone()), followed_orders.follow(number.clone()));
+        assert_eq!(followed_orders.take().1, numbers, "read once for both");
         drop(first);
-        assert!(desk.is_followed());
-        desk.changed(number);
+        assert!(followed_orders.is_followed());
+        followed_orders.changed(number);
         drop(second);
-        assert!(!desk.is_followed());
-        assert!(desk.take().1.is_empty(), "nobody would read it");
+        assert!(!followed_orders.is_followed());
+        assert!(followed_orders.take().1.is_empty(), "nobody would read it");
     }
 }

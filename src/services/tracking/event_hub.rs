@@ -14,15 +14,15 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::desk::{Desk, Following};
-use super::told::{Reset, STANDBY_PATIENCE, Told};
+use super::followed_orders::{FollowedOrders, OrderSubscription};
+use super::rendered_event::{RenderedEvent, Reset, STANDBY_PATIENCE};
 use crate::domain::OrderNumber;
 use crate::store::{Event, EventCursor, EventPage, Place, Store, StoreError};
 use daemon::sync::locked;
 
 /// Events that one look of the reader reads.
-const LOOK_EVENTS: i64 = 500;
-/// Events in the ring, some 2 MB: what a busy house tells in half a minute.
+const READ_EVENTS: i64 = 500;
+/// Events in the ring, some 2 MB: what a busy restaurant tells in half a minute.
 const RING_EVENTS: usize = 4_096;
 /// Events that a stream takes at once, and that it reads at once where it is behind: some 30 KB for each client that does
 /// not keep up.
@@ -31,24 +31,24 @@ pub(super) const PAGE_EVENTS: usize = 64;
 const CATCHING_UP: usize = 2;
 /// How often the reader looks without having been woken: RabbitMQ may be away, and a running transaction holds back what
 /// was committed after it.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// After a wake-up that found nothing, how soon it looks again: the transaction that holds it back is a short one.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const SHORT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Looks of that kind after one wake-up.
-const LOOKS_AGAIN: u32 = 5;
-/// Between two looks at least: what changes meanwhile is read together.
-const REST: Duration = Duration::from_millis(10);
+const SHORT_POLLS: u32 = 5;
+/// Between two readings at least: what changes meanwhile is read together.
+const MIN_READ_GAP: Duration = Duration::from_millis(10);
 
 /// The latest events, and where they come from.
 #[derive(Clone)]
-pub(super) struct Journal(Arc<Inner>);
+pub(super) struct EventHub(Arc<HubState>);
 
-struct Inner {
+struct HubState {
     store: Store,
-    desk: Desk,
+    followed_orders: FollowedOrders,
     ring: Mutex<Ring>,
     /// Streams of all orders that are open.
-    followers: AtomicUsize,
+    subscriptions: AtomicUsize,
     /// There is a stream again.
     opened: Notify,
     /// There is something to look at.
@@ -65,20 +65,20 @@ struct Ring {
     reason: Option<Reset>,
     /// All events behind it, as far as the reader has come, are here. `None` while it has not begun.
     floor: Option<EventCursor>,
-    events: VecDeque<Told>,
+    events: VecDeque<RenderedEvent>,
 }
 
 /// What the ring has behind a place.
 enum Behind {
-    Events(Vec<Told>),
+    Events(Vec<RenderedEvent>),
     /// It begins later.
     Older,
     NotBegun,
 }
 
-/// One stream's place in the journal.
-pub(super) struct Follower {
-    journal: Journal,
+/// One stream's place in the hub.
+pub(super) struct Subscription {
+    hub: EventHub,
     cursor: EventCursor,
     /// Whether the place is one of this database's, and not further back than the ring when it was looked at last.
     has_caught_up: bool,
@@ -103,13 +103,13 @@ impl Awaiting {
     }
 }
 
-impl Journal {
-    pub(super) fn new(store: Store, desk: Desk) -> Self {
-        Self(Arc::new(Inner {
+impl EventHub {
+    pub(super) fn new(store: Store, followed_orders: FollowedOrders) -> Self {
+        Self(Arc::new(HubState {
             store,
-            desk,
+            followed_orders,
             ring: Mutex::default(),
-            followers: AtomicUsize::new(0),
+            subscriptions: AtomicUsize::new(0),
             opened: Notify::new(),
             woken: Notify::new(),
             turned: watch::Sender::new(()),
@@ -118,17 +118,17 @@ impl Journal {
     }
 
     /// Goes on behind this place.
-    pub(super) fn follow(&self, cursor: EventCursor) -> Follower {
-        self.0.followers.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn follow(&self, cursor: EventCursor) -> Subscription {
+        self.0.subscriptions.fetch_add(1, Ordering::Relaxed);
         self.0.opened.notify_one();
         let (resets, turned) = (self.ring().resets, self.0.turned.subscribe());
         let awaiting = Awaiting::default();
-        Follower { journal: self.clone(), cursor, has_caught_up: false, resets, turned, awaiting }
+        Subscription { hub: self.clone(), cursor, has_caught_up: false, resets, turned, awaiting }
     }
 
     /// Follows one order.
-    pub(super) fn follow_order(&self, number: OrderNumber) -> Following {
-        let following = self.0.desk.follow(number);
+    pub(super) fn follow_order(&self, number: OrderNumber) -> OrderSubscription {
+        let following = self.0.followed_orders.follow(number);
         self.0.opened.notify_one();
         following
     }
@@ -142,9 +142,9 @@ impl Journal {
                 Ok(found) if !found.is_behind || begun.elapsed() >= STANDBY_PATIENCE => return found.events,
                 Ok(_) => {
                     drop(turn);
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
-                Err(_) => tokio::time::sleep(LOOK).await,
+                Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
@@ -152,10 +152,10 @@ impl Journal {
     /// Says that this order has changed, or any.
     pub(super) fn changed(&self, order: Option<&OrderNumber>) {
         match order {
-            Some(number) => self.0.desk.changed(number),
-            None => self.0.desk.any_changed(),
+            Some(number) => self.0.followed_orders.changed(number),
+            None => self.0.followed_orders.any_changed(),
         }
-        if self.0.followers.load(Ordering::Relaxed) > 0 {
+        if self.0.subscriptions.load(Ordering::Relaxed) > 0 {
             self.0.woken.notify_one();
         }
     }
@@ -169,7 +169,7 @@ impl Journal {
                     self.0.opened.notified().await;
                 } else if self.read_while_followed().await.is_err() {
                     // The store tells of its outage itself; the streams stay open meanwhile.
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
             }
         };
@@ -180,7 +180,7 @@ impl Journal {
     }
 
     fn is_followed(&self) -> bool {
-        self.0.followers.load(Ordering::Relaxed) > 0 || self.0.desk.is_followed()
+        self.0.subscriptions.load(Ordering::Relaxed) > 0 || self.0.followed_orders.is_followed()
     }
 
     async fn read_while_followed(&self) -> Result<(), StoreError> {
@@ -188,12 +188,12 @@ impl Journal {
             Some(head) => head,
             None => self.begin().await?,
         };
-        let mut looks_again = 0;
+        let mut short_polls = 0;
         let mut awaiting = Awaiting::default();
         while self.is_followed() {
-            self.0.desk.passed(cursor);
-            let page = self.0.store.events_after(cursor, LOOK_EVENTS).await?;
-            self.tell_the_desk(&page);
+            self.0.followed_orders.passed(cursor);
+            let page = self.0.store.events_after(cursor, READ_EVENTS).await?;
+            self.note_changes(&page);
             if let Some(reason) = awaiting.reset_of(page.place) {
                 self.reset(reason);
                 return Ok(());
@@ -203,14 +203,14 @@ impl Journal {
                 cursor = read_to;
                 self.turn(&page);
             }
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(MIN_READ_GAP).await;
             if is_new && page.is_full {
                 continue;
             }
-            looks_again = if is_new { 0_u32 } else { looks_again };
-            looks_again = match self.pause(looks_again > 0).await {
-                true => LOOKS_AGAIN,
-                false => looks_again.saturating_sub(1),
+            short_polls = if is_new { 0_u32 } else { short_polls };
+            short_polls = match self.pause(short_polls > 0).await {
+                true => SHORT_POLLS,
+                false => short_polls.saturating_sub(1),
             };
         }
         Ok(())
@@ -218,18 +218,18 @@ impl Journal {
 
     /// Waits for a reason to look; says whether it is a wake-up.
     async fn pause(&self, is_short: bool) -> bool {
-        let pause = if is_short { LOOK_AGAIN } else { LOOK };
+        let pause = if is_short { SHORT_POLL_INTERVAL } else { POLL_INTERVAL };
         tokio::time::timeout(pause, self.0.woken.notified()).await.is_ok()
     }
 
     /// The orders that are followed one by one wait for no other transaction.
-    fn tell_the_desk(&self, page: &EventPage) {
+    fn note_changes(&self, page: &EventPage) {
         for event in page.events.iter().chain(&page.held_back) {
-            self.0.desk.happened(&event.number, event.cursor);
+            self.0.followed_orders.happened(&event.number, event.cursor);
         }
         // More than one look shows is held back: what else is there may concern any of them.
         if page.is_full && !page.held_back.is_empty() {
-            self.0.desk.any_changed();
+            self.0.followed_orders.any_changed();
         }
     }
 
@@ -239,7 +239,7 @@ impl Journal {
         self.ring().floor = Some(newest);
         self.0.turned.send_replace(());
         // What changed up to here since they were read, no look will show.
-        self.0.desk.any_changed();
+        self.0.followed_orders.any_changed();
         Ok(newest)
     }
 
@@ -250,7 +250,7 @@ impl Journal {
     }
 
     fn turn(&self, page: &EventPage) {
-        let told: Vec<Told> = page.events.iter().map(Told::new).collect();
+        let told: Vec<RenderedEvent> = page.events.iter().map(RenderedEvent::new).collect();
         self.ring().push(told);
         self.0.turned.send_replace(());
     }
@@ -263,7 +263,7 @@ impl Journal {
             "the database has lost changes that were told: the event streams begin anew"
         );
         self.ring().reset(reason);
-        self.0.desk.any_changed();
+        self.0.followed_orders.any_changed();
         self.0.turned.send_replace(());
     }
 
@@ -282,7 +282,7 @@ impl Ring {
         *self = Self { resets: self.resets + 1, reason: Some(reason), ..Self::default() };
     }
 
-    fn push(&mut self, told: Vec<Told>) {
+    fn push(&mut self, told: Vec<RenderedEvent>) {
         self.events.extend(told);
         while self.events.len() > RING_EVENTS {
             self.floor = self.events.pop_front().map(|oldest| oldest.cursor).or(self.floor);
@@ -301,9 +301,9 @@ impl Ring {
     }
 }
 
-impl Follower {
+impl Subscription {
     /// The next events, at least one; or the reason why there is no going on from here.
-    pub(super) async fn next(&mut self) -> Result<Vec<Told>, Reset> {
+    pub(super) async fn next(&mut self) -> Result<Vec<RenderedEvent>, Reset> {
         loop {
             self.turned.borrow_and_update();
             let is_at_ring = self.has_caught_up;
@@ -314,7 +314,7 @@ impl Follower {
             match is_at_ring {
                 true if self.has_caught_up => self.has_caught_up = self.turn_comes().await,
                 // The ring begins later. Where the log was read to its end before, it is a standby's, which is behind the ring.
-                true => tokio::time::sleep(LOOK_AGAIN).await,
+                true => tokio::time::sleep(SHORT_POLL_INTERVAL).await,
                 false => {}
             }
         }
@@ -323,17 +323,17 @@ impl Follower {
     /// Waits until the ring has more. A stream may be ahead of the reader, which comes there with its next look, unless the
     /// place is gone from the database: `false`, then it has to look by itself, or it would wait for ever.
     async fn turn_comes(&mut self) -> bool {
-        // The sender lives in the journal, which this holds.
+        // The sender lives in the hub, which this holds.
         let turned = self.turned.changed();
-        if self.journal.head().is_some_and(|head| self.cursor > head) {
-            return tokio::time::timeout(LOOK, turned).await.is_ok();
+        if self.hub.head().is_some_and(|head| self.cursor > head) {
+            return tokio::time::timeout(POLL_INTERVAL, turned).await.is_ok();
         }
         let _ = turned.await;
         true
     }
 
-    fn take_from_ring(&mut self) -> Result<Vec<Told>, Reset> {
-        let ring = self.journal.ring();
+    fn take_from_ring(&mut self) -> Result<Vec<RenderedEvent>, Reset> {
+        let ring = self.hub.ring();
         match ring.reason {
             Some(reason) if ring.resets != self.resets => return Err(reason),
             _ => {}
@@ -352,11 +352,11 @@ impl Follower {
     }
 
     /// Reads a page of the log.
-    async fn catch_up(&mut self) -> Result<Vec<Told>, Reset> {
+    async fn catch_up(&mut self) -> Result<Vec<RenderedEvent>, Reset> {
         let page = {
-            let _turn = self.journal.0.catching_up.acquire().await;
+            let _turn = self.hub.0.catching_up.acquire().await;
             let limit = i64::try_from(PAGE_EVENTS).unwrap_or(i64::MAX);
-            self.journal.0.store.events_after(self.cursor, limit).await
+            self.hub.0.store.events_after(self.cursor, limit).await
         };
         match page {
             Ok(page) => {
@@ -365,19 +365,19 @@ impl Follower {
                 }
                 self.has_caught_up = !page.is_full || page.read_to.is_none();
                 self.cursor = page.read_to.unwrap_or(self.cursor);
-                Ok(page.events.iter().map(Told::new).collect())
+                Ok(page.events.iter().map(RenderedEvent::new).collect())
             }
             Err(_) => {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 Ok(Vec::new())
             }
         }
     }
 }
 
-impl Drop for Follower {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        self.journal.0.followers.fetch_sub(1, Ordering::Relaxed);
+        self.hub.0.subscriptions.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -388,7 +388,7 @@ mod tests {
     use crate::store::StoreOptions;
 
     /// The event of this row, each in a transaction of its own.
-    fn told(row: usize) -> Option<Told> {
+    fn told(row: usize) -> Option<RenderedEvent> {
         let event = Event {
             cursor: at(row)?,
             number: OrderNumber::parse("ORD_20261122_001").ok()?,
@@ -402,7 +402,7 @@ mod tests {
                 estimated_completion: None,
             },
         };
-        Some(Told::new(&event))
+        Some(RenderedEvent::new(&event))
     }
 
     fn at(row: usize) -> Option<EventCursor> {
@@ -440,10 +440,10 @@ mod tests {
         assert_eq!(awaiting.reset_of(Place::Ahead), Some(Reset::AheadOfDatabase));
         for place in [Place::Awaited, Place::Known, Place::Awaited] {
             assert_eq!(awaiting.reset_of(place), None);
-            tokio::time::advance(STANDBY_PATIENCE - LOOK).await;
+            tokio::time::advance(STANDBY_PATIENCE - POLL_INTERVAL).await;
         }
         assert_eq!(awaiting.reset_of(Place::Awaited), None);
-        tokio::time::advance(LOOK).await;
+        tokio::time::advance(POLL_INTERVAL).await;
         assert_eq!(awaiting.reset_of(Place::Awaited), Some(Reset::AheadOfDatabase));
     }
 
@@ -457,18 +457,18 @@ mod tests {
             tls: None,
             application_name: String::new(),
             pool_size: 1,
-            operation_timeout: LOOK,
-            connect_timeout: LOOK,
-            idle_timeout: LOOK,
+            operation_timeout: POLL_INTERVAL,
+            connect_timeout: POLL_INTERVAL,
+            idle_timeout: POLL_INTERVAL,
             probe_interval: None,
             writes: false,
         };
         let Ok(store) = Store::new(nowhere, CancellationToken::new()) else { panic!("no store") };
-        let journal = Journal::new(store, Desk::default());
-        journal.ring().floor = at(5);
+        let hub = EventHub::new(store, FollowedOrders::default());
+        hub.ring().floor = at(5);
         for (row, outcome) in [(6, Ok(false)), (5, Err(()))] {
-            let mut follower = journal.follow(at(row).unwrap_or_default());
-            let waited = tokio::time::timeout(LOOK * 10, follower.turn_comes()).await;
+            let mut subscription = hub.follow(at(row).unwrap_or_default());
+            let waited = tokio::time::timeout(POLL_INTERVAL * 10, subscription.turn_comes()).await;
             assert_eq!(waited.map_err(drop), outcome, "{row}");
         }
     }

@@ -1,4 +1,4 @@
-//! Looking at the rail itself: a free worker claims what has waited too long, straight from the database. This one
+//! The backlog sweep: a free worker claims what has waited too long, straight from the database. This one
 //! mechanism covers messages that a busy worker holds, lost messages, and dead workers.
 
 use std::sync::Arc;
@@ -10,42 +10,42 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::cook::Kitchen;
+use super::cook::Worker;
 use crate::store::{Crew, KitchenStore};
 use daemon::telemetry::order_span;
 
-/// How often the house looks: as often as the grace says, but not so often that it costs something, and often enough to
+/// How often a worker sweeps: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.
-const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+const SWEEP_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// Looks at the rail until `stopping`; what it claims is cooked on `tasks`.
+/// Sweeps until `stopping`; what it claims is cooked on `tasks`.
 ///
 /// It takes its turn for a slot like a message does: on a day when the messages never end, an order without one is
 /// cooked all the same. Where there are no messages at all (RabbitMQ is away, or has lost them) it goes on as fast as
 /// slots become free. Where there are many that are no work it waits for no message of an order: that may be behind them.
 pub(super) async fn watch<S: KitchenStore>(
-    kitchen: Arc<Kitchen<S>>,
+    worker: Arc<Worker<S>>,
     slots: Arc<Semaphore>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let look = kitchen.options.grace.clamp(LOOK.0, LOOK.1);
-    let mut crew = kitchen.crew.subscribe();
+    let look = worker.options.grace.clamp(SWEEP_PAUSE.0, SWEEP_PAUSE.1);
+    let mut peers = worker.peers.subscribe();
     let mut found = false;
-    let mut deliveries = kitchen.deliveries();
+    let mut deliveries = worker.deliveries();
     let mut looked_at = Instant::now();
     loop {
-        let (mut is_round, mut grace) = (false, kitchen.options.grace);
-        let fed = kitchen.deliveries() != deliveries;
+        let (mut is_round, mut grace) = (false, worker.options.grace);
+        let fed = worker.deliveries() != deliveries;
         if !found || fed {
             // All workers together, if it is so with each, look no more often than one alone may.
-            let earliest = looked_at + LOOK.0.saturating_mul(crew.borrow().living);
+            let earliest = looked_at + SWEEP_PAUSE.0.saturating_mul(peers.borrow().living);
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
-                () = kitchen.rounds.notified() => is_round = true,
-                () = fed_up(&kitchen, earliest) => grace = Duration::ZERO,
-                () = turn_comes(look, fed, &mut crew) => {}
+                () = worker.rounds.notified() => is_round = true,
+                () = fed_up(&worker, earliest) => grace = Duration::ZERO,
+                () = turn_comes(look, fed, &mut peers) => {}
             }
         }
         let turn = tokio::select! {
@@ -59,12 +59,12 @@ pub(super) async fn watch<S: KitchenStore>(
         if let Ok(more) = Arc::clone(&slots).try_acquire_many_owned(free) {
             taken.merge(more);
         }
-        deliveries = kitchen.deliveries();
+        deliveries = worker.deliveries();
         looked_at = Instant::now();
-        found = claim_overdue(&kitchen, grace, taken, &tasks).await;
+        found = claim_overdue(&worker, grace, taken, &tasks).await;
         if is_round {
             // One after the other, over the same connection.
-            kitchen.relay.wake();
+            worker.relay.wake();
         }
     }
 }
@@ -77,41 +77,41 @@ pub(super) async fn watch<S: KitchenStore>(
 /// is known from the last heartbeat. When others have died, frozen or become busy since, nobody looks in their place until
 /// this worker's next heartbeat, with which it looks in any case and counts anew, or its own turn. The dead count until two
 /// of their intervals are over, but before that there is nothing to take over from them either.
-async fn turn_comes(look: Duration, fed: bool, crew: &mut watch::Receiver<Crew>) {
+async fn turn_comes(look: Duration, fed: bool, peers: &mut watch::Receiver<Crew>) {
     let since = Instant::now();
     // Spread, so that many workers do not look in step.
     let spread = 0.75 + fastrand::f64() / 2.0;
     loop {
-        let Crew { living, waiting, .. } = *crew.borrow_and_update();
+        let Crew { living, waiting, .. } = *peers.borrow_and_update();
         let pause = look.saturating_mul(if fed { living } else { waiting }).mul_f64(spread);
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(since + pause) => return,
-            changed = crew.changed() => if changed.is_err() { return },
+            changed = peers.changed() => if changed.is_err() { return },
         }
     }
 }
 
 /// Waits until many messages in a row were no work, and until then.
-async fn fed_up<S: KitchenStore>(kitchen: &Kitchen<S>, earliest: Instant) {
-    kitchen.fed_up.notified().await;
+async fn fed_up<S: KitchenStore>(worker: &Worker<S>, earliest: Instant) {
+    worker.fed_up.notified().await;
     tokio::time::sleep_until(earliest).await;
 }
 
 /// Claims as many orders as there are slots `taken`, where so many wait. Says whether there were any.
 async fn claim_overdue<S: KitchenStore>(
-    kitchen: &Arc<Kitchen<S>>,
+    worker: &Arc<Worker<S>>,
     grace: Duration,
     mut taken: tokio::sync::OwnedSemaphorePermit,
     tasks: &TaskTracker,
 ) -> bool {
     let limit = i64::try_from(taken.num_permits()).unwrap_or(i64::MAX);
-    let claimed = match kitchen.store.claim_overdue(&kitchen.claim, grace, limit).await {
+    let claimed = match worker.store.claim_overdue(&worker.claim, grace, limit).await {
         Ok(claimed) => claimed,
         Err(error) => {
             if !error.is_unavailable() {
                 let error: &dyn std::error::Error = &error;
-                tracing::error!(action = "rail_failed", error, "looking at the rail failed");
+                tracing::error!(action = "rail_failed", error, "the backlog sweep failed");
             }
             return false;
         }
@@ -120,10 +120,10 @@ async fn claim_overdue<S: KitchenStore>(
     for order in claimed {
         let slot = taken.split(1);
         let span = order_span(&order.request_id, order.number.as_str());
-        let kitchen = Arc::clone(kitchen);
+        let worker = Arc::clone(worker);
         tasks.spawn(
             async move {
-                kitchen.cook(order).await;
+                worker.cook(order).await;
                 drop(slot);
             }
             .instrument(span),
@@ -136,13 +136,13 @@ async fn claim_overdue<S: KitchenStore>(
 mod tests {
     use super::*;
 
-    const LOOK: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_secs(2);
 
     async fn turns(fed: bool, living: u32, waiting: u32) -> f64 {
-        let (_sender, mut crew) = watch::channel(Crew { living, waiting, crowded: false });
+        let (_sender, mut peers) = watch::channel(Crew { living, waiting, crowded: false });
         let since = Instant::now();
-        turn_comes(LOOK, fed, &mut crew).await;
-        since.elapsed().as_secs_f64() / LOOK.as_secs_f64()
+        turn_comes(PAUSE, fed, &mut peers).await;
+        since.elapsed().as_secs_f64() / PAUSE.as_secs_f64()
     }
 
     #[tokio::test(start_paused = true)]
@@ -157,13 +157,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_learns_to_be_the_only_one_left_looks_at_once() {
-        let (sender, mut crew) = watch::channel(Crew { living: 200, waiting: 200, crowded: true });
+        let (sender, mut peers) = watch::channel(Crew { living: 200, waiting: 200, crowded: true });
         let since = Instant::now();
         let learn = async {
             tokio::time::sleep(Duration::from_secs(30)).await;
             sender.send_replace(Crew { living: 1, waiting: 1, crowded: false });
         };
-        tokio::join!(turn_comes(LOOK, false, &mut crew), learn);
+        tokio::join!(turn_comes(PAUSE, false, &mut peers), learn);
         assert!(since.elapsed() < Duration::from_secs(31), "{:?}", since.elapsed());
     }
 }

@@ -58,7 +58,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(200);
 
 /// The roles of one scenario.
-pub struct House {
+pub struct Deployment {
     pub machines: Arc<Machines>,
     pub staff: Staff,
     /// The name of the database and of the virtual host.
@@ -69,7 +69,7 @@ pub struct House {
     _proxy: Option<Proxy>,
 }
 
-impl House {
+impl Deployment {
     /// Starts all roles and waits until they are ready.
     pub async fn open(machines: &Arc<Machines>, name: &str, proxied: bool) -> Self {
         let database = name.to_owned();

@@ -29,7 +29,7 @@ rabbitmq:
 ";
 
 /// An authority of P-256 that signed itself, which nobody has the key of.
-const CERTIFICATE: &str = include_str!("tests/authority.pem");
+const CERTIFICATE: &str = include_str!("authority.pem");
 
 /// A folder with a `config.yaml` of this content, and the sources that name it.
 struct Case {

@@ -1,4 +1,4 @@
-//! The house: every role, both servers, and what a fault does to them.
+//! The deployment: every role, both servers, and what a fault does to them.
 
 use super::plan::{Fault, ROLE_COUNT};
 use super::staff::Staff;
@@ -52,7 +52,7 @@ pub const CONFIG: &str = "kitchen:\n  cook_seconds:\n    dine_in: 0.05\n    take
 const SERVER_STARTS: u32 = 5;
 
 /// Everything that runs.
-pub struct House {
+pub struct Deployment {
     pub env: Arc<TestEnv>,
     /// The roles, in the order of [`ROLES`].
     pub staff: Staff,
@@ -62,7 +62,7 @@ pub struct House {
     lost_disks: Mutex<Vec<f64>>,
 }
 
-impl House {
+impl Deployment {
     /// Starts both servers and every role.
     pub async fn open() -> Self {
         let env = Arc::new(TestEnv::with_own_servers().await);
@@ -87,7 +87,7 @@ impl House {
         self.lost_disks.lock().unwrap().clone()
     }
 
-    /// Makes one fault happen and lasts until it is over, as far as the house can tell: services may need longer.
+    /// Makes one fault happen and lasts until it is over, as far as the deployment can tell: services may need longer.
     pub async fn suffer(&self, fault: Fault) {
         match fault {
             Fault::RoleKill { role, down_ms } => self.staff.kill(role, Duration::from_millis(down_ms)).await,
