@@ -9,7 +9,6 @@ use super::error::CliError;
 use crate::config::Config;
 use daemon::outlet;
 
-/// What to check.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,9 +26,6 @@ pub(super) struct CheckConfigArgs {
 }
 
 /// Checks it, the environment's variables included, as a role would.
-///
-/// # Errors
-/// Every problem; or standard output cannot be written.
 pub(super) fn run(args: &CheckConfigArgs) -> Result<(), CliError> {
     let mut sources = args.config.sources();
     sources.without_files = args.without_files;

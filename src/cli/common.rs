@@ -48,13 +48,11 @@ pub(super) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The file and the environment.
     pub(super) fn sources(&self) -> ConfigSources {
         ConfigSources::from_process(self.config.clone())
     }
 }
 
-/// The flags of every role.
 #[derive(Debug, Clone, Args)]
 pub(super) struct CommonArgs {
     #[command(flatten)]
@@ -89,11 +87,8 @@ pub(super) struct Setting {
     telemetry: TelemetryGuard,
     /// Files that the process may have open.
     open_files: u64,
-    /// The configuration.
     pub(super) config: Config,
-    /// Its end, by signal.
     pub(super) shutdown: Shutdown,
-    /// The service manager.
     pub(super) manager: ServiceManager,
 }
 
@@ -135,7 +130,6 @@ impl Setting {
         Ok(Self { service, started: Instant::now(), telemetry, open_files, config, shutdown, manager })
     }
 
-    /// The way to standard output.
     pub(super) fn stdout(&self) -> Result<Arc<Outlet>, CliError> {
         self.telemetry.stdout().map_err(CliError::failed)
     }
@@ -165,7 +159,6 @@ impl Setting {
         }
     }
 
-    /// The way to PostgreSQL.
     pub(super) fn store(&self, usage: Usage) -> Result<Store, CliError> {
         let options = store_options(&self.config.database, self.service, usage);
         Store::new(options, self.shutdown.hurry()).map_err(CliError::failed)

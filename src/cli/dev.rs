@@ -49,9 +49,6 @@ pub struct DevArgs {
 }
 
 /// Runs the command until it is asked to stop.
-///
-/// # Errors
-/// See [`dev::run`]; also if the path of the running program cannot be found out.
 pub async fn run(args: DevArgs) -> Result<(), DevError> {
     let program = std::env::current_exe().map_err(|reason| DevError::Io {
         action: "find",

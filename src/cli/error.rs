@@ -4,10 +4,8 @@ use daemon::exit::ExitCode;
 
 use crate::config::ConfigError;
 
-/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The command line asks for what cannot be had.

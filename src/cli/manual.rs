@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
-/// Which shell.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -17,7 +16,6 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Where to.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -29,9 +27,6 @@ pub(super) struct ManArgs {
 }
 
 /// Prints the completions.
-///
-/// # Errors
-/// Standard output cannot be written.
 pub(super) fn completions(args: &CompletionsArgs, mut command: Command) -> io::Result<()> {
     let mut script = Vec::new();
     let name = command.get_name().to_owned();
@@ -40,9 +35,6 @@ pub(super) fn completions(args: &CompletionsArgs, mut command: Command) -> io::R
 }
 
 /// Writes a page for the program and one for each command.
-///
-/// # Errors
-/// A page cannot be written.
 pub(super) fn man(args: &ManArgs, command: Command) -> io::Result<()> {
     std::fs::create_dir_all(&args.dir)?;
     clap_mangen::generate_to(command, &args.dir)

@@ -13,7 +13,6 @@ use crate::client::{BaseUrl, ClientError, OrderClient};
 /// Where the order service listens unless told otherwise.
 pub(super) const DEFAULT_ORDER_URL: &str = "http://127.0.0.1:3000";
 
-/// What is ordered, by whom and where.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -76,21 +75,15 @@ pub enum PlaceError {
     Unknown {
         /// With this key it is not ordered twice.
         key: String,
-        /// How the call broke.
         cause: ClientError,
     },
-    /// It was placed, and following it failed.
     #[error(transparent)]
     Track(#[from] TrackError),
-    /// Standard output could not be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
 }
 
 /// Places the order and prints what became of it.
-///
-/// # Errors
-/// See [`PlaceError`]; every one means exit code 1.
 pub async fn run(args: PlaceArgs) -> Result<(), PlaceError> {
     let order = OrderForm {
         customer_name: args.customer,

@@ -20,7 +20,6 @@ const MAX_GAP: usize = 8;
 /// Rows that one statement enters in the outbox.
 const ANNOUNCE_PAGE: i64 = 5_000;
 
-/// What to do about the queues.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

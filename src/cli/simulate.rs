@@ -20,7 +20,6 @@ use daemon::shutdown::Shutdown;
 /// How long, once told to end at once, the report waits for a reader.
 const PRINT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many customers come, for how long, and what they do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -84,21 +83,12 @@ pub enum SimulateError {
     Client(#[from] ClientError),
     /// Customers came and not one order was placed.
     #[error("not one of {customers} orders was placed: {reason}")]
-    NothingPlaced {
-        /// How many customers came.
-        customers: u64,
-        /// The first fault.
-        reason: String,
-    },
-    /// Signals could not be listened to, or standard output not be written.
+    NothingPlaced { customers: u64, reason: String },
     #[error("cannot use signals or standard output: {0}")]
     Io(#[from] io::Error),
 }
 
 /// Runs the simulation and prints its table.
-///
-/// # Errors
-/// See [`SimulateError`]; every one means exit code 1.
 pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
     let orders = OrderClient::new(args.url.clone())?;
     let tracking =
@@ -114,10 +104,10 @@ pub async fn run(args: SimulateArgs) -> Result<(), SimulateError> {
         if args.json { serde_json::to_string(&report).map_err(io::Error::from)? } else { render(&report) };
     text.push('\n');
     print(text, &shutdown).await?;
-    if report.placed == 0 && report.customers > report.bad_sent {
-        let reason = report.first_failure.or(report.first_good_refused);
-        let reason = reason.unwrap_or_else(|| format!("refused by status: {:?}", report.refused));
-        return Err(SimulateError::NothingPlaced { customers: report.customers, reason });
+    if report.tally.placed == 0 && report.tally.customers > report.tally.bad_sent {
+        let reason = report.tally.first_failure.or(report.tally.first_good_refused);
+        let reason = reason.unwrap_or_else(|| format!("refused by status: {:?}", report.tally.refused));
+        return Err(SimulateError::NothingPlaced { customers: report.tally.customers, reason });
     }
     Ok(())
 }
@@ -196,21 +186,21 @@ fn counts(report: &Report) -> Table {
     let mut row = |name: &str, number: String| {
         table.add_row([name.to_owned(), number]);
     };
-    row("placed (201)", report.placed.to_string());
-    for (status, number) in &report.refused {
+    row("placed (201)", report.tally.placed.to_string());
+    for (status, number) in &report.tally.refused {
         row(&format!("refused ({status})"), number.to_string());
     }
-    row("failed (no answer)", report.failed.to_string());
-    row("dropped (too many in flight)", report.dropped.to_string());
-    if report.unanswered > 0 {
-        row("not waited for", report.unanswered.to_string());
+    row("failed (no answer)", report.tally.failed.to_string());
+    row("dropped (too many in flight)", report.tally.dropped.to_string());
+    if report.tally.in_flight > 0 {
+        row("not waited for", report.tally.in_flight.to_string());
     }
-    row("bad on purpose", report.bad_sent.to_string());
-    row("ready", report.ready.to_string());
-    if report.cancelled > 0 {
-        row("cancelled", report.cancelled.to_string());
+    row("bad on purpose", report.tally.bad_sent.to_string());
+    row("ready", report.tally.ready.to_string());
+    if report.tally.cancelled > 0 {
+        row("cancelled", report.tally.cancelled.to_string());
     }
-    row("still cooking", report.still_cooking.to_string());
+    row("still cooking", report.tally.cooking.to_string());
     row("asked for a second", format!("{:.1}", report.rate_asked_per_s));
     row("sent a second", format!("{:.1}", report.rate_sent_per_s));
     row("placed a second", format!("{:.1}", report.rate_placed_per_s));
@@ -220,7 +210,7 @@ fn counts(report: &Report) -> Table {
 
 fn latencies(report: &Report) -> Table {
     let mut table = new_table(&["latency in ms", "p50", "p95", "p99", "max", "number"]);
-    let mut row = |name: &str, latency: &Percentiles| {
+    let mut row = |name: &str, latency: Percentiles| {
         let cell =
             |millis: Option<f64>| millis.map_or_else(|| "–".to_owned(), |millis| format!("{millis:.1}"));
         let number = latency.count.to_string();
@@ -233,9 +223,9 @@ fn latencies(report: &Report) -> Table {
             number,
         ]);
     };
-    row("answer 201", &report.answer_ms);
-    row("refusal", &report.refusal_ms);
-    row("order → ready", &report.order_to_ready_ms);
+    row("answer 201", report.tally.answer.percentiles());
+    row("refusal", report.tally.refusal.percentiles());
+    row("order → ready", report.tally.order_to_ready.percentiles());
     align_right(&mut table);
     table
 }
@@ -248,17 +238,17 @@ fn align_right(table: &mut Table) {
 
 fn remarks(report: &Report) -> Vec<String> {
     let mut remarks = Vec::new();
-    if report.bad_placed > 0 {
-        remarks.push(format!("placed although they break a rule: {}", report.bad_placed));
+    if report.tally.bad_placed > 0 {
+        remarks.push(format!("placed although they break a rule: {}", report.tally.bad_placed));
     }
-    if let Some(first) = &report.first_good_refused {
-        remarks.push(format!("good orders called bad: {}, the first so: {first}", report.good_refused));
+    if let Some(first) = &report.tally.first_good_refused {
+        remarks.push(format!("good orders called bad: {}, the first so: {first}", report.tally.good_refused));
     }
-    if let Some(first) = &report.first_failure {
-        remarks.push(format!("orders without an answer: {}, the first so: {first}", report.failed));
+    if let Some(first) = &report.tally.first_failure {
+        remarks.push(format!("orders without an answer: {}, the first so: {first}", report.tally.failed));
     }
-    if report.not_followed > 0 {
-        remarks.push(format!("placed, but too many to be followed: {}", report.not_followed));
+    if report.tally.not_followed > 0 {
+        remarks.push(format!("placed, but too many to be followed: {}", report.tally.not_followed));
     }
     if report.followed_by == "polling" {
         remarks.push(
@@ -307,7 +297,17 @@ mod tests {
     }
 
     fn report() -> Report {
-        let mut tally = Tally::default();
+        let mut tally = Tally {
+            customers: 105,
+            placed: 100,
+            refused: [(422, 2), (503, 1)].into(),
+            failed: 1,
+            first_failure: Some("no answer".into()),
+            dropped: 1,
+            bad_sent: 2,
+            cooking: 100,
+            ..Tally::default()
+        };
         (1..=100).for_each(|millis| tally.answer.record(Duration::from_millis(millis)));
         Report {
             seed: 1,
@@ -315,25 +315,8 @@ mod tests {
             rate_sent_per_s: 10.2,
             rate_placed_per_s: 10.0,
             duration_s: 10.0,
-            customers: 105,
-            placed: 100,
-            refused: [(422, 2), (503, 1)].into(),
-            failed: 1,
-            first_failure: Some("no answer".into()),
-            dropped: 1,
-            unanswered: 0,
-            bad_sent: 2,
-            bad_placed: 0,
-            good_refused: 0,
-            first_good_refused: None,
-            ready: 0,
-            cancelled: 0,
-            still_cooking: 100,
-            not_followed: 0,
-            answer_ms: tally.answer.percentiles(),
-            refusal_ms: tally.refusal.percentiles(),
-            order_to_ready_ms: tally.order_to_ready.percentiles(),
             followed_by: "polling",
+            tally,
         }
     }
 

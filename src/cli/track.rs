@@ -21,7 +21,6 @@ const REFRESH: Duration = Duration::from_millis(200);
 /// The length of the progress bar: thousandths of the way.
 const BAR_LENGTH: u64 = 1000;
 
-/// Which order to watch, and for how long.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -67,7 +66,6 @@ pub enum Until {
 /// Why an order was not seen to get there.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
-    /// There is no such order.
     #[error("there is no order {0}")]
     NotFound(String),
     /// It will never be ready.
@@ -78,21 +76,12 @@ pub enum TrackError {
     Ended(String),
     /// The tracking service refused or could not be reached.
     #[error("order {order_number} cannot be followed: {cause}")]
-    Client {
-        /// The order.
-        order_number: String,
-        /// The fault.
-        cause: ClientError,
-    },
-    /// Standard output could not be written.
+    Client { order_number: String, cause: ClientError },
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
 }
 
 /// Watches the order until it got there.
-///
-/// # Errors
-/// See [`TrackError`]; every one means exit code 1.
 pub async fn run(args: TrackArgs) -> Result<(), TrackError> {
     let has_bar = !args.json && io::stdout().is_terminal() && io::stderr().is_terminal();
     let mut view = View::new(args.json, has_bar, io::stdout(), io::stderr());

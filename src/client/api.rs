@@ -78,10 +78,8 @@ fn http_client(
     configure(builder).build().map_err(ClientError::Setup)
 }
 
-/// An order that was taken.
 #[derive(Debug, Clone)]
 pub struct PlaceAnswer {
-    /// The answer, understood.
     pub order: OrderReceipt,
     /// The answer as it stands.
     pub body: String,
@@ -96,9 +94,6 @@ pub struct OrderClient {
 
 impl OrderClient {
     /// A client of the order service at `base`; connects when first called.
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when the HTTP client cannot be made.
     pub fn new(base: BaseUrl) -> Result<Self, ClientError> {
         Ok(Self { client: http_client(|builder| builder.timeout(CALL_TIMEOUT))?, base })
     }
@@ -125,9 +120,6 @@ impl OrderClient {
     }
 
     /// Asks whether the service lives: one quick call, before many.
-    ///
-    /// # Errors
-    /// As any call.
     pub async fn check(&self) -> Result<(), ClientError> {
         let url = self.base.join(&["healthz"]);
         call(self.client.get(url.clone()), &url).await.map(drop)
@@ -145,9 +137,6 @@ pub struct TrackingClient {
 
 impl TrackingClient {
     /// A client of the tracking service at `base`; connects when first called.
-    ///
-    /// # Errors
-    /// [`ClientError::Setup`] when the HTTP client cannot be made.
     pub fn new(base: BaseUrl) -> Result<Self, ClientError> {
         Ok(Self {
             calls: http_client(|builder| builder.timeout(CALL_TIMEOUT))?,

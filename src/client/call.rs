@@ -12,14 +12,18 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// Sends a request and reads its successful answer; any other is a [`ClientError::Problem`].
 pub(super) async fn call(request: RequestBuilder, url: &Url) -> Result<Vec<u8>, ClientError> {
+    read_bounded(send(request, url).await?, url).await
+}
+
+/// Sends a request; an answer that is no success is a [`ClientError::Problem`].
+async fn send(request: RequestBuilder, url: &Url) -> Result<Response, ClientError> {
     let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body = read_bounded(answer, url).await?;
-    if status.is_success() {
-        Ok(body)
-    } else {
-        Err(ClientError::Problem(Box::new(ProblemAnswer::from_answer(status, &headers, &body))))
-    }
+    Err(ClientError::Problem(Box::new(ProblemAnswer::from_answer(status, &headers, &body))))
 }
 
 /// Reads an answer of at most [`MAX_ANSWER_BYTES`].
@@ -53,16 +57,12 @@ pub(super) async fn open_stream(
     if let Some(id) = last_event_id {
         request = request.header("Last-Event-ID", id);
     }
-    let answer = request.send().await.map_err(|error| ClientError::transport(url, error))?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    if status == StatusCode::NO_CONTENT {
+    let answer = send(request, url).await?;
+    if answer.status() == StatusCode::NO_CONTENT {
         return Ok(None);
     }
-    if !status.is_success() {
-        let body = read_bounded(answer, url).await?;
-        return Err(ClientError::Problem(Box::new(ProblemAnswer::from_answer(status, &headers, &body))));
-    }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    let content_type = answer.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or("nothing");
     if !content_type.starts_with("text/event-stream") {
         return Err(ClientError::unexpected(url, format!("{content_type} in place of text/event-stream")));
     }

@@ -12,52 +12,23 @@ use serde::Deserialize;
 pub enum ClientError {
     /// The address is not one that this client can use.
     #[error("`{url}` is not a usable service address: {reason}")]
-    InvalidUrl {
-        /// The address as given.
-        url: String,
-        /// The fault, and what to write instead.
-        reason: String,
-    },
-    /// The HTTP client could not be made.
+    InvalidUrl { url: String, reason: String },
     #[error("the HTTP client could not be set up: {}", root_cause(.0))]
     Setup(reqwest::Error),
     /// No connection could be made.
     #[error("no answer from {url}: is the service running there? ({})", root_cause(cause))]
-    Unreachable {
-        /// The address that was called.
-        url: String,
-        /// Why there was no answer.
-        cause: reqwest::Error,
-    },
+    Unreachable { url: String, cause: reqwest::Error },
     /// The call was made and then broke or took too long: what it asked for may have happened.
     #[error("the call of {url} broke off before its answer: {}", root_cause(cause))]
-    BrokenOff {
-        /// The address that was called.
-        url: String,
-        /// How it broke.
-        cause: reqwest::Error,
-    },
+    BrokenOff { url: String, cause: reqwest::Error },
     /// The service refused, and said why.
     #[error(transparent)]
     Problem(Box<ProblemAnswer>),
     /// An answer outside the contract: the address is perhaps that of some other service.
     #[error("{url} answered what this client does not understand: {reason}")]
-    UnexpectedAnswer {
-        /// The address that was called.
-        url: String,
-        /// The fault of the answer.
-        reason: String,
-    },
-    /// The event stream could not be kept up.
+    UnexpectedAnswer { url: String, reason: String },
     #[error("the event stream {url} was lost and {attempts} attempts to reach it again failed: {reason}")]
-    StreamLost {
-        /// The stream's address.
-        url: String,
-        /// How many attempts in a row failed.
-        attempts: u32,
-        /// How the last one failed.
-        reason: String,
-    },
+    StreamLost { url: String, attempts: u32, reason: String },
 }
 
 impl ClientError {
@@ -67,7 +38,6 @@ impl ClientError {
         if cause.is_connect() { Self::Unreachable { url, cause } } else { Self::BrokenOff { url, cause } }
     }
 
-    /// An answer that breaks the contract.
     pub(crate) fn unexpected(url: &reqwest::Url, reason: impl Into<String>) -> Self {
         Self::UnexpectedAnswer { url: url.to_string(), reason: reason.into() }
     }
@@ -115,11 +85,8 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 /// Its `Display` is for people: the first line says what was refused and why, then one line per violation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProblemAnswer {
-    /// HTTP status code.
     pub status: u16,
-    /// The kind of problem in a few words.
     pub title: String,
-    /// The explanation of this occurrence.
     pub detail: Option<String>,
     /// Every field that broke a rule.
     pub errors: Vec<FieldFault>,
@@ -131,13 +98,11 @@ pub struct ProblemAnswer {
     pub body: String,
 }
 
-/// One broken rule of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct FieldFault {
     /// JSON pointer (RFC 6901) to the field; empty for the whole document.
     #[serde(default)]
     pub pointer: String,
-    /// The rule.
     #[serde(default)]
     pub detail: String,
 }

@@ -27,7 +27,6 @@ const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// One change of an order, as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusEvent {
-    /// The change.
     pub update: StatusUpdate,
     /// The event's data as received, on one line.
     pub data: String,
@@ -36,7 +35,6 @@ pub struct StatusEvent {
 /// The next item of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamItem {
-    /// An order changed.
     Event(StatusEvent),
     /// The connection broke, for this reason; the next call makes a new one.
     Interrupted(String),

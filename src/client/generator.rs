@@ -9,46 +9,29 @@ use crate::domain::{Money, bounds};
 /// The rules that an order can be made to break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Nobody orders.
     NoCustomer,
-    /// A name with digits.
     DigitsInName,
-    /// A name with one character too many.
     LongName,
-    /// A kind of order that there is not.
     UnknownType,
-    /// Nothing is ordered.
     NoItems,
-    /// One entry too many.
     TooManyItems,
-    /// A dish without a name.
     BlankDish,
-    /// None of a dish.
     QuantityZero,
-    /// One too many of a dish.
     QuantityHigh,
     /// 9.999.
     PriceDecimals,
-    /// Nothing to pay.
     PriceZero,
-    /// A cent too much.
     PriceHigh,
-    /// A dinner without a table.
     NoTable,
-    /// A table behind the last one.
     TableOutOfRange,
-    /// A table for a takeout.
     TableForTakeout,
-    /// A delivery to nowhere.
     NoAddress,
     /// An address of 9 characters.
     ShortAddress,
-    /// An address for a dinner.
     AddressForDineIn,
 }
 
 impl Flaw {
-    /// Every flaw.
     pub const ALL: [Self; 18] = [
         Self::NoCustomer,
         Self::DigitsInName,
@@ -71,10 +54,8 @@ impl Flaw {
     ];
 }
 
-/// An order to place.
 #[derive(Debug, Clone)]
 pub struct GeneratedOrder {
-    /// The order to send.
     pub request: OrderForm,
     /// The rule it breaks; `None` for a good order.
     pub flaw: Option<Flaw>,
@@ -93,7 +74,6 @@ impl OrderGenerator {
         Self { rng: Rng::with_seed(seed), bad_share: bad_percent / 100.0 }
     }
 
-    /// The next customer's order.
     pub fn next_order(&mut self) -> GeneratedOrder {
         let mut request = self.good_order();
         let flaw = (self.rng.f64() < self.bad_share).then(|| Flaw::ALL[self.rng.usize(..Flaw::ALL.len())]);

@@ -8,26 +8,18 @@ use crate::domain::Money;
 /// The body of `POST /orders`. Nothing is checked here: the service knows the rules and lists what breaks them.
 #[derive(Debug, Clone, Serialize)]
 pub struct OrderForm {
-    /// Who orders.
     pub customer_name: String,
-    /// `dine_in`, `takeout` or `delivery`.
     pub order_type: String,
-    /// What is ordered.
     pub items: Vec<FormItem>,
-    /// Where it is eaten, for `dine_in`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_number: Option<u32>,
-    /// Where it goes, for `delivery`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_address: Option<String>,
 }
 
-/// One line of an order.
 #[derive(Debug, Clone, Serialize)]
 pub struct FormItem {
-    /// The dish.
     pub name: String,
-    /// How many of it.
     pub quantity: u32,
     /// The price of one, as the exact text of a JSON number.
     pub price: Box<RawValue>,
@@ -46,26 +38,20 @@ impl FormItem {
 /// The answer of `POST /orders`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct OrderReceipt {
-    /// `ORD_YYYYMMDD_NNN`.
     pub order_number: String,
-    /// `received`.
     pub status: String,
-    /// What is to be paid.
     pub total_amount: Money,
 }
 
 /// The answer of `GET /orders/{n}/status`. Times are RFC 3339 text in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct StatusAnswer {
-    /// The order asked for.
     pub order_number: String,
     /// `received`, `cooking`, `ready`, `completed` or `cancelled`.
     pub current_status: String,
-    /// The last change.
     pub updated_at: String,
     /// When it will be ready, where that can be told.
     pub estimated_completion: Option<String>,
-    /// The worker who cooks or cooked it.
     pub processed_by: Option<String>,
 }
 

@@ -12,7 +12,8 @@ const MAX_MICROS: u64 = 1 << 36;
 /// Counts latencies in logarithmic buckets: 32 KiB, however many there are.
 ///
 /// A percentile is never understated, and overstated by less than 0.8 % (or 1 µs); the maximum is exact.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(into = "Percentiles")]
 pub struct LatencyHistogram {
     buckets: Vec<u64>,
     count: u64,
@@ -22,16 +23,17 @@ pub struct LatencyHistogram {
 /// The percentiles of a [`LatencyHistogram`] in milliseconds; `null` where nothing was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// How many were measured.
     pub count: u64,
-    /// Half were at most this.
     pub p50: Option<f64>,
-    /// 95 of 100 were at most this.
     pub p95: Option<f64>,
-    /// 99 of 100 were at most this.
     pub p99: Option<f64>,
-    /// The longest.
     pub max: Option<f64>,
+}
+
+impl From<LatencyHistogram> for Percentiles {
+    fn from(histogram: LatencyHistogram) -> Self {
+        histogram.percentiles()
+    }
 }
 
 impl Default for LatencyHistogram {
@@ -41,7 +43,6 @@ impl Default for LatencyHistogram {
 }
 
 impl LatencyHistogram {
-    /// Counts one.
     pub fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(MAX_MICROS).min(MAX_MICROS);
         self.buckets[bucket_of(micros)] += 1;
@@ -60,7 +61,6 @@ impl LatencyHistogram {
         Some(Duration::from_micros(upper_bound_micros(bucket)).min(self.max))
     }
 
-    /// The usual percentiles.
     pub fn percentiles(&self) -> Percentiles {
         let millis = |latency: Duration| (latency.as_secs_f64() * 1_000_000.0).round() / 1000.0;
         let at = |percent| self.percentile(percent).map(millis);

@@ -7,21 +7,16 @@ use super::OrderType;
 /// How long one order of each type cooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookTimes {
-    /// For `dine_in`.
     pub dine_in: Duration,
-    /// For `takeout`.
     pub takeout: Duration,
-    /// For `delivery`.
     pub delivery: Duration,
 }
 
 impl CookTimes {
-    /// The same time for every type.
     pub const fn uniform(time: Duration) -> Self {
         Self { dine_in: time, takeout: time, delivery: time }
     }
 
-    /// For one type.
     pub const fn of(&self, order_type: OrderType) -> Duration {
         match order_type {
             OrderType::DineIn => self.dine_in,

@@ -13,13 +13,11 @@ pub struct Money(i64);
 /// Why a number's text is no amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
-    /// The text is no JSON number.
     #[error("must be a number")]
     NotANumber,
     /// More than two decimals that are not zero.
     #[error("must have at most two decimals")]
     TooPrecise,
-    /// Too large to be an amount.
     #[error("is too large")]
     TooLarge,
 }
@@ -28,17 +26,14 @@ pub enum MoneyError {
 const MAX_DIGITS: i32 = 15;
 
 impl Money {
-    /// From hundredths.
     pub const fn from_cents(cents: i64) -> Self {
         Self(cents)
     }
 
-    /// In hundredths.
     pub const fn cents(self) -> i64 {
         self.0
     }
 
-    /// This amount `quantity` times.
     pub const fn times(self, quantity: u8) -> Self {
         Self(self.0 * quantity as i64)
     }

@@ -18,9 +18,6 @@ const SEQUENCE_DIGITS: std::ops::RangeInclusive<usize> = 3..=9;
 
 impl OrderNumber {
     /// Reads `ORD_YYYYMMDD_NNN`.
-    ///
-    /// # Errors
-    /// When the text has another form.
     pub fn parse(text: &str) -> Result<Self, InvalidOrderNumber> {
         let rest = text.strip_prefix("ORD_").ok_or(InvalidOrderNumber)?;
         let (day, sequence) = rest.split_once('_').ok_or(InvalidOrderNumber)?;
@@ -33,7 +30,6 @@ impl OrderNumber {
         }
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum OrderType {
     /// At a table of the restaurant.
     DineIn,
-    /// Fetched by the customer.
     Takeout,
-    /// Brought to an address.
     Delivery,
 }
 

@@ -14,7 +14,6 @@ impl Priority {
     pub const HIGH: Self = Self(10);
     /// From 50.00 to 100.00, both included.
     pub const MEDIUM: Self = Self(5);
-    /// Everything else.
     pub const LOW: Self = Self(1);
 
     /// THE priority rule (contract, section 3). To change it, change it here, and the `check` on `orders.priority`.

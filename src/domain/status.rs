@@ -40,7 +40,6 @@ pub struct UnknownStatus;
 enum Stage {
     /// It is to be cooked, or is being cooked.
     Ahead,
-    /// It is cooked.
     Done,
     /// It will never be cooked.
     Never,

@@ -14,13 +14,10 @@ const MAX_CHANGED_BY_CHARS: usize = 128;
 /// a status that a later version adds must not stop those who only tell of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusUpdate {
-    /// The order.
     pub order_number: String,
     /// What it was; `null` in an event stream's first.
     pub old_status: Option<String>,
-    /// What it is.
     pub new_status: String,
-    /// Who changed it.
     pub changed_by: String,
     /// When, RFC 3339 in UTC.
     pub timestamp: Timestamp,

@@ -27,7 +27,6 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_NAME_BYTES: usize = 200;
 
 impl WorkerName {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -56,9 +55,7 @@ impl fmt::Display for WorkerName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
-    /// Waits for an order.
     Online,
-    /// Cooks.
     Processing,
     /// Stopped, or not seen for [`OFFLINE_AFTER_INTERVALS`] heartbeat intervals.
     Offline,

@@ -4,9 +4,6 @@ use crate::domain::OrderNumber;
 use crate::http::Problem;
 
 /// Reads the number; what is no order number names no order.
-///
-/// # Errors
-/// 404.
 pub(super) fn order_number_in_path(text: &str) -> Result<OrderNumber, Problem> {
     OrderNumber::parse(text).map_err(|_| Problem::not_found("there is no such order"))
 }

@@ -75,9 +75,6 @@ fn in_words(time: Timestamp) -> String {
 }
 
 /// The socket that the service manager has opened, else one of our own.
-///
-/// # Errors
-/// As [`Listener::bind`] and [`Listener::from_std`].
 pub(super) async fn listen(
     host: &str,
     port: u16,

@@ -13,13 +13,12 @@ use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use self::error::{DeadLettersError, MAX_LOOKED_AT};
-use self::work::{Done, Picked};
+use self::work::Done;
 use super::common::{ConfigArgs, GOODBYE, broker_options, connected};
 use super::error::CliError;
-use crate::broker::{Broker, DEAD_LETTER_QUEUE};
+use crate::broker::{Broker, DEAD_LETTER_QUEUE, DeadLetters};
 use crate::config::Config;
 
-/// What to do about the dead letters.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -80,7 +79,7 @@ in both: a repeated order message changes nothing."
     )]
     Requeue {
         #[command(flatten)]
-        chosen: Chosen,
+        chosen: ChosenArgs,
     },
     /// Remove them for ever
     #[command(
@@ -92,7 +91,7 @@ Examples:
     )]
     Discard {
         #[command(flatten)]
-        chosen: Chosen,
+        chosen: ChosenArgs,
 
         /// Do not ask before all are removed
         #[arg(long)]
@@ -101,7 +100,7 @@ Examples:
 }
 
 #[derive(Debug, Args)]
-struct Chosen {
+struct ChosenArgs {
     /// Their ids, as `list` has them
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<String>,
@@ -111,8 +110,17 @@ struct Chosen {
     all: bool,
 }
 
+impl ChosenArgs {
+    async fn among(&self, letters: &mut DeadLetters) -> Result<work::Chosen, DeadLettersError> {
+        match self.all {
+            true => Ok(work::Chosen::all(letters).await?),
+            false => work::Chosen::pick(letters, &self.ids).await,
+        }
+    }
+}
+
 pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
-    if let DeadLettersCommand::Discard { chosen: Chosen { all: true, .. }, yes: false } = &args.command
+    if let DeadLettersCommand::Discard { chosen: ChosenArgs { all: true, .. }, yes: false } = &args.command
         && !(io::stdin().is_terminal() && io::stderr().is_terminal())
     {
         return Err(CliError::Usage("discarding all wants --yes where nobody can be asked".to_owned()));
@@ -137,29 +145,23 @@ async fn execute(broker: &Broker, command: DeadLettersCommand, json: bool) -> Re
             if json { view::json(&mut out, &list) } else { view::list(&mut out, &list) }?;
         }
         DeadLettersCommand::Show { id } => {
-            let picked = work::pick(&mut letters, std::slice::from_ref(&id)).await?;
-            for letter in &picked.letters {
-                let whole = view::Whole::of(letter);
+            let mut picked = work::Chosen::pick(&mut letters, std::slice::from_ref(&id)).await?;
+            while let Some(letter) = picked.next(&mut letters).await? {
+                let whole = view::Whole::of(&letter);
                 if json { view::json(&mut out, &whole) } else { view::whole(&mut out, &whole) }?;
             }
         }
         DeadLettersCommand::Requeue { chosen } => {
-            let done = if chosen.all {
-                work::requeue_all(broker, letters).await?
-            } else {
-                let Picked { letters: picked, total } = work::pick(&mut letters, &chosen.ids).await?;
-                work::requeue(broker, letters, picked, total).await
-            };
-            report(&mut out, done, json)?;
+            let chosen = chosen.among(&mut letters).await?;
+            report(&mut out, work::requeue(broker, letters, chosen).await, json)?;
         }
         DeadLettersCommand::Discard { chosen, yes } => {
-            let done = if chosen.all {
-                work::discard_all(letters, |total| yes || is_confirmed(total)).await?
-            } else {
-                let Picked { letters: picked, total } = work::pick(&mut letters, &chosen.ids).await?;
-                work::discard(letters, picked, total).await
-            };
-            report(&mut out, done, json)?;
+            let is_asked = chosen.all && !yes;
+            let chosen = chosen.among(&mut letters).await?;
+            if is_asked && chosen.total > 0 && !is_confirmed(chosen.total) {
+                return Err(DeadLettersError::Declined);
+            }
+            report(&mut out, work::discard(letters, chosen).await, json)?;
         }
     }
     Ok(())

@@ -22,7 +22,6 @@ impl LetterName {
         Self { message_id, fingerprint: fingerprint(letter) }
     }
 
-    /// The short form.
     pub(super) fn short(&self) -> &str {
         self.message_id.as_ref().unwrap_or(&self.fingerprint)
     }

@@ -26,7 +26,6 @@ const MAX_HEX_BYTES: usize = 512;
 /// Bytes in a line of it.
 const HEX_LINE_BYTES: usize = 32;
 
-/// One letter among others.
 #[derive(Debug, Serialize)]
 pub(super) struct LetterRow {
     pub(super) id: String,
@@ -61,7 +60,6 @@ fn order_number(body: &[u8]) -> Option<String> {
     OrderNumber::parse(&order_number).ok().map(|number| number.to_string())
 }
 
-/// The answer of `list`.
 #[derive(Debug, Serialize)]
 pub(super) struct List {
     queue: &'static str,
@@ -76,7 +74,6 @@ impl List {
     }
 }
 
-/// The answer of `show`.
 #[derive(Debug, Serialize)]
 pub(super) struct Whole {
     #[serde(flatten)]
@@ -93,12 +90,18 @@ pub(super) struct Whole {
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "format", rename_all = "snake_case")]
 enum Body {
-    /// The whole.
-    Json { content: Value },
-    /// UTF-8.
-    Text { content: String, truncated: bool },
+    Json {
+        content: Value,
+    },
+    Text {
+        content: String,
+        truncated: bool,
+    },
     /// Anything else, two digits a byte.
-    Hex { content: String, truncated: bool },
+    Hex {
+        content: String,
+        truncated: bool,
+    },
 }
 
 impl Body {
@@ -182,7 +185,6 @@ impl Summary {
         Self { requeued: Some(Vec::new()), discarded: None, ..Self::discarded(total) }
     }
 
-    /// Of `discard`.
     pub(super) fn discarded(total: u32) -> Self {
         Self {
             queue: DEAD_LETTER_QUEUE,
@@ -209,13 +211,11 @@ impl Summary {
         self.failed.push(Failed { id, error: error.to_string() });
     }
 
-    /// How many were done.
     pub(super) fn succeeded(&self) -> usize {
         self.requeued.as_ref().map_or(0, Vec::len) + self.discarded.as_ref().map_or(0, Vec::len)
     }
 }
 
-/// One JSON document.
 pub(super) fn json(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
     writeln!(out, "{}", pretty_json(document)?)
 }

@@ -1,20 +1,85 @@
 //! Reads the dead letters, publishes them again, removes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::error::{DeadLettersError, MAX_LOOKED_AT};
 use super::name::{LetterName, shortest};
 use super::view::{LetterRow, List, Summary};
 use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetters, PublishOutcome};
 
-/// The letters that were asked for.
-pub(super) struct Picked {
-    pub(super) letters: Vec<DeadLetter>,
+/// The letters that a command works on: those that were picked, or all that are there when it starts, [`MAX_LOOKED_AT`] of
+/// them at most. Those that come meanwhile, which may be the same that died again, are left.
+pub(super) struct Chosen {
     /// How many letters there are in all.
     pub(super) total: u32,
+    picked: VecDeque<DeadLetter>,
+    /// How many are worked on behind those, as they come.
+    behind: u32,
 }
 
-/// The outcome of a command.
+impl Chosen {
+    /// All that are there now.
+    pub(super) async fn all(letters: &mut DeadLetters) -> Result<Self, BrokerError> {
+        let first = letters.next().await?;
+        let total = first.as_ref().map_or(0, |first| first.behind + 1);
+        Ok(Self {
+            total,
+            picked: first.into_iter().collect(),
+            behind: total.min(MAX_LOOKED_AT).saturating_sub(1),
+        })
+    }
+
+    /// Those of these names, each once. Only these are kept: the others may be large.
+    pub(super) async fn pick(letters: &mut DeadLetters, ids: &[String]) -> Result<Self, DeadLettersError> {
+        let mut found: Vec<(Option<DeadLetter>, BTreeSet<String>)> = vec![Default::default(); ids.len()];
+        let mut looked_at = 0;
+        let mut total = 0;
+        while looked_at < MAX_LOOKED_AT
+            && let Some(letter) = letters.next().await?
+        {
+            looked_at += 1;
+            total = looked_at + letter.behind;
+            let name = LetterName::of(&letter);
+            for (_, (first, names)) in ids.iter().zip(&mut found).filter(|(id, _)| name.is(id)) {
+                names.insert(name.long());
+                first.get_or_insert_with(|| letter.clone());
+            }
+        }
+        let mut picked = VecDeque::new();
+        let mut seen = BTreeSet::new();
+        for (id, (letter, names)) in ids.iter().zip(found) {
+            if names.len() > 1 {
+                return Err(DeadLettersError::Ambiguous {
+                    id: id.clone(),
+                    names: names.into_iter().collect(),
+                });
+            }
+            let Some(letter) = letter else {
+                return Err(DeadLettersError::Unknown { id: id.clone(), looked_at: looked_at as usize });
+            };
+            if names.into_iter().all(|name| seen.insert(name)) {
+                picked.push_back(letter);
+            }
+        }
+        Ok(Self { total, picked, behind: 0 })
+    }
+
+    /// The next of them.
+    pub(super) async fn next(
+        &mut self,
+        letters: &mut DeadLetters,
+    ) -> Result<Option<DeadLetter>, BrokerError> {
+        if let Some(letter) = self.picked.pop_front() {
+            return Ok(Some(letter));
+        }
+        if self.behind == 0 {
+            return Ok(None);
+        }
+        self.behind -= 1;
+        letters.next().await
+    }
+}
+
 pub(super) struct Done {
     pub(super) summary: Summary,
     /// The failure that ended it early, or makes its end unsure.
@@ -67,68 +132,17 @@ pub(super) async fn list(letters: &mut DeadLetters, limit: u32) -> Result<List, 
     Ok(List::new(total, rows))
 }
 
-/// Finds the letters of these names, each once. Only these are kept: the others may be large.
-pub(super) async fn pick(letters: &mut DeadLetters, ids: &[String]) -> Result<Picked, DeadLettersError> {
-    let mut found: Vec<(Option<DeadLetter>, BTreeSet<String>)> = vec![Default::default(); ids.len()];
-    let mut looked_at = 0;
-    let mut total = 0;
-    while looked_at < MAX_LOOKED_AT
-        && let Some(letter) = letters.next().await?
-    {
-        looked_at += 1;
-        total = looked_at + letter.behind;
-        let name = LetterName::of(&letter);
-        for (_, (first, names)) in ids.iter().zip(&mut found).filter(|(id, _)| name.is(id)) {
-            names.insert(name.long());
-            first.get_or_insert_with(|| letter.clone());
-        }
-    }
-    let mut picked = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (id, (letter, names)) in ids.iter().zip(found) {
-        if names.len() > 1 {
-            return Err(DeadLettersError::Ambiguous { id: id.clone(), names: names.into_iter().collect() });
-        }
-        let Some(letter) = letter else {
-            return Err(DeadLettersError::Unknown { id: id.clone(), looked_at: looked_at as usize });
-        };
-        if names.into_iter().all(|name| seen.insert(name)) {
-            picked.push(letter);
-        }
-    }
-    Ok(Picked { letters: picked, total })
-}
-
-/// Publishes these letters again and removes them, one after the other.
-pub(super) async fn requeue(
-    broker: &Broker,
-    mut letters: DeadLetters,
-    picked: Vec<DeadLetter>,
-    total: u32,
-) -> Done {
-    let mut summary = Summary::requeued(total);
+/// Publishes letters again and removes them, one after the other.
+pub(super) async fn requeue(broker: &Broker, mut letters: DeadLetters, mut chosen: Chosen) -> Done {
+    let mut summary = Summary::requeued(chosen.total);
     let worked = async {
-        for letter in picked {
+        while let Some(letter) = chosen.next(&mut letters).await? {
             requeue_one(broker, &mut letters, &letter, &mut summary).await?;
         }
         Ok(())
     };
     let worked = worked.await;
     Done::of(summary, worked, letters).await
-}
-
-/// [`requeue`] for all that are there now.
-pub(super) async fn requeue_all(broker: &Broker, mut letters: DeadLetters) -> Result<Done, BrokerError> {
-    let mut all = Present::look(&mut letters).await?;
-    let mut summary = Summary::requeued(all.total);
-    let worked = async {
-        while let Some(letter) = all.next(&mut letters).await? {
-            requeue_one(broker, &mut letters, &letter, &mut summary).await?;
-        }
-        Ok(())
-    };
-    let worked = worked.await;
-    Ok(Done::of(summary, worked, letters).await)
 }
 
 /// In this order: published and confirmed, then removed. If the process dies in between, the message is in its queue
@@ -167,74 +181,17 @@ async fn publish_again(broker: &Broker, letter: &DeadLetter) -> Result<(), NotRe
     }
 }
 
-/// Removes these letters.
-pub(super) async fn discard(mut letters: DeadLetters, picked: Vec<DeadLetter>, total: u32) -> Done {
-    let mut summary = Summary::discarded(total);
+pub(super) async fn discard(mut letters: DeadLetters, mut chosen: Chosen) -> Done {
+    let mut summary = Summary::discarded(chosen.total);
     let worked = async {
-        for letter in picked {
-            discard_one(&mut letters, &letter, &mut summary).await?;
+        while let Some(letter) = chosen.next(&mut letters).await? {
+            letters.remove(&letter).await?;
+            summary.discard(LetterName::of(&letter).short().to_owned());
         }
         Ok(())
     };
     let worked = worked.await;
     Done::of(summary, worked, letters).await
-}
-
-/// Removes all letters that are there now, if `is_confirmed` says so to their number.
-pub(super) async fn discard_all(
-    mut letters: DeadLetters,
-    is_confirmed: impl FnOnce(u32) -> bool,
-) -> Result<Done, DeadLettersError> {
-    let mut all = Present::look(&mut letters).await?;
-    if all.total > 0 && !is_confirmed(all.total) {
-        return Err(DeadLettersError::Declined);
-    }
-    let mut summary = Summary::discarded(all.total);
-    let worked = async {
-        while let Some(letter) = all.next(&mut letters).await? {
-            discard_one(&mut letters, &letter, &mut summary).await?;
-        }
-        Ok(())
-    };
-    let worked = worked.await;
-    Ok(Done::of(summary, worked, letters).await)
-}
-
-async fn discard_one(
-    letters: &mut DeadLetters,
-    letter: &DeadLetter,
-    summary: &mut Summary,
-) -> Result<(), BrokerError> {
-    letters.remove(letter).await?;
-    summary.discard(LetterName::of(letter).short().to_owned());
-    Ok(())
-}
-
-/// The letters that are there when a command starts, [`MAX_LOOKED_AT`] of them at most. Those that come meanwhile,
-/// which may be the same that died again, are left.
-struct Present {
-    total: u32,
-    left: u32,
-    first: Option<DeadLetter>,
-}
-
-impl Present {
-    async fn look(letters: &mut DeadLetters) -> Result<Self, BrokerError> {
-        let first = letters.next().await?;
-        let total = first.as_ref().map_or(0, |first| first.behind + 1);
-        Ok(Self { total, left: total.min(MAX_LOOKED_AT), first })
-    }
-
-    async fn next(&mut self, letters: &mut DeadLetters) -> Result<Option<DeadLetter>, BrokerError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        match self.first.take() {
-            Some(first) => Ok(Some(first)),
-            None => letters.next().await,
-        }
-    }
 }
 
 fn count(rows: &[LetterRow]) -> u32 {

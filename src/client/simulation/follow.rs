@@ -36,7 +36,6 @@ pub(super) enum OrderChange {
     StreamLost,
 }
 
-/// How an order ended.
 #[derive(Debug)]
 pub(super) enum Fate {
     /// It was ready, so long after it was sent.

@@ -21,7 +21,6 @@ use daemon::shutdown::Shutdown;
 /// How often progress is shown and, without an event stream, orders are asked for.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The settings of a simulation.
 #[derive(Debug, Clone)]
 pub struct SimulationOptions {
     /// Customers a second on average; they arrive as a Poisson process.
@@ -81,7 +80,6 @@ struct Simulation<P> {
     progress: P,
 }
 
-/// The answer to a customer.
 struct CustomerAnswer {
     sent_at: Instant,
     answered_at: Instant,
@@ -250,13 +248,19 @@ mod tests {
     async fn every_good_order_is_placed_and_seen_ready_and_every_bad_one_refused() {
         let stub = Stub::start().await;
         let report = run(&stub, options()).await;
-        assert!(report.placed > 20, "{report:?}");
-        assert_eq!(report.ready, report.placed);
-        assert_eq!(report.still_cooking, 0);
-        assert_eq!((report.bad_placed, report.good_refused, report.failed), (0, 0, 0));
-        assert_eq!(report.refused.values().sum::<u64>(), report.bad_sent);
-        assert_eq!(report.customers, report.placed + report.bad_sent + report.dropped);
-        assert_eq!((report.answer_ms.count, report.order_to_ready_ms.count), (report.placed, report.ready));
+        assert!(report.tally.placed > 20, "{report:?}");
+        assert_eq!(report.tally.ready, report.tally.placed);
+        assert_eq!(report.tally.cooking, 0);
+        assert_eq!((report.tally.bad_placed, report.tally.good_refused, report.tally.failed), (0, 0, 0));
+        assert_eq!(report.tally.refused.values().sum::<u64>(), report.tally.bad_sent);
+        assert_eq!(
+            report.tally.customers,
+            report.tally.placed + report.tally.bad_sent + report.tally.dropped
+        );
+        assert_eq!(
+            (report.tally.answer.percentiles().count, report.tally.order_to_ready.percentiles().count),
+            (report.tally.placed, report.tally.ready)
+        );
         assert_eq!(report.followed_by, "events");
     }
 
@@ -265,7 +269,7 @@ mod tests {
         let stub = Stub::start().await;
         stub.refuse_streams();
         let report = run(&stub, SimulationOptions { rate_per_s: 40.0, ..options() }).await;
-        assert_eq!(report.ready, report.placed, "{report:?}");
+        assert_eq!(report.tally.ready, report.tally.placed, "{report:?}");
         assert_eq!(report.followed_by, "polling");
     }
 
@@ -274,8 +278,8 @@ mod tests {
         let stub = Stub::start().await;
         stub.answer_after(Duration::from_millis(200));
         let report = run(&stub, SimulationOptions { max_in_flight: 2, bad_percent: 0.0, ..options() }).await;
-        assert!(report.dropped > 0, "{report:?}");
-        assert_eq!(report.customers, report.placed + report.dropped);
+        assert!(report.tally.dropped > 0, "{report:?}");
+        assert_eq!(report.tally.customers, report.tally.placed + report.tally.dropped);
     }
 
     #[tokio::test]
@@ -293,8 +297,8 @@ mod tests {
         let (orders, tracking) =
             (OrderClient::new(stub.url()).unwrap(), TrackingClient::new(stub.url()).unwrap());
         let report = simulate(endless, orders, tracking, shutdown, progress).await.unwrap();
-        assert!(report.placed > 3);
-        assert_eq!(report.still_cooking as u64, report.placed);
+        assert!(report.tally.placed > 3);
+        assert_eq!(report.tally.cooking as u64, report.tally.placed);
     }
 
     #[tokio::test]

@@ -9,14 +9,12 @@ use super::SimulationOptions;
 use super::follow::Fate;
 use crate::client::api::PlaceAnswer;
 use crate::client::error::ClientError;
-use crate::client::stats::{LatencyHistogram, Percentiles};
+use crate::client::stats::LatencyHistogram;
 
 /// The counts so far. Every customer ends up as exactly one of placed, refused, failed, dropped, or is in flight.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Tally {
-    /// Customers who came.
     pub customers: u64,
-    /// Orders answered with 201.
     pub placed: u64,
     /// Orders refused, by HTTP status.
     pub refused: BTreeMap<u16, u64>,
@@ -34,21 +32,24 @@ pub struct Tally {
     pub good_refused: u64,
     /// The first of those refusals, in words.
     pub first_good_refused: Option<String>,
-    /// Orders that became ready.
     pub ready: u64,
-    /// Orders that were cancelled.
     pub cancelled: u64,
-    /// Orders waiting for their answer now.
+    /// Orders waiting for their answer now; at the end, those that nobody waited for any more.
+    #[serde(rename = "unanswered")]
     pub in_flight: usize,
     /// Placed orders that are not ready yet.
+    #[serde(rename = "still_cooking")]
     pub cooking: usize,
     /// Placed orders that were not followed, because too many were already.
     pub not_followed: u64,
     /// From sending an order to the answer 201.
+    #[serde(rename = "answer_ms")]
     pub answer: LatencyHistogram,
     /// From sending an order to its refusal.
+    #[serde(rename = "refusal_ms")]
     pub refusal: LatencyHistogram,
     /// From sending an order to hearing that it is ready.
+    #[serde(rename = "order_to_ready_ms")]
     pub order_to_ready: LatencyHistogram,
 }
 
@@ -92,7 +93,6 @@ impl Tally {
         }
     }
 
-    /// How many orders were refused in all.
     pub fn refused_total(&self) -> u64 {
         self.refused.values().sum()
     }
@@ -111,25 +111,8 @@ impl Tally {
             rate_sent_per_s: per_second(sent, placing),
             rate_placed_per_s: per_second(self.placed, answering),
             duration_s: round3(placing.as_secs_f64()),
-            answer_ms: self.answer.percentiles(),
-            refusal_ms: self.refusal.percentiles(),
-            order_to_ready_ms: self.order_to_ready.percentiles(),
             followed_by,
-            customers: self.customers,
-            placed: self.placed,
-            refused: self.refused,
-            failed: self.failed,
-            first_failure: self.first_failure,
-            dropped: self.dropped,
-            unanswered: self.in_flight,
-            bad_sent: self.bad_sent,
-            bad_placed: self.bad_placed,
-            good_refused: self.good_refused,
-            first_good_refused: self.first_good_refused,
-            ready: self.ready,
-            cancelled: self.cancelled,
-            still_cooking: self.cooking,
-            not_followed: self.not_followed,
+            tally: self,
         }
     }
 }
@@ -142,11 +125,9 @@ fn round3(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// The result of a simulation; serialized, it is the answer of `simulate --json`. Counts are those of [`Tally`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "the counts are documented at Tally")]
+/// The result of a simulation; serialized, it is the answer of `simulate --json`.
+#[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// The seed of the orders.
     pub seed: u64,
     /// Customers a second, as asked for.
     pub rate_asked_per_s: f64,
@@ -154,27 +135,34 @@ pub struct Report {
     pub rate_sent_per_s: f64,
     /// Orders placed a second, until the last answer.
     pub rate_placed_per_s: f64,
-    /// How long customers came.
     pub duration_s: f64,
-    pub customers: u64,
-    pub placed: u64,
-    pub refused: BTreeMap<u16, u64>,
-    pub failed: u64,
-    pub first_failure: Option<String>,
-    pub dropped: u64,
-    /// Orders still in flight when somebody was in a hurry to end.
-    pub unanswered: usize,
-    pub bad_sent: u64,
-    pub bad_placed: u64,
-    pub good_refused: u64,
-    pub first_good_refused: Option<String>,
-    pub ready: u64,
-    pub cancelled: u64,
-    pub still_cooking: usize,
-    pub not_followed: u64,
-    pub answer_ms: Percentiles,
-    pub refusal_ms: Percentiles,
-    pub order_to_ready_ms: Percentiles,
     /// `events` (the live stream) or `polling` (the stream was not to be had: order→ready is coarse).
     pub followed_by: &'static str,
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_is_one_flat_json_object() {
+        let options = SimulationOptions {
+            rate_per_s: 1.0,
+            duration: None,
+            seed: 1,
+            max_in_flight: 1,
+            bad_percent: 0.0,
+            wait_ready: Duration::ZERO,
+        };
+        let report = Tally::default().report(&options, Duration::ZERO, Duration::ZERO, "events");
+        let report = serde_json::to_value(report).unwrap();
+        let keys: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = "answer_ms bad_placed bad_sent cancelled customers dropped duration_s failed first_failure \
+                        first_good_refused followed_by good_refused not_followed order_to_ready_ms placed \
+                        rate_asked_per_s rate_placed_per_s rate_sent_per_s ready refusal_ms refused seed \
+                        still_cooking unanswered";
+        assert_eq!(keys.join(" "), expected);
+    }
 }

@@ -22,24 +22,17 @@ pub enum Input<T> {
 /// An order as it was asked for, before any rule was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OrderDraft {
-    /// Who orders.
     pub customer_name: Input<String>,
-    /// `dine_in`, `takeout` or `delivery`.
     pub order_type: Input<String>,
-    /// What is ordered.
     pub items: Input<Vec<Input<ItemDraft>>>,
-    /// For `dine_in` only.
     pub table_number: Input<i64>,
-    /// For `delivery` only.
     pub delivery_address: Input<String>,
 }
 
 /// An entry of an [`OrderDraft`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemDraft {
-    /// What it is called on the menu.
     pub name: Input<String>,
-    /// How many.
     pub quantity: Input<i64>,
     /// What one costs: the text of the number, so that it stays exact.
     pub price: Input<String>,
@@ -65,49 +58,32 @@ pub struct NewOrder {
 /// How an order is served, with what that way needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Service {
-    /// At this table.
-    DineIn {
-        /// The table.
-        table_number: u8,
-    },
-    /// Fetched.
+    DineIn { table_number: u8 },
     Takeout,
-    /// Brought.
-    Delivery {
-        /// Where to.
-        delivery_address: String,
-    },
+    Delivery { delivery_address: String },
 }
 
 /// An entry of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderItem {
-    /// What it is called on the menu.
     pub name: String,
-    /// How many.
     pub quantity: u8,
-    /// What one costs.
     pub price: Money,
 }
 
 /// An order on its way to the kitchen. Unknown fields are ignored when reading.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderMessage {
-    /// Its number.
     pub order_number: String,
-    /// Who ordered.
     pub customer_name: String,
-    /// How it is served.
     pub order_type: OrderType,
     /// For `dine_in`, else `null`.
     pub table_number: Option<u8>,
     /// For `delivery`, else `null`.
     pub delivery_address: Option<String>,
-    /// What was ordered.
     pub items: Vec<OrderItem>,
     /// Σ quantity × price.
     pub total_amount: Money,
-    /// How urgent it is.
     pub priority: Priority,
 }
 
@@ -135,9 +111,9 @@ impl NewOrder {
     pub fn parse(draft: OrderDraft) -> Result<Self, Vec<Violation>> {
         let mut check = Check::default();
         let customer_name = check.customer_name(draft.customer_name);
-        let order_type = check.order_type(&draft.order_type);
+        let order_type = check.order_type(draft.order_type);
         let items = check.items(draft.items);
-        let table_number = check.table_number(&draft.table_number, order_type);
+        let table_number = check.table_number(draft.table_number, order_type);
         let delivery_address = check.delivery_address(draft.delivery_address, order_type);
         let service = order_type.and_then(|order_type| match order_type {
             OrderType::DineIn => table_number.map(|table_number| Service::DineIn { table_number }),
@@ -154,12 +130,10 @@ impl NewOrder {
         }
     }
 
-    /// Who ordered.
     pub fn customer_name(&self) -> &str {
         &self.customer_name
     }
 
-    /// How it is served.
     pub fn order_type(&self) -> OrderType {
         match self.service {
             Service::DineIn { .. } => OrderType::DineIn,
@@ -168,7 +142,6 @@ impl NewOrder {
         }
     }
 
-    /// The table, for `dine_in`.
     pub fn table_number(&self) -> Option<u8> {
         match self.service {
             Service::DineIn { table_number } => Some(table_number),
@@ -176,7 +149,6 @@ impl NewOrder {
         }
     }
 
-    /// The address, for `delivery`.
     pub fn delivery_address(&self) -> Option<&str> {
         match &self.service {
             Service::Delivery { delivery_address } => Some(delivery_address),
@@ -184,7 +156,6 @@ impl NewOrder {
         }
     }
 
-    /// What was ordered.
     pub fn items(&self) -> &[OrderItem] {
         &self.items
     }
@@ -227,17 +198,13 @@ impl Check {
 
     /// The value of a required field.
     fn required<T>(&mut self, pointer: &str, input: Input<T>) -> Option<T> {
-        match input {
-            Input::Given(value) => Some(value),
-            Input::Missing => {
-                self.violate(pointer, "is required");
-                None
-            }
-            Input::Invalid(detail) => {
-                self.violate(pointer, detail);
-                None
-            }
-        }
+        let fault = match input {
+            Input::Given(value) => return Some(value),
+            Input::Missing => "is required".to_owned(),
+            Input::Invalid(detail) => detail,
+        };
+        self.violate(pointer, fault);
+        None
     }
 
     /// `value` where `faults` is empty; else a violation for each.
@@ -255,15 +222,14 @@ impl Check {
         self.sound("/customer_name", name, faults)
     }
 
-    fn order_type(&mut self, input: &Input<String>) -> Option<OrderType> {
-        let text = self.required("/order_type", input.clone())?;
-        match text.parse::<OrderType>() {
-            Ok(order_type) => Some(order_type),
-            Err(error) => {
-                self.violate("/order_type", error.to_string());
-                None
-            }
-        }
+    /// The value, or a violation that says what keeps it from being one.
+    fn read<T>(&mut self, pointer: &str, read: Result<T, impl ToString>) -> Option<T> {
+        read.map_err(|fault| self.violate(pointer, fault.to_string())).ok()
+    }
+
+    fn order_type(&mut self, input: Input<String>) -> Option<OrderType> {
+        let text = self.required("/order_type", input)?;
+        self.read("/order_type", text.parse::<OrderType>())
     }
 
     fn items(&mut self, input: Input<Vec<Input<ItemDraft>>>) -> Option<Vec<OrderItem>> {
@@ -302,72 +268,48 @@ impl Check {
 
     fn whole_number(&mut self, pointer: &str, number: i64, bounds: RangeInclusive<u8>) -> Option<u8> {
         let sound = u8::try_from(number).ok().filter(|number| bounds.contains(number));
-        if sound.is_none() {
-            self.violate(
-                pointer,
-                format!("must be from {} to {}, is {number}", bounds.start(), bounds.end()),
-            );
-        }
-        sound
+        let fault = || format!("must be from {} to {}, is {number}", bounds.start(), bounds.end());
+        self.read(pointer, sound.ok_or_else(fault))
     }
 
     fn price(&mut self, pointer: &str, input: Input<String>) -> Option<Money> {
         let text = self.required(pointer, input)?;
-        match Money::parse(&text) {
-            Ok(price) if bounds::PRICE.contains(&price) => Some(price),
-            Ok(_) => {
-                let (lowest, highest) = bounds::PRICE.into_inner();
-                self.violate(pointer, format!("must be from {lowest} to {highest}"));
-                None
-            }
-            Err(error) => {
-                self.violate(pointer, error.to_string());
-                None
-            }
-        }
+        let price = self.read(pointer, Money::parse(&text))?;
+        let is_allowed = bounds::PRICE.contains(&price);
+        let fault = || format!("must be from {} to {}", bounds::PRICE.start(), bounds::PRICE.end());
+        self.read(pointer, is_allowed.then_some(price).ok_or_else(fault))
     }
 
-    fn table_number(&mut self, input: &Input<i64>, order_type: Option<OrderType>) -> Option<u8> {
+    /// The value of a field that orders of type `only` need and others may not have.
+    fn only_for<T>(
+        &mut self,
+        only: OrderType,
+        order_type: Option<OrderType>,
+        pointer: &str,
+        input: Input<T>,
+    ) -> Option<T> {
+        let detail = match (input, order_type) {
+            (Input::Missing, Some(order_type)) if order_type == only => format!("is required for {only}"),
+            (Input::Missing, _) => return None,
+            (_, Some(other)) if other != only => format!("is for {only} only, not for {other}"),
+            (Input::Invalid(detail), _) => detail,
+            (Input::Given(value), _) => return Some(value),
+        };
+        self.violate(pointer, detail);
+        None
+    }
+
+    fn table_number(&mut self, input: Input<i64>, order_type: Option<OrderType>) -> Option<u8> {
         const POINTER: &str = "/table_number";
-        match (input, order_type) {
-            (Input::Missing, Some(OrderType::DineIn)) => {
-                self.violate(POINTER, "is required for dine_in");
-                None
-            }
-            (Input::Missing, _) => None,
-            (_, Some(other @ (OrderType::Takeout | OrderType::Delivery))) => {
-                self.violate(POINTER, format!("is for dine_in only, not for {other}"));
-                None
-            }
-            (Input::Invalid(detail), _) => {
-                self.violate(POINTER, detail.clone());
-                None
-            }
-            (Input::Given(number), _) => self.whole_number(POINTER, *number, bounds::TABLES),
-        }
+        let number = self.only_for(OrderType::DineIn, order_type, POINTER, input)?;
+        self.whole_number(POINTER, number, bounds::TABLES)
     }
 
     fn delivery_address(&mut self, input: Input<String>, order_type: Option<OrderType>) -> Option<String> {
         const POINTER: &str = "/delivery_address";
-        match (input, order_type) {
-            (Input::Missing, Some(OrderType::Delivery)) => {
-                self.violate(POINTER, "is required for delivery");
-                None
-            }
-            (Input::Missing, _) => None,
-            (_, Some(other @ (OrderType::DineIn | OrderType::Takeout))) => {
-                self.violate(POINTER, format!("is for delivery only, not for {other}"));
-                None
-            }
-            (Input::Invalid(detail), _) => {
-                self.violate(POINTER, detail);
-                None
-            }
-            (Input::Given(address), _) => {
-                let faults = address_faults(&address);
-                self.sound(POINTER, address, faults)
-            }
-        }
+        let address = self.only_for(OrderType::Delivery, order_type, POINTER, input)?;
+        let faults = address_faults(&address);
+        self.sound(POINTER, address, faults)
     }
 }
 

@@ -38,9 +38,7 @@ pub(super) struct Worker<S> {
     pub(super) relay: RelayWaker,
     claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
     finishes: Batcher<Finish, Result<bool, WriteFailed>>,
-    /// What is being cooked.
     in_hand: Mutex<HashSet<OrderNumber>>,
-    /// How many messages came so far.
     deliveries: AtomicU64,
     /// How many messages in a row were no work.
     useless: AtomicU32,
@@ -65,14 +63,12 @@ pub(super) struct Worker<S> {
 pub(super) enum WriteFailed {
     /// PostgreSQL is away; it will be back.
     Away,
-    /// It was refused.
     Refused,
 }
 
 /// How an order left the worker's hands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cooked {
-    /// It is ready.
     Ready,
     /// Somebody else has it: this worker was thought lost.
     Lost,
@@ -134,12 +130,10 @@ impl<S: KitchenStore> Worker<S> {
         self.claims.submit(number).await.unwrap_or(Err(WriteFailed::Refused))
     }
 
-    /// Whether an order is being cooked.
     pub(super) fn is_cooking(&self) -> bool {
         !self.lock().is_empty()
     }
 
-    /// The orders that are being cooked.
     pub(super) fn in_hand(&self) -> Vec<OrderNumber> {
         self.lock().iter().cloned().collect()
     }
@@ -155,7 +149,6 @@ impl<S: KitchenStore> Worker<S> {
         self.store.spare_connections(peers.crowded);
     }
 
-    /// A message came.
     pub(super) fn note_delivery(&self) {
         self.deliveries.fetch_add(1, Ordering::Relaxed);
     }
@@ -172,12 +165,10 @@ impl<S: KitchenStore> Worker<S> {
         self.useless.store(0, Ordering::Relaxed);
     }
 
-    /// How many messages came so far.
     pub(super) fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
     }
 
-    /// How many orders were made ready so far.
     pub(super) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }

@@ -61,7 +61,6 @@ pub(super) async fn beat<S: KitchenStore>(
     }
 }
 
-/// One beat.
 pub(super) async fn say<S: KitchenStore>(
     worker: &Worker<S>,
     session: Uuid,

@@ -19,12 +19,10 @@ use crate::broker::{BrokerError, NameError};
 use crate::domain::{CookTimes, OrderType, WorkerName};
 use crate::store::StoreError;
 
-/// How a worker works.
 #[derive(Debug, Clone)]
 pub struct KitchenOptions {
     /// Its name; two living workers never share one.
     pub name: WorkerName,
-    /// What it cooks.
     pub order_types: Vec<OrderType>,
     /// How often it says that it lives.
     pub heartbeat_interval: Duration,
@@ -43,19 +41,12 @@ pub struct KitchenOptions {
 pub enum KitchenError {
     /// Its name is taken, or cannot be held.
     #[error("worker {name} cannot start: {source}")]
-    Name {
-        /// The name.
-        name: WorkerName,
-        /// What is in the way.
-        source: NameError,
-    },
+    Name { name: WorkerName, source: NameError },
     /// Its name was taken by another while it was cut off.
     #[error("worker {0} stops: another worker of this name has started")]
     Replaced(WorkerName),
-    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The queues cannot be consumed.
     #[error("the kitchen's queues cannot be consumed: {0}")]
     Consume(#[from] BrokerError),
 }

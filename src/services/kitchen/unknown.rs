@@ -9,7 +9,6 @@ use daemon::sync::locked;
 /// From the first one on they are counted for so long.
 const COUNTED_FOR: Duration = Duration::from_secs(5);
 
-/// Counts them.
 #[derive(Debug, Default)]
 pub(super) struct UnknownOrders {
     /// `None` where there was none lately.

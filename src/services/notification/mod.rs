@@ -24,7 +24,6 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// A line that has waited so long is one that nobody reads, as the status says.
 const UNREAD_AFTER: Duration = Duration::from_secs(5);
 
-/// How a subscriber works.
 #[derive(Debug, Clone)]
 pub struct NotificationOptions {
     /// Take `notifications_queue.NAME`, as a standby while another has it; without a name the first free slot.
@@ -34,10 +33,8 @@ pub struct NotificationOptions {
 /// Why a subscriber cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum NotificationError {
-    /// Its queue cannot be consumed.
     #[error("the notifications cannot be consumed: {0}")]
     Consume(#[from] BrokerError),
-    /// Nobody reads what it prints.
     #[error("standard output cannot be written: {0}")]
     Output(#[from] io::Error),
 }

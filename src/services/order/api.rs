@@ -53,7 +53,6 @@ pub fn info() -> ApiInfo {
     }
 }
 
-/// Its handlers.
 #[derive(Clone)]
 pub struct OrderApi(Arc<OrderState>);
 

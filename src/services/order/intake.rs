@@ -30,7 +30,6 @@ const INTAKE_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
 const PROGRESS_WAIT: Duration = Duration::from_secs(2);
 
-/// Takes orders.
 pub struct Intake {
     batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
     queue_timeout: Duration,
@@ -40,7 +39,6 @@ pub struct Intake {
 /// Why an order of a batch was not taken.
 #[derive(Debug, Clone)]
 enum NotPlaced {
-    /// PostgreSQL is away.
     Unavailable(Arc<StoreError>),
     /// PostgreSQL refused it, which was logged.
     Refused,

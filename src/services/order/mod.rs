@@ -18,14 +18,11 @@ use crate::http::server::{ServerError, ServerLimits};
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
 
-/// How the order service works.
 #[derive(Debug, Clone)]
 pub struct OrderServiceOptions {
-    /// Address to listen on.
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
-    /// How connections are treated.
     pub limits: ServerLimits,
     /// Orders being taken at once; more wait for [`OrderServiceOptions::queue_timeout`] and are then refused.
     pub max_concurrent: usize,
@@ -40,13 +37,10 @@ pub struct OrderServiceOptions {
 /// Why the order service cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderServiceError {
-    /// It cannot listen.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The intake's thread cannot be started.
     #[error(transparent)]
     Thread(std::io::Error),
 }

@@ -47,7 +47,6 @@ pub fn info() -> ApiInfo {
     }
 }
 
-/// Its handlers.
 #[derive(Clone)]
 pub struct TrackingApi(Arc<TrackingState>);
 

@@ -126,7 +126,6 @@ impl EventHub {
         Subscription { hub: self.clone(), cursor, has_caught_up: false, resets, turned, awaiting }
     }
 
-    /// Follows one order.
     pub(super) fn follow_order(&self, number: OrderNumber) -> OrderSubscription {
         let following = self.0.followed_orders.follow(number);
         self.0.opened.notify_one();

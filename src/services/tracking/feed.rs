@@ -4,7 +4,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::event_hub::EventHub;
-use crate::broker::{Broker, ConsumerEvent, Deliveries, Delivery, Received};
+use crate::broker::{Broker, BrokerError, ConsumerEvent, Deliveries, Delivery, Received};
 use crate::domain::{OrderNumber, StatusUpdate};
 
 /// Updates that may be on their way at once: each only wakes a reader, and may be as large as RabbitMQ lets it be.
@@ -12,40 +12,30 @@ const FEED_PREFETCH: u16 = 16;
 
 /// Follows the status updates until `stop`.
 pub(super) async fn follow(broker: Broker, hub: EventHub, stop: CancellationToken) {
-    let mut consumer = tokio::select! {
+    let failed = tokio::select! {
         () = stop.cancelled() => return,
-        consumer = broker.consume_fanout_copy(FEED_PREFETCH) => match consumer {
-            Ok(consumer) => consumer,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(action = "live_feed_failed", error, "live events come from the database alone");
-                return;
-            }
-        }
+        failed = wake(&broker, &hub) => failed,
     };
-    loop {
-        let event = tokio::select! {
-            () = stop.cancelled() => return,
-            event = consumer.next() => event,
-        };
+    if let Err(error) = failed {
+        let error: &dyn std::error::Error = &error;
+        tracing::error!(action = "live_feed_failed", error, "live events come from the database alone");
+    }
+}
+
+/// Wakes readers until there is nothing more to wake them.
+async fn wake(broker: &Broker, hub: &EventHub) -> Result<(), BrokerError> {
+    let mut consumer = broker.consume_fanout_copy(FEED_PREFETCH).await?;
+    while let Some(event) = consumer.next().await {
         match event {
-            Some(ConsumerEvent::Delivery(delivery)) => {
+            ConsumerEvent::Delivery(delivery) => {
                 hub.changed(order_of(&delivery).as_ref());
                 delivery.ack().await;
             }
-            Some(ConsumerEvent::Interrupted | ConsumerEvent::Resumed) => hub.changed(None),
-            Some(ConsumerEvent::Failed(error)) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(
-                    action = "live_feed_failed",
-                    error,
-                    "live events come from the database alone"
-                );
-                return;
-            }
-            None => return,
+            ConsumerEvent::Interrupted | ConsumerEvent::Resumed => hub.changed(None),
+            ConsumerEvent::Failed(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 /// The order that an update is about, where it can be told.

@@ -80,7 +80,6 @@ impl FollowedOrders {
         OrderSubscription { followed_orders: self.clone(), number, known, first_reading }
     }
 
-    /// Whether an order is followed.
     pub(super) fn is_followed(&self) -> bool {
         !self.orders().followed.is_empty()
     }

@@ -22,20 +22,15 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// For staff alone.
     pub(super) fn for_staff(staff: StaffAuth) -> Self {
         Self { staff: Some(staff), turns: Semaphore::new(LISTS_AT_ONCE) }
     }
 
-    /// For everybody.
     pub(super) fn public() -> Self {
         Self { staff: None, turns: Semaphore::new(LISTS_AT_ONCE) }
     }
 
     /// Whether a caller may see more orders than those that he knows the numbers of.
-    ///
-    /// # Errors
-    /// As [`StaffAuth::require`].
     pub(super) fn admit(&self, shown: &StaffToken) -> Result<(), Problem> {
         match &self.staff {
             None => Ok(()),

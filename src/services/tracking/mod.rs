@@ -21,14 +21,11 @@ use crate::http::auth::TokenDigest;
 use crate::http::server::{ServerError, ServerLimits};
 use crate::store::StoreError;
 
-/// How the tracking service works.
 #[derive(Debug, Clone)]
 pub struct TrackingServiceOptions {
-    /// Address to listen on.
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
-    /// How connections are treated.
     pub limits: ServerLimits,
     /// How long each type cooks, for estimates where nothing was measured yet.
     pub cook_times: CookTimes,
@@ -43,10 +40,8 @@ pub struct TrackingServiceOptions {
 /// Why the tracking service cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackingServiceError {
-    /// It cannot listen.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

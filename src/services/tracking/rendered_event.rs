@@ -14,7 +14,6 @@ pub(super) struct RenderedEvent {
     pub(super) cursor: EventCursor,
     /// Whether nothing happens to its order after it.
     pub(super) is_final: bool,
-    /// As it is sent.
     pub(super) frame: SseFrame,
 }
 

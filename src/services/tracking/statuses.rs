@@ -20,7 +20,6 @@ const STATUS_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 type Found = Result<Option<OrderStatus>, Arc<StoreError>>;
 
-/// Looks orders up.
 pub(super) struct Statuses(Batcher<OrderNumber, Found>);
 
 impl Statuses {
