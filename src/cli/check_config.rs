@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use clap::Args;
+use daemon::outlet;
 
 use super::common::ConfigArgs;
 use super::error::CliError;
 use crate::config::Config;
-use daemon::outlet;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -1,10 +1,16 @@
 //! The flags that every role takes, and the connections to its servers that it makes from them.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use daemon::outlet::Outlet;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
+use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
+use daemon::{descriptors, memory};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
@@ -12,11 +18,6 @@ use crate::broker::{Broker, BrokerError, BrokerOptions, Part};
 use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
 use crate::http::server::ServerLimits;
 use crate::store::{Store, StoreOptions};
-use daemon::outlet::Outlet;
-use daemon::shutdown::Shutdown;
-use daemon::systemd::ServiceManager;
-use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
-use daemon::{descriptors, memory};
 
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] = &["restaurant_system", "clean_text", "daemon", "settings"];
@@ -38,6 +39,11 @@ const OTHER_SERVER_CONNECTIONS: usize = 16;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the farewell to RabbitMQ may take.
 pub(super) const GOODBYE: Duration = Duration::from_secs(10);
+
+/// The number that a flag has, within its range.
+pub(super) fn number(text: &str, range: RangeInclusive<f64>, rule: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| rule.to_owned())
+}
 
 /// The flag of every command that reads the configuration.
 #[derive(Debug, Clone, Args)]

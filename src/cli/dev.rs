@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::common::number;
 use crate::dev::{self, DevError, DevOptions};
 
 /// Run everything at once, with private PostgreSQL and RabbitMQ servers.
@@ -72,8 +73,5 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err("a number that is not negative is wanted, such as 2 or 0.5".to_owned()),
-    }
+    number(text, 0.0..=f64::MAX, "must be a number that is not negative, such as 2 or 0.5")
 }

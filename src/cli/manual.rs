@@ -26,7 +26,6 @@ pub(super) struct ManArgs {
     dir: PathBuf,
 }
 
-/// Prints the completions.
 pub(super) fn completions(args: &CompletionsArgs, mut command: Command) -> io::Result<()> {
     let mut script = Vec::new();
     let name = command.get_name().to_owned();

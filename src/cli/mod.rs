@@ -17,7 +17,6 @@ pub mod track;
 use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser, Subcommand};
-
 use daemon::exit::ExitCode;
 use daemon::outlet;
 

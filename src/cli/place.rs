@@ -65,10 +65,8 @@ pub struct PlaceArgs {
 /// Why an order was not placed, or could not be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// The order service refused it or could not be reached: nothing was ordered.
     #[error("the order was not placed: {0}")]
     NotPlaced(ClientError),
-    /// The connection broke before the answer.
     #[error(
         "{cause}; it may have been taken all the same. Place it again with --idempotency-key {key} to be sure of one"
     )]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use daemon::lane::Lane;
 
-use super::common::{CommonArgs, Setting, Usage};
+use super::common::{CommonArgs, Setting, Usage, number};
 use super::error::CliError;
 use crate::broker::Part;
 use crate::config::ConfigSources;
@@ -14,7 +15,6 @@ use crate::services::kitchen::{self, KitchenOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
 use crate::services::tracking::{self, TrackingServiceOptions};
-use daemon::lane::Lane;
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -248,19 +248,14 @@ fn parse_order_types(text: &str) -> Result<OrderTypes, String> {
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
-    if !(0.05..=86_400.0).contains(&seconds) {
-        return Err("must be from 0.05 to 86400 seconds".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
+    number(text, 0.05..=86_400.0, "must be a number of seconds from 0.05 to 86400")
+        .map(Duration::from_secs_f64)
 }
 
 /// Kept as it was written: the configuration reads it again, as it would from the file.
 fn parse_cook_seconds(text: &str) -> Result<String, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(text.to_owned()),
-        _ => Err("must be a number of seconds from 0 to 86400, decimals allowed".to_owned()),
-    }
+    number(text, 0.0..=86_400.0, "must be a number of seconds from 0 to 86400, decimals allowed")?;
+    Ok(text.to_owned())
 }
 
 /// The queue's name has 255 bytes at most.

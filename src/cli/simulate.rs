@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
+use daemon::outlet::Outlet;
+use daemon::shutdown::Shutdown;
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
+use super::common::number;
 use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
 use crate::client::{BaseUrl, ClientError, OrderClient, TrackingClient};
-use daemon::outlet::Outlet;
-use daemon::shutdown::Shutdown;
 
 /// How long, once told to end at once, the report waits for a reader.
 const PRINT_PATIENCE: Duration = Duration::from_secs(2);
@@ -78,10 +79,8 @@ pub struct SimulateArgs {
 /// Why a simulation could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    /// The order service could not be used from the start.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Customers came and not one order was placed.
     #[error("not one of {customers} orders was placed: {reason}")]
     NothingPlaced { customers: u64, reason: String },
     #[error("cannot use signals or standard output: {0}")]
@@ -260,23 +259,19 @@ fn remarks(report: &Report) -> Vec<String> {
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
-    parse_number(text, 0.001..=100_000.0, "a number of orders a second, from 0.001 to 100000")
+    number(text, 0.001..=100_000.0, "write a number of orders a second, from 0.001 to 100000")
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
-    parse_number(text, 0.0..=31_536_000.0, "a number of seconds, from 0 to 31536000")
+    number(text, 0.0..=31_536_000.0, "write a number of seconds, from 0 to 31536000")
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
-    parse_number(text, 0.0..=100.0, "a percentage, from 0 to 100")
+    number(text, 0.0..=100.0, "write a percentage, from 0 to 100")
 }
 
 fn parse_token_file(path: &str) -> Result<SecretString, String> {
     settings::read_secret(Path::new(path)).map(|(secret, _)| secret)
-}
-
-fn parse_number(text: &str, range: std::ops::RangeInclusive<f64>, expected: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| format!("write {expected}"))
 }
 
 #[cfg(test)]

@@ -68,13 +68,10 @@ pub enum Until {
 pub enum TrackError {
     #[error("there is no order {0}")]
     NotFound(String),
-    /// It will never be ready.
     #[error("order {0} was cancelled")]
     Cancelled(String),
-    /// The service ended the stream early.
     #[error("the tracking service told no more of order {0}, which had not got there")]
     Ended(String),
-    /// The tracking service refused or could not be reached.
     #[error("order {order_number} cannot be followed: {cause}")]
     Client { order_number: String, cause: ClientError },
     #[error("cannot write to standard output: {0}")]

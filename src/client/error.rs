@@ -10,18 +10,15 @@ use serde::Deserialize;
 /// A failed call of one of the HTTP services. Its `Display` is the whole story: there is no `source` to add.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The address is not one that this client can use.
     #[error("`{url}` is not a usable service address: {reason}")]
     InvalidUrl { url: String, reason: String },
     #[error("the HTTP client could not be set up: {}", root_cause(.0))]
     Setup(reqwest::Error),
-    /// No connection could be made.
     #[error("no answer from {url}: is the service running there? ({})", root_cause(cause))]
     Unreachable { url: String, cause: reqwest::Error },
     /// The call was made and then broke or took too long: what it asked for may have happened.
     #[error("the call of {url} broke off before its answer: {}", root_cause(cause))]
     BrokenOff { url: String, cause: reqwest::Error },
-    /// The service refused, and said why.
     #[error(transparent)]
     Problem(Box<ProblemAnswer>),
     /// An answer outside the contract: the address is perhaps that of some other service.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use daemon::retry::Backoff;
 use reqwest::{Client, Response, Url};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until};
@@ -11,7 +12,6 @@ use super::call::open_stream;
 use super::error::ClientError;
 use super::sse::{ReceivedEvent, SseParser};
 use crate::domain::StatusUpdate;
-use daemon::retry::Backoff;
 
 /// How often in a row a broken stream is opened again before it is given up: with the waits below some 40 s.
 const MAX_ATTEMPTS: u32 = 12;

@@ -95,8 +95,9 @@ impl SseParser {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<ReceivedEvent> {
         let (mut parser, mut events) = (SseParser::default(), Vec::new());

@@ -84,8 +84,9 @@ fn upper_bound_micros(bucket: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn nothing_measured_has_no_percentile() {

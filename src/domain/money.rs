@@ -15,7 +15,6 @@ pub struct Money(i64);
 pub enum MoneyError {
     #[error("must be a number")]
     NotANumber,
-    /// More than two decimals that are not zero.
     #[error("must have at most two decimals")]
     TooPrecise,
     #[error("is too large")]
@@ -126,8 +125,9 @@ impl<'de> Deserialize<'de> for Money {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_tenth_three_times_and_a_fifth_is_exactly_a_half() {

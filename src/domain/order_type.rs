@@ -15,13 +15,11 @@ pub enum OrderType {
     Delivery,
 }
 
-/// The text names no order type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of {}", OrderType::ALL.map(OrderType::as_str).join(", "))]
 pub struct UnknownOrderType;
 
 impl OrderType {
-    /// All of them, in the order in which they are listed everywhere.
     pub const ALL: [Self; 3] = [Self::DineIn, Self::Takeout, Self::Delivery];
 
     /// The name on the wire and in the database.

@@ -30,7 +30,6 @@ pub const TRANSITIONS: &[(Status, Status)] = &[
     (Status::Received, Status::Cancelled),
 ];
 
-/// The text names no status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of {}", Status::ALL.map(Status::as_str).join(", "))]
 pub struct UnknownStatus;

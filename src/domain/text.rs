@@ -115,8 +115,9 @@ fn blank_fault(text: &str, faults: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clean_text::is_clean_line;
+
+    use super::*;
 
     #[test]
     fn names_of_every_script_are_taken() {

@@ -15,7 +15,6 @@ pub const OFFLINE_AFTER_INTERVALS: u32 = 2;
 #[serde(transparent)]
 pub struct WorkerName(String);
 
-/// The text is no worker name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a worker name has 1 to 64 characters, no control character, none that breaks or turns a line or is invisible, and no blank at its ends"

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daemon::systemd::{Condition, ServiceManager, inherited_socket};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,6 @@ use crate::http::health::{Readiness, ReadinessReport};
 use crate::http::server::{Listener, ServerError, ServerLimits, serve};
 use crate::http::{App, Problem};
 use crate::store::{Store, StoreAccess, StoreError, StoreState};
-use daemon::systemd::{Condition, ServiceManager, inherited_socket};
 
 /// What a client is told to wait while PostgreSQL is away.
 const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -64,7 +64,6 @@ impl Chosen {
         Ok(Self { total, picked, behind: 0 })
     }
 
-    /// The next of them.
     pub(super) async fn next(
         &mut self,
         letters: &mut DeadLetters,

@@ -13,10 +13,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::follow::{Follower, OrderChange};
 pub use self::tally::{Report, Tally};
+use daemon::shutdown::Shutdown;
+
 use super::api::{OrderClient, PlaceAnswer, TrackingClient};
 use super::error::ClientError;
 use super::generator::{GeneratedOrder, OrderGenerator};
-use daemon::shutdown::Shutdown;
 
 /// How often progress is shown and, without an event stream, orders are asked for.
 const TICK: Duration = Duration::from_millis(250);

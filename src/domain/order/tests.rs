@@ -1,5 +1,6 @@
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 fn given(text: &str) -> Input<String> {
     Input::Given(text.to_owned())

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use daemon::batcher::{BatchLimits, Batcher};
+use daemon::retry::Backoff;
+use daemon::sync::locked;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,9 +17,6 @@ use super::unknown::UnknownOrders;
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
 use crate::store::{Claim, ClaimedOrder, Crew, Finish, KitchenStore, StoreError};
-use daemon::batcher::{BatchLimits, Batcher};
-use daemon::retry::Backoff;
-use daemon::sync::locked;
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const WRITE_QUEUE: usize = 70_000;

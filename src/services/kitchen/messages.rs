@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daemon::telemetry::order_span;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level};
@@ -11,7 +12,6 @@ use crate::broker::{Consume, Received};
 use crate::domain::{OrderMessage, OrderNumber};
 use crate::services::dead_letters::{dead_letter, dead_letter_at, request_id, too_large, unreadable};
 use crate::store::{KitchenStore, Refusal};
-use daemon::telemetry::order_span;
 
 /// What is to be done with a delivery.
 enum Verdict {

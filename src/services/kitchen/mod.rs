@@ -39,7 +39,6 @@ pub struct KitchenOptions {
 /// Why a worker cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum KitchenError {
-    /// Its name is taken, or cannot be held.
     #[error("worker {name} cannot start: {source}")]
     Name { name: WorkerName, source: NameError },
     /// Its name was taken by another while it was cut off.

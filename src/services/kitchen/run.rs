@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::shutdown::Shutdown;
+use daemon::systemd::{Condition, Pulse, ServiceManager};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -17,8 +19,6 @@ use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::services::servers::{ServerStates, settle};
 use crate::store::KitchenStore;
-use daemon::shutdown::Shutdown;
-use daemon::systemd::{Condition, Pulse, ServiceManager};
 
 /// How long giving back may take when there is no time left for cooking.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::telemetry::order_span;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,6 @@ use tracing::Instrument;
 
 use super::cook::Worker;
 use crate::store::{Crew, KitchenStore};
-use daemon::telemetry::order_span;
 
 /// How often a worker sweeps: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.

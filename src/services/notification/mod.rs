@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use daemon::outlet::Outlet;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::{Pulse, ServiceManager};
+use daemon::telemetry::order_span;
 use tokio::sync::watch;
 
 use crate::broker::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
 use crate::domain::StatusUpdate;
 use crate::services::dead_letters::{dead_letter, request_id, too_large, unreadable};
 use crate::services::servers::ServerStates;
-use daemon::outlet::Outlet;
-use daemon::shutdown::Shutdown;
-use daemon::systemd::{Pulse, ServiceManager};
-use daemon::telemetry::order_span;
 
 /// Updates that may be on their way to this subscriber at once: enough that it never waits for the next one, and few while
 /// each may be as large as RabbitMQ lets it be.

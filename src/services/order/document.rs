@@ -199,11 +199,12 @@ fn example(order_type: OrderType) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
     use super::*;
     use crate::services::order::parse_order;
     use crate::services::order::reading::{ITEM_FIELDS, ORDER_FIELDS};
-    use proptest::prelude::*;
-    use proptest::string::string_regex;
 
     /// Texts of a pattern of ours. The generator takes anchors for granted, and cannot look ahead.
     fn texts_of(pattern: &str) -> impl Strategy<Value = String> + use<> {

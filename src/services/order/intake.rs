@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use daemon::batcher::{BatchError, BatchLimits, Batcher, Rest};
+use daemon::sync::locked;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::http::Problem;
 use crate::relay::RelayWaker;
 use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder, StoreError};
-use daemon::batcher::{BatchError, BatchLimits, Batcher, Rest};
-use daemon::sync::locked;
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
 /// half of each batch away.

@@ -109,8 +109,9 @@ fn number(value: Option<&RawValue>) -> Input<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn outcome(body: &str) -> (u16, Vec<String>) {
         match parse_order(body.as_bytes()) {

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use daemon::lane::Lane;
+use daemon::metrics::Metrics;
+use daemon::ration::Budget;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
 use poem::http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,11 +21,6 @@ use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
-use daemon::lane::Lane;
-use daemon::metrics::Metrics;
-use daemon::ration::Budget;
-use daemon::shutdown::Shutdown;
-use daemon::systemd::ServiceManager;
 
 /// Idempotency keys live this long: the contract's day, and one more.
 const KEEP_KEYS: Duration = Duration::from_secs(48 * 60 * 60);

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use daemon::sync::locked;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,6 @@ use super::followed_orders::{FollowedOrders, OrderSubscription};
 use super::rendered_event::{RenderedEvent, Reset, STANDBY_PATIENCE};
 use crate::domain::OrderNumber;
 use crate::store::{Event, EventCursor, EventPage, Place, Store, StoreError};
-use daemon::sync::locked;
 
 /// Events that one look of the reader reads.
 const READ_EVENTS: i64 = 500;
@@ -71,7 +71,6 @@ struct Ring {
 /// What the ring has behind a place.
 enum Behind {
     Events(Vec<RenderedEvent>),
-    /// It begins later.
     Older,
     NotBegun,
 }

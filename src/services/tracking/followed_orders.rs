@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use daemon::sync::locked;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::rendered_event::RenderedEvent;
 use crate::domain::OrderNumber;
 use crate::store::{EventCursor, Reach, Store, StoreError};
-use daemon::sync::locked;
 
 /// Orders that one statement reads.
 const PAGE_ORDERS: usize = 128;

@@ -123,8 +123,9 @@ fn paid_after(paid: Option<Instant>, started: Instant, ended: Instant) -> Instan
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::time::{advance, sleep};
+
+    use super::*;
 
     const COST: Duration = Duration::from_millis(10);
 

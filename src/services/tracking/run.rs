@@ -1,5 +1,8 @@
 //! The tracking service's life.
 
+use daemon::metrics::Metrics;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
 use tokio_util::task::TaskTracker;
 
 use super::api::{Live, TrackingApi, info};
@@ -16,9 +19,6 @@ use crate::http::auth::StaffAuth;
 use crate::http::sse::EventStreams;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
-use daemon::metrics::Metrics;
-use daemon::shutdown::Shutdown;
-use daemon::systemd::ServiceManager;
 
 /// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
 const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;

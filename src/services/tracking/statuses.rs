@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::batcher::{BatchError, BatchLimits, Batcher};
 use tokio_util::task::TaskTracker;
 
 use crate::domain::OrderNumber;
 use crate::http::Problem;
 use crate::services::lookup::no_such_order;
 use crate::store::{OrderStatus, Store, StoreError};
-use daemon::batcher::{BatchError, BatchLimits, Batcher};
 
 /// Two readers: while one waits for its answer, the other's batch gathers.
 const READERS: usize = 2;

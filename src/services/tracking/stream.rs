@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::batcher::{BatchLimits, Batcher};
 use futures_util::{Stream, stream};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -14,7 +15,6 @@ use super::followed_orders::{OrderEvents, OrderSubscription};
 use super::rendered_event::{RenderedEvent, Reset, STANDBY_PATIENCE};
 use crate::http::sse::SseFrame;
 use crate::store::{EventCursor, OpenOrders, SeenBy, Store, StoreError};
-use daemon::batcher::{BatchLimits, Batcher};
 
 /// Open orders that a stream begins with: those that changed last, where they are more. A stream holds eight bytes of each
 /// while it tells them.
