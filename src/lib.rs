@@ -9,7 +9,7 @@
 //! | [`cli`] | the commands and their flags; composes the rest |
 //! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`; they never import each other |
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
-//! | [`dev`] | private PostgreSQL and RabbitMQ servers, for `dev` and for the tests alike |
+//! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
 //! | [`config`] | the file, the environment and the flags as one typed value |
 //! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
@@ -18,8 +18,9 @@
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!
 //! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration,
-//! [`daemon`] is what every process needs (its log, its end, its service manager, patience, batching, counters), and
-//! [`clean_text`] tells whether a text shows what it holds.
+//! [`daemon`] is what every process needs (its log, its end, its service manager, patience, batching, counters),
+//! [`private_servers`] runs PostgreSQL and RabbitMQ for `dev` and for the tests, and [`clean_text`] tells whether a text shows
+//! what it holds.
 //!
 //! # Where to change what
 //!
@@ -35,7 +36,7 @@
 //! - **A rule of the order form**: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration,
 //!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.
 //! - **A role**: a folder in [`services`], its command in `cli/roles.rs`, its rights in `store/rights.rs` and `broker/part.rs`,
-//!   `dev/roles.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
+//!   `dev/run.rs` and `dev/servers.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
 //! - **A route**: `services/order/api.rs` or `services/tracking/api.rs`, section 3 or 4 of `docs/CONTRACT.md`, and the snapshot of
 //!   the OpenAPI document. What is around every handler is [`http::app()`].
 //! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`] (`http/metrics.rs` has most),

@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use restaurant_system::dev::{Servers, ServersOptions, watch};
+use private_servers::{Servers, watch};
+use restaurant_system::dev;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ impl Deployment {
         let state = tempfile::Builder::new().prefix("restaurant-speed-").tempdir()?;
         // The servers of root run as other users.
         std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
-        let servers = Servers::start(state.path(), ServersOptions::default())?;
+        let servers = Servers::start(state.path(), dev::servers_options())?;
         servers.postgres.create_database(TEMPLATE)?;
         let deployment = Self { servers, http: reqwest::Client::new(), state };
         deployment.lay_in_wal_files().await?;

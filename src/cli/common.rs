@@ -20,7 +20,8 @@ use crate::http::server::ServerLimits;
 use crate::store::{Store, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
-pub(super) const OWN_CRATES: &[&str] = &["restaurant_system", "clean_text", "daemon", "settings"];
+pub(super) const OWN_CRATES: &[&str] =
+    &["restaurant_system", "clean_text", "daemon", "private_servers", "settings"];
 /// Unused connections to PostgreSQL are closed after this time. A worker sweeps every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
 /// that is closed soon, since there may be many workers.

@@ -1,7 +1,12 @@
 //! `restaurant-system dev`: everything at once, for trying it out and for working on it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use private_servers::ServerError;
+
+use crate::dev::{self, DevError, DevOptions};
 
 use clap::Args;
 
@@ -51,11 +56,8 @@ pub struct DevArgs {
 
 /// Runs the command until it is asked to stop.
 pub async fn run(args: DevArgs) -> Result<(), DevError> {
-    let program = std::env::current_exe().map_err(|reason| DevError::Io {
-        action: "find",
-        path: PathBuf::from("the running program"),
-        reason,
-    })?;
+    let program =
+        std::env::current_exe().map_err(ServerError::io("find", Path::new("the running program")))?;
     let flags = [("--log-format", args.log_format), ("--log-level", args.log_level)];
     let role_args = flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), OsString::from(value?)]));
     dev::run(DevOptions {

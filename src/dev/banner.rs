@@ -1,9 +1,11 @@
 //! The text that `dev` prints once everything runs: the addresses and folders.
 
-use super::servers::Servers;
-use super::state::StateFiles;
-use super::{BROKER_USER, DATABASE_NAME, DATABASE_USER};
 use std::fmt::Write;
+
+use private_servers::{RabbitMqServer, Servers};
+
+use super::servers::DATABASE;
+use super::state::StateFiles;
 
 /// The order that the example command places.
 const EXAMPLE_ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"name":"Margherita Pizza","quantity":1,"price":15.99}]}"#;
@@ -11,11 +13,13 @@ const EXAMPLE_ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"tak
 /// The text, which ends with a line break.
 pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, files: &StateFiles) -> String {
     let postgres = format!(
-        "PGPASSFILE={} psql -h 127.0.0.1 -p {} -U {DATABASE_USER} {DATABASE_NAME}",
+        "PGPASSFILE={} psql -h 127.0.0.1 -p {} -U {} {}",
         shell_word(&servers.postgres.password_file().to_string_lossy()),
-        servers.postgres.port()
+        servers.postgres.port(),
+        DATABASE.owner,
+        DATABASE.name
     );
-    let rabbitmq = format!("amqp://{BROKER_USER}@127.0.0.1:{}", servers.rabbitmq.amqp_port());
+    let rabbitmq = format!("amqp://{}@127.0.0.1:{}", RabbitMqServer::USER, servers.rabbitmq.amqp_port());
     let rabbitmq = format!("{rabbitmq}   password: {}", servers.rabbitmq.password_file().display());
     let config = files.config.display().to_string();
     let token = files.staff_token.display().to_string();
@@ -33,7 +37,10 @@ pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, fil
         ("RabbitMQ", rabbitmq),
     ];
     if let Some(port) = servers.rabbitmq.management_port() {
-        rows.push(("", format!("http://127.0.0.1:{port}   user: {BROKER_USER}, the same password")));
+        rows.push((
+            "",
+            format!("http://127.0.0.1:{port}   user: {}, the same password", RabbitMqServer::USER),
+        ));
     }
     rows.extend([("config", config), ("staff token", token), ("data, logs", home)]);
     let mut text = String::from("\nThe restaurant is open.\n\n");

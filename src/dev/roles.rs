@@ -1,21 +1,23 @@
 //! The roles as child processes, kept running as a service manager would: started again when one dies, asked to stop
 //! in steps.
 
-use super::error::DevError;
-use super::say;
-use super::watch as watcher;
-use daemon::retry::Backoff;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
+
+use daemon::retry::Backoff;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use private_servers::{ServerError, watch as watcher};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use super::error::DevError;
+use super::say;
 
 /// Wrong usage and unusable configuration (CONTRACT section 1): starting again would not help.
 const LASTING_EXIT_CODES: [i32; 2] = [2, 78];
@@ -183,13 +185,13 @@ fn send(pid: Option<u32>, signal: Option<Signal>) {
 /// Starts a role in a process group of its own, which a terminal's Ctrl-C does not reach: we pass on what it means.
 ///
 /// Standard output is ours: a role writes each line as a whole, so that lines of several roles do not mix.
-fn spawn(role: &RoleCommand) -> Result<Child, DevError> {
+fn spawn(role: &RoleCommand) -> Result<Child, ServerError> {
     let mut command = Command::new(&role.program);
     command.args(&role.args).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
     if role.forward_stderr {
         command.stderr(Stdio::piped());
     }
-    let mut child = command.spawn().map_err(DevError::io("start", &role.program))?;
+    let mut child = command.spawn().map_err(ServerError::io("start", &role.program))?;
     if let Some(pid) = child.id() {
         watcher::guard(&[pid])?;
     }
@@ -215,7 +217,7 @@ pub(crate) async fn run_once(role: &RoleCommand) -> Result<(), DevError> {
         Ok(status) => {
             Err(DevError::RoleFailed { role: role.name.clone(), problem: format!("failed ({status})") })
         }
-        Err(error) => Err(DevError::io("wait for", &role.program)(error)),
+        Err(error) => Err(ServerError::io("wait for", &role.program)(error).into()),
     }
 }
 

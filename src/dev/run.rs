@@ -1,20 +1,21 @@
 //! The `dev` command: servers, migrations and all roles from one command, and the end of all of it.
 
-use super::banner::banner;
-use super::error::DevError;
-use super::ports;
-use super::process::Cancel;
-use super::roles::{RoleCommand, Roles, run_once};
-use super::say;
-use super::servers::{Servers, ServersOptions, StateLock};
-use super::state::StateFiles;
-use daemon::outlet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use daemon::outlet;
+use private_servers::{Cancel, ServerError, Servers, StateLock, ports};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
+
+use super::banner::banner;
+use super::error::DevError;
+use super::roles::{RoleCommand, Roles, run_once};
+use super::servers::servers_options;
+use super::state::StateFiles;
+use super::{PROGRAM, say};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(100);
@@ -55,13 +56,13 @@ pub struct DevOptions {
 /// started is ended before this returns.
 pub async fn run(options: DevOptions) -> Result<(), DevError> {
     let mut signals = Signals::new()?;
-    let lock = StateLock::take(&options.state_dir)?;
+    let lock = StateLock::take(&options.state_dir, PROGRAM)?;
     check_ports(&options)?;
     let files = StateFiles::in_dir(&options.state_dir)?;
     say(format_args!("starting PostgreSQL and RabbitMQ in {} (some 10 s)", options.state_dir.display()));
     let cancel = Cancel::default();
     let servers = match start_servers(&options, lock, &cancel, &mut signals).await {
-        Err(DevError::Interrupted) => {
+        Err(ServerError::Interrupted) => {
             say(format_args!("stopped while starting"));
             return Ok(());
         }
@@ -77,7 +78,7 @@ pub async fn run(options: DevOptions) -> Result<(), DevError> {
     let result = run_roles(&options, &servers, &files, &mut signals).await;
     stop_servers(servers, &cancel, &mut signals).await;
     match result {
-        Err(DevError::Interrupted) => Ok(()),
+        Err(DevError::Servers(ServerError::Interrupted)) => Ok(()),
         result => result,
     }
 }
@@ -99,13 +100,13 @@ async fn start_servers(
     lock: StateLock,
     cancel: &Cancel,
     signals: &mut Signals,
-) -> Result<Servers, DevError> {
-    let mut server_options = ServersOptions::default().with_random_passwords().with_cancel(cancel);
+) -> Result<Servers, ServerError> {
+    let mut server_options = servers_options().with_random_passwords().with_cancel(cancel);
     server_options.fresh = options.fresh;
     let mut start = tokio::task::spawn_blocking(move || Servers::start_locked(lock, server_options));
     loop {
         tokio::select! {
-            started = &mut start => return started.unwrap_or(Err(DevError::Interrupted)),
+            started = &mut start => return started.unwrap_or(Err(ServerError::Interrupted)),
             () = signals.next() => cancel.cancel(),
         }
     }
@@ -139,14 +140,14 @@ async fn run_roles(
     let migrate = options.role("migrate", &[], &files.config);
     tokio::select! {
         migrated = run_once(&migrate) => migrated?,
-        () = signals.next() => return Err(DevError::Interrupted),
+        () = signals.next() => return Err(ServerError::Interrupted.into()),
     }
     let mut roles = Roles::start(options.roles(files));
     let mut simulation = Roles::start(Vec::new());
     let mut result = tokio::select! {
         ready = wait_until_ready(options) => ready,
         failed = roles.failed() => Err(failed),
-        () = signals.next() => Err(DevError::Interrupted),
+        () = signals.next() => Err(ServerError::Interrupted.into()),
     };
     if result.is_ok() {
         say_banner(options, servers, files);
@@ -181,7 +182,7 @@ async fn keep_running(servers: &Arc<Servers>) -> DevError {
         say(format_args!("a server died: starting it again"));
         let servers = Arc::clone(servers);
         let restarted = tokio::task::spawn_blocking(move || servers.restart_dead()).await;
-        match restarted.unwrap_or(Err(DevError::Interrupted)) {
+        match restarted.unwrap_or(Err(ServerError::Interrupted)) {
             Ok(()) if restarts < MAX_SERVER_RESTARTS => {}
             Ok(()) => {
                 return DevError::RoleFailed {
@@ -189,7 +190,7 @@ async fn keep_running(servers: &Arc<Servers>) -> DevError {
                     problem: format!("died {restarts} times"),
                 };
             }
-            Err(error) => return error,
+            Err(error) => return error.into(),
         }
     }
 }
@@ -279,8 +280,8 @@ impl DevOptions {
 struct Signals([Signal; 3]);
 
 impl Signals {
-    fn new() -> Result<Self, DevError> {
-        let listen = |kind| signal(kind).map_err(DevError::io("listen for", Path::new("signals")));
+    fn new() -> Result<Self, ServerError> {
+        let listen = |kind| signal(kind).map_err(ServerError::io("listen for", Path::new("signals")));
         Ok(Self([
             listen(SignalKind::interrupt())?,
             listen(SignalKind::terminate())?,

@@ -1,153 +1,27 @@
-//! The pair of servers that the system runs on, in one state folder that one process at a time may use.
+//! The private servers' options: what the restaurant has on them, in `dev` and in tests alike.
 
-use super::account;
-use super::error::DevError;
-use super::files;
-use super::postgres::{PostgresOptions, PostgresServer};
-use super::process::Cancel;
-use super::rabbitmq::{RabbitMqOptions, RabbitMqServer};
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use private_servers::{Database, DatabaseAccount, ServersOptions};
 
-/// How the two servers are to be run.
-#[derive(Debug, Clone, Default)]
-pub struct ServersOptions {
-    /// PostgreSQL's.
-    pub postgres: PostgresOptions,
-    /// RabbitMQ's.
-    pub rabbitmq: RabbitMqOptions,
-    /// Whether what earlier starts left in the state folder is deleted first.
-    pub fresh: bool,
-}
+use super::PROGRAM;
 
-impl ServersOptions {
-    /// The flag that gives up a start of either server; when they are stopping, it has them killed at once.
-    #[must_use]
-    pub fn with_cancel(mut self, cancel: &Cancel) -> Self {
-        self.postgres.cancel = cancel.clone();
-        self.rabbitmq.cancel = cancel.clone();
-        self
-    }
+/// The database, with an account for each role that uses it. The groups are those that `migrate` grants to
+/// (`store/rights.rs`).
+pub const DATABASE: Database = Database {
+    name: "restaurant_db",
+    owner: "restaurant_user",
+    password: "restaurant_pass",
+    accounts: &[
+        DatabaseAccount { user: "restaurant_order_service", group: "restaurant_order" },
+        DatabaseAccount { user: "restaurant_tracking_service", group: "restaurant_tracking" },
+        DatabaseAccount { user: "restaurant_kitchen_worker", group: "restaurant_kitchen" },
+    ],
+};
+/// The same in every version: RabbitMQ's disk has it.
+const NODE: &str = "restaurant@localhost";
 
-    /// With random passwords, which are kept from start to start. By default they are those that the configuration has by
-    /// default, as tests want them.
-    #[must_use]
-    pub fn with_random_passwords(mut self) -> Self {
-        self.postgres.password = None;
-        self.rabbitmq.password = None;
-        self
-    }
-
-    /// For tests: nothing is flushed to the disk, and PostgreSQL takes 400 connections.
-    #[must_use]
-    pub fn for_tests() -> Self {
-        let mut options = Self::default();
-        options.postgres.durable = false;
-        options.postgres.max_connections = 400;
-        options
-    }
-}
-
-/// A running PostgreSQL and a running RabbitMQ; both are stopped when dropped.
-#[derive(Debug)]
-pub struct Servers {
-    /// The PostgreSQL server.
-    pub postgres: PostgresServer,
-    /// The RabbitMQ server.
-    pub rabbitmq: RabbitMqServer,
-    lock: StateLock,
-}
-
-/// The right to use a state folder, which one process at a time can have; given back when dropped, by the process's
-/// death at the latest.
-#[derive(Debug)]
-pub struct StateLock {
-    home: PathBuf,
-    _file: File,
-}
-
-impl StateLock {
-    /// Takes the right to use `state`, which is created where it is missing.
-    ///
-    /// For root, whose servers run as other users, a folder of the system's temporary folder stands in for `state` if
-    /// that lies below a folder which is closed to others; [`Servers::home`] says where the files are.
-    ///
-    /// # Errors
-    /// [`DevError::StateInUse`]; the folder cannot be made; it is a link, another user's, or open to others.
-    pub fn take(state: &Path) -> Result<Self, DevError> {
-        files::own_dir(state)?;
-        let home = account::servers_home(state)?;
-        files::own_dir(&home)?;
-        let path = home.join("lock");
-        let file = files::keep(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { home, _file: file }),
-            Err(TryLockError::WouldBlock) => Err(DevError::StateInUse { path: state.to_path_buf() }),
-            Err(TryLockError::Error(error)) => Err(DevError::io("lock", &path)(error)),
-        }
-    }
-}
-
-impl Servers {
-    /// Takes the lock of a state folder and starts both servers, see [`StateLock::take`] and [`Self::start_locked`].
-    ///
-    /// # Errors
-    /// Those of the two.
-    pub fn start(state: &Path, options: ServersOptions) -> Result<Self, DevError> {
-        Self::start_locked(StateLock::take(state)?, options)
-    }
-
-    /// Starts both at the same time with their files in the locked folder. Blocks until both take connections.
-    ///
-    /// # Errors
-    /// A program is missing, or a server does not come up in time. The other server is stopped then.
-    pub fn start_locked(lock: StateLock, options: ServersOptions) -> Result<Self, DevError> {
-        let ServersOptions { postgres, rabbitmq, fresh } = options;
-        // Both programs are looked for first, so that a missing one is named at once.
-        postgres.programs.postgres()?;
-        rabbitmq.programs.rabbitmq()?;
-        let (postgres_home, rabbitmq_home) = (lock.home.join("postgres"), lock.home.join("rabbitmq"));
-        account::claim_home(&postgres_home, super::postgres::USERS)?;
-        account::claim_home(&rabbitmq_home, super::rabbitmq::USERS)?;
-        super::postgres::end_left_behind(&postgres_home)?;
-        super::rabbitmq::end_left_behind(&rabbitmq_home);
-        for dir in [&postgres_home, &rabbitmq_home] {
-            if fresh && dir.exists() {
-                std::fs::remove_dir_all(dir).map_err(DevError::io("remove", dir))?;
-            }
-        }
-        let (postgres, rabbitmq) = std::thread::scope(|scope| {
-            let postgres = scope.spawn(|| PostgresServer::start(&postgres_home, postgres));
-            let rabbitmq = RabbitMqServer::start(&rabbitmq_home, rabbitmq);
-            (postgres.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), rabbitmq)
-        });
-        Ok(Self { postgres: postgres?, rabbitmq: rabbitmq?, lock })
-    }
-
-    /// The folder that the servers' files are in.
-    pub fn home(&self) -> &Path {
-        &self.lock.home
-    }
-
-    /// Starts again what is not running, on the same ports with the same data.
-    ///
-    /// # Errors
-    /// It does not come up in time.
-    pub fn restart_dead(&self) -> Result<(), DevError> {
-        if !self.postgres.is_running() {
-            self.postgres.restart()?;
-        }
-        if !self.rabbitmq.is_running() {
-            self.rabbitmq.restart()?;
-        }
-        Ok(())
-    }
-
-    /// Stops both at the same time, which saves some seconds over dropping them one after the other.
-    pub fn stop(&self) {
-        std::thread::scope(|scope| {
-            scope.spawn(|| self.postgres.stop());
-            self.rabbitmq.stop();
-        });
-    }
+/// Durable servers with passwords that everybody knows, those of the default configuration.
+pub fn servers_options() -> ServersOptions {
+    let mut options = ServersOptions::new(PROGRAM, DATABASE);
+    options.rabbitmq.node = NODE;
+    options
 }

@@ -1,14 +1,14 @@
 //! The state folder of `dev`, beside the servers' files: the roles' configuration and the staff token.
 
-use super::error::DevError;
-use super::files;
-use super::servers::Servers;
-use super::{BROKER_USER, DATABASE_NAME};
-use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
 
+use private_servers::{RabbitMqServer, ServerError, Servers, files};
+use secrecy::ExposeSecret;
+
+use super::servers::DATABASE;
+
 const HEADER: &str = "# Written by `restaurant-system dev` at each start: changes are lost.\n";
-/// Who uses the database; a subscriber does not.
+/// The roles that use the database, which a subscriber does not, in the order of their accounts in [`DATABASE`].
 const DATABASE_ROLES: [&str; 3] = ["order-service", "tracking-service", "kitchen-worker"];
 
 /// The files that the roles and their users need; each for its owner only.
@@ -23,8 +23,8 @@ pub(crate) struct StateFiles {
 
 impl StateFiles {
     /// Where the files are in a state folder, as absolute paths: they are written down for use from anywhere.
-    pub(crate) fn in_dir(state: &Path) -> Result<Self, DevError> {
-        let dir = std::path::absolute(state).map_err(DevError::io("find", state))?;
+    pub(crate) fn in_dir(state: &Path) -> Result<Self, ServerError> {
+        let dir = std::path::absolute(state).map_err(ServerError::io("find", state))?;
         Ok(Self { config: dir.join("config.yaml"), staff_token: dir.join("staff-token"), dir })
     }
 
@@ -40,23 +40,23 @@ impl StateFiles {
 
     /// Writes the configurations for these servers. It writes a random staff token as well, unless that of an earlier start is
     /// kept; a `fresh` start keeps none.
-    pub(crate) fn write(&self, fresh: bool, servers: &Servers) -> Result<(), DevError> {
+    pub(crate) fn write(&self, fresh: bool, servers: &Servers) -> Result<(), ServerError> {
         files::own_dir(&self.dir)?;
         if fresh || !self.staff_token.is_file() {
             files::write(&self.staff_token, &(files::random_word() + "\n"), None)?;
         }
         let (postgres, rabbitmq) = (&servers.postgres, &servers.rabbitmq);
         let rabbitmq = (rabbitmq.amqp_port(), rabbitmq.password().expose_secret());
-        let database = |role| {
-            let (user, password) = postgres.account_of(role);
+        let database = |user| {
+            let (user, password) = postgres.account(user);
             database_text(postgres.port(), user, password.expose_secret())
         };
         let others = others_text(rabbitmq, &self.staff_token);
         let write =
             |path: &Path, database: String| files::write(path, &format!("{HEADER}{database}{others}"), None);
-        write(&self.config, database("migrate"))?;
-        for role in DATABASE_ROLES {
-            write(&self.config_of(role), database(role))?;
+        write(&self.config, database(DATABASE.owner))?;
+        for (role, account) in DATABASE_ROLES.iter().zip(DATABASE.accounts) {
+            write(&self.config_of(role), database(account.user))?;
         }
         write(&self.config_of("notification-subscriber"), String::new())
     }
@@ -65,7 +65,8 @@ impl StateFiles {
 /// Words all, as are the passwords of [`others_text`].
 fn database_text(port: u16, user: &str, password: &str) -> String {
     format!(
-        "database:\n  host: 127.0.0.1\n  port: {port}\n  user: {user}\n  password: {password}\n  database: {DATABASE_NAME}\n"
+        "database:\n  host: 127.0.0.1\n  port: {port}\n  user: {user}\n  password: {password}\n  database: {}\n",
+        DATABASE.name
     )
 }
 
@@ -74,8 +75,9 @@ fn others_text((port, password): (u16, &str), staff_token: &Path) -> String {
     // A YAML string in double quotes has JSON's escapes, so any path is safe in it.
     let staff_token = serde_json::Value::from(staff_token.to_string_lossy());
     format!(
-        "rabbitmq:\n  host: 127.0.0.1\n  port: {port}\n  user: {BROKER_USER}\n  password: {password}\n\
-         staff:\n  token_file: {staff_token}\n"
+        "rabbitmq:\n  host: 127.0.0.1\n  port: {port}\n  user: {}\n  password: {password}\n\
+         staff:\n  token_file: {staff_token}\n",
+        RabbitMqServer::USER
     )
 }
 

@@ -1,8 +1,8 @@
 //! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the deployment goes on there.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE};
-use crate::support::{Events, Http, TestEnv, blocking, new_state_dir, takeout};
-use restaurant_system::dev::{PostgresOptions, PostgresServer};
+use crate::support::{Events, Http, TestEnv, blocking, new_state_dir, servers_options, takeout};
+use private_servers::PostgresServer;
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +57,7 @@ async fn busy_deployment(kit: &Kit) -> Vec<String> {
 async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_whole_history() {
     let state = new_state_dir();
     let home = state.path().join("postgresql");
-    let options = PostgresOptions { durable: false, ..PostgresOptions::default() };
+    let options = servers_options().postgres;
     let other = blocking(move || PostgresServer::start(&home, options).unwrap()).await;
 
     let mut env = TestEnv::new().await;

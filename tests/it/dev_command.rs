@@ -3,7 +3,7 @@
 use crate::support::{
     Http, Role, Signal, eventually, free_port, new_state_dir, processes_naming, program, takeout,
 };
-use restaurant_system::dev::PostgresOptions;
+use restaurant_system::dev;
 use std::collections::HashSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -217,7 +217,7 @@ async fn ctrl_c_while_the_servers_stop_kills_them() {
     role.signal(Signal::SIGINT);
     assert_eq!(role.wait_exit().await.code(), Some(0), "{:?}", role.output());
     let took = asked.elapsed();
-    assert!(took < PostgresOptions::default().stop_timeout / 2, "{took:?}: {:?}", role.output());
+    assert!(took < dev::servers_options().postgres.stop_timeout / 2, "{took:?}: {:?}", role.output());
     assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
 }
 

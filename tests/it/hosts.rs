@@ -1,7 +1,9 @@
 //! A primary that was replaced by its standby and comes back taking writes.
 
-use crate::support::{Http, Role, TestEnv, blocking, eventually, eventually_ok, new_state_dir, takeout};
-use restaurant_system::dev::{PostgresOptions, PostgresServer};
+use crate::support::{
+    Http, Role, TestEnv, blocking, eventually, eventually_ok, new_state_dir, servers_options, takeout,
+};
+use private_servers::{PostgresOptions, PostgresServer};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ struct SplitBrain {
 }
 
 fn options() -> PostgresOptions {
-    PostgresOptions { durable: false, ..PostgresOptions::default() }
+    servers_options().postgres
 }
 
 impl SplitBrain {

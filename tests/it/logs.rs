@@ -1,7 +1,7 @@
 //! The log of every role over an order's whole life, to the letter of the contract.
 
 use crate::support::{Http, Role, Signal, TestEnv, answer, delivery, eventually, eventually_ok, free_port};
-use restaurant_system::dev::watch;
+use private_servers::watch;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,7 +1,7 @@
 //! The private servers: they start, keep their data, recover from a kill, and never outlive their owner.
 
-use crate::support::{TestEnv, blocking, eventually, new_state_dir, processes_naming};
-use restaurant_system::dev::{DevError, PostgresServer, Servers, ServersOptions};
+use crate::support::{TestEnv, blocking, eventually, new_state_dir, processes_naming, servers_options};
+use private_servers::{PostgresServer, ServerError, Servers};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -74,7 +74,7 @@ async fn a_standby_has_what_its_primary_has_until_it_is_promoted() {
     let home = |name: &str| state.path().join(name);
     let (primary_home, standby_home) = (home("primary"), home("standby"));
     let (primary, standby) = blocking(move || {
-        let options = ServersOptions::for_tests().postgres;
+        let options = servers_options().postgres;
         let primary = PostgresServer::start(&primary_home, options.clone()).unwrap();
         let standby = PostgresServer::start_standby(&standby_home, &primary, options).unwrap();
         primary.create_database("replicated").unwrap();
@@ -121,7 +121,7 @@ async fn a_paused_server_answers_again_when_it_is_resumed() {
 async fn a_state_folder_in_use_is_refused_and_a_missing_program_is_named() {
     let dir = new_state_dir();
     let path = dir.path().to_path_buf();
-    let mut options = ServersOptions::for_tests();
+    let mut options = servers_options();
     options.rabbitmq.programs.path = "/nonexistent".into();
     options.rabbitmq.programs.prefix = "/nonexistent".into();
     let error = blocking(move || Servers::start(&path, options)).await.unwrap_err();
@@ -129,8 +129,8 @@ async fn a_state_folder_in_use_is_refused_and_a_missing_program_is_named() {
 
     let shared = TestEnv::new().await;
     let home = shared.servers.home().to_path_buf();
-    let error = blocking(move || Servers::start(&home, ServersOptions::for_tests())).await.unwrap_err();
-    assert!(matches!(error, DevError::StateInUse { .. }), "{error}");
+    let error = blocking(move || Servers::start(&home, servers_options())).await.unwrap_err();
+    assert!(matches!(error, ServerError::StateInUse { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn no_server_is_left_when_its_owner_is_killed_and_the_next_start_has_the_d
     eventually("all processes are gone", || async { processes_naming(state.path()).is_empty() }).await;
 
     let path = state.path().to_path_buf();
-    let servers = blocking(move || Servers::start(&path, ServersOptions::for_tests())).await.unwrap();
+    let servers = blocking(move || Servers::start(&path, servers_options())).await.unwrap();
     let error = blocking(move || servers.postgres.create_database("made_by_owner")).await.unwrap_err();
     assert!(error.to_string().contains("already exists"), "{error}");
 }
@@ -159,7 +159,7 @@ async fn no_server_is_left_when_its_owner_is_killed_and_the_next_start_has_the_d
 #[ignore = "started by another test as a process of its own"]
 fn owner_of_servers() {
     let Some(state) = std::env::var_os(OWNER_STATE).map(PathBuf::from) else { return };
-    let servers = Servers::start(&state, ServersOptions::for_tests()).unwrap();
+    let servers = Servers::start(&state, servers_options()).unwrap();
     servers.postgres.create_database("made_by_owner").unwrap();
     std::fs::write(state.join("ready"), "").unwrap();
     std::thread::sleep(std::time::Duration::from_secs(120));

@@ -2,8 +2,8 @@
 //!
 //! What has to do with a server's process blocks: it is called through [`blocking`].
 
-use crate::support::{blocking, new_state_dir};
-use restaurant_system::dev::{PostgresServer, RabbitMqCluster, RabbitMqServer, ServersOptions, watch};
+use crate::support::{blocking, new_state_dir, servers_options};
+use private_servers::{PostgresServer, RabbitMqCluster, RabbitMqServer, watch};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ impl Machines {
         blocking(|| {
             let state = new_state_dir();
             watch::remove_at_end(state.path()).unwrap();
-            let mut options = ServersOptions::for_tests();
+            let mut options = servers_options();
             options.rabbitmq.start_timeout = Duration::from_secs(300);
             let brokers = RabbitMqCluster::start(&state.path().join("rabbitmq"), BROKERS, &options.rabbitmq)
                 .expect("a cluster of brokers starts");
@@ -160,7 +160,7 @@ impl Drop for Machines {
 }
 
 /// A server that does not come up is no finding about the services: it is tried again some times.
-pub fn insist(name: &str, mut start: impl FnMut() -> Result<(), restaurant_system::dev::DevError>) {
+pub fn insist(name: &str, mut start: impl FnMut() -> Result<(), private_servers::ServerError>) {
     for tries_left in (0..SERVER_STARTS).rev() {
         match start() {
             Ok(()) => return,

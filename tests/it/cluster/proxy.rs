@@ -2,7 +2,7 @@
 
 use super::machines::Machines;
 use crate::support::free_port;
-use restaurant_system::dev::{PostgresServer, watch};
+use private_servers::{PostgresServer, watch};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 

@@ -129,7 +129,7 @@ impl Deployment {
         }
     }
 
-    async fn with_servers(&self, work: impl FnOnce(&restaurant_system::dev::Servers) + Send + 'static) {
+    async fn with_servers(&self, work: impl FnOnce(&private_servers::Servers) + Send + 'static) {
         let servers = Arc::clone(&self.env.servers);
         blocking(move || work(&servers)).await;
     }
@@ -140,7 +140,7 @@ async fn pause(ms: u64) {
 }
 
 /// A server that does not come up is no finding about the services: it is tried again some times.
-fn insist(name: &str, mut start: impl FnMut() -> Result<(), restaurant_system::dev::DevError>) {
+fn insist(name: &str, mut start: impl FnMut() -> Result<(), private_servers::ServerError>) {
     for tries_left in (0..SERVER_STARTS).rev() {
         match start() {
             Ok(()) => return,

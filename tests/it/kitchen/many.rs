@@ -1,8 +1,7 @@
 //! More workers than PostgreSQL has connections.
 
 use super::kit::Kit;
-use crate::support::{Role, TestEnv, eventually_ok};
-use restaurant_system::dev::ServersOptions;
+use crate::support::{Role, TestEnv, eventually_ok, servers_options};
 use tokio_postgres::{Client, NoTls};
 
 /// PostgreSQL keeps three of them for its superuser.
@@ -14,7 +13,7 @@ const IDLE_CONNECTIONS: i64 = 4;
 
 #[tokio::test]
 async fn more_workers_than_connections_start_cook_everything_and_hold_hardly_any_when_idle() {
-    let mut options = ServersOptions::for_tests();
+    let mut options = servers_options();
     options.postgres.max_connections = CONNECTIONS;
     let env = TestEnv::with_own_servers_of(options).await;
     workers_that_find_no_connection_wait_for_one(&env).await;

@@ -2,7 +2,7 @@
 
 use super::kit::Kit;
 use crate::support::{Role, Signal, TestEnv, eventually, eventually_ok};
-use restaurant_system::dev::watch;
+use private_servers::watch;
 use serde_json::json;
 use std::io::Read;
 use std::process::{Child, Stdio};

@@ -1,8 +1,8 @@
 //! What a server is told by whoever logs in: the password to nobody who is not known, and nothing where none is asked for.
 
 use super::{edit_config, order_service};
-use crate::support::{TestEnv, blocking, new_state_dir, store_options, takeout};
-use restaurant_system::dev::{PostgresOptions, PostgresServer};
+use crate::support::{TestEnv, blocking, new_state_dir, servers_options, store_options, takeout};
+use private_servers::PostgresServer;
 use restaurant_system::store::{Store, StoreOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -71,11 +71,8 @@ impl Server {
         let (home, sockets) = (dir.path().join("postgres"), dir.path().join("sockets"));
         std::fs::create_dir(&sockets).unwrap();
         std::fs::set_permissions(&sockets, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let options = PostgresOptions {
-            durable: false,
-            socket_folder: Some(sockets.clone()),
-            ..PostgresOptions::default()
-        };
+        let mut options = servers_options().postgres;
+        options.socket_folder = Some(sockets.clone());
         let path = home.clone();
         let postgres = blocking(move || PostgresServer::start(&path, options).unwrap()).await;
         Self { postgres: Arc::new(postgres), home, sockets, _dir: dir }

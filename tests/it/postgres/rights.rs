@@ -1,8 +1,10 @@
 //! Each role has no more rights than it needs: what they are, that they are enough, and who waits for them.
 
 use crate::kitchen::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE};
-use crate::support::{Events, Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, takeout};
-use restaurant_system::dev::{PostgresOptions, PostgresServer};
+use crate::support::{
+    Events, Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, servers_options, takeout,
+};
+use private_servers::PostgresServer;
 use restaurant_system::store::{ReconcilerStore, Store, StoreAccess, StoreOptions};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -369,7 +371,7 @@ async fn make_accounts(folder: &Path, server: &PostgresServer) {
 async fn a_group_that_is_made_after_the_migrations_is_granted_its_rights_by_the_next() {
     let state = new_state_dir();
     let home = state.path().join("postgresql");
-    let options = PostgresOptions { durable: false, ..PostgresOptions::default() };
+    let options = servers_options().postgres;
     let server = blocking(move || {
         let server = PostgresServer::start(&home, options).unwrap();
         for group in [ORDER, TRACKING, KITCHEN] {

@@ -2,7 +2,8 @@
 
 use super::{order_service, seen, watch_settings};
 use crate::support::{TestEnv, blocking, new_state_dir, store_options, takeout};
-use restaurant_system::dev::{PostgresOptions, PostgresServer};
+use private_servers::PostgresServer;
+use restaurant_system::dev;
 use restaurant_system::store::{Store, StoreAccess, StoreOptions};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +95,8 @@ async fn what_a_session_cannot_set_is_logged_once_and_shown_in_readyz() {
 async fn a_durable_server_is_not_warned_of() {
     let dir = new_state_dir();
     let path = dir.path().join("postgres");
-    let server = blocking(move || PostgresServer::start(&path, PostgresOptions::default())).await.unwrap();
+    let server =
+        blocking(move || PostgresServer::start(&path, dev::servers_options().postgres)).await.unwrap();
     let options = store_options(server.port(), "restaurant_db");
     let store = Store::new(options, CancellationToken::new()).unwrap();
     store.prepare().await.unwrap();

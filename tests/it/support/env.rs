@@ -3,10 +3,10 @@
 use super::management::Management;
 use super::role::Role;
 use super::shared::{
-    TEMPLATE, config_text, create_template, migrate, new_state_dir, program, shared_servers,
+    TEMPLATE, config_text, create_template, migrate, new_state_dir, program, servers_options, shared_servers,
 };
 use super::wait::{blocking, eventually_ok};
-use restaurant_system::dev::{Servers, ServersOptions};
+use private_servers::{Servers, ServersOptions};
 use restaurant_system::store::{Store, StoreAccess, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -77,7 +77,7 @@ impl TestEnv {
     /// An environment with servers of its own, for tests that stop, kill, freeze, restart or wipe them. It takes some
     /// 10 s to make: put what one pair of servers can show into one test.
     pub async fn with_own_servers() -> Self {
-        Self::with_own_servers_of(ServersOptions::for_tests()).await
+        Self::with_own_servers_of(servers_options()).await
     }
 
     /// [`Self::with_own_servers`], with other options.

@@ -1,8 +1,8 @@
 //! RabbitMQ's HTTP API, for one virtual host: an independent look at what the program does to the broker.
 
 use super::wait::{eventually, eventually_ok};
+use private_servers::RabbitMqServer;
 use reqwest::Method;
-use restaurant_system::dev::RabbitMqServer;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;

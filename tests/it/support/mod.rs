@@ -31,7 +31,7 @@ pub use orders::{delivery, dine_in, item, order_of, priced, takeout, with, witho
 pub use pgbouncer::PgBouncer;
 pub use process::processes_naming;
 pub use role::Role;
-pub use shared::{free_port, new_state_dir, program, shared_servers};
+pub use shared::{free_port, new_state_dir, program, servers_options, shared_servers};
 pub use sse::{Event, Events};
 pub use wait::{DEADLINE, blocking, eventually, eventually_ok};
 

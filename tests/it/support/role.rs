@@ -3,7 +3,7 @@
 use super::wait::{DEADLINE, eventually_ok};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use restaurant_system::dev::watch;
+use private_servers::watch;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,7 +1,8 @@
 //! The PostgreSQL and RabbitMQ that all tests of this process share, and the migrated database they copy.
 
 use super::wait::blocking;
-use restaurant_system::dev::{Servers, ServersOptions, ports, watch};
+use private_servers::{Servers, ServersOptions, ports, watch};
+use restaurant_system::dev;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,14 +20,18 @@ pub async fn shared_servers() -> Arc<Servers> {
         let start = || {
             let dir = new_state_dir().keep();
             watch::remove_at_end(&dir).unwrap();
-            let servers =
-                Servers::start(&dir, ServersOptions::for_tests()).expect("the shared servers start");
+            let servers = Servers::start(&dir, servers_options()).expect("the shared servers start");
             create_template(&servers);
             Arc::new(servers)
         };
         Arc::clone(SERVERS.get_or_init(start))
     })
     .await
+}
+
+/// The servers as tests want them: nothing is flushed to the disk.
+pub fn servers_options() -> ServersOptions {
+    dev::servers_options().for_tests()
 }
 
 /// A temporary folder that the servers' users can pass through when the tests run as root.

@@ -1,8 +1,8 @@
 //! The tracking service on a hot standby: it reads there, follows, waits for what it was told elsewhere, and writes nothing.
 
 use super::{Order, Tracking, advance};
-use crate::support::{Http, TestEnv, blocking, eventually, eventually_ok, new_state_dir};
-use restaurant_system::dev::{PostgresOptions, PostgresServer};
+use crate::support::{Http, TestEnv, blocking, eventually, eventually_ok, new_state_dir, servers_options};
+use private_servers::PostgresServer;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -28,7 +28,7 @@ impl Pair {
         let dir = new_state_dir();
         let (first, second) = (dir.path().join("first"), dir.path().join("second"));
         let (primary, standby) = blocking(move || {
-            let options = || PostgresOptions { durable: false, ..PostgresOptions::default() };
+            let options = || servers_options().postgres;
             let primary = PostgresServer::start(&first, options()).unwrap();
             primary.query(READER).unwrap();
             let standby = PostgresServer::start_standby(&second, &primary, options()).unwrap();

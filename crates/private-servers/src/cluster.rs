@@ -2,12 +2,13 @@
 //!
 //! Every method blocks: from asynchronous code call them through `spawn_blocking`.
 
+use std::path::Path;
+
 use super::account::{self, Account};
-use super::error::DevError;
+use super::error::ServerError;
 use super::ports;
 use super::process::ServerProcess;
 use super::rabbitmq::{self, Member, RabbitMqOptions, RabbitMqServer};
-use std::path::Path;
 
 /// Nodes that share their queues, each a [`RabbitMqServer`]; stopped when dropped.
 #[derive(Debug)]
@@ -22,13 +23,14 @@ impl RabbitMqCluster {
     ///
     /// # Errors
     /// A program is not installed, a file cannot be written, or a node does not come up in time.
-    pub fn start(home: &Path, size: usize, options: &RabbitMqOptions) -> Result<Self, DevError> {
+    pub fn start(home: &Path, size: usize, options: &RabbitMqOptions) -> Result<Self, ServerError> {
         let programs = options.programs.rabbitmq()?;
         account::claim_home(home, rabbitmq::USERS)?;
         let account = Account::choose("RabbitMQ", &home.join(rabbitmq::WORK), rabbitmq::USERS)?;
         let [epmd_port] = ports::free_ports()?;
         let epmd = rabbitmq::launch_epmd(&programs, home, epmd_port, options, account)?;
-        let names: Vec<String> = (1..=size).map(|n| format!("restaurant{n}@localhost")).collect();
+        let (node, host) = options.node.split_once('@').unwrap_or((options.node, "localhost"));
+        let names: Vec<String> = (1..=size).map(|n| format!("{node}{n}@{host}")).collect();
         let start = |name: &String| {
             let member = Member { node: name.clone(), nodes: names.clone(), epmd_port };
             RabbitMqServer::start_as(&home.join(name), options.clone(), Some(member))

@@ -1,11 +1,5 @@
 //! One server process with its log and everything it started, and what `/proc` says about processes.
 
-use super::account::Account;
-use super::error::DevError;
-use super::files;
-use super::watch;
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::account::Account;
+use super::error::ServerError;
+use super::files;
+use super::watch;
 
 const POLL: Duration = Duration::from_millis(20);
 /// The shell becomes what is to run. Where `chrt` (of util-linux) is missing or not allowed to, that runs as everything else.
@@ -64,13 +66,13 @@ impl ServerProcess {
         mut command: Command,
         account: Account,
         log: &Path,
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, ServerError> {
         let out = files::create(log)?;
-        let err = out.try_clone().map_err(DevError::io("open", log))?;
+        let err = out.try_clone().map_err(ServerError::io("open", log))?;
         let program = PathBuf::from(command.get_program());
         account.apply(&mut command);
         command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
-        let child = command.spawn().map_err(DevError::io("start", &program))?;
+        let child = command.spawn().map_err(ServerError::io("start", &program))?;
         let process = Self { name, child, log: log.to_path_buf(), waited_for: false };
         watch::guard(&[process.pid()])?;
         Ok(process)
@@ -95,7 +97,7 @@ impl ServerProcess {
         timeout: Duration,
         cancel: &Cancel,
         mut ready: impl FnMut() -> bool,
-    ) -> Result<(), DevError> {
+    ) -> Result<(), ServerError> {
         let deadline = Instant::now() + timeout;
         loop {
             if ready() {
@@ -106,7 +108,7 @@ impl ServerProcess {
                 return if ready() { Ok(()) } else { Err(self.failure("ended while starting".to_owned())) };
             }
             if cancel.is_cancelled() {
-                return Err(DevError::Interrupted);
+                return Err(ServerError::Interrupted);
             }
             if Instant::now() > deadline {
                 return Err(self.failure(format!("was not ready within {} s", timeout.as_secs())));
@@ -116,7 +118,7 @@ impl ServerProcess {
     }
 
     /// Waits until it has ended, which must be with success: for programs that only prepare something.
-    pub(crate) fn wait_success(&mut self, timeout: Duration, cancel: &Cancel) -> Result<(), DevError> {
+    pub(crate) fn wait_success(&mut self, timeout: Duration, cancel: &Cancel) -> Result<(), ServerError> {
         let pid = self.pid();
         match self.wait_until(timeout, cancel, || !is_alive(pid)) {
             Ok(()) => watch::release(&[pid])?,
@@ -126,7 +128,7 @@ impl ServerProcess {
         match self.child.wait() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(self.failure(format!("failed ({status})"))),
-            Err(error) => Err(DevError::io("wait for", Path::new(self.name))(error)),
+            Err(error) => Err(ServerError::io("wait for", Path::new(self.name))(error)),
         }
     }
 
@@ -138,7 +140,7 @@ impl ServerProcess {
     }
 
     /// Stops it and all it started from running on (SIGSTOP), until [`Self::resume`].
-    pub(crate) fn pause(&self) -> Result<(), DevError> {
+    pub(crate) fn pause(&self) -> Result<(), ServerError> {
         self.signal(Signal::SIGSTOP);
         let children = descendants(self.pid());
         watch::guard(&children)?;
@@ -147,7 +149,7 @@ impl ServerProcess {
     }
 
     /// Lets it run on after [`Self::pause`].
-    pub(crate) fn resume(&self) -> Result<(), DevError> {
+    pub(crate) fn resume(&self) -> Result<(), ServerError> {
         let children = descendants(self.pid());
         watch::release(&children)?;
         children.into_iter().for_each(|pid| send(pid, Signal::SIGCONT));
@@ -156,8 +158,8 @@ impl ServerProcess {
     }
 
     /// The error that tells what happened to this server, with the end of its log.
-    pub(crate) fn failure(&self, problem: String) -> DevError {
-        DevError::ServerFailed { server: self.name, problem, log: self.log.clone(), tail: tail(&self.log) }
+    pub(crate) fn failure(&self, problem: String) -> ServerError {
+        ServerError::ServerFailed { server: self.name, problem, log: self.log.clone(), tail: tail(&self.log) }
     }
 }
 
@@ -333,7 +335,7 @@ mod tests {
         let cancel = Cancel::default();
         cancel.cancel();
         let error = server.wait_until(Duration::from_secs(10), &cancel, || false).unwrap_err();
-        assert!(matches!(error, DevError::Interrupted));
+        assert!(matches!(error, ServerError::Interrupted));
     }
 
     #[test]

@@ -4,14 +4,16 @@
 //! One watcher serves the whole process. It is told of each change, so that it never signals a process id that was
 //! given back to the system: an id is removed here before the process is waited for.
 
-use super::error::DevError;
-use daemon::sync::locked;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
+
+use daemon::sync::locked;
+
+use super::error::ServerError;
 
 /// `P` names all process ids anew, `D` the folder. SIGQUIT is PostgreSQL's immediate shutdown, which takes its child
 /// processes with it; SIGCONT is for servers that were paused. `-$pid` is the process group, for those that lead one.
@@ -44,29 +46,38 @@ struct Watcher {
 }
 
 /// Has these processes ended should this process end without doing so.
-pub fn guard(pids: &[u32]) -> Result<(), DevError> {
+///
+/// # Errors
+/// The watcher cannot be started or told.
+pub fn guard(pids: &[u32]) -> Result<(), ServerError> {
     with_watcher(|watcher| watcher.pids.extend(pids))
 }
 
 /// Takes back [`guard`]: to be called before a process is waited for, since its id may then be given to another.
-pub fn release(pids: &[u32]) -> Result<(), DevError> {
+///
+/// # Errors
+/// As [`guard`].
+pub fn release(pids: &[u32]) -> Result<(), ServerError> {
     with_watcher(|watcher| watcher.pids.retain(|pid| !pids.contains(pid)))
 }
 
 /// Has a folder removed with all that is in it when this process ends, in whatever way. There is one such folder a
 /// process; naming another replaces it.
-pub fn remove_at_end(dir: &Path) -> Result<(), DevError> {
+///
+/// # Errors
+/// As [`guard`].
+pub fn remove_at_end(dir: &Path) -> Result<(), ServerError> {
     let mut line = b"D".to_vec();
     line.extend_from_slice(dir.as_os_str().as_encoded_bytes());
     line.push(b'\n');
     with_watcher(|_| ())?;
     let mut watcher = locked(&WATCHER);
     let Some(watcher) = watcher.as_mut() else { return Ok(()) };
-    watcher.pipe.write_all(&line).map_err(DevError::io("tell the watcher about", dir))
+    watcher.pipe.write_all(&line).map_err(ServerError::io("tell the watcher about", dir))
 }
 
 /// Changes the list of processes and tells the watcher, which is started at the first use.
-fn with_watcher(change: impl FnOnce(&mut Watcher)) -> Result<(), DevError> {
+fn with_watcher(change: impl FnOnce(&mut Watcher)) -> Result<(), ServerError> {
     let mut slot = locked(&WATCHER);
     let watcher = match slot.as_mut() {
         Some(watcher) => watcher,
@@ -75,15 +86,18 @@ fn with_watcher(change: impl FnOnce(&mut Watcher)) -> Result<(), DevError> {
     change(watcher);
     let pids: Vec<String> = watcher.pids.iter().map(u32::to_string).collect();
     let line = format!("P{}\n", pids.join(" "));
-    watcher.pipe.write_all(line.as_bytes()).map_err(DevError::io("write to", Path::new("the watcher's pipe")))
+    watcher
+        .pipe
+        .write_all(line.as_bytes())
+        .map_err(ServerError::io("write to", Path::new("the watcher's pipe")))
 }
 
 impl Watcher {
-    fn start() -> Result<Self, DevError> {
+    fn start() -> Result<Self, ServerError> {
         let shell = Path::new("/bin/sh");
-        let failed = || DevError::io("start", shell);
+        let failed = || ServerError::io("start", shell);
         let mut command = Command::new(shell);
-        command.args(["-c", SCRIPT, "restaurant-watch"]).current_dir("/").process_group(0);
+        command.args(["-c", SCRIPT, "private-servers-watch"]).current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(failed())?;
         let pipe =

@@ -1,9 +1,10 @@
 //! Finds the installed PostgreSQL and RabbitMQ programs: on `PATH` first, then where Debian keeps those that it
 //! leaves off `PATH`.
 
-use super::error::DevError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use super::error::ServerError;
 
 /// Where programs are looked for.
 #[derive(Debug, Clone)]
@@ -40,13 +41,13 @@ pub(crate) struct RabbitMqPrograms {
 
 impl ProgramSearch {
     /// Finds a folder that has `initdb`, `postgres` and `psql` together.
-    pub(crate) fn postgres(&self) -> Result<PostgresPrograms, DevError> {
+    pub(crate) fn postgres(&self) -> Result<PostgresPrograms, ServerError> {
         let on_path = self.on_path("postgres").filter_map(|p| Some(p.parent()?.to_path_buf()));
         let installed = ["lib/postgresql", "lib64/postgresql"].into_iter();
         let installed = installed.flat_map(|dir| versions(&self.prefix.join(dir))).map(|dir| dir.join("bin"));
         let complete = |dir: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|p| dir.join(p).is_file());
         let Some(bin) = on_path.chain(installed).find(complete) else {
-            return Err(DevError::MissingProgram { program: "postgres" });
+            return Err(ServerError::MissingProgram { program: "postgres" });
         };
         Ok(PostgresPrograms {
             initdb: bin.join("initdb"),
@@ -60,7 +61,7 @@ impl ProgramSearch {
     /// Distributions put a wrapper of the same name on `PATH`, Debian's even with `rabbitmq-env` beside it; called by
     /// another user or name than it expects, it calls itself without end. The real one is told by its text: it reads
     /// the `rabbitmq-env` beside it and starts the broker itself.
-    pub(crate) fn rabbitmq(&self) -> Result<RabbitMqPrograms, DevError> {
+    pub(crate) fn rabbitmq(&self) -> Result<RabbitMqPrograms, ServerError> {
         let on_path = self.on_path("rabbitmq-server");
         let installed = versions(&self.prefix.join("lib/rabbitmq/lib"));
         let installed = installed.into_iter().map(|dir| dir.join("sbin/rabbitmq-server"));
@@ -69,14 +70,14 @@ impl ProgramSearch {
             text.contains("rabbitmq-env") && text.contains("start_rabbitmq_server")
         };
         let Some(server) = on_path.chain(installed).find(real) else {
-            return Err(DevError::MissingProgram { program: "rabbitmq-server" });
+            return Err(ServerError::MissingProgram { program: "rabbitmq-server" });
         };
         let epmd = self.epmd(&server)?;
         Ok(RabbitMqPrograms { server, epmd })
     }
 
     /// `epmd` from `PATH`, from the Erlang that the RabbitMQ scripts name (Nix), or from where Debian has Erlang.
-    fn epmd(&self, rabbitmq_server: &Path) -> Result<PathBuf, DevError> {
+    fn epmd(&self, rabbitmq_server: &Path) -> Result<PathBuf, ServerError> {
         let env_script = std::fs::read_to_string(rabbitmq_server.with_file_name("rabbitmq-env"));
         let named = env_script.unwrap_or_default();
         let named = named.lines().take(10).filter_map(|line| line.strip_prefix("PATH=")).collect::<Vec<_>>();
@@ -86,7 +87,7 @@ impl ProgramSearch {
             .chain(named)
             .chain(installed)
             .find(|epmd| epmd.is_file())
-            .ok_or(DevError::MissingProgram { program: "epmd" })
+            .ok_or(ServerError::MissingProgram { program: "epmd" })
     }
 
     /// Every file of this name on `PATH`, symbolic links followed.

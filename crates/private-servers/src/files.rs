@@ -3,15 +3,17 @@
 //! The servers of root run as other accounts. Root writes only into folders that root alone may write, beside the
 //! servers' own folders. In theirs an account could plant a link and have root write to any file.
 
-use super::error::DevError;
-use nix::libc::{O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::libc::{O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK};
+
+use super::error::ServerError;
+
 /// A user and its group, as the kernel numbers them.
-pub(crate) type Ids = (u32, u32);
+pub type Ids = (u32, u32);
 
 /// The largest file of ours that is read is a password file of some lines.
 const MAX_READ_BYTES: u64 = 16 * 1024;
@@ -21,24 +23,27 @@ const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// Makes `dir` where it is missing, or checks that it is ours alone to write. Root's servers, who are other users, can
 /// pass through it; an ordinary user's is private.
-pub(crate) fn own_dir(dir: &Path) -> Result<(), DevError> {
+///
+/// # Errors
+/// It is a link, another user's or open to others, or cannot be made.
+pub fn own_dir(dir: &Path) -> Result<(), ServerError> {
     let dir = plain(dir);
     match dir.symlink_metadata() {
         Ok(meta) => check_own(&dir, &meta),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if let Some(parent) = dir.parent() {
-                std::fs::create_dir_all(parent).map_err(DevError::io("create", parent))?;
+                std::fs::create_dir_all(parent).map_err(ServerError::io("create", parent))?;
             }
             let mode = if is_root() { 0o711 } else { 0o700 };
-            DirBuilder::new().mode(mode).create(&dir).map_err(DevError::io("create", &dir))?;
+            DirBuilder::new().mode(mode).create(&dir).map_err(ServerError::io("create", &dir))?;
             set_mode(&dir, mode)
         }
-        Err(error) => Err(DevError::io("look at", &dir)(error)),
+        Err(error) => Err(ServerError::io("look at", &dir)(error)),
     }
 }
 
 /// Makes a folder of [`own_dir`] of one that belonged to one of these accounts, as earlier versions left it.
-pub(crate) fn take_back_dir(dir: &Path, accounts: &[Ids]) -> Result<(), DevError> {
+pub(crate) fn take_back_dir(dir: &Path, accounts: &[Ids]) -> Result<(), ServerError> {
     let dir = plain(dir);
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW);
@@ -47,40 +52,43 @@ pub(crate) fn take_back_dir(dir: &Path, accounts: &[Ids]) -> Result<(), DevError
     {
         std::os::unix::fs::fchown(&opened, Some(0), Some(0))
             .and_then(|()| opened.set_permissions(Permissions::from_mode(0o711)))
-            .map_err(DevError::io("change the owner of", &dir))?;
+            .map_err(ServerError::io("change the owner of", &dir))?;
     }
     own_dir(&dir)
 }
 
 /// Writes a file for its owner alone from its first byte on, in place of what had this name; `owner` is us where none
 /// is named.
-pub(crate) fn write(file: &Path, text: &str, owner: Option<Ids>) -> Result<(), DevError> {
+///
+/// # Errors
+/// It cannot be written, or not be given to `owner`.
+pub fn write(file: &Path, text: &str, owner: Option<Ids>) -> Result<(), ServerError> {
     let fresh = file.with_extension("new");
     let mut opened = create(&fresh)?;
     owner
         .map_or(Ok(()), |(uid, gid)| std::os::unix::fs::fchown(&opened, Some(uid), Some(gid)))
         .and_then(|()| opened.write_all(text.as_bytes()))
         .and_then(|()| std::fs::rename(&fresh, file))
-        .map_err(DevError::io("write", file))
+        .map_err(ServerError::io("write", file))
 }
 
 /// A new empty file for us alone, in place of what had this name: a link is replaced, not followed.
-pub(crate) fn create(file: &Path) -> Result<File, DevError> {
+pub(crate) fn create(file: &Path) -> Result<File, ServerError> {
     if let Err(error) = std::fs::remove_file(file)
         && error.kind() != ErrorKind::NotFound
     {
-        return Err(DevError::io("replace", file)(error));
+        return Err(ServerError::io("replace", file)(error));
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    options.open(file).map_err(DevError::io("create", file))
+    options.open(file).map_err(ServerError::io("create", file))
 }
 
 /// A file that stays the same from one start to the next, made where it is missing: for a lock.
-pub(crate) fn keep(file: &Path) -> Result<File, DevError> {
+pub(crate) fn keep(file: &Path) -> Result<File, ServerError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK);
-    options.open(file).and_then(regular).map_err(DevError::io("open", file))
+    options.open(file).and_then(regular).map_err(ServerError::io("open", file))
 }
 
 /// The text of a small file; none where it is missing, or is a link, a pipe or anything else but a file.
@@ -95,13 +103,13 @@ pub(crate) fn read(file: &Path) -> Option<String> {
 }
 
 /// Sets the permission bits of a file or folder of ours.
-pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), DevError> {
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), ServerError> {
     std::fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(DevError::io("change the permissions of", path))
+        .map_err(ServerError::io("change the permissions of", path))
 }
 
 /// 128 bits and more that nobody can guess, as a word.
-pub(crate) fn random_word() -> String {
+pub fn random_word() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 
@@ -109,21 +117,21 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-fn check_own(dir: &Path, meta: &Metadata) -> Result<(), DevError> {
+fn check_own(dir: &Path, meta: &Metadata) -> Result<(), ServerError> {
     let path = dir.to_path_buf();
     if meta.is_symlink() {
-        return Err(DevError::LinkedState { path });
+        return Err(ServerError::LinkedState { path });
     }
     if !meta.is_dir() {
-        return Err(DevError::io("use", dir)(ErrorKind::NotADirectory.into()));
+        return Err(ServerError::io("use", dir)(ErrorKind::NotADirectory.into()));
     }
     if meta.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(DevError::ForeignState { path });
+        return Err(ServerError::ForeignState { path });
     }
     // A group of an ordinary user may be that user's alone.
     let group_may_write = is_root() && meta.gid() != 0 && meta.mode() & WRITABLE_BY_GROUP != 0;
     if group_may_write || meta.mode() & WRITABLE_BY_ALL != 0 {
-        return Err(DevError::OpenState { path });
+        return Err(ServerError::OpenState { path });
     }
     Ok(())
 }
@@ -200,10 +208,10 @@ mod tests {
         symlink(&state, &link).unwrap();
         let slash = PathBuf::from(format!("{}/", link.display()));
         for path in [&link, &slash] {
-            assert!(matches!(own_dir(path), Err(DevError::LinkedState { .. })), "{}", path.display());
+            assert!(matches!(own_dir(path), Err(ServerError::LinkedState { .. })), "{}", path.display());
         }
         set_mode(&state, 0o777).unwrap();
-        assert!(matches!(own_dir(&state), Err(DevError::OpenState { .. })));
+        assert!(matches!(own_dir(&state), Err(ServerError::OpenState { .. })));
         let error = own_dir(Path::new("/dev/null")).unwrap_err();
         assert!(error.to_string().contains("/dev/null"), "{error}");
     }
@@ -218,7 +226,7 @@ mod tests {
             std::fs::create_dir(&foreign).unwrap();
             std::os::unix::fs::chown(&foreign, Some(65534), Some(65534)).unwrap();
         }
-        assert!(matches!(own_dir(&foreign), Err(DevError::ForeignState { .. })));
+        assert!(matches!(own_dir(&foreign), Err(ServerError::ForeignState { .. })));
         if is_root() {
             take_back_dir(&foreign, &[(65534, 65534)]).unwrap();
             let meta = foreign.metadata().unwrap();

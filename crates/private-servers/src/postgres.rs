@@ -2,21 +2,22 @@
 //!
 //! Every method blocks: from asynchronous code call them through `spawn_blocking`.
 
-use super::account::Account;
-use super::database_users::{DatabaseUsers, SUPERUSER, password_of};
-use super::error::DevError;
-use super::files;
-use super::ports;
-use super::process::{self, Cancel, ServerProcess};
-use super::programs::{PostgresPrograms, ProgramSearch};
-use super::{DATABASE_PASSWORD, DATABASE_USER};
-use daemon::sync::locked;
-use nix::sys::signal::Signal;
-use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+
+use daemon::sync::locked;
+use nix::sys::signal::Signal;
+use secrecy::SecretString;
+
+use super::account::Account;
+use super::database::{Database, DatabaseUsers, SUPERUSER, password_of};
+use super::error::ServerError;
+use super::files;
+use super::ports;
+use super::process::{self, Cancel, ServerProcess};
+use super::programs::{PostgresPrograms, ProgramSearch};
 
 const NAME: &str = "PostgreSQL";
 /// Whom the server of root may run as.
@@ -34,9 +35,10 @@ pub struct PostgresOptions {
     pub max_connections: u32,
     /// A folder, which the server may write in, for a Unix socket beside the port.
     pub socket_folder: Option<PathBuf>,
-    /// The password of `restaurant_user` and of the roles' accounts; without one random ones, which are kept from start to
-    /// start.
-    pub password: Option<&'static str>,
+    /// What exists on the server afterwards.
+    pub database: Database,
+    /// Whether each account has a random password, kept from start to start, in place of [`Database::password`].
+    pub random_passwords: bool,
     /// Where the programs are looked for.
     pub programs: ProgramSearch,
     /// How long `initdb` and each start may take.
@@ -47,14 +49,17 @@ pub struct PostgresOptions {
     pub cancel: Cancel,
 }
 
-impl Default for PostgresOptions {
-    /// Durable, 100 connections (PostgreSQL's own default), no Unix socket, the default password, 60 s to start, 20 s to stop.
-    fn default() -> Self {
+impl PostgresOptions {
+    /// Durable, 100 connections (PostgreSQL's own default), no Unix socket, the well-known password, 60 s to start, 20 s to
+    /// stop.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
         Self {
             durable: true,
             max_connections: 100,
             socket_folder: None,
-            password: Some(DATABASE_PASSWORD),
+            database,
+            random_passwords: false,
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(20),
@@ -77,18 +82,17 @@ pub struct PostgresServer {
 
 impl PostgresServer {
     /// Starts a server with its files in `home`, which is created and filled at the first start; the port of the last
-    /// start is kept where it is free still. The user `restaurant_user` (no superuser), its database `restaurant_db`, and an
-    /// account for each role in the role's group (`restaurant_order_service` in `restaurant_order`, say) exist afterwards.
+    /// start is kept where it is free still. What [`PostgresOptions::database`] names exists afterwards.
     ///
     /// # Errors
     /// A program is not installed, a file cannot be written, or the server does not come up in time.
-    pub fn start(home: &Path, options: PostgresOptions) -> Result<Self, DevError> {
+    pub fn start(home: &Path, options: PostgresOptions) -> Result<Self, ServerError> {
         let programs = options.programs.postgres()?;
         super::account::claim_home(home, USERS)?;
         let account = Account::choose(NAME, &home.join("data"), USERS)?;
         let [port] = ports::kept_or_free_ports(&home.join("port"))?;
         let pgpass = files::read(&home.join("pgpass")).unwrap_or_default();
-        let users = DatabaseUsers::new(options.password, &pgpass);
+        let users = DatabaseUsers::new(options.database, options.random_passwords, &pgpass);
         let (home, process) = (home.to_path_buf(), Mutex::new(None));
         let mut server = Self { home, port, account, users, programs, options, process };
         server.initialise()?;
@@ -103,7 +107,7 @@ impl PostgresServer {
     /// # Errors
     /// A program is not installed, a file cannot be written, the primary does not answer, or the server does not come
     /// up in time.
-    pub fn start_standby(home: &Path, primary: &Self, options: PostgresOptions) -> Result<Self, DevError> {
+    pub fn start_standby(home: &Path, primary: &Self, options: PostgresOptions) -> Result<Self, ServerError> {
         let programs = options.programs.postgres()?;
         super::account::claim_home(home, USERS)?;
         let account = Account::choose(NAME, &home.join("data"), USERS)?;
@@ -121,7 +125,7 @@ impl PostgresServer {
     ///
     /// # Errors
     /// As [`Self::start_standby`].
-    pub fn follow(&self, primary: &Self) -> Result<(), DevError> {
+    pub fn follow(&self, primary: &Self) -> Result<(), ServerError> {
         self.stop();
         self.copy(primary)?;
         self.restart()
@@ -132,9 +136,9 @@ impl PostgresServer {
         self.port
     }
 
-    /// What a role logs in as, and with which password; as the owner where it has no account of its own.
-    pub(crate) fn account_of(&self, role: &str) -> (&'static str, &SecretString) {
-        self.users.of_role(role)
+    /// The account of this name with its password; the owner's where the database has no such account.
+    pub fn account(&self, user: &str) -> (&'static str, &SecretString) {
+        self.users.account(user)
     }
 
     /// A file with the passwords of the server's users, as `PGPASSFILE` wants it; for its owner only.
@@ -163,44 +167,45 @@ impl PostgresServer {
     ///
     /// # Errors
     /// It is not running.
-    pub fn pause(&self) -> Result<(), DevError> {
-        self.process().as_ref().ok_or(DevError::NotRunning { server: NAME })?.pause()
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.process().as_ref().ok_or(ServerError::NotRunning { server: NAME })?.pause()
     }
 
     /// Goes on after [`Self::pause`].
     ///
     /// # Errors
     /// It is not running.
-    pub fn resume(&self) -> Result<(), DevError> {
-        self.process().as_ref().ok_or(DevError::NotRunning { server: NAME })?.resume()
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.process().as_ref().ok_or(ServerError::NotRunning { server: NAME })?.resume()
     }
 
     /// Stops it where it still runs, and starts it again on the same port with the same data.
     ///
     /// # Errors
     /// It does not come up in time, because its port was taken meanwhile, say.
-    pub fn restart(&self) -> Result<(), DevError> {
+    pub fn restart(&self) -> Result<(), ServerError> {
         self.stop();
         let process = self.launch()?;
         *self.process() = Some(process);
         Ok(())
     }
 
-    /// Creates an empty database that belongs to `restaurant_user`.
+    /// Creates an empty database that belongs to [`Database::owner`].
     ///
     /// # Errors
     /// The name is unusable or taken, or the server does not answer.
-    pub fn create_database(&self, name: &str) -> Result<(), DevError> {
+    pub fn create_database(&self, name: &str) -> Result<(), ServerError> {
         self.create_database_from(name, "template0")
     }
 
-    /// Creates a database that belongs to `restaurant_user`, as a copy of another one that nobody is connected to.
+    /// Creates a database that belongs to [`Database::owner`], as a copy of another one that nobody is connected to.
     ///
     /// # Errors
     /// A name is unusable or taken, somebody is connected to the template, or the server does not answer.
-    pub fn create_database_from(&self, name: &str, template: &str) -> Result<(), DevError> {
+    pub fn create_database_from(&self, name: &str, template: &str) -> Result<(), ServerError> {
         let (name, template) = (database_name(name)?, database_name(template)?);
-        let sql = format!("CREATE DATABASE {name} OWNER {DATABASE_USER} ENCODING 'UTF8' TEMPLATE {template}");
+        let owner = self.options.database.owner;
+        let sql = format!("CREATE DATABASE {name} OWNER {owner} ENCODING 'UTF8' TEMPLATE {template}");
         self.execute("create a database", &sql)
     }
 
@@ -208,7 +213,7 @@ impl PostgresServer {
     ///
     /// # Errors
     /// The name is unusable or the server does not answer.
-    pub fn drop_database(&self, name: &str) -> Result<(), DevError> {
+    pub fn drop_database(&self, name: &str) -> Result<(), ServerError> {
         let name = database_name(name)?;
         self.execute("drop a database", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
     }
@@ -217,7 +222,7 @@ impl PostgresServer {
     ///
     /// # Errors
     /// The server does not answer, or refuses it.
-    pub fn query(&self, sql: &str) -> Result<String, DevError> {
+    pub fn query(&self, sql: &str) -> Result<String, ServerError> {
         self.psql("query the server", sql)
     }
 
@@ -238,13 +243,13 @@ impl PostgresServer {
     }
 
     /// Makes the data folder where there is none: under another name first, so that a half-made one is never used.
-    fn initialise(&self) -> Result<(), DevError> {
+    fn initialise(&self) -> Result<(), ServerError> {
         if self.data().join("PG_VERSION").is_file() {
             return Ok(());
         }
         let fresh = self.home.join("data.new");
         if fresh.exists() {
-            std::fs::remove_dir_all(&fresh).map_err(DevError::io("remove", &fresh))?;
+            std::fs::remove_dir_all(&fresh).map_err(ServerError::io("remove", &fresh))?;
         }
         self.account.create_dir(&fresh)?;
         let superuser_password = files::random_word();
@@ -258,23 +263,23 @@ impl PostgresServer {
         let mut initdb = ServerProcess::spawn("initdb", command, self.account, &log)?;
         initdb.wait_success(self.options.start_timeout, &self.options.cancel)?;
         let _ = std::fs::remove_file(&password_file);
-        std::fs::rename(&fresh, self.data()).map_err(DevError::io("rename", &fresh))
+        std::fs::rename(&fresh, self.data()).map_err(ServerError::io("rename", &fresh))
     }
 
-    fn write_password_file(&self, superuser_password: &str) -> Result<(), DevError> {
+    fn write_password_file(&self, superuser_password: &str) -> Result<(), ServerError> {
         files::write(&self.password_file(), &self.users.pgpass(superuser_password), None)
     }
 
     /// Replaces the data folder by a copy of a running server's, and has it follow that server.
-    fn copy(&self, primary: &Self) -> Result<(), DevError> {
+    fn copy(&self, primary: &Self) -> Result<(), ServerError> {
         end_left_behind(&self.home)?;
         if self.data().exists() {
-            std::fs::remove_dir_all(self.data()).map_err(DevError::io("remove", &self.data()))?;
+            std::fs::remove_dir_all(self.data()).map_err(ServerError::io("remove", &self.data()))?;
         }
         self.account.create_dir(&self.data())?;
         let passwords = primary.password_file();
         let unreadable =
-            || DevError::io("read", &passwords)(std::io::Error::other("it is missing, or no file"));
+            || ServerError::io("read", &passwords)(std::io::Error::other("it is missing, or no file"));
         let pgpass = files::read(&passwords).ok_or_else(unreadable)?;
         files::write(&self.password_file(), &pgpass, None)?;
         // The server reads it as well, as whoever it runs as.
@@ -290,11 +295,11 @@ impl PostgresServer {
     }
 
     /// The first launch: a port that was taken between choosing and using it is replaced.
-    fn launch_on_some_port(&mut self) -> Result<(), DevError> {
+    fn launch_on_some_port(&mut self) -> Result<(), ServerError> {
         let mut tries = 1;
         let process = loop {
             match self.launch() {
-                Err(DevError::ServerFailed { tail, .. })
+                Err(ServerError::ServerFailed { tail, .. })
                     if tail.contains("Address already in use") && tries < MAX_PORT_TRIES =>
                 {
                     tries += 1;
@@ -307,7 +312,7 @@ impl PostgresServer {
         ports::keep_ports(&self.home.join("port"), &[self.port])
     }
 
-    fn launch(&self) -> Result<ServerProcess, DevError> {
+    fn launch(&self) -> Result<ServerProcess, ServerError> {
         end_left_behind(&self.home)?;
         let mut command = self.command(&self.programs.postgres);
         command.arg("-D").arg(self.data());
@@ -336,7 +341,7 @@ impl PostgresServer {
         Ok(process)
     }
 
-    fn create_users_and_database(&self) -> Result<(), DevError> {
+    fn create_users_and_database(&self) -> Result<(), ServerError> {
         let passwords = files::read(&self.password_file()).unwrap_or_default();
         let are_kept = self.users.are_in(&passwords);
         self.execute("create the users and the database", &self.users.creation(are_kept))?;
@@ -345,12 +350,12 @@ impl PostgresServer {
     }
 
     /// Runs SQL as the superuser; what it returns is dropped.
-    fn execute(&self, task: &str, sql: &str) -> Result<(), DevError> {
+    fn execute(&self, task: &str, sql: &str) -> Result<(), ServerError> {
         self.psql(task, sql).map(drop)
     }
 
     /// Runs SQL as the superuser through `psql`, and returns what that prints.
-    fn psql(&self, task: &str, sql: &str) -> Result<String, DevError> {
+    fn psql(&self, task: &str, sql: &str) -> Result<String, ServerError> {
         use std::io::Write;
         let mut command = self.command(&self.programs.psql);
         command.args([
@@ -370,18 +375,18 @@ impl PostgresServer {
         command.args(["-p", &self.port.to_string()]).env("PGPASSFILE", self.password_file());
         command.env("PGCONNECT_TIMEOUT", "10").env("PGOPTIONS", "-c statement_timeout=30s");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut psql = command.spawn().map_err(DevError::io("start", &self.programs.psql))?;
+        let mut psql = command.spawn().map_err(ServerError::io("start", &self.programs.psql))?;
         if let Some(mut input) = psql.stdin.take() {
             // If psql ended already, what it says about that is worth more than the broken pipe.
             let _ = input.write_all(sql.as_bytes());
         }
         let Output { status, stdout, stderr } =
-            psql.wait_with_output().map_err(DevError::io("wait for", &self.programs.psql))?;
+            psql.wait_with_output().map_err(ServerError::io("wait for", &self.programs.psql))?;
         if status.success() {
             return Ok(String::from_utf8_lossy(&stdout).trim().to_owned());
         }
         let output = String::from_utf8_lossy(&stderr).trim().to_owned();
-        Err(DevError::ProgramFailed { program: "psql", task: task.to_owned(), output })
+        Err(ServerError::ProgramFailed { program: "psql", task: task.to_owned(), output })
     }
 }
 
@@ -402,10 +407,10 @@ fn postmaster_lines(data: &Path) -> Option<(String, bool)> {
 
 /// Ends a server that an earlier run left behind in `home` and removes its lock file, which would otherwise stop the
 /// next start if its process id is in use again.
-pub(crate) fn end_left_behind(home: &Path) -> Result<(), DevError> {
+pub(crate) fn end_left_behind(home: &Path) -> Result<(), ServerError> {
     let data = home.join("data");
     if data.is_symlink() {
-        return Err(DevError::LinkedState { path: data });
+        return Err(ServerError::LinkedState { path: data });
     }
     let Some((pid, _)) = postmaster_lines(&data) else { return Ok(()) };
     if let Ok(pid) = pid.parse() {
@@ -414,20 +419,20 @@ pub(crate) fn end_left_behind(home: &Path) -> Result<(), DevError> {
     let lock = data.join("postmaster.pid");
     match std::fs::remove_file(&lock) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(DevError::io("remove", &lock)(error))
+            Err(ServerError::io("remove", &lock)(error))
         }
         _ => Ok(()),
     }
 }
 
 /// Accepts names that need no quoting in SQL.
-fn database_name(name: &str) -> Result<&str, DevError> {
+fn database_name(name: &str) -> Result<&str, ServerError> {
     let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase());
     if begins_well && name.len() <= 63 && name.chars().all(usual) {
         return Ok(name);
     }
-    Err(DevError::BadDatabaseName { name: name.to_owned() })
+    Err(ServerError::BadDatabaseName { name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -436,7 +441,7 @@ mod tests {
 
     #[test]
     fn database_names_that_would_need_quoting_are_refused() {
-        for good in ["test_1", "a", "restaurant_db"] {
+        for good in ["test_1", "a", "library_db"] {
             assert_eq!(database_name(good).unwrap(), good);
         }
         let long = "a".repeat(64);

@@ -1,9 +1,10 @@
 //! Free ports on 127.0.0.1 which stay free while a server restarts.
 
-use super::error::DevError;
-use super::files;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+
+use super::error::ServerError;
+use super::files;
 
 /// Below the range from which Linux takes ports for outgoing connections (32768 and up by default). A port of that
 /// range could be taken, while its server is down, by any connection made meanwhile, even by a client's connection
@@ -20,15 +21,15 @@ pub fn is_free(port: u16) -> bool {
 /// `N` different free ports of 127.0.0.1, none of them from the range of outgoing connections.
 ///
 /// # Errors
-/// [`DevError::NoFreePort`] when several hundred random ports were all taken.
-pub fn free_ports<const N: usize>() -> Result<[u16; N], DevError> {
+/// [`ServerError::NoFreePort`] when several hundred random ports were all taken.
+pub fn free_ports<const N: usize>() -> Result<[u16; N], ServerError> {
     let mut held = Vec::with_capacity(N);
     let mut ports = [0; N];
     let mut tries = 0;
     while held.len() < N {
         tries += 1;
         if tries > MAX_TRIES {
-            return Err(DevError::NoFreePort { low: LOW, high: HIGH });
+            return Err(ServerError::NoFreePort { low: LOW, high: HIGH });
         }
         let port = fastrand::u16(LOW..=HIGH);
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
@@ -40,7 +41,7 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N], DevError> {
 }
 
 /// The ports that the last start wrote to `file`, where they are all free still, else new ones.
-pub(crate) fn kept_or_free_ports<const N: usize>(file: &Path) -> Result<[u16; N], DevError> {
+pub(crate) fn kept_or_free_ports<const N: usize>(file: &Path) -> Result<[u16; N], ServerError> {
     let text = files::read(file).unwrap_or_default();
     let kept: Vec<u16> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match <[u16; N]>::try_from(kept) {
@@ -50,7 +51,7 @@ pub(crate) fn kept_or_free_ports<const N: usize>(file: &Path) -> Result<[u16; N]
 }
 
 /// Writes ports for [`kept_or_free_ports`] of the next start.
-pub(crate) fn keep_ports(file: &Path, ports: &[u16]) -> Result<(), DevError> {
+pub(crate) fn keep_ports(file: &Path, ports: &[u16]) -> Result<(), ServerError> {
     let text: Vec<String> = ports.iter().map(u16::to_string).collect();
     files::write(file, &(text.join(" ") + "\n"), None)
 }

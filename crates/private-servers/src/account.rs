@@ -1,14 +1,15 @@
 //! The user that a server runs as. PostgreSQL refuses root, and a broker has no need of it: root drops to the
 //! server's own user. An ordinary user runs the servers as it is.
 
-use super::error::DevError;
-use super::files::{self, Ids};
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use super::error::ServerError;
+use super::files::{self, Ids};
 
 /// Whom to run a server as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +25,18 @@ impl Account {
         server: &'static str,
         data: &Path,
         users: &[&'static str],
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, ServerError> {
         if !files::is_root() {
             return Ok(Self { drop_to: None });
         }
         let known = ids_of(users);
         let owner = data.symlink_metadata().ok().map(|meta| meta.uid()).filter(|uid| *uid != 0);
         let chosen = match owner {
-            None => known.first().ok_or(DevError::NoAccount { server, users: users.to_vec() })?,
+            None => known.first().ok_or(ServerError::NoAccount { server, users: users.to_vec() })?,
             Some(owner) => known
                 .iter()
                 .find(|(uid, _)| *uid == owner)
-                .ok_or(DevError::ForeignState { path: data.to_path_buf() })?,
+                .ok_or(ServerError::ForeignState { path: data.to_path_buf() })?,
         };
         Ok(Self { drop_to: Some(*chosen) })
     }
@@ -49,31 +50,32 @@ impl Account {
 
     /// Creates `dir` for this account alone where it is missing. One that is there has to be the account's or ours, and
     /// no link.
-    pub(crate) fn create_dir(self, dir: &Path) -> Result<(), DevError> {
+    pub(crate) fn create_dir(self, dir: &Path) -> Result<(), ServerError> {
         let me = nix::unistd::geteuid().as_raw();
         match dir.symlink_metadata() {
             Ok(meta) if meta.is_dir() && self.drop_to.is_some_and(|(uid, _)| uid == meta.uid()) => {
                 return Ok(());
             }
             Ok(meta) if meta.is_dir() && meta.uid() == me => {}
-            Ok(_) => return Err(DevError::ForeignState { path: dir.to_path_buf() }),
+            Ok(_) => return Err(ServerError::ForeignState { path: dir.to_path_buf() }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                std::fs::DirBuilder::new().mode(0o700).create(dir).map_err(DevError::io("create", dir))?;
+                std::fs::DirBuilder::new().mode(0o700).create(dir).map_err(ServerError::io("create", dir))?;
             }
-            Err(error) => return Err(DevError::io("look at", dir)(error)),
+            Err(error) => return Err(ServerError::io("look at", dir)(error)),
         }
         let Some((uid, gid)) = self.drop_to else { return Ok(()) };
-        std::os::unix::fs::lchown(dir, Some(uid), Some(gid)).map_err(DevError::io("change the owner of", dir))
+        std::os::unix::fs::lchown(dir, Some(uid), Some(gid))
+            .map_err(ServerError::io("change the owner of", dir))
     }
 
     /// Writes a file that only this account (and root) can read.
-    pub(crate) fn write(self, file: &Path, text: &str) -> Result<(), DevError> {
+    pub(crate) fn write(self, file: &Path, text: &str) -> Result<(), ServerError> {
         files::write(file, text, self.drop_to)
     }
 }
 
 /// The home of a server, where we write and the server may only pass through; its data is in folders of its own there.
-pub(crate) fn claim_home(home: &Path, users: &[&'static str]) -> Result<(), DevError> {
+pub(crate) fn claim_home(home: &Path, users: &[&'static str]) -> Result<(), ServerError> {
     if files::is_root() { files::take_back_dir(home, &ids_of(users)) } else { files::own_dir(home) }
 }
 
@@ -83,20 +85,20 @@ fn ids_of(users: &[&'static str]) -> Vec<Ids> {
     known.map(|user| (user.uid.as_raw(), user.gid.as_raw())).collect()
 }
 
-/// The folder for the servers' files when `wanted` is asked for.
+/// The folder for the servers' files when `program` asks for `wanted`.
 ///
 /// It is `wanted` itself unless we are root and some folder above it is closed to the users that the servers run as
-/// (`/root`, say); then it is a folder of the system's temporary folder whose name depends on `wanted` alone, so that
-/// the next start finds it again.
-pub(crate) fn servers_home(wanted: &Path) -> Result<PathBuf, DevError> {
-    let wanted = std::path::absolute(wanted).map_err(DevError::io("find", wanted))?;
+/// (`/root`, say); then it is a folder of the system's temporary folder whose name depends on the two alone, so
+/// that the next start finds it again.
+pub(crate) fn servers_home(wanted: &Path, program: &str) -> Result<PathBuf, ServerError> {
+    let wanted = std::path::absolute(wanted).map_err(ServerError::io("find", wanted))?;
     if !files::is_root() || open_to_everybody(&wanted) {
         return Ok(wanted);
     }
     use sha2::Digest;
     let digest = sha2::Sha256::digest(wanted.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let home = std::env::temp_dir().join(format!("restaurant-system-{name}"));
+    let home = std::env::temp_dir().join(format!("{program}-{name}"));
     Ok(home)
 }
 
@@ -122,8 +124,8 @@ mod tests {
     #[test]
     fn the_same_state_folder_always_gives_the_same_home() {
         let dir = tempfile::tempdir().unwrap();
-        let first = servers_home(&dir.path().join(".dev")).unwrap();
-        assert_eq!(servers_home(&dir.path().join(".dev")).unwrap(), first);
+        let first = servers_home(&dir.path().join(".dev"), "test").unwrap();
+        assert_eq!(servers_home(&dir.path().join(".dev"), "test").unwrap(), first);
         assert!(first.is_absolute());
     }
 }

@@ -3,22 +3,23 @@
 //!
 //! Every method blocks: from asynchronous code call them through `spawn_blocking`.
 
-use super::account::Account;
-use super::error::DevError;
-use super::files;
-use super::ports;
-use super::process::{self, Cancel, ServerProcess};
-use super::programs::{ProgramSearch, RabbitMqPrograms};
-use super::{BROKER_PASSWORD, BROKER_USER};
-use daemon::sync::locked;
-use nix::sys::signal::Signal;
-use secrecy::{ExposeSecret, SecretString};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+
+use daemon::sync::locked;
+use nix::sys::signal::Signal;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::account::Account;
+use super::error::ServerError;
+use super::files;
+use super::ports;
+use super::process::{self, Cancel, ServerProcess};
+use super::programs::{ProgramSearch, RabbitMqPrograms};
 
 const NAME: &str = "RabbitMQ";
 /// Whom the server of root may run as.
@@ -27,10 +28,10 @@ pub(crate) const USERS: &[&str] = &["rabbitmq", "nobody"];
 const DISK: &str = "mnesia";
 const LOGS: &str = "log";
 pub(crate) const WORK: &str = "work";
-/// The same at every start: the name is part of what the server writes to its disk.
-const NODE: &str = "restaurant@localhost";
 /// By this secret the nodes of a cluster let each other in; they listen on loopback only.
-const COOKIE: &str = "restaurant";
+const COOKIE: &str = "private";
+/// RabbitMQ's own default, where a random one is not wanted.
+const KNOWN_PASSWORD: &str = "guest";
 /// Nodes talk on loopback only. An idle scheduler sleeps at once: by default it spins for a while, at the expense of
 /// all others on the same cores (RabbitMQ's guide to runtime tuning, "busy waiting"). Queues have the storage that
 /// RabbitMQ 4 has alone; versions before 3.10 do not know it, nor that they are asked for it.
@@ -48,8 +49,11 @@ const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct RabbitMqOptions {
     /// Whether the management plugin (HTTP API and pages) runs. It costs no time at the start, and 5 s at the stop.
     pub management: bool,
-    /// The password of `guest`; without one a random one, which is kept from start to start.
-    pub password: Option<&'static str>,
+    /// Whether `guest` has a random password, kept from start to start, in place of `guest`.
+    pub random_password: bool,
+    /// The node's name, the same at every start: it is part of what the server writes to its disk. The nodes of a cluster
+    /// have a number behind its first part.
+    pub node: &'static str,
     /// Where the programs are looked for.
     pub programs: ProgramSearch,
     /// How long each start may take; 8 to 15 s are usual.
@@ -61,11 +65,12 @@ pub struct RabbitMqOptions {
 }
 
 impl Default for RabbitMqOptions {
-    /// With management, the password of the default configuration, 120 s to start, 20 s to stop.
+    /// With management, the well-known password, 120 s to start, 20 s to stop.
     fn default() -> Self {
         Self {
             management: true,
-            password: Some(BROKER_PASSWORD),
+            random_password: false,
+            node: "private@localhost",
             programs: ProgramSearch::default(),
             start_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(20),
@@ -116,12 +121,15 @@ pub struct RabbitMqServer {
 }
 
 impl RabbitMqServer {
+    /// The user that is there, RabbitMQ's own default.
+    pub const USER: &str = "guest";
+
     /// Starts a server with its files in `home`, which is created at the first start; the ports of the last start are
     /// kept where they are free still.
     ///
     /// # Errors
     /// A program is not installed, a file cannot be written, or the server does not come up in time.
-    pub fn start(home: &Path, options: RabbitMqOptions) -> Result<Self, DevError> {
+    pub fn start(home: &Path, options: RabbitMqOptions) -> Result<Self, ServerError> {
         Self::start_as(home, options, None)
     }
 
@@ -130,11 +138,12 @@ impl RabbitMqServer {
         home: &Path,
         options: RabbitMqOptions,
         member: Option<Member>,
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, ServerError> {
         let programs = options.programs.rabbitmq()?;
         super::account::claim_home(home, USERS)?;
         let account = Account::choose(NAME, &home.join(DISK), USERS)?;
-        let password = options.password.map_or_else(|| kept_or_random_password(home), SecretString::from);
+        let password =
+            if options.random_password { kept_or_random_password(home) } else { KNOWN_PASSWORD.into() };
         files::write(&home.join(PASSWORD_FILE), &format!("{}\n", password.expose_secret()), None)?;
         let kept = home.join("ports");
         let numbers = ports::kept_or_free_ports(&kept)?;
@@ -159,7 +168,7 @@ impl RabbitMqServer {
     }
 
     /// The password of `guest`.
-    pub(crate) fn password(&self) -> &SecretString {
+    pub fn password(&self) -> &SecretString {
         &self.password
     }
 
@@ -189,23 +198,23 @@ impl RabbitMqServer {
     ///
     /// # Errors
     /// It is not running.
-    pub fn pause(&self) -> Result<(), DevError> {
-        self.running().as_ref().ok_or(DevError::NotRunning { server: NAME })?.broker.pause()
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.running().as_ref().ok_or(ServerError::NotRunning { server: NAME })?.broker.pause()
     }
 
     /// Goes on after [`Self::pause`].
     ///
     /// # Errors
     /// It is not running.
-    pub fn resume(&self) -> Result<(), DevError> {
-        self.running().as_ref().ok_or(DevError::NotRunning { server: NAME })?.broker.resume()
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.running().as_ref().ok_or(ServerError::NotRunning { server: NAME })?.broker.resume()
     }
 
     /// Stops it where it still runs, and starts it again on the same ports with what it has on its disk.
     ///
     /// # Errors
     /// It does not come up in time, because a port was taken meanwhile, say.
-    pub fn restart(&self) -> Result<(), DevError> {
+    pub fn restart(&self) -> Result<(), ServerError> {
         self.stop();
         let running = self.launch()?;
         *self.running() = Some(running);
@@ -217,11 +226,11 @@ impl RabbitMqServer {
     ///
     /// # Errors
     /// Its disk cannot be deleted or it does not come up in time.
-    pub fn wipe(&self) -> Result<(), DevError> {
+    pub fn wipe(&self) -> Result<(), ServerError> {
         self.kill();
         let disk = self.home.join(DISK);
         if disk.exists() {
-            std::fs::remove_dir_all(&disk).map_err(DevError::io("remove", &disk))?;
+            std::fs::remove_dir_all(&disk).map_err(ServerError::io("remove", &disk))?;
         }
         self.restart()
     }
@@ -230,9 +239,9 @@ impl RabbitMqServer {
     ///
     /// # Errors
     /// It cannot be run, or says no.
-    pub fn control(&self, arguments: &[&str]) -> Result<(), DevError> {
+    pub fn control(&self, arguments: &[&str]) -> Result<(), ServerError> {
         let mut command = self.isolated(Command::new(self.programs.server.with_file_name("rabbitmqctl")));
-        command.args(["--node", NODE]).args(arguments);
+        command.args(["--node", self.node()]).args(arguments);
         let log = self.home.join("rabbitmqctl.log");
         let mut running = ServerProcess::spawn("rabbitmqctl", command, self.account, &log)?;
         running.wait_success(CONTROL_TIMEOUT, &self.options.cancel)
@@ -242,7 +251,7 @@ impl RabbitMqServer {
         locked(&self.running)
     }
 
-    fn launch(&self) -> Result<Running, DevError> {
+    fn launch(&self) -> Result<Running, ServerError> {
         end_left_behind(&self.home);
         for folder in [DISK, LOGS, WORK] {
             self.account.create_dir(&self.home.join(folder))?;
@@ -262,14 +271,14 @@ impl RabbitMqServer {
     }
 
     fn node(&self) -> &str {
-        self.member.as_ref().map_or(NODE, |member| &member.node)
+        self.member.as_ref().map_or(self.options.node, |member| &member.node)
     }
 
     fn log(&self) -> PathBuf {
         self.home.join("rabbitmq.log")
     }
 
-    fn write_configuration(&self) -> Result<(), DevError> {
+    fn write_configuration(&self) -> Result<(), ServerError> {
         let Ports { amqp, management, .. } = self.ports;
         let password = self.password.expose_secret();
         // The log goes to standard output, which is our log file. Statistics are collected often enough for somebody
@@ -277,7 +286,8 @@ impl RabbitMqServer {
         let mut text = format!(
             "listeners.tcp.1 = 127.0.0.1:{amqp}\nlog.console = true\nlog.console.level = info\nlog.console.use_colors = off\nlog.file = false\n\
              collect_statistics_interval = 500\ndisk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n\
-             default_user = {BROKER_USER}\ndefault_pass = {password}\n"
+             default_user = {}\ndefault_pass = {password}\n",
+            Self::USER
         );
         let mut plugins = "[].";
         if self.options.management {
@@ -305,7 +315,7 @@ impl RabbitMqServer {
         command
     }
 
-    fn launch_epmd(&self) -> Result<ServerProcess, DevError> {
+    fn launch_epmd(&self) -> Result<ServerProcess, ServerError> {
         launch_epmd(&self.programs, &self.home, self.ports.epmd, &self.options, self.account)
     }
 
@@ -326,7 +336,7 @@ impl RabbitMqServer {
         command.env("RABBITMQ_CONF_ENV_FILE", file("no-env.conf"));
         command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERLANG_ARGS);
         // Unknown to Erlang, and so without effect: it shows on the command line whose process this is.
-        command.arg("-restaurant_home").arg(&self.home);
+        command.arg("-private_home").arg(&self.home);
         command
     }
 }
@@ -353,7 +363,7 @@ pub(crate) fn launch_epmd(
     port: u16,
     options: &RabbitMqOptions,
     account: Account,
-) -> Result<ServerProcess, DevError> {
+) -> Result<ServerProcess, ServerError> {
     account.create_dir(&home.join(WORK))?;
     let mut command = isolated(Command::new(&programs.epmd), home, port, options);
     command.args(["-port", &port.to_string(), "-address", "127.0.0.1"]);
@@ -367,7 +377,7 @@ pub(crate) fn launch_epmd(
 fn kept_or_random_password(home: &Path) -> SecretString {
     let kept = files::read(&home.join(PASSWORD_FILE)).map(|text| text.trim().to_owned());
     let word = kept.filter(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric()));
-    let earlier = || home.join(DISK).exists().then(|| BROKER_PASSWORD.to_owned());
+    let earlier = || home.join(DISK).exists().then(|| KNOWN_PASSWORD.to_owned());
     word.or_else(earlier).unwrap_or_else(files::random_word).into()
 }
 
