@@ -1,4 +1,4 @@
-//! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the deployment goes on there.
+//! A backup is restored into another cluster, by the commands of docs/OPERATIONS.md, and the system goes on there.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE};
 use crate::support::{Events, Http, TestEnv, blocking, new_state_dir, servers_options, takeout};
@@ -39,7 +39,7 @@ async fn count(db: &Client, what: &str) -> i64 {
 }
 
 /// An order in every status; their numbers, in order.
-async fn busy_deployment(kit: &Kit) -> Vec<String> {
+async fn busy_kitchen(kit: &Kit) -> Vec<String> {
     let mut numbers = kit.place_many("takeout", 3).await;
     let chef = kit.working("chef_anna", &[]).await;
     kit.wait_ready(&numbers).await;
@@ -66,7 +66,7 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     env.write_config(SHORT_GRACE);
     env.connect().await.batch_execute(LIVE_LONG).await.unwrap();
     let kit = Kit::on(env).await;
-    let numbers = busy_deployment(&kit).await;
+    let numbers = busy_kitchen(&kit).await;
     let changes = count(&kit.db, "order_status_log").await;
     let Kit { env, orders, .. } = kit;
     drop(orders);
@@ -75,9 +75,9 @@ async fn a_dump_that_is_restored_into_another_cluster_goes_on_there_with_its_who
     run(drill(&["backup"], &database, &dir), server.port(), &server.password_file()).await;
     run(drill(&["restore", "purge", "start"], &database, &dir), other.port(), &other.password_file()).await;
 
-    let config = std::fs::read_to_string(env.config()).unwrap();
-    let config = config.replace(&format!("port: {}", server.port()), &format!("port: {}", other.port()));
-    std::fs::write(env.config(), config).unwrap();
+    env.edit_config(|text| {
+        text.replace(&format!("port: {}", server.port()), &format!("port: {}", other.port()))
+    });
     let tracking = env.spawn(&["tracking-service", "--port", "0"]);
     tracking.wait_for_action("db_connected").await;
     let settled = tracking.wait_for_action("restored_database_settled").await;

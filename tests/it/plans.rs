@@ -55,7 +55,7 @@ async fn a_claim_by_number_does_not_read_all_that_wait() {
     );
 }
 
-/// A deployment that long said of no order that it was handed over, and says so now. It serves takeouts alone.
+/// A restaurant that long said of no order that it was handed over, and says so now. It serves takeouts alone.
 const SKEWED: &str = "
 insert into orders (number, customer_name, type, total_amount, status, processed_by, completed_at)
 select 'ORD_20260101_' || 10000 + n, 'Ada Lovelace', 'takeout', 9.99,
@@ -95,7 +95,7 @@ async fn a_list_reads_no_more_of_each_status_and_type_than_its_page() {
     }
 }
 
-/// The same deployment with all that belongs to its orders, and with a change that waits for nobody.
+/// The same orders with all that belongs to them, and with a change that waits for nobody.
 const LIVES: &str = "
 insert into order_items (order_id, name, quantity, price) select id, 'Pizza', 1, 9.99 from orders;
 insert into order_status_log (order_id, status, changed_by)
@@ -113,7 +113,7 @@ where datname = current_database() and usename = current_user and pid <> pg_back
 /// What one call may read: its own rows, a hundred of the latest to learn from, and some.
 const ROWS_MAX: i64 = 300;
 
-/// What is asked in a deployment of 6,000 orders, of which none is of the type that is asked for.
+/// What is asked of 6,000 orders, of which none is of the type that is asked for.
 struct Asking {
     env: TestEnv,
     db: Client,

@@ -1,4 +1,4 @@
-//! `restaurant-system queues`: the type of the queues is changed in a deployment that takes orders.
+//! `restaurant-system queues`: the type of the queues is changed in a system that takes orders.
 
 use crate::kitchen::kit::{Kit, SHORT_GRACE};
 use crate::support::{Http, Role, Signal, TestEnv, eventually, takeout};
@@ -16,7 +16,7 @@ const QUEUES: [&str; 6] = [
     "notifications_queue.kiosk",
 ];
 
-/// Starts a role in a deployment of quorum queues.
+/// Starts a role that wants quorum queues.
 fn quorum(env: &TestEnv, args: &[&str]) -> Role {
     let mut command = env.command(args);
     command.arg("--config").arg(env.config()).args(["--log-format", "json"]);

@@ -95,8 +95,6 @@ fn order_number(message: &Message) -> String {
 /// Configures a RabbitMQ that is not there, and `more`.
 fn without_rabbitmq(env: &TestEnv, more: &str) {
     env.write_config(more);
-    let text = std::fs::read_to_string(env.config()).unwrap();
     let port = |port: u16| format!("port: {port}\n");
-    let text = text.replace(&port(env.servers.rabbitmq.amqp_port()), &port(free_port()));
-    std::fs::write(env.config(), text).unwrap();
+    env.edit_config(|text| text.replace(&port(env.servers.rabbitmq.amqp_port()), &port(free_port())));
 }

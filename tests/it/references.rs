@@ -14,7 +14,7 @@ const LOG: &str =
     "insert into order_status_log (order_id, status, changed_by) select id, 'received', 'x' from orders";
 const DELETE: &str = "delete from orders where number = 'ORD_20261122_001'";
 
-/// A deployment with two orders.
+/// An environment with two orders.
 async fn two_orders() -> (TestEnv, Client) {
     let env = TestEnv::new().await;
     let db = env.connect().await;

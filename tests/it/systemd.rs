@@ -153,8 +153,7 @@ async fn without_its_servers_a_role_says_what_it_waits_for_and_lives() {
     let env = TestEnv::new().await;
     let port = env.servers.postgres.port().to_string();
     let manager = Manager::of(&env);
-    let file = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), file.replace(&port, "1")).unwrap();
+    env.edit_config(|text| text.replace(&port, "1"));
     let _role = manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna"]);
     manager.wait_told("STATUS=waiting for PostgreSQL since ").await;
     assert_eq!(manager.count("READY=1"), 0, "it has not waited long yet");
@@ -168,8 +167,7 @@ async fn a_worker_without_rabbitmq_is_ready_and_says_what_it_waits_for() {
     let env = TestEnv::new().await;
     let port = env.servers.rabbitmq.amqp_port().to_string();
     let manager = Manager::of(&env);
-    let file = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), file.replace(&port, "1")).unwrap();
+    env.edit_config(|text| text.replace(&port, "1"));
     let chef = manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna"]);
     manager.wait_told("STATUS=waiting for orders, 0 done; waiting for RabbitMQ since ").await;
     manager.wait_told("READY=1").await;

@@ -98,8 +98,7 @@ async fn a_misspelt_variable_is_refused_by_name() {
 async fn the_environment_beats_the_file_and_a_flag_beats_the_environment() {
     let env = TestEnv::new().await;
     let right = env.servers.postgres.port().to_string();
-    let file = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), file.replace(&right, "1")).unwrap();
+    env.edit_config(|text| text.replace(&right, "1"));
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let occupied = free.local_addr().unwrap().port().to_string();
     // The file's database port is dead and the variable's service port is taken: only the right order starts.
@@ -161,9 +160,10 @@ async fn a_password_of_special_characters_from_a_file_is_taken_and_shown_nowhere
     );
     db.batch_execute(&grant).await.unwrap_or_else(|error| panic!("{error:?}"));
     std::fs::write(env.dir().join("pw"), format!("{password}\n")).unwrap();
-    let file = std::fs::read_to_string(env.config()).unwrap();
-    let file = file.replace("user: restaurant_user", &format!("user: {user}"));
-    std::fs::write(env.config(), file.replace("password: restaurant_pass", "password_file: pw")).unwrap();
+    env.edit_config(|text| {
+        let text = text.replace("user: restaurant_user", &format!("user: {user}"));
+        text.replace("password: restaurant_pass", "password_file: pw")
+    });
     let mut role = env.spawn(&["tracking-service", "--port", "0", "--log-level", "trace"]);
     role.wait_for_action("db_connected").await;
     role.signal(Signal::SIGTERM);
@@ -187,10 +187,11 @@ async fn superuser(env: &TestEnv) -> tokio_postgres::Client {
 #[tokio::test]
 async fn a_password_is_neither_logged_nor_in_the_process_list_nor_in_the_help() {
     let env = TestEnv::new().await;
-    let file = std::fs::read_to_string(env.config()).unwrap();
     // Wrong ones, so that both servers complain.
-    let file = file.replace("password: restaurant_pass", &format!("password: {SECRET}"));
-    std::fs::write(env.config(), file.replace("password: guest", &format!("password: {SECRET}"))).unwrap();
+    let secret = format!("password: {SECRET}");
+    env.edit_config(|text| {
+        text.replace("password: restaurant_pass", &secret).replace("password: guest", &secret)
+    });
     let role = env.spawn(&["order-service", "--port", "0", "--log-level", "trace"]);
     role.wait_for_action("db_connection_failed").await;
     role.wait_for_action("rabbitmq_connection_failed").await;

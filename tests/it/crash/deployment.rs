@@ -1,4 +1,4 @@
-//! The deployment: every role, both servers, and what a fault does to them.
+//! What is deployed: every role, both servers, and what a fault does to them.
 
 use super::plan::{Fault, ROLE_COUNT};
 use super::staff::Staff;
@@ -87,7 +87,7 @@ impl Deployment {
         self.lost_disks.lock().unwrap().clone()
     }
 
-    /// Makes one fault happen and lasts until it is over, as far as the deployment can tell: services may need longer.
+    /// Makes one fault happen and lasts until it is over, as far as can be told here: services may need longer.
     pub async fn suffer(&self, fault: Fault) {
         match fault {
             Fault::RoleKill { role, down_ms } => self.staff.kill(role, Duration::from_millis(down_ms)).await,

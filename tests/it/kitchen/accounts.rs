@@ -45,7 +45,7 @@ fn troubles(role: &Role) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_order_goes_through_a_deployment_in_which_each_role_has_only_the_rights_that_it_needs() {
+async fn an_order_goes_its_way_with_roles_that_have_only_the_rights_that_they_need() {
     let env = TestEnv::new().await;
     env.write_config(MESSAGES_ONLY);
     // Those first that make nothing of what they need.

@@ -299,8 +299,7 @@ async fn without_a_broker_it_ends_with_1_within_its_time() {
 #[tokio::test]
 async fn looking_often_costs_no_letter_of_a_quorum_queue() {
     let env = TestEnv::new().await;
-    let config = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), config.replace("rabbitmq:\n", "rabbitmq:\n  queue_type: quorum\n")).unwrap();
+    env.edit_config(|text| text.replace("rabbitmq:\n", "rabbitmq:\n  queue_type: quorum\n"));
     assert_eq!(list(&env).await, Vec::<Value>::new());
     for id in ["a", "b"] {
         dead_letter(&env, id, id, ("orders_topic", KEY)).await;

@@ -57,9 +57,7 @@ async fn nobody_has_lost_an_order_when_postgresql_was_away_and_is_a_server_that_
     let port = env.servers.postgres.port();
     let wire = Proxy::to(port).await;
     env.write_config(CONFIG);
-    let text = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), text.replace(&format!("port: {port}"), &format!("port: {}", wire.host().1)))
-        .unwrap();
+    env.edit_config(|text| text.replace(&format!("port: {port}"), &format!("port: {}", wire.host().1)));
     let kit = Kit::on(env).await;
     let (cooks, free) = cooks_and_a_free_one(&kit).await;
     wire.cut();
@@ -92,9 +90,7 @@ async fn wait_for_standby(superuser: &Client, name: &str) {
 async fn while_commits_hang_it_is_an_outage_for_all_who_write_and_nobody_loses_an_order() {
     let env = TestEnv::with_own_servers().await;
     env.write_config(CONFIG);
-    let text = std::fs::read_to_string(env.config()).unwrap();
-    let text = text.replace("database:\n", "database:\n  statement_timeout_seconds: 2\n");
-    std::fs::write(env.config(), text).unwrap();
+    env.edit_config(|text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 2\n"));
     let superuser = superuser(&env).await;
     let kit = Kit::on(env).await;
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);

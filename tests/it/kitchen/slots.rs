@@ -8,13 +8,11 @@ use std::collections::BTreeSet;
 
 const KINDS: [&str; 2] = ["classic", "quorum"];
 
-/// A deployment with queues of this kind.
-async fn deployment(kind: &str) -> Kit {
+/// A kitchen with queues of this kind.
+async fn kit_of(kind: &str) -> Kit {
     let env = TestEnv::new().await;
     env.write_config(SHORT_GRACE);
-    let config = std::fs::read_to_string(env.config()).unwrap();
-    let config = config.replace("rabbitmq:\n", &format!("rabbitmq:\n  queue_type: {kind}\n"));
-    std::fs::write(env.config(), config).unwrap();
+    env.edit_config(|text| text.replace("rabbitmq:\n", &format!("rabbitmq:\n  queue_type: {kind}\n")));
     Kit::on(env).await
 }
 
@@ -47,7 +45,7 @@ async fn wait_told(subscriber: &Role, numbers: &[String]) {
 #[tokio::test]
 async fn of_two_with_one_name_one_tells_and_the_other_takes_over_when_it_is_killed() {
     for kind in KINDS {
-        let kit = deployment(kind).await;
+        let kit = kit_of(kind).await;
         let args = ["notification-subscriber", "--name", "counter"];
         let both = [kit.env.spawn(&args), kit.env.spawn(&args)];
         let (is_first, _) = eventually_ok("one has the queue and the other stands by", async || {
@@ -83,7 +81,7 @@ async fn of_two_with_one_name_one_tells_and_the_other_takes_over_when_it_is_kill
 
 #[tokio::test]
 async fn three_that_start_at_the_same_moment_on_quorum_queues_tell_every_update_each() {
-    let kit = deployment("quorum").await;
+    let kit = kit_of("quorum").await;
     // Where a queue lets several in they are let in together in most rounds.
     for _ in 0..2 {
         let subscribers: Vec<Role> = (0..3).map(|_| kit.env.spawn(&["notification-subscriber"])).collect();
@@ -103,7 +101,7 @@ async fn three_that_start_at_the_same_moment_on_quorum_queues_tell_every_update_
 #[tokio::test]
 async fn updates_that_the_client_library_cannot_read_are_removed_and_those_around_them_are_told() {
     for (kind, queue_type) in KINDS.into_iter().zip([QueueType::Classic, QueueType::Quorum]) {
-        let kit = deployment(kind).await;
+        let kit = kit_of(kind).await;
         let mut numbers = updates(&kit, 2).await;
         kit.wait_announced().await;
         publish_many_unreadable(&kit, queue_type, "notifications_fanout", "", 2).await;

@@ -43,9 +43,3 @@ pub async fn spawn_unready(env: &TestEnv, flags: &[&str]) -> (Role, Http) {
     let http = Http::new(role.url().await);
     (role, http)
 }
-
-/// Changes the environment's configuration file.
-pub fn edit_config(env: &TestEnv, edit: impl FnOnce(String) -> String) {
-    let text = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), edit(text)).unwrap();
-}

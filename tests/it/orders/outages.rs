@@ -1,6 +1,6 @@
 //! The servers go away and come back.
 
-use super::client::{edit_config, spawn, spawn_unready};
+use super::client::{spawn, spawn_unready};
 use super::proxy::Proxy;
 use crate::support::{Answer, Http, Role, TestEnv, blocking, eventually, takeout};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ async fn database_is_away(env: &TestEnv, http: &Http, role: &Role) {
 #[tokio::test]
 async fn postgresql_away_is_a_quick_503_until_it_is_back() {
     let env = TestEnv::with_own_servers().await;
-    edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 2\n"));
+    env.edit_config(|text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 2\n"));
     let (role, http) = spawn(&env, &[]).await;
     assert!(http.place(&takeout()).await.ends_with("_001"));
 
@@ -85,7 +85,7 @@ async fn an_order_taken_before_rabbitmq_was_ever_reached_is_announced_later() {
     let env = TestEnv::new().await;
     let amqp = env.servers.rabbitmq.amqp_port();
     let proxy = Proxy::closed();
-    edit_config(&env, |text| text.replace(&format!("port: {amqp}"), &format!("port: {}", proxy.port())));
+    env.edit_config(|text| text.replace(&format!("port: {amqp}"), &format!("port: {}", proxy.port())));
     let (role, http) = spawn(&env, &[]).await;
     http.wait_check(200, "rabbitmq", "down").await;
     let number = http.place(&takeout()).await;
@@ -102,7 +102,7 @@ async fn a_service_that_starts_before_postgresql_serves_503_and_recovers() {
     let env = TestEnv::unmigrated().await;
     let port = env.servers.postgres.port();
     let proxy = Proxy::closed();
-    edit_config(&env, |text| text.replace(&format!("port: {port}"), &format!("port: {}", proxy.port())));
+    env.edit_config(|text| text.replace(&format!("port: {port}"), &format!("port: {}", proxy.port())));
     let (role, http) = spawn_unready(&env, &[]).await;
     let asked = Instant::now();
     assert_soon_503(&http.post(&takeout()).await, asked);

@@ -1,6 +1,6 @@
 //! More orders at once than are allowed, and a database that does not answer.
 
-use super::client::{OrderService, edit_config, lock_orders, spawn};
+use super::client::{OrderService, lock_orders, spawn};
 use crate::support::{TestEnv, eventually, eventually_ok, takeout};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ async fn when_no_more_can_wait_an_order_is_refused_before_it_is_read() {
 #[tokio::test]
 async fn a_statement_that_hangs_is_given_up_and_the_service_works_on() {
     let env = TestEnv::new().await;
-    edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
+    env.edit_config(|text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
     let (_role, http) = spawn(&env, &[]).await;
     let mut blocker = env.connect().await;
     let lock = lock_orders(&mut blocker).await;
@@ -89,7 +89,7 @@ async fn a_statement_that_hangs_is_given_up_and_the_service_works_on() {
 #[tokio::test]
 async fn why_orders_are_answered_with_503_is_in_the_log_once_and_not_for_each() {
     let env = TestEnv::new().await;
-    edit_config(&env, |text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
+    env.edit_config(|text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 1\n"));
     let (role, http) = spawn(&env, &[]).await;
     let mut blocker = env.connect().await;
     let lock = lock_orders(&mut blocker).await;

@@ -1,7 +1,7 @@
 //! Clients that hold connections and say nothing: contract, section 2 (`http.connections_per_address`), and what the
 //! service promises to everybody else meanwhile.
 
-use super::client::{OrderService, edit_config, spawn};
+use super::client::{OrderService, spawn};
 use crate::support::{Http, Role, TestEnv, eventually_ok, takeout};
 use daemon::descriptors;
 use std::process::Command;
@@ -116,7 +116,7 @@ async fn the_limit_on_open_files_is_raised_as_far_as_it_may_be() {
 #[tokio::test]
 async fn an_address_has_the_share_that_is_configured() {
     let env = TestEnv::new().await;
-    edit_config(&env, |text| format!("{text}http:\n  connections_per_address: 4\n"));
+    env.edit_config(|text| format!("{text}http:\n  connections_per_address: 4\n"));
     let (_role, http) = spawn(&env, &[]).await;
     let silent = silent_clients(&http.url, 10);
     eventually_ok("clients have to give way", || async {

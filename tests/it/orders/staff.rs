@@ -1,6 +1,6 @@
 //! What is for staff: who orders and where to, cancelling, and handing over.
 
-use super::client::{OrderService, edit_config, spawn};
+use super::client::{OrderService, spawn};
 use crate::support::{STAFF_TOKEN, TestEnv, answer, delivery, eventually, takeout};
 use serde_json::json;
 
@@ -121,7 +121,7 @@ async fn of_many_who_cancel_at_once_one_succeeds() {
 #[tokio::test]
 async fn without_a_configured_token_staff_calls_are_off_and_say_how_to_turn_them_on() {
     let env = TestEnv::new().await;
-    edit_config(&env, |text| text.split("staff:").next().unwrap().to_owned());
+    env.edit_config(|text| text.split("staff:").next().unwrap().to_owned());
     let (_role, http) = spawn(&env, &[]).await;
     let number = http.place(&delivery()).await;
     for change in ["cancel", "complete"] {

@@ -1,6 +1,6 @@
 //! What anybody can cause without a token: lines in the log, and answers.
 
-use super::client::{OrderService, edit_config, spawn};
+use super::client::{OrderService, spawn};
 use crate::support::{TestEnv, eventually_ok, item, takeout, with};
 use serde_json::{Map, Value, json};
 
@@ -63,7 +63,7 @@ async fn of_thousands_of_faults_the_first_are_named_and_the_answer_is_small() {
 #[tokio::test]
 async fn a_service_answers_for_its_hosts_alone_and_says_whom_it_refused() {
     let env = TestEnv::new().await;
-    edit_config(&env, |text| format!("{text}http:\n  allowed_hosts: [orders.example.org]\n"));
+    env.edit_config(|text| format!("{text}http:\n  allowed_hosts: [orders.example.org]\n"));
     let (role, http) = spawn(&env, &[]).await;
     let place = async |host: &str| {
         let request = http.order_request(takeout().to_string()).header("host", host);

@@ -1,6 +1,5 @@
 //! Databases that cannot hold every name and dish.
 
-use super::edit_config;
 use crate::support::{Role, TestEnv};
 use tokio_postgres::{Config, NoTls};
 
@@ -17,7 +16,9 @@ async fn with_database_of(env: &TestEnv, encoding: &str) -> String {
         "create database {name} owner restaurant_user encoding '{encoding}' locale 'C' template template0"
     );
     client.batch_execute(&sql).await.unwrap();
-    edit_config(env, &format!("database: {}", env.database), &format!("database: {name}"));
+    env.edit_config(|text| {
+        text.replace(&format!("database: {}", env.database), &format!("database: {name}"))
+    });
     name
 }
 

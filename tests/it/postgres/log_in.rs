@@ -1,6 +1,6 @@
 //! What a server is told by whoever logs in: the password to nobody who is not known, and nothing where none is asked for.
 
-use super::{edit_config, order_service};
+use super::order_service;
 use crate::support::{TestEnv, blocking, new_state_dir, servers_options, store_options, takeout};
 use private_servers::PostgresServer;
 use restaurant_system::store::{Store, StoreOptions};
@@ -162,7 +162,7 @@ async fn at_a_socket_whose_users_postgresql_knows_no_password_is_needed() {
     {
         env.write_config("");
         // With a list the password is the default, which nobody asks for.
-        edit_config(&env, &over_network, &format!("  host: {hosts}\n  port: {port}\n"));
+        env.edit_config(|text| text.replace(&over_network, &format!("  host: {hosts}\n  port: {port}\n")));
         let (_role, http) = order_service(&env).await;
         http.place(&takeout()).await;
     }

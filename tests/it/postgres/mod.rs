@@ -42,10 +42,3 @@ async fn order_service(env: &TestEnv) -> (Role, Http) {
     let http = Http::of(&role).await;
     (role, http)
 }
-
-/// Has the environment's configuration lead elsewhere.
-fn edit_config(env: &TestEnv, from: &str, to: &str) {
-    let text = std::fs::read_to_string(env.config()).unwrap();
-    assert!(text.contains(from), "{from}: {text}");
-    std::fs::write(env.config(), text.replace(from, to)).unwrap();
-}

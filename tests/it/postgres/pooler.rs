@@ -1,12 +1,13 @@
 //! PgBouncer between the roles and PostgreSQL.
 
-use super::{edit_config, order_service, seen, watch_settings};
+use super::{order_service, seen, watch_settings};
 use crate::support::{Http, PgBouncer, TestEnv, eventually, free_port, takeout};
 
 /// An environment whose configuration leads to this port, where a PgBouncer is to be.
 async fn behind_a_pooler() -> (TestEnv, u16) {
     let (env, port) = (TestEnv::new().await, free_port());
-    edit_config(&env, &format!("port: {}", env.servers.postgres.port()), &format!("port: {port}"));
+    let direct = format!("port: {}", env.servers.postgres.port());
+    env.edit_config(|text| text.replace(&direct, &format!("port: {port}")));
     (env, port)
 }
 

@@ -182,7 +182,7 @@ async fn what_a_role_has_no_right_to_is_refused_by_the_server() {
 }
 
 #[tokio::test]
-async fn a_deployment_whose_roles_have_accounts_of_their_own_takes_cooks_tells_and_cancels_orders() {
+async fn roles_with_accounts_of_their_own_take_cook_tell_and_cancel_orders() {
     let kit = Kit::with(SHORT_GRACE).await;
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);
     tracking.wait_for_action("db_connected").await;
@@ -381,11 +381,10 @@ async fn a_group_that_is_made_after_the_migrations_is_granted_its_rights_by_the_
     })
     .await;
     let env = TestEnv::unmigrated().await;
-    let config = std::fs::read_to_string(env.config()).unwrap();
-    let config = config
-        .replace(&format!("port: {}", env.servers.postgres.port()), &format!("port: {}", server.port()))
-        .replace(&format!("database: {}", env.database), "database: restaurant_db");
-    std::fs::write(env.config(), config).unwrap();
+    env.edit_config(|text| {
+        text.replace(&format!("port: {}", env.servers.postgres.port()), &format!("port: {}", server.port()))
+            .replace(&format!("database: {}", env.database), "database: restaurant_db")
+    });
     let migrated = migrate_as(&env, "restaurant_user").await;
     let text = String::from_utf8(migrated.stdout).unwrap();
     assert!(migrated.status.success() && !text.contains("rights_"), "{text}");

@@ -18,7 +18,7 @@ use restaurant_system::store::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// PostgreSQL's limit: more than the simulated deployment needs.
+/// PostgreSQL's limit: more than the simulation needs.
 const MAX_CONNECTIONS: usize = 400;
 
 /// A mechanism that is taken away, to see whether anything notices.
@@ -126,7 +126,7 @@ impl Tables {
             settled_ms,
             without,
             day: "20261122".to_owned(),
-            // The deployment was opened long ago, and the broker has the mark.
+            // The system was started long ago, and the broker has the mark.
             mark_noted: true,
             ..Self::default()
         }

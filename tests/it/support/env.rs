@@ -129,6 +129,14 @@ impl TestEnv {
         std::fs::write(self.config(), text).unwrap();
     }
 
+    /// Changes the configuration file; an edit that changes nothing has not found what it is for.
+    pub fn edit_config(&self, edit: impl FnOnce(&str) -> String) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        let edited = edit(&text);
+        assert_ne!(edited, text, "nothing was changed");
+        std::fs::write(self.config(), edited).unwrap();
+    }
+
     /// Applies the migrations to this test's database.
     pub async fn migrate(&self) {
         let config = self.config();

@@ -12,7 +12,7 @@ const COMPLETED: &str = "ORD_20261122_004";
 const READY: &str = "ORD_20261122_005";
 
 /// An order in every status, 12 changes in all.
-async fn deployment(db: &Client) {
+async fn insert_orders(db: &Client) {
     for number in [CANCELLED, COOKING, RECEIVED, COMPLETED, READY] {
         Order::new(number).insert(db).await;
     }
@@ -42,7 +42,7 @@ async fn held_back_by_nobody(db: &Client) {
 #[tokio::test]
 async fn without_an_id_it_begins_with_the_open_orders_as_they_are() {
     let t = Tracking::start().await;
-    deployment(&t.db).await;
+    insert_orders(&t.db).await;
     for id in [None, Some("")] {
         let mut stream = t.events("/events", id).await;
         let open = stream.take(3).await;
@@ -60,7 +60,7 @@ async fn without_an_id_it_begins_with_the_open_orders_as_they_are() {
 #[tokio::test]
 async fn behind_each_of_the_open_orders_it_resumes_without_a_gap() {
     let t = Tracking::start().await;
-    deployment(&t.db).await;
+    insert_orders(&t.db).await;
     let mut stream = t.events("/events", None).await;
     let open = stream.take(3).await;
     // What a browser has when it was told all of them, and no change since.
@@ -77,7 +77,7 @@ async fn behind_each_of_the_open_orders_it_resumes_without_a_gap() {
 #[tokio::test]
 async fn from_the_start_it_tells_the_whole_history() {
     let t = Tracking::start().await;
-    deployment(&t.db).await;
+    insert_orders(&t.db).await;
     let history = t.events("/events?from=start", None).await.take(12).await;
     let received = history.iter().filter(|event| event.new_status() == "received").count();
     assert_eq!((received, history[11].order(), history[11].new_status()), (5, COMPLETED, "completed"));
@@ -93,7 +93,7 @@ async fn from_the_start_it_tells_the_whole_history() {
 #[tokio::test]
 async fn the_id_may_be_in_the_query_and_the_header_wins() {
     let t = Tracking::start().await;
-    deployment(&t.db).await;
+    insert_orders(&t.db).await;
     let history = t.events("/events?from=start", None).await.take(12).await;
     let (ninth, eleventh) = (&history[8].id, &history[10].id);
     let by_query = t.events(&format!("/events?last_event_id={ninth}"), None).await.take(3).await;
@@ -110,7 +110,7 @@ async fn the_id_may_be_in_the_query_and_the_header_wins() {
 #[tokio::test]
 async fn what_a_running_transaction_holds_back_is_told_once() {
     let t = Tracking::start().await;
-    deployment(&t.db).await;
+    insert_orders(&t.db).await;
     let slow = t.env.connect().await;
     slow.batch_execute("begin").await.unwrap();
     Order::new("ORD_20261122_006").insert(&slow).await;

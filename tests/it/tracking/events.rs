@@ -145,9 +145,7 @@ async fn what_is_passed_over_of_an_id_would_be_told_again_so_it_is_refused() {
 #[tokio::test]
 async fn without_rabbitmq_the_database_alone_feeds_the_streams() {
     let env = TestEnv::new().await;
-    let text = std::fs::read_to_string(env.config()).unwrap();
-    let port = env.servers.rabbitmq.amqp_port().to_string();
-    std::fs::write(env.config(), text.replace(&port, "1")).unwrap();
+    env.edit_config(|text| text.replace(&env.servers.rabbitmq.amqp_port().to_string(), "1"));
     let t = Tracking::in_env(env).await;
     let ready = t.get("/readyz").await;
     assert_eq!((&ready["status"], &ready["checks"]["rabbitmq"]["status"]), (&json!("ready"), &json!("down")));

@@ -19,8 +19,7 @@ async fn start(edit: impl FnOnce(&TestEnv)) -> (Tracking, Http) {
 }
 
 fn without_token(env: &TestEnv) {
-    let text = std::fs::read_to_string(env.config()).unwrap();
-    std::fs::write(env.config(), text.split("staff:").next().unwrap()).unwrap();
+    env.edit_config(|text| text.split("staff:").next().unwrap().to_owned());
 }
 
 #[tokio::test]
@@ -68,8 +67,7 @@ async fn without_a_token_lists_are_off_and_say_how_to_turn_them_on() {
 async fn lists_are_for_everybody_where_the_configuration_says_so() {
     let (_t, public) = start(|env| {
         without_token(env);
-        let text = std::fs::read_to_string(env.config()).unwrap();
-        std::fs::write(env.config(), format!("{text}tracking: {{public_lists: true}}\n")).unwrap();
+        env.edit_config(|text| format!("{text}tracking: {{public_lists: true}}\n"));
     })
     .await;
     let page = public.get("/orders").await;
