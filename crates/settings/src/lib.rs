@@ -6,6 +6,8 @@ mod host;
 mod reader;
 mod source;
 mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod yaml;

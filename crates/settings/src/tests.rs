@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
+use super::testing::FromSources;
 use super::*;
 
 const TABLE: Table = Table {
@@ -58,37 +59,11 @@ fn load(sources: &ConfigSources) -> Result<Config, ConfigError> {
     Ok(Config { warnings: reader.finish()?, ..config })
 }
 
-/// A folder with a `config.yaml` of this content, and the sources that name it.
-struct Case {
-    folder: TempDir,
-    sources: ConfigSources,
-}
+type Case = testing::Case<Config>;
 
-impl Case {
-    fn new(content: impl AsRef<[u8]>) -> Self {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, content).unwrap();
-        Self { folder, sources: ConfigSources::default().with_file(file) }
-    }
-
-    fn env(mut self, name: &str, value: &str) -> Self {
-        self.sources.env.push((name.into(), value.into()));
-        self
-    }
-
-    fn file(self, name: &str, content: &str) -> Self {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
-        self
-    }
-
-    fn load(&self) -> Result<Config, ConfigError> {
-        load(&self.sources)
-    }
-
-    fn error(&self) -> String {
-        let folder = format!("{}/", self.folder.path().display());
-        self.load().unwrap_err().to_string().replace(&folder, "")
+impl FromSources for Config {
+    fn from_sources(sources: &ConfigSources) -> Result<Self, ConfigError> {
+        load(sources)
     }
 }
 

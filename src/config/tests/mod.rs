@@ -4,15 +4,15 @@ mod sockets;
 
 use std::time::Duration;
 
+use daemon::telemetry::LogLevel;
+use daemon::tls::TlsOptions;
 use secrecy::ExposeSecret;
-use tempfile::TempDir;
+use settings::testing::{self, FromSources};
 
 use super::*;
 use crate::broker::QueueType;
 use crate::domain::CookTimes;
 use crate::http::auth::TokenDigest;
-use daemon::telemetry::LogLevel;
-use daemon::tls::TlsOptions;
 
 const ORIGINAL: &str = "\
 database:
@@ -31,37 +31,11 @@ rabbitmq:
 /// An authority of P-256 that signed itself, which nobody has the key of.
 const CERTIFICATE: &str = include_str!("authority.pem");
 
-/// A folder with a `config.yaml` of this content, and the sources that name it.
-struct Case {
-    folder: TempDir,
-    sources: ConfigSources,
-}
+type Case = testing::Case<Config>;
 
-impl Case {
-    fn new(content: impl AsRef<[u8]>) -> Self {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, content).unwrap();
-        Self { folder, sources: ConfigSources::default().with_file(file) }
-    }
-
-    fn env(mut self, name: &str, value: &str) -> Self {
-        self.sources.env.push((name.into(), value.into()));
-        self
-    }
-
-    fn file(self, name: &str, content: &str) -> Self {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
-        self
-    }
-
-    fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(&self.sources)
-    }
-
-    fn error(&self) -> String {
-        let folder = format!("{}/", self.folder.path().display());
-        self.load().unwrap_err().to_string().replace(&folder, "")
+impl FromSources for Config {
+    fn from_sources(sources: &ConfigSources) -> Result<Self, ConfigError> {
+        Config::load(sources)
     }
 }
 
