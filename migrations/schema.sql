@@ -22,7 +22,7 @@ create table orders (
     -- the request that placed it; every message and log line about it carries this id
     request_id           text           not null default '',
     traceparent          text,
-    -- the fence: counts how often the order was claimed; only the holder of the current attempt may finish it
+    -- the fencing token: counts how often the order was claimed; only the holder of the current attempt may finish it
     attempt              integer        not null default 0,
     -- when its present holder took it; null while nobody has it in hand
     claimed_at           timestamptz,
@@ -182,7 +182,7 @@ create table outbox (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 create index outbox_status_by_order on outbox (order_id, log_id) where announces = 'status';
 
--- Written once, before the mark is left on the broker for the first time: a broker without the mark has lost it then, and
+-- Written once, before the sentinel is left on the broker for the first time: a broker without the sentinel has lost it then, and
 -- is not just new like everything else.
 create table broker_mark (
     only_row  boolean     primary key default true check (only_row),

@@ -7,11 +7,11 @@
 //! | layer | what it is for |
 //! |---|---|
 //! | [`cli`] | the commands and their flags; composes the rest |
+//! | [`config`] | the file, the environment and the flags as one typed value |
 //! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`; they never import each other |
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
 //! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
-//! | [`config`] | the file, the environment and the flags as one typed value |
 //! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
@@ -42,7 +42,8 @@
 //! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`] (`http/metrics.rs` has most),
 //!   and section 15 of `docs/CONTRACT.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
-//! - **A configuration key**: a row of [`config::TABLE`], and a field of its section's type in [`config`].
+//! - **A configuration key**: a row of [`config::TABLE`], and a field where its section is read
+//!   in [`config`].
 //! - **The retry policy**: [`daemon::retry::Backoff`] makes the pauses; `store/pool.rs` and `broker/options.rs` have their
 //!   bounds.
 //! - **A table or a column**: a new file in `migrations/`, `migrations/schema.sql`, which is today's schema, and the roles'

@@ -17,8 +17,8 @@ use crate::relay::RelayWaker;
 use crate::store::{ReconcilerStore, StoreError};
 
 /// How often it looks.
-const LOOK: Duration = Duration::from_secs(2);
-/// Waiting orders that one look looks at: a long rail is walked along in many looks.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// Waiting orders that one look looks at: a long backlog is walked along in many looks.
 const LATE_PAGE: i64 = 500;
 /// Rows that one statement enters in the outbox.
 const EVERYTHING_PAGE: i64 = 5_000;
@@ -43,7 +43,6 @@ pub struct ReconcilerOptions {
 pub struct OutboxFull(Arc<AtomicBool>);
 
 impl OutboxFull {
-    /// The answer.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -85,11 +84,11 @@ struct Reconciler<S, B> {
     options: ReconcilerOptions,
     relay: RelayWaker,
     full: OutboxFull,
-    /// Where the walk along the rail goes on.
+    /// Where the walk along the backlog goes on.
     next: i64,
-    /// The connection whose broker is known to have the mark.
+    /// The connection whose broker is known to have the sentinel.
     known: Option<u64>,
-    /// Since when the broker of this connection is known to lack the mark. The next one's may have lost its disk anew.
+    /// Since when the broker of this connection is known to lack the sentinel. The next one's may have lost its disk anew.
     unknown_since: Option<(u64, Instant)>,
 }
 
@@ -98,7 +97,7 @@ impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
     async fn run(mut self) {
         loop {
             // Spread, so that several services do not look in step.
-            tokio::time::sleep(LOOK.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(LOOK_INTERVAL.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             if let Err(error) = self.look().await
                 && !error.is_unavailable()
             {
@@ -147,13 +146,13 @@ impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
         Ok(())
     }
 
-    /// Meets the broker of a new connection, and tells it everything if it has lost its memory. The mark comes last: a
+    /// Meets the broker of a new connection, and tells it everything if it has lost its memory. The sentinel comes last: a
     /// death before it has the next one do it all again.
     async fn greet(&mut self, connection: u64) -> Result<(), StoreError> {
         // The broker's connection tells its own story.
-        let Ok(has_mark) = self.broker.has_mark(connection).await else { return Ok(()) };
-        let was_marked = self.store.note_mark().await?;
-        if !has_mark && was_marked {
+        let Ok(has_sentinel) = self.broker.has_mark(connection).await else { return Ok(()) };
+        let was_noted = self.store.note_sentinel().await?;
+        if !has_sentinel && was_noted {
             let unknown = self.unknown_since.filter(|(of, _)| *of == connection);
             let (_, since) = *self.unknown_since.insert(unknown.unwrap_or((connection, Instant::now())));
             if since.elapsed() < SUBSCRIBERS_RETURN {
@@ -161,7 +160,7 @@ impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
             }
             self.tell_everything().await?;
         }
-        if has_mark || self.broker.leave_mark(connection).await.is_ok() {
+        if has_sentinel || self.broker.leave_mark(connection).await.is_ok() {
             self.known = Some(connection);
         }
         self.unknown_since = None;

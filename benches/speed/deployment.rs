@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:benches/speed/deployment.rs
 //! The deployment that is measured: durable private servers, and roles of the release build.
-========
-//! The test rig: durable private servers, and roles of the release build.
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -26,38 +22,23 @@ const WAL_FILE_MB: usize = 16;
 const TEMPLATE: &str = "speed_template";
 
 /// The two servers, as `dev` runs them: what is committed is flushed.
-<<<<<<<< HEAD:benches/speed/deployment.rs
 pub struct Deployment {
-========
-pub struct Rig {
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
     pub servers: Servers,
     http: reqwest::Client,
     state: TempDir,
 }
 
-<<<<<<<< HEAD:benches/speed/deployment.rs
 impl Deployment {
-========
-impl Rig {
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
     pub async fn open() -> Result<Self> {
         let state = tempfile::Builder::new().prefix("restaurant-speed-").tempdir()?;
         // The servers of root run as other users.
         std::fs::set_permissions(state.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
         let servers = Servers::start(state.path(), dev::servers_options())?;
         servers.postgres.create_database(TEMPLATE)?;
-<<<<<<<< HEAD:benches/speed/deployment.rs
         let deployment = Self { servers, http: reqwest::Client::new(), state };
         deployment.lay_in_wal_files().await?;
         deployment.migrate(TEMPLATE, Path::new(Self::program()))?;
         Ok(deployment)
-========
-        let rig = Self { servers, http: reqwest::Client::new(), state };
-        rig.lay_in_wal_files().await?;
-        rig.migrate(TEMPLATE, Path::new(Self::program()))?;
-        Ok(rig)
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
     }
 
     /// The build that is measured.
@@ -126,11 +107,7 @@ impl Rig {
         let _ = self.broker_api(&format!("policies/{name}/on-disk"), &lazy).await;
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("config.yaml"), self.config_text(name, name))?;
-<<<<<<<< HEAD:benches/speed/deployment.rs
         Ok(Section { deployment: self, name: name.to_owned(), program: program.to_owned(), dir })
-========
-        Ok(Section { rig: self, name: name.to_owned(), program: program.to_owned(), dir })
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
     }
 
     /// Processor time that PostgreSQL with its backends, and RabbitMQ, have used, in seconds.
@@ -185,11 +162,7 @@ impl Rig {
 
 /// A database and a virtual host of their own, and the roles that work on them.
 pub struct Section<'a> {
-<<<<<<<< HEAD:benches/speed/deployment.rs
     pub deployment: &'a Deployment,
-========
-    pub rig: &'a Rig,
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
     pub name: String,
     program: PathBuf,
     dir: TempDir,
@@ -239,11 +212,7 @@ impl Section<'_> {
 
     pub async fn connect(&self) -> Result<tokio_postgres::Client> {
         let mut config = tokio_postgres::Config::new();
-<<<<<<<< HEAD:benches/speed/deployment.rs
         config.host("127.0.0.1").port(self.deployment.servers.postgres.port()).dbname(&self.name);
-========
-        config.host("127.0.0.1").port(self.rig.servers.postgres.port()).dbname(&self.name);
->>>>>>>> 70621a2 (Call what runs a deployment or a test rig, and edit configurations in one way):benches/speed/rig.rs
         let (client, connection) =
             config.user("restaurant_user").password("restaurant_pass").connect(tokio_postgres::NoTls).await?;
         tokio::spawn(connection);

@@ -15,9 +15,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
 use crate::broker::{Broker, BrokerError, BrokerOptions, Part};
-use crate::config::{Config, ConfigSources, DatabaseConfig, HostPort, RabbitMqConfig};
+use crate::config::{Config, ConfigSources, RabbitMqConfig};
 use crate::http::server::ServerLimits;
-use crate::store::{Store, StoreOptions};
+use crate::store::{DatabaseOptions, Store, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] =
@@ -225,25 +225,14 @@ async fn reload_on(mut hangups: Signal, manager: ServiceManager, common: CommonA
     }
 }
 
-fn hosts(hosts: &[HostPort]) -> Vec<(String, u16)> {
-    hosts.iter().map(|h| (h.host.clone(), h.port)).collect()
-}
-
-pub(super) fn store_options(config: &DatabaseConfig, service: &str, usage: Usage) -> StoreOptions {
+pub(super) fn store_options(server: &DatabaseOptions, service: &str, usage: Usage) -> StoreOptions {
     let (idle_timeout, probe_interval) = match usage {
         Usage::Service | Usage::Reader => (SERVICE_IDLE, Some(SERVICE_PROBE)),
         Usage::Worker => (WORKER_IDLE, None),
     };
     StoreOptions {
-        hosts: hosts(&config.hosts),
-        user: config.user.clone(),
-        password: config.password.clone(),
-        database: config.database.clone(),
-        tls: config.tls.clone(),
+        server: server.clone(),
         application_name: format!("restaurant-system {service}"),
-        pool_size: config.pool_size,
-        operation_timeout: config.statement_timeout,
-        connect_timeout: config.connect_timeout,
         idle_timeout,
         probe_interval,
         writes: !matches!(usage, Usage::Reader),
@@ -252,7 +241,7 @@ pub(super) fn store_options(config: &DatabaseConfig, service: &str, usage: Usage
 
 pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> BrokerOptions {
     BrokerOptions {
-        hosts: hosts(&config.hosts),
+        hosts: config.hosts.iter().map(|host| (host.host.clone(), host.port)).collect(),
         vhost: config.vhost.clone(),
         user: config.user.clone(),
         password: config.password.clone(),

@@ -6,10 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use private_servers::ServerError;
 
-use crate::dev::{self, DevError, DevOptions};
-
-use clap::Args;
-
 use super::common::number;
 use crate::dev::{self, DevError, DevOptions};
 

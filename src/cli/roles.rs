@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use daemon::lane::Lane;
+use daemon::runtime::DedicatedRuntime;
 
 use super::common::{CommonArgs, Setting, Usage, number};
 use super::error::CliError;
 use crate::broker::Part;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
-use crate::reconciler::ReconcilerOptions;
 use crate::services::kitchen::{self, KitchenOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
@@ -139,11 +138,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         limits: setting.server_limits(0),
         max_concurrent: usize::from(args.max_concurrent),
         queue_timeout: QUEUE_TIMEOUT,
-        reconciler: ReconcilerOptions {
-            max_rows: setting.config.outbox.max_rows,
-            announce_again: setting.config.outbox.announce_again,
-            repeat_updates: setting.config.outbox.repeat_updates,
-        },
+        reconciler: setting.config.outbox,
         staff_token: setting.config.staff.token,
     };
     let store = setting.store(Usage::Service)?;
@@ -174,13 +169,11 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         order_types: args.order_types.map_or_else(|| OrderType::ALL.to_vec(), |types| types.0),
         heartbeat_interval: args.heartbeat_interval,
         prefetch: args.prefetch,
-        cook_times: setting.config.kitchen.cook_times,
-        stop_timeout: setting.config.kitchen.stop_timeout,
-        grace: setting.config.kitchen.grace,
+        times: setting.config.kitchen,
     };
     let store = setting.store(Usage::Worker)?;
     // While a batch is written the worker hears of hundreds of orders: the next batch does not wait behind them.
-    let writing = Lane::start("kitchen").map_err(CliError::failed)?;
+    let writing = DedicatedRuntime::start("kitchen").map_err(CliError::failed)?;
     let shutdown = setting.shutdown.clone();
     let outcome =
         kitchen::run(options, store, broker.clone(), shutdown, writing.handle(), &setting.manager).await;
@@ -193,7 +186,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits(setting.config.tracking.max_event_streams),
-        cook_times: setting.config.kitchen.cook_times,
+        cook_times: setting.config.kitchen.cook,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,
         staff_token: setting.config.staff.token,

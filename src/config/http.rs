@@ -7,7 +7,6 @@ use settings::Reader;
 
 use crate::http::hosts::RequestHost;
 
-/// How the services treat connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
     /// Connections that one address may hold at once; half of all where nothing else is said.

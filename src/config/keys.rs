@@ -15,7 +15,6 @@ const OUTBOX_ROWS: (u64, u64) = (1, u32::MAX as u64);
 /// amqprs wants 2 s at least; a broker that is silent for more than an hour is away.
 const HEARTBEAT: (u64, u64) = (2, 3600);
 
-/// Every key there is.
 #[rustfmt::skip] // a row a line
 pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::section("database", ""),

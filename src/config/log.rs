@@ -10,7 +10,6 @@ use daemon::telemetry::{LogFormat, LogLevel};
 pub struct LogConfig {
     /// From which level on; read again on a reload.
     pub level: LogLevel,
-    /// How.
     pub format: LogFormat,
 }
 

@@ -1,7 +1,7 @@
 //! The configuration: `flag > environment (RESTAURANT_…) > file > default`, checked as a whole before anything starts.
 //!
-//! [`TABLE`] has every key with its bounds and its default; a new key is a row there, and a field of its section's type
-//! where it is used. Its environment variable follows from its path. The crate [`settings`] stacks the sources and notes
+//! [`TABLE`] has every key with its bounds and its default; a new key is a row there, and a field of its section's type:
+//! the options of the part that uses it, or a type of its own here. Its environment variable follows from its path. The crate [`settings`] stacks the sources and notes
 //! every problem with its key and place.
 //!
 //! Passwords are [`secrecy::SecretString`]s from here on, and appear in no message and no `Debug` output.
@@ -23,35 +23,28 @@ use std::path::{Path, PathBuf};
 
 use settings::{Diagnostic, Reader};
 
-pub use database::DatabaseConfig;
+use crate::reconciler::ReconcilerOptions;
+use crate::services::kitchen::KitchenTimes;
+use crate::store::DatabaseOptions;
+
 pub use http::HttpConfig;
 pub use keys::TABLE;
-pub use kitchen::KitchenConfig;
 pub use log::LogConfig;
-pub use outbox::OutboxConfig;
 pub use rabbitmq::RabbitMqConfig;
-pub use settings::{ConfigError, ConfigSources, HostPort};
+pub use settings::{ConfigError, ConfigSources};
 pub use staff::StaffConfig;
 pub use tracking::TrackingConfig;
 
-/// Everything that is configured, complete and valid.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// PostgreSQL.
-    pub database: DatabaseConfig,
-    /// RabbitMQ.
+    pub database: DatabaseOptions,
     pub rabbitmq: RabbitMqConfig,
-    /// The kitchen's times.
-    pub kitchen: KitchenConfig,
+    pub kitchen: KitchenTimes,
     /// What is committed and not yet announced.
-    pub outbox: OutboxConfig,
-    /// The tracking service.
+    pub outbox: ReconcilerOptions,
     pub tracking: TrackingConfig,
-    /// How the services treat connections.
     pub http: HttpConfig,
-    /// The staff's access.
     pub staff: StaffConfig,
-    /// The log.
     pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
@@ -67,10 +60,10 @@ impl Config {
     pub fn load(sources: &ConfigSources) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(&TABLE, sources)?;
         let config = Self {
-            database: DatabaseConfig::read(&mut reader),
+            database: database::read(&mut reader),
             rabbitmq: RabbitMqConfig::read(&mut reader),
-            kitchen: KitchenConfig::read(&mut reader),
-            outbox: OutboxConfig::read(&mut reader),
+            kitchen: kitchen::read(&mut reader),
+            outbox: outbox::read(&mut reader),
             tracking: TrackingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
             staff: StaffConfig::read(&mut reader),

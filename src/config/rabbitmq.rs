@@ -9,26 +9,19 @@ use super::tls;
 use crate::broker::QueueType;
 use daemon::tls::TlsOptions;
 
-/// Where RabbitMQ listens for encrypted connections.
 const TLS_PORT: u16 = 5671;
-/// Where its management API listens.
 const MANAGEMENT_PORT: u16 = 15672;
 
 /// AMQP knows no other log-in that every server has.
 const TOLD_IN_CLEAR: &str = "its password goes over the network in clear without TLS: set rabbitmq.tls";
 
-/// How RabbitMQ is reached.
 #[derive(Debug, Clone)]
 pub struct RabbitMqConfig {
     /// The nodes to try, from one at random on; never empty.
     pub hosts: Vec<HostPort>,
-    /// The user to log in as.
     pub user: String,
-    /// Its password.
     pub password: SecretString,
-    /// The virtual host.
     pub vhost: String,
-    /// The kind of queue that is declared.
     pub queue_type: QueueType,
     /// The management API, `http://host:port`, for what AMQP does not tell.
     pub management_url: Option<String>,

@@ -8,7 +8,6 @@ use crate::http::auth::TokenDigest;
 /// A token of fewer characters can be guessed, or was made by hand; this many of base64 are 24 random bytes.
 const TOKEN_MIN_CHARS: usize = 32;
 
-/// The staff's access.
 #[derive(Debug, Clone)]
 pub struct StaffConfig {
     /// What is kept of the bearer token of `staff.token_file`; without one the calls for staff are off.

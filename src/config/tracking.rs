@@ -2,7 +2,6 @@
 
 use settings::Reader;
 
-/// The bounds of the tracking service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackingConfig {
     /// Streams of live events that one process serves at once; the next client gets 503.

@@ -45,7 +45,7 @@ use super::{
     problem::Problem,
     stream::PatientStream,
 };
-use daemon::systemd::Pulse;
+use daemon::systemd::Heartbeat;
 
 /// Limits of the server. Every one of them has an answer when it is reached.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ pub enum ServerError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    pulse: Pulse,
+    pulse: Heartbeat,
 }
 
 impl Listener {
@@ -177,12 +177,12 @@ impl Listener {
         let address = socket.local_addr()?;
         // The connections inherit it.
         rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
-        Ok(Self { socket, address, pulse: Pulse::default() })
+        Ok(Self { socket, address, pulse: Heartbeat::default() })
     }
 
     /// With a sign of life of the loop that accepts connections.
     #[must_use]
-    pub fn with_pulse(self, pulse: Pulse) -> Self {
+    pub fn with_pulse(self, pulse: Heartbeat) -> Self {
         Self { pulse, ..self }
     }
 

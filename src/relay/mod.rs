@@ -38,19 +38,17 @@ const FEW_PACE: Duration = Duration::from_millis(10);
 /// How often rows are looked for that no wake-up told of: somebody died, or the broker had refused them.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long a row waits that could not be published: from, to.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+const REFUSED_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How long the last announcements may take when the process stops; what is left is another relay's.
 const LAST_DRAIN: Duration = Duration::from_secs(5);
 
-/// Wakes the relay of this process.
 #[derive(Debug, Clone)]
 pub struct RelayWaker(Arc<Signals>);
 
 #[derive(Debug)]
 struct Signals {
     wake: Notify,
-    /// How many relays share the sweeps.
-    sharing: AtomicU32,
+    relays: AtomicU32,
 }
 
 impl RelayWaker {
@@ -61,7 +59,7 @@ impl RelayWaker {
 
     /// From the next pause on, so many relays sweep in turn: this one as many times more seldom.
     pub fn sweep_as_one_of(&self, relays: u32) {
-        self.0.sharing.store(relays.max(1), Ordering::Relaxed);
+        self.0.relays.store(relays.max(1), Ordering::Relaxed);
     }
 }
 
@@ -101,7 +99,7 @@ pub fn start<S: OutboxStore, B: Publish>(
     stop: CancellationToken,
     tasks: &TaskTracker,
 ) -> RelayWaker {
-    let signals = Arc::new(Signals { wake: Notify::new(), sharing: AtomicU32::new(1) });
+    let signals = Arc::new(Signals { wake: Notify::new(), relays: AtomicU32::new(1) });
     let relay = Relay {
         store,
         broker,
@@ -138,28 +136,28 @@ enum Round {
         /// Less than is worth a batch of its own.
         few: bool,
     },
-    /// Nothing may go before rows that are in other hands, another relay's or this one's other lane's.
+    /// Nothing may go before rows that are in other hands, another relay's or this one's other loop's.
     HeldBack,
     /// Something could not be published: it is tried again after a pause.
     Failed,
 }
 
 impl<S: OutboxStore, B: Publish> Relay<S, B> {
-    /// Two lanes: while the batch of one waits for its confirmations, the other reads the next and publishes it, so that
+    /// Two relay loops: while the batch of one waits for its confirmations, the other reads the next and publishes it, so that
     /// neither server waits for the other. To each other they are what relays of two processes are. The second works only
     /// while one batch does not hold all that there is: before that it would halve the batches, and a small one costs
     /// nearly as much as a large one.
     async fn run(self, stop: CancellationToken) {
-        tokio::join!(self.lane(&stop, true), self.lane(&stop, false));
+        tokio::join!(self.relay_loop(&stop, true), self.relay_loop(&stop, false));
         let last = async { while matches!(self.round().await, Round::Published { .. }) {} };
         let _ = tokio::time::timeout(LAST_DRAIN, last).await;
     }
 
-    async fn lane(&self, stop: &CancellationToken, first: bool) {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    async fn relay_loop(&self, stop: &CancellationToken, first: bool) {
+        let mut backoff = Backoff::new(REFUSED_PAUSES.0, REFUSED_PAUSES.1);
         let mut broker = self.broker.state();
         while !stop.is_cancelled() {
-            // Hears of what goes from here on, while this lane reads.
+            // Hears of what goes from here on, while this loop reads.
             let cleared = self.cleared.notified();
             let began = Instant::now();
             let round = self.round().await;
@@ -181,7 +179,7 @@ impl<S: OutboxStore, B: Publish> Relay<S, B> {
                 biased;
                 () = stop.cancelled() => {}
                 () = self.signals.wake.notified(), if first => {}
-                // Not after a failure: two lanes that RabbitMQ refuses would spur each other on, without a pause.
+                // Not after a failure: two loops that RabbitMQ refuses would spur each other on, without a pause.
                 () = self.more.notified(), if round != Round::Failed => {}
                 () = cleared, if round == Round::HeldBack => {}
                 _ = broker.changed() => {}
@@ -192,11 +190,10 @@ impl<S: OutboxStore, B: Publish> Relay<S, B> {
 
     /// Spread, so that many processes do not sweep in step.
     fn sweep_pause(&self) -> Duration {
-        let sweep = SWEEP.saturating_mul(self.signals.sharing.load(Ordering::Relaxed));
+        let sweep = SWEEP.saturating_mul(self.signals.relays.load(Ordering::Relaxed));
         sweep.mul_f64(0.75 + fastrand::f64() / 2.0)
     }
 
-    /// Reads a batch and announces it.
     async fn round(&self) -> Round {
         // While RabbitMQ is away the outbox keeps everything; the reconnection wakes this relay.
         if !matches!(*self.broker.state().borrow(), BrokerState::Connected { .. }) {

@@ -1,11 +1,10 @@
 use super::*;
 use crate::broker::BrokerError;
-use crate::domain::{Priority, StatusUpdate};
 use tokio::sync::watch;
 
 /// An outbox with so many rows at each look, and a RabbitMQ that says the same of all messages.
 #[derive(Clone)]
-struct Servers {
+struct FakeServers {
     rows: usize,
     outcome: PublishOutcome,
     state: watch::Receiver<BrokerState>,
@@ -25,7 +24,7 @@ impl LockedRows for Rows {
     }
 }
 
-impl OutboxStore for Servers {
+impl OutboxStore for FakeServers {
     type Batch = Rows;
 
     async fn lock_outbox(&self, _limit: i64, _orders_after: Duration) -> Result<Rows, StoreError> {
@@ -33,24 +32,7 @@ impl OutboxStore for Servers {
         assert!(looks.len() < 1_100, "it goes on without a pause");
         looks.push(Instant::now());
         drop(looks);
-        let content = AnnouncementContent::Status(StatusUpdate {
-            order_number: "ORD_20261122_001".to_owned(),
-            old_status: Some("received".to_owned()),
-            new_status: "cooking".to_owned(),
-            changed_by: "chef".to_owned(),
-            timestamp: jiff::Timestamp::UNIX_EPOCH,
-            estimated_completion: None,
-        });
-        let announcement = Announcement {
-            log_id: 1,
-            changed_at: jiff::Timestamp::UNIX_EPOCH,
-            number: crate::domain::OrderNumber::parse("ORD_20260101_001").unwrap(),
-            priority: Priority::LOW,
-            request_id: String::new(),
-            traceparent: None,
-            content,
-        };
-        Ok(Rows(vec![announcement; self.rows]))
+        Ok(Rows(vec![Announcement::sample(1); self.rows]))
     }
 
     async fn confirm_outbox(&self, _batch: Rows, _published: &[i64]) -> Result<(), StoreError> {
@@ -58,13 +40,13 @@ impl OutboxStore for Servers {
     }
 }
 
-impl Publish for Servers {
+impl Publish for FakeServers {
     fn state(&self) -> watch::Receiver<BrokerState> {
         self.state.clone()
     }
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
-        // The answer comes later: the other lane has its turn meanwhile.
+        // The answer comes later: the other loop has its turn meanwhile.
         tokio::time::sleep(Duration::from_millis(1)).await;
         vec![self.outcome.clone(); messages.len()]
     }
@@ -78,7 +60,7 @@ impl Publish for Servers {
 async fn looks(rows: usize, outcome: PublishOutcome, commits: usize, period: Duration) -> Vec<Instant> {
     let connected = BrokerState::Connected { generation: 1, host: "rabbit".to_owned() };
     let (_link, state) = watch::channel(connected);
-    let servers = Servers { rows, outcome, state, looks: Arc::default() };
+    let servers = FakeServers { rows, outcome, state, looks: Arc::default() };
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let waker = start(servers.clone(), servers.clone(), RelayOwner::OrderService, stop, &tasks);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -95,7 +77,7 @@ async fn looks(rows: usize, outcome: PublishOutcome, commits: usize, period: Dur
 #[tokio::test(start_paused = true)]
 async fn a_long_backlog_that_is_refused_is_offered_again_with_growing_pauses() {
     let looks = looks(BATCH_CHANGES, PublishOutcome::Nacked, 0, Duration::from_secs(60)).await;
-    // Each of the two lanes: a few times until the pause is at its longest, then every 2.5 to 5 s.
+    // Each of the two loops: a few times until the pause is at its longest, then every 2.5 to 5 s.
     assert!((20..=70).contains(&looks.len()), "refused {} times in a minute", looks.len());
 }
 

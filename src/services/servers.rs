@@ -88,7 +88,7 @@ pub(super) async fn listen(
         Some(socket) => (Listener::from_std(socket)?, Admission::WhenKnown),
         None => (Listener::bind(host, port).await?, Admission::AtOnce),
     };
-    Ok((listener.with_pulse(manager.pulse()), admission))
+    Ok((listener.with_pulse(manager.heartbeat()), admission))
 }
 
 /// Whether clients are let in before it is known how things stand with PostgreSQL.

@@ -9,7 +9,7 @@ use super::convert::{get, narrow_option, order_number, order_type, priority, sta
 use crate::domain::{Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate};
 
 /// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
-pub(super) const ORDER: &str =
+pub(super) const ORDER_COLUMNS: &str =
     "o.number, o.customer_name, o.type, o.table_number, o.delivery_address, i.names, i.quantities,
        i.cents, (o.total_amount * 100)::bigint as total_cents, o.priority";
 
@@ -56,7 +56,7 @@ fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
 
 /// What [`status_update`] reads beside the order's `number`, of the log row `l`. Rows of the version before do not say what
 /// the order was: see `V13__status_before_a_change.sql`.
-pub(super) const CHANGE: &str =
+pub(super) const CHANGE_COLUMNS: &str =
     "l.status, status_before(l.status, l.previous_status) as previous_status, l.changed_by,
        l.changed_at, l.estimated_completion";
 
@@ -75,20 +75,15 @@ pub(super) fn status_update(row: &Row) -> Result<StatusUpdate, StoreError> {
 /// A client's promise that equal keys mean the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// The `Idempotency-Key` header.
     pub key: String,
     /// SHA-256 of the body that came with it.
     pub body_sha256: [u8; 32],
 }
 
-/// One order to be taken.
 #[derive(Debug, Clone)]
 pub struct IntakeRequest {
-    /// What is ordered.
     pub order: NewOrder,
-    /// The id of the request that orders it.
     pub request_id: String,
-    /// The trace that the request belongs to.
     pub traceparent: Option<String>,
     /// The request may be repeated under this key.
     pub idempotency: Option<IdempotencyKey>,
@@ -101,7 +96,6 @@ pub(super) struct Array<'a> {
     name: &'static str,
     /// What the array is of.
     pub(super) of: &'static str,
-    /// How one of its values is written.
     written: Written,
     values: &'a (dyn ToSql + Sync),
 }
@@ -209,7 +203,6 @@ impl<'a> Columns<'a> {
         ]
     }
 
-    /// The key of each order.
     pub(super) fn keys(&self) -> [Array<'_>; 2] {
         [Array::new("key", "text", &self.key), Array::new("body_sha256", "bytea", &self.body_sha256)]
     }

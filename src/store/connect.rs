@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Connect, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use secrecy::ExposeSecret;
+use settings::HostPort;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -12,7 +13,7 @@ use super::error::chain;
 use super::hosts::{EachHost, Election};
 use super::session::Session;
 use super::wire::Unencrypted;
-use super::{StoreError, StoreOptions};
+use super::{DatabaseOptions, StoreError, StoreOptions};
 use daemon::tls::TlsOptions;
 
 /// A connection that the network swallowed is noticed after this time without an acknowledgement.
@@ -38,16 +39,17 @@ pub(super) fn pool_of(
     max_size: usize,
     looks: Looks,
 ) -> Result<Pool, StoreError> {
-    let hosts: Vec<_> = options.hosts.iter().map(|host| postgres_config(options, host)).collect();
+    let server = &options.server;
+    let hosts: Vec<_> = server.hosts.iter().map(|host| postgres_config(options, host)).collect();
     let attempts = u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
-    let plain = Unencrypted { has_password: has_password(options) };
-    let manager = match &options.tls {
+    let plain = Unencrypted { has_password: has_password(server) };
+    let manager = match &server.tls {
         None => {
-            manager(EachHost::new(hosts, (plain, plain), options.connect_timeout, session, election), looks)
+            manager(EachHost::new(hosts, (plain, plain), server.connect_timeout, session, election), looks)
         }
         Some(tls) => {
             let ways = (tls_connector(tls)?, plain);
-            manager(EachHost::new(hosts, ways, options.connect_timeout, session, election), looks)
+            manager(EachHost::new(hosts, ways, server.connect_timeout, session, election), looks)
         }
     };
     let election = Arc::clone(election);
@@ -58,9 +60,9 @@ pub(super) fn pool_of(
     Pool::builder(manager)
         .pre_recycle(to_the_host_in_use)
         .max_size(max_size)
-        .wait_timeout(Some(options.connect_timeout))
-        .create_timeout(Some(options.connect_timeout.saturating_mul(attempts)))
-        .recycle_timeout(Some(options.connect_timeout))
+        .wait_timeout(Some(server.connect_timeout))
+        .create_timeout(Some(server.connect_timeout.saturating_mul(attempts)))
+        .recycle_timeout(Some(server.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|e| StoreError::Refused { reason: chain(&e) })
@@ -76,14 +78,16 @@ where
 }
 
 /// The way to one host.
-fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> tokio_postgres::Config {
+fn postgres_config(options: &StoreOptions, host: &HostPort) -> tokio_postgres::Config {
+    let server = &options.server;
     let mut config = tokio_postgres::Config::new();
-    config.host(host).port(*port);
     config
-        .user(&options.user)
-        .dbname(&options.database)
+        .host(&host.host)
+        .port(host.port)
+        .user(&server.user)
+        .dbname(&server.database)
         .application_name(&options.application_name)
-        .connect_timeout(options.connect_timeout)
+        .connect_timeout(server.connect_timeout)
         .keepalives_idle(Duration::from_secs(15))
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
@@ -92,10 +96,10 @@ fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> toki
             true => TargetSessionAttrs::ReadWrite,
             false => TargetSessionAttrs::Any,
         });
-    if has_password(options) {
-        config.password(options.password.expose_secret());
+    if has_password(server) {
+        config.password(server.password.expose_secret());
     }
-    match (config.get_hosts(), &options.tls) {
+    match (config.get_hosts(), &server.tls) {
         // What goes over a socket stays on this machine.
         ([Host::Unix(_)], _) => config.ssl_mode(SslMode::Disable),
         (_, Some(_)) => config.ssl_mode(SslMode::Require),
@@ -104,11 +108,10 @@ fn postgres_config(options: &StoreOptions, (host, port): &(String, u16)) -> toki
     config
 }
 
-fn has_password(options: &StoreOptions) -> bool {
-    !options.password.expose_secret().is_empty()
+fn has_password(server: &DatabaseOptions) -> bool {
+    !server.password.expose_secret().is_empty()
 }
 
-/// How certificates are checked.
 fn tls_connector(options: &TlsOptions) -> Result<MakeRustlsConnect, StoreError> {
     let config = options
         .client_config()

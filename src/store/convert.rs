@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
+use tokio_postgres::{Row, SimpleQueryMessage, SimpleQueryRow};
 
 use super::StoreError;
-use crate::domain::{OrderNumber, OrderType, Priority, Status};
+use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Priority, Status};
 
 /// A column's value. A column of another type or name is a bug that the tests meet; it is an error all the same.
 pub(super) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> Result<T, StoreError> {
@@ -65,6 +65,19 @@ pub(super) fn status_names(is_meant: impl Fn(Status) -> bool) -> Vec<&'static st
 /// only then.
 pub(super) fn quoted_statuses(is_meant: impl Fn(Status) -> bool) -> String {
     status_names(is_meant).join("', '")
+}
+
+/// The first row of a simple query's answer, which is text.
+pub(super) fn first_row(answer: &[SimpleQueryMessage]) -> Option<&SimpleQueryRow> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}
+
+/// [`OFFLINE_AFTER_INTERVALS`] for an `int` parameter.
+pub(super) fn offline_after() -> i32 {
+    i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX)
 }
 
 /// Milliseconds of a duration for a `bigint` parameter; beyond 292 million years it is capped.

@@ -37,22 +37,14 @@ pub enum StoreError {
          'UTF8' locale 'C.UTF-8' template template0`, and restore there what pg_dump gives of this one (docs/OPERATIONS.md, \
          \"The database's encoding\")"
     )]
-    Encoding {
-        /// What it is.
-        found: String,
-    },
+    Encoding { found: String },
     /// The schema or an account's rights are not yet what this version needs, and the account may not change that: try again
     /// when `migrate` has run. Nothing happened.
     #[error(
         "the schema is not ready for the account {account}, which may not change it: run `restaurant-system migrate` as the \
          owner of the tables ({lacking})"
     )]
-    Unprepared {
-        /// The account that is logged in.
-        account: String,
-        /// What there is to do.
-        lacking: String,
-    },
+    Unprepared { account: String, lacking: String },
     /// PostgreSQL refused the statement: a bug, or a database that is not ours.
     #[error("PostgreSQL refused the statement: {reason}")]
     Refused {

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 
 use tokio_postgres::Row;
 
-use super::columns::{CHANGE, status_update};
+use super::columns::{CHANGE_COLUMNS, status_update};
 use super::convert::{get, order_number, status, status_names};
+use super::ping::IS_STANDBY;
 use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{OrderNumber, StatusUpdate};
@@ -35,7 +36,7 @@ impl EventCursor {
 /// Whether a place in the stream is one of this server's. A standby that was promoted before it had received everything,
 /// and a restored dump, lack changes of which clients have been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum StreamPlace {
     /// It is the start, or a change that is there.
     Known,
     /// The server is a standby that has not come so far, and may.
@@ -50,7 +51,7 @@ pub enum Place {
 #[derive(Debug)]
 pub struct EventPage {
     /// What that place is to this server.
-    pub place: Place,
+    pub place: StreamPlace,
     /// The events behind it that no later commit can precede, oldest first.
     pub events: Vec<Event>,
     /// The last of these, be it one that this version cannot read: where to go on.
@@ -106,7 +107,6 @@ impl Reach {
     }
 }
 
-/// The changes that were asked for.
 #[derive(Debug)]
 pub struct EventsFound {
     /// In the order of the stream.
@@ -161,16 +161,13 @@ impl FromStr for SeenBy {
     }
 }
 
-/// One change of one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its place in the stream.
     pub cursor: EventCursor,
-    /// The order.
     pub number: OrderNumber,
     /// Whether nothing happens to it after this.
     pub is_final: bool,
-    /// What is told of it.
     pub update: StatusUpdate,
 }
 
@@ -191,7 +188,7 @@ impl FromStr for EventCursor {
 
 /// One row at least: what `$1`, `$2` is to this server, with the changes behind it in the order of the stream. Those from
 /// `oldest` on are held back. `offset 0` has each order looked up by its key, however few the planner believes there are.
-static LOOK: LazyLock<String> = LazyLock::new(|| {
+static BEHIND: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 select here.oldest, here.next, here.is_standby, here.is_known, later.*
@@ -203,7 +200,7 @@ from (
     from pg_current_snapshot() as s
 ) as here
 left join lateral (
-    select l.transaction_id, l.id, {CHANGE}, o.number
+    select l.transaction_id, l.id, {CHANGE_COLUMNS}, o.number
     from order_status_log l cross join lateral (select number from orders where id = l.order_id offset 0) o
     where (l.transaction_id, l.id) > ($1, $2)
     order by l.transaction_id, l.id limit $3
@@ -212,7 +209,7 @@ left join lateral (
 });
 
 /// The last change that no later commit can precede.
-const NEWEST: &str = "
+const NEWEST_SETTLED: &str = "
 select transaction_id, id from order_status_log
 where transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 order by transaction_id desc, id desc limit 1";
@@ -245,15 +242,13 @@ from (values (1)) as one left join lateral (
 static BY_ID: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
-select l.transaction_id, l.id, {CHANGE}, o.number
+select l.transaction_id, l.id, {CHANGE_COLUMNS}, o.number
 from unnest($1::bigint[]) as wanted (id)
 cross join lateral (select * from order_status_log where id = wanted.id offset 0) l
 cross join lateral (select number from orders where id = l.order_id offset 0) o
 order by l.transaction_id, l.id"
     )
 });
-
-const IS_STANDBY: &str = "select pg_is_in_recovery()";
 
 /// One row at least. The rows of one order are written one after the other under its row's lock: here ids are an order.
 static OF_ORDERS: LazyLock<String> = LazyLock::new(|| {
@@ -265,7 +260,7 @@ from (
         as standby_has_below
 ) as here
 left join lateral (
-    select l.transaction_id, l.id, {CHANGE}, o.number
+    select l.transaction_id, l.id, {CHANGE_COLUMNS}, o.number
     from unnest($1::text[]) as wanted (number)
     cross join lateral (select id, number from orders where number = wanted.number offset 0) o
     cross join lateral (select * from order_status_log where order_id = o.id offset 0) l
@@ -277,12 +272,9 @@ order by theirs.id"
 impl Store {
     /// Up to `limit` events of all orders behind `cursor`, oldest first. A running transaction holds back what comes
     /// after it, so nothing is ever skipped.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn events_after(&self, cursor: EventCursor, limit: i64) -> Result<EventPage, StoreError> {
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(&LOOK).await?;
+            let statement = client.prepare_cached(&BEHIND).await?;
             let rows = client.query(&statement, &[&cursor.transaction_id, &cursor.log_id, &limit]).await?;
             page(&rows, cursor, limit)
         })
@@ -290,12 +282,9 @@ impl Store {
     }
 
     /// Where the stream has come to: its last event that no later commit can precede.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn newest_event(&self) -> Result<EventCursor, StoreError> {
         self.run("reading events", async |client| {
-            let statement = client.prepare_cached(NEWEST).await?;
+            let statement = client.prepare_cached(NEWEST_SETTLED).await?;
             let row = client.query_opt(&statement, &[]).await?;
             row.as_ref().map_or(Ok(EventCursor::START), cursor)
         })
@@ -303,9 +292,6 @@ impl Store {
     }
 
     /// The orders that are open now: the `limit` that changed last, where they are more.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn open_orders(&self, limit: i64) -> Result<OpenOrders, StoreError> {
         let open = status_names(|status| !status.is_final());
         self.run("reading open orders", async |client| {
@@ -326,9 +312,6 @@ impl Store {
     }
 
     /// The events with these `order_status_log.id`, in the order of the stream.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn events_by_id(&self, ids: &[i64]) -> Result<EventsFound, StoreError> {
         self.run("reading events", async |client| {
             let statement = client.prepare_cached(&BY_ID).await?;
@@ -341,9 +324,6 @@ impl Store {
     }
 
     /// All that happened to these orders, each one's changes from its first to its last, as far as the server has come.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn events_of_orders(&self, numbers: &[OrderNumber]) -> Result<(Vec<Event>, Reach), StoreError> {
         let numbers: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
         self.run("reading events", async |client| {
@@ -363,10 +343,10 @@ fn page(rows: &[Row], place: EventCursor, limit: i64) -> Result<EventPage, Store
     };
     let (oldest, next): (i64, i64) = (get(first, "oldest")?, get(first, "next")?);
     let place = match get(first, "is_known")? {
-        _ if get(first, "is_standby")? && place.transaction_id >= oldest => Place::Awaited,
-        true => Place::Known,
-        false if place.transaction_id >= next => Place::Ahead,
-        false => Place::Unknown,
+        _ if get(first, "is_standby")? && place.transaction_id >= oldest => StreamPlace::Awaited,
+        true => StreamPlace::Known,
+        false if place.transaction_id >= next => StreamPlace::Ahead,
+        false => StreamPlace::Unknown,
     };
     let rows = there(rows)?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);

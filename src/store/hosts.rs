@@ -6,17 +6,19 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use deadpool_postgres::Connect;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use settings::HostPort;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, Socket};
+use tokio_postgres::{Client, Config, Error, NoTls, Socket};
+use tokio_util::io::StreamReader;
 
+use super::convert::first_row;
 use super::error::{chain, says_full};
 use super::lineage::{
     DO_YOU_TAKE_WRITES, Known, Look, Server, Verdict, WHO_ARE_YOU, decide, decide_for_reader, refusal,
@@ -77,8 +79,8 @@ struct State {
 
 impl Election {
     /// Between the hosts of these names, for somebody who writes or only reads.
-    pub(super) fn new(hosts: &[(String, u16)], writes: bool) -> Arc<Self> {
-        let names: Vec<String> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    pub(super) fn new(hosts: &[HostPort], writes: bool) -> Arc<Self> {
+        let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
         let state = State { told: vec![None; names.len()], ..State::default() };
         Arc::new(Self { names, writes, state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) })
     }
@@ -403,10 +405,7 @@ async fn who_is(client: &Client, writes: bool) -> Result<Look, Error> {
         }
         Err(error) => return Err(error),
     };
-    let row = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
+    let row = first_row(&answer);
     let text = |column| row.and_then(|row| row.try_get(column).ok().flatten()).unwrap_or_default().to_owned();
     // Who only reads may be kept from writing by its account.
     let takes_writes = if writes { text("takes_writes") == "t" } else { text("is_standby") == "f" };
@@ -425,9 +424,7 @@ async fn who_is(client: &Client, writes: bool) -> Result<Look, Error> {
 /// Whether the server takes writes on this connection.
 pub(super) async fn takes_writes(client: &Client) -> Result<bool, Error> {
     let answer = client.simple_query(DO_YOU_TAKE_WRITES).await?;
-    Ok(answer
-        .iter()
-        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))))
+    Ok(first_row(&answer).is_some_and(|row| row.get(0) == Some("t")))
 }
 
 /// What was found where there is nobody to connect to.
@@ -443,39 +440,11 @@ fn described(looks: &[Look], names: &[String]) -> String {
 
 /// An error of tokio-postgres with a text of our own: it makes none but those that a connection has had.
 async fn fail(kind: io::ErrorKind, reason: String) -> Result<Connected, Error> {
-    let failing = Failing(Some(io::Error::new(kind, reason)));
-    let (client, connection) = Config::new().user("nobody").connect_raw(failing, NoTls).await?;
+    let failing = StreamReader::new(stream::iter([Err::<Bytes, _>(io::Error::new(kind, reason))]));
+    let (client, connection) =
+        Config::new().user("nobody").connect_raw(tokio::io::join(failing, tokio::io::sink()), NoTls).await?;
     let driver = tokio::spawn(async move {
         let _ = connection.await;
     });
     Ok((client, driver))
-}
-
-/// A connection that has failed for a known reason.
-struct Failing(Option<io::Error>);
-
-impl Failing {
-    fn error(&mut self) -> io::Error {
-        self.0.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-}
-
-impl AsyncRead for Failing {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Err(self.error()))
-    }
-}
-
-impl AsyncWrite for Failing {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Err(self.error()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }

@@ -1,9 +1,10 @@
-//! Taking orders: many in one statement.
+//! Taking orders: many in one statement; and forgetting the keys under which they came.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::columns::{Columns, IntakeRequest, names, unnest, values};
-use super::convert::get;
+use super::convert::{get, millis};
 use super::outbox::announce_logged;
 use super::{Announcement, AnnouncementContent, Store, StoreError};
 use crate::domain::{OrderMessage, OrderNumber};
@@ -12,18 +13,11 @@ use crate::domain::{OrderMessage, OrderNumber};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
     /// It was taken, now.
-    New(PlacedOrder),
+    New(OrderNumber),
     /// It had been taken before under the same key, with the same body.
-    Before(PlacedOrder),
+    Before(OrderNumber),
     /// The key belongs to a request with another body.
     OtherBody,
-}
-
-/// A taken order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlacedOrder {
-    /// Its number.
-    pub number: OrderNumber,
 }
 
 /// One statement for the whole batch, so one implicit transaction and one flush: number range, orders, items, log and
@@ -130,7 +124,9 @@ select k.key, k.body_sha256, o.number
 from idempotency_keys k join orders o on o.id = k.order_id
 where k.key = any($1::text[])";
 
-/// Where orders are committed.
+/// So many rows go in one statement: a long delete would hold locks and delay others.
+const FORGOTTEN_AT_ONCE: i64 = 5_000;
+
 pub trait IntakeStore: Clone + Send + Sync + 'static {
     /// Takes the orders of one batch, all or none, and answers in their order. If the process dies in here, either all
     /// of them are taken and will be announced, or none.
@@ -162,11 +158,11 @@ impl IntakeStore for Store {
                 let number = super::convert::order_number(&row, "number")?;
                 let index = usize::try_from(ord - 1).unwrap_or(usize::MAX);
                 if let (Some(slot), Some(request)) = (placed.get_mut(index), batch.get(index)) {
-                    *slot = Some(Placed::New(PlacedOrder { number: number.clone() }));
+                    *slot = Some(Placed::New(number.clone()));
                     written.push(announcement(request, number, &row)?);
                 }
             }
-            self.fresh().remember(written.into_iter());
+            self.inner.announcement_cache.remember(written.into_iter());
             if placed.iter().any(Option::is_none) {
                 placed_before(client, batch, &mut placed).await?;
             }
@@ -178,6 +174,19 @@ impl IntakeStore for Store {
                     })
                 })
                 .collect()
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Forgets idempotency keys that are older than `age`, a bounded number of them. Says how many.
+    pub async fn forget_idempotency_keys(&self, age: Duration) -> Result<u64, StoreError> {
+        const SQL: &str = "delete from idempotency_keys where key in (
+            select key from idempotency_keys where created_at < now() - make_interval(secs => $1::bigint / 1000.0)
+            order by created_at limit $2 for update skip locked)";
+        self.run("forgetting idempotency keys", async |client| {
+            Ok(client.execute(SQL, &[&millis(age), &FORGOTTEN_AT_ONCE]).await?)
         })
         .await
     }
@@ -221,7 +230,7 @@ async fn placed_before(
             let Some(idempotency) = request.idempotency.as_ref().filter(|i| i.key == key) else { continue };
             if slot.is_none() {
                 let same = idempotency.body_sha256.as_slice() == body_sha256;
-                let before = Placed::Before(PlacedOrder { number: number.clone() });
+                let before = Placed::Before(number.clone());
                 *slot = Some(if same { before } else { Placed::OtherBody });
             }
         }

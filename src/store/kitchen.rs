@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use super::columns::{CHANGE, status_update};
+use super::columns::{CHANGE_COLUMNS, status_update};
 use super::convert::{
-    get, millis, order_number, order_type, priority, quoted_statuses, status, status_names, type_names,
+    get, millis, offline_after, order_number, order_type, priority, quoted_statuses, status, status_names,
+    type_names,
 };
 use super::outbox::announce_logged;
 use super::readable::readable;
 use super::writes::tick;
 use super::{Announcement, AnnouncementContent, OutboxStore, Store, StoreError, WorkerStore};
-use crate::domain::{CookTimes, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName};
+use crate::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName};
 
 /// Who wants to cook, and what.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// The worker that will hold the orders.
     pub worker: WorkerName,
     /// What it can cook; an order of another type is never claimed.
     pub order_types: Vec<OrderType>,
@@ -29,39 +29,31 @@ pub struct Claim {
 /// An order in a worker's hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedOrder {
-    /// Its number.
     pub number: OrderNumber,
-    /// Its type.
     pub order_type: OrderType,
-    /// The fence: only this attempt may finish it or give it back.
+    /// The fencing token: only this attempt may finish it or give it back.
     pub attempt: i32,
     /// Whether somebody had it in hand before and was lost.
     pub taken_over: bool,
-    /// The request that placed it.
     pub request_id: String,
 }
 
 /// A cooked order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finish {
-    /// Its number.
     pub number: OrderNumber,
-    /// The attempt that cooked it.
     pub attempt: i32,
 }
 
 /// Why an order was not claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such order.
     Unknown,
     /// It is of a type that this worker does not cook.
     OtherType(OrderType),
     /// It is done, cancelled, or in the hands of this worker or another.
     NotWaiting {
-        /// Where it is.
         status: Status,
-        /// Who has or had it.
         processed_by: Option<String>,
     },
 }
@@ -96,7 +88,7 @@ static CLAIM_NAMED: LazyLock<String> = LazyLock::new(|| {
     ))
 });
 
-/// What has waited for too long. A look at the rail sets the clock of writes as well; a claim by message does not, of which
+/// What has waited for too long. A backlog sweep sets the clock of writes as well; a claim by message does not, of which
 /// there may be hundreds a second.
 static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
     claim(&format!(
@@ -131,7 +123,7 @@ with {picked}, claimed as (
     returning *
 ), announced as ({announced}
 )
-select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.taken_over, l.id as log_id, {CHANGE}
+select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.taken_over, l.id as log_id, {CHANGE_COLUMNS}
 from claimed c left join logged l on l.order_id = c.id",
         announced = announce_logged("statuses")
     )
@@ -158,7 +150,7 @@ with finished as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
-select f.number, f.priority, f.request_id, f.traceparent, l.id as log_id, {CHANGE}
+select f.number, f.priority, f.request_id, f.traceparent, l.id as log_id, {CHANGE_COLUMNS}
 from finished f join logged l on l.order_id = f.id",
         announced = announce_logged("statuses")
     )
@@ -169,7 +161,6 @@ update orders o set claimed_at = null, updated_at = now(), estimated_completion 
 from unnest($2::text[], $3::int[]) as f (number, attempt)
 where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.processed_by = $1";
 
-/// The kitchen's compare-and-set.
 pub trait KitchenStore: WorkerStore + OutboxStore {
     /// Claims those of the named orders that wait and that this worker can cook (`received → cooking`), or takes them
     /// over from a worker that is lost. Repeating it, or two workers doing it at once, gives each order to one of
@@ -184,7 +175,7 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
         numbers: &[OrderNumber],
     ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
 
-    /// Looks at the rail itself: claims up to `limit` orders that have waited longer than `grace` although a worker
+    /// Sweeps the backlog: claims up to `limit` orders that have waited longer than `grace` although a worker
     /// is free, or that were given back or lost, the most urgent first. Orders that others are claiming at this moment are passed over.
     ///
     /// # Errors
@@ -197,9 +188,6 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
     ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
 
     /// Why an order that was asked for was not claimed.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn refusal(
         &self,
         claim: &Claim,
@@ -217,7 +205,7 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
         finished: &[Finish],
     ) -> impl Future<Output = Result<Vec<OrderNumber>, StoreError>> + Send;
 
-    /// Puts orders back on the rail, where the next free worker takes them at once. Says how many were still held.
+    /// Puts orders back in the backlog, where the next free worker takes them at once. Says how many were still held.
     ///
     /// # Errors
     /// See [`StoreError`]; what was not given back is taken over when the worker is found lost.
@@ -229,9 +217,6 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
 
     /// Whether PostgreSQL has the order as finished by this worker in this attempt: what to ask when the answer to
     /// [`Self::finish_orders`] was lost.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn is_finished_by(
         &self,
         worker: &WorkerName,
@@ -329,12 +314,11 @@ impl Store {
         let types = type_names(&claim.order_types);
         let all_types = type_names(&OrderType::ALL);
         let cook_ms: Vec<i64> = OrderType::ALL.iter().map(|t| millis(claim.cook_times.of(*t))).collect();
-        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
         self.run("claiming orders", async |client| {
             let statement = client.prepare_cached(sql).await?;
             let worker = claim.worker.as_str();
             let rows = client
-                .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &intervals])
+                .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &offline_after()])
                 .await?;
             self.remember_changes(&rows);
             // Committed for all: what is left out the heartbeat releases.
@@ -366,7 +350,7 @@ impl Store {
                 content: AnnouncementContent::Status(status_update(row)?),
             }))
         });
-        self.fresh().remember(changes.into_iter().flatten());
+        self.inner.announcement_cache.remember(changes.into_iter().flatten());
     }
 }
 

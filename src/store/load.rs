@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::convert::get;
+use super::convert::{get, offline_after};
 use super::{Store, StoreError};
-use crate::domain::{KitchenLoad, OFFLINE_AFTER_INTERVALS, OrderType, Priority};
+use crate::domain::{KitchenLoad, OrderType, Priority};
 
 /// A queue longer than this is not read to its end: nobody waits for an estimate that far away.
 const COUNTED_ORDERS: i64 = 10_000;
@@ -46,7 +46,6 @@ pub struct KitchenPicture {
     pub capacity: u64,
     /// How long the type took to cook lately; `None` if it was never cooked.
     pub cook_time: Option<Duration>,
-    /// When that was, by PostgreSQL's clock.
     pub taken_at: Timestamp,
 }
 
@@ -63,15 +62,14 @@ impl KitchenPicture {
 
 impl Store {
     /// The kitchen as the orders of this type see it now. It costs the more the longer the queue is.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn kitchen_picture(&self, order_type: OrderType) -> Result<KitchenPicture, StoreError> {
-        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
         self.run("measuring the load", async |client| {
             let statement = client.prepare_cached(PICTURE).await?;
             let row = client
-                .query_one(&statement, &[&order_type.as_str(), &intervals, &COUNTED_ORDERS, &MEASURED_ORDERS])
+                .query_one(
+                    &statement,
+                    &[&order_type.as_str(), &offline_after(), &COUNTED_ORDERS, &MEASURED_ORDERS],
+                )
                 .await?;
             let (priorities, ids): (Vec<i32>, Vec<i64>) = (get(&row, "priorities")?, get(&row, "ids")?);
             // The schema knows three of them; another would be no reason to estimate nothing.

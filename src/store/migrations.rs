@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 use super::error::chain;
 use super::hosts::takes_writes;
 use super::restored::{self, Cluster};
-use super::rights::{self, Standing};
+use super::rights::{self, AccountRights};
 use super::{Store, StoreError};
 
 mod embedded {
@@ -85,7 +85,9 @@ impl Store {
         if !takes_writes(&client).await? {
             return match task {
                 Task::Nothing => leave_unsettled(&client).await,
-                Task::Migrate | Task::Grant => Err(Standing::of(&client).await?.awaits(NO_WRITES.to_owned())),
+                Task::Migrate | Task::Grant => {
+                    Err(AccountRights::of(&client).await?.awaits(NO_WRITES.to_owned()))
+                }
             };
         }
         // The lock ends with the connection, which is dropped here whatever happens.
@@ -100,7 +102,7 @@ impl Store {
 
     async fn apply(&self, client: &mut tokio_postgres::Client) -> Result<usize, StoreError> {
         // For others' locks on a table it waits no longer than any statement does: all that come later wait behind it.
-        let patience_ms = self.operation_timeout().as_millis();
+        let patience_ms = self.inner.options.server.operation_timeout.as_millis();
         client.batch_execute(&format!("set lock_timeout = {patience_ms}")).await?;
         client.batch_execute(PUT_ORIGINAL_ASIDE).await?;
         let report = embedded::migrations::runner().run_async(client).await;
@@ -179,24 +181,24 @@ enum Task {
 
 /// Looks what is missing, and whether this account may do it.
 async fn task(client: &tokio_postgres::Client) -> Result<Task, StoreError> {
-    let standing = Standing::of(client).await?;
-    let lacking = match (standing.has_history, standing.reads_history) {
+    let account = AccountRights::of(client).await?;
+    let lacking = match (account.has_history, account.reads_history) {
         (false, _) => Some("no migration is applied".to_owned()),
         (true, false) => Some("it may not read refinery_schema_history".to_owned()),
         (true, true) => missing_migrations(client).await?,
     };
     match lacking {
-        Some(_) if standing.may_migrate => return Ok(Task::Migrate),
-        Some(lacking) => return Err(standing.awaits(lacking)),
+        Some(_) if account.may_migrate => return Ok(Task::Migrate),
+        Some(lacking) => return Err(account.awaits(lacking)),
         None => {}
     }
     let missing = rights::missing(client).await?;
     match missing.first() {
         None => Ok(Task::Nothing),
-        Some(_) if standing.may_migrate => Ok(Task::Grant),
+        Some(_) if account.may_migrate => Ok(Task::Grant),
         Some(first) => {
             let others = missing.len() - 1;
-            Err(standing.awaits(format!("`{first}` and {others} others are to be granted")))
+            Err(account.awaits(format!("`{first}` and {others} others are to be granted")))
         }
     }
 }

@@ -37,19 +37,18 @@
 //!   statements convert: `* 0.01`, and `(… * 100)::bigint` back. Durations go as milliseconds, into `make_interval`.
 
 mod announcement;
+mod announcement_cache;
 mod columns;
 mod connect;
 mod convert;
 mod error;
 mod events;
-mod fresh;
-mod head;
 mod hosts;
-mod housekeeping;
 mod intake;
 mod kitchen;
 mod lineage;
 mod load;
+mod low_water_mark;
 mod migrations;
 mod options;
 mod orders;
@@ -57,12 +56,12 @@ mod outbox;
 mod ping;
 mod pool;
 mod pooler;
+mod pressure;
 mod readable;
 mod reconcile;
 mod restored;
 mod rights;
 mod session;
-mod sharing;
 mod wire;
 mod workers;
 mod writes;
@@ -70,11 +69,11 @@ mod writes;
 pub use announcement::{Announcement, AnnouncementContent};
 pub use columns::{IdempotencyKey, IntakeRequest};
 pub use error::StoreError;
-pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Place, Reach, SeenBy};
-pub use intake::{IntakeStore, Placed, PlacedOrder};
+pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Reach, SeenBy, StreamPlace};
+pub use intake::{IntakeStore, Placed};
 pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, Refusal};
 pub use load::KitchenPicture;
-pub use options::{StoreOptions, StoreState};
+pub use options::{DatabaseOptions, StoreOptions, StoreState};
 pub use orders::{
     HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffOutcome,
 };
@@ -82,4 +81,6 @@ pub use outbox::{LockedRows, OutboxBatch, OutboxStore};
 pub use pool::{Store, StoreAccess};
 pub use reconcile::{LateOrders, ReconcilerStore};
 pub use session::ServerSetup;
-pub use workers::{Crew, Heartbeat, NameRecord, Registered, WorkerRecord, WorkerRegistration, WorkerStore};
+pub use workers::{
+    HeartbeatOutcome, NameRecord, PeerCount, Registered, WorkerRecord, WorkerRegistration, WorkerStore,
+};

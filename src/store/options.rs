@@ -2,32 +2,35 @@
 
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
-
 use daemon::tls::TlsOptions;
+use secrecy::SecretString;
+use settings::HostPort;
 
-/// Where PostgreSQL is and how much of it is used.
+/// Where PostgreSQL is, and how much of it a process uses.
+#[derive(Debug, Clone)]
+pub struct DatabaseOptions {
+    /// The servers of one cluster; never empty. The one that takes writes on the highest timeline is used, by a role that only
+    /// reads also a standby.
+    pub hosts: Vec<HostPort>,
+    pub user: String,
+    /// Empty where it has none.
+    pub password: SecretString,
+    pub database: String,
+    /// Encrypts the connections over the network.
+    pub tls: Option<TlsOptions>,
+    /// Connections that one process opens at most.
+    pub pool_size: usize,
+    /// How long one operation may take before its connection is given up; the server gives up a little earlier.
+    pub operation_timeout: Duration,
+    /// How long to wait for a free connection, and for a new one to each of the hosts, log-in included.
+    pub connect_timeout: Duration,
+}
+
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Hosts, or folders of Unix sockets, and ports of one cluster; the one that takes writes on the highest timeline is used,
-    /// by whoever only reads also a standby.
-    pub hosts: Vec<(String, u16)>,
-    /// The role to log in as.
-    pub user: String,
-    /// Its password; empty where it has none.
-    pub password: SecretString,
-    /// The database.
-    pub database: String,
-    /// Encrypt the connections over the network.
-    pub tls: Option<TlsOptions>,
+    pub server: DatabaseOptions,
     /// Shown in `pg_stat_activity`.
     pub application_name: String,
-    /// Most connections of this process.
-    pub pool_size: usize,
-    /// How long one operation may take before its connection is given up.
-    pub operation_timeout: Duration,
-    /// How long to wait for a free connection, and for a new one to each of the hosts.
-    pub connect_timeout: Duration,
     /// Unused connections are closed after this time, so that an idle process holds none.
     pub idle_timeout: Duration,
     /// How often PostgreSQL is asked whether it is there, for those who must know it before somebody asks them.
@@ -48,8 +51,5 @@ pub enum StoreState {
     /// The last that was tried succeeded.
     Up,
     /// It does not answer since then.
-    Down {
-        /// When it was noticed.
-        since: Instant,
-    },
+    Down { since: Instant },
 }

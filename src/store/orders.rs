@@ -7,24 +7,20 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::columns::{ORDER, items_where, order_message};
-use super::convert::{get, order_number, order_type, priority, status};
+use super::columns::{ORDER_COLUMNS, items_where, order_message};
+use super::convert::{get, offline_after, order_number, order_type, priority, status};
 use super::readable::readable;
 use super::{Store, StoreError};
-use crate::domain::{Money, OFFLINE_AFTER_INTERVALS, OrderMessage, OrderNumber, OrderType, Priority, Status};
+use crate::domain::{Money, OrderMessage, OrderNumber, OrderType, Priority, Status};
 
-/// Everything about an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderDetails {
     /// As it was placed. The customer's name and address are for staff only.
     pub order: OrderMessage,
-    /// Where it is.
     pub status: Status,
     /// Who cooks or cooked it.
     pub processed_by: Option<String>,
-    /// When it was taken.
     pub created_at: Timestamp,
-    /// When it changed last.
     pub updated_at: Timestamp,
     /// When it was ready.
     pub completed_at: Option<Timestamp>,
@@ -35,40 +31,28 @@ pub struct OrderDetails {
 pub struct OrderSummary {
     /// Its place in the list, for keyset pagination.
     pub id: i64,
-    /// Its number.
     pub number: OrderNumber,
-    /// How it is served.
     pub order_type: OrderType,
-    /// Where it is.
     pub status: Status,
     /// Σ quantity × price.
     pub total_amount: Money,
-    /// How urgent it is.
     pub priority: Priority,
     /// Who cooks or cooked it.
     pub processed_by: Option<String>,
-    /// When it was taken.
     pub created_at: Timestamp,
-    /// When it changed last.
     pub updated_at: Timestamp,
     /// When it was ready.
     pub completed_at: Option<Timestamp>,
 }
 
-/// Where an order is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderStatus {
     /// For the load ahead of it.
     pub id: i64,
-    /// Its number.
     pub number: OrderNumber,
-    /// How it is served.
     pub order_type: OrderType,
-    /// How urgent it is.
     pub priority: Priority,
-    /// Where it is.
     pub status: Status,
-    /// When it changed last.
     pub updated_at: Timestamp,
     /// When its present holder will be done; `None` while nobody has it in hand.
     pub estimated_completion: Option<Timestamp>,
@@ -81,26 +65,20 @@ pub struct OrderStatus {
 /// One step of an order's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
-    /// What it became.
     pub status: Status,
-    /// When.
     pub changed_at: Timestamp,
-    /// By whom.
     pub changed_by: String,
     /// What there is to remark.
     pub notes: Option<String>,
 }
 
-/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderList {
-    /// What is on it.
     pub orders: Vec<OrderSummary>,
     /// The `before_id` of the next one; `None` for the last.
     pub next_before_id: Option<i64>,
 }
 
-/// Which orders to list.
 #[derive(Debug, Clone, Default)]
 pub struct OrderFilter {
     /// Only in one of these; in any where there are none.
@@ -118,7 +96,6 @@ pub enum StaffOutcome {
     Done,
     /// Its status does not allow it: it is this.
     Conflict(Status),
-    /// There is no such order.
     NotFound,
 }
 
@@ -129,7 +106,7 @@ const SUMMARY_COLUMNS: &str =
 static DETAILS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
-select {ORDER}, o.status, o.processed_by, o.created_at, o.updated_at, o.completed_at
+select {ORDER_COLUMNS}, o.status, o.processed_by, o.created_at, o.updated_at, o.completed_at
 from orders o left join lateral ({items}) i on true
 where o.number = $1",
         items = items_where("order_id = o.id")
@@ -178,9 +155,6 @@ impl Store {
     }
 
     /// Everything about one order.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn order(&self, number: &OrderNumber) -> Result<Option<OrderDetails>, StoreError> {
         self.run("reading an order", async |client| {
             let statement = client.prepare_cached(&DETAILS).await?;
@@ -202,9 +176,6 @@ impl Store {
 
     /// Where each of these orders is, in their order; `None` for a number that no order has. A number may be there
     /// more than once.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn order_statuses(
         &self,
         numbers: &[OrderNumber],
@@ -217,11 +188,10 @@ impl Store {
                   and w.last_seen > now() - make_interval(secs => w.heartbeat_interval_ms * $2::int / 1000.0)
             ) as is_abandoned
             from orders where number = any($1)";
-        let intervals = i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX);
         let texts: Vec<&str> = numbers.iter().map(OrderNumber::as_str).collect();
         self.run("reading orders", async |client| {
             let statement = client.prepare_cached(SQL).await?;
-            let rows = client.query(&statement, &[&texts, &intervals]).await?;
+            let rows = client.query(&statement, &[&texts, &offline_after()]).await?;
             let mut found = HashMap::with_capacity(rows.len());
             for row in &rows {
                 let order = OrderStatus {
@@ -243,9 +213,6 @@ impl Store {
     }
 
     /// What happened to one order, oldest first; `None` where there is no such order.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn order_history(&self, number: &OrderNumber) -> Result<Option<Vec<HistoryEntry>>, StoreError> {
         const SQL: &str = "select l.status, l.changed_at, l.changed_by, l.notes
             from orders o join order_status_log l on l.order_id = o.id where o.number = $1 order by l.id";
@@ -269,9 +236,6 @@ impl Store {
     }
 
     /// A page of orders, newest first, of up to `limit`.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn orders(&self, filter: &OrderFilter, limit: u16) -> Result<OrderList, StoreError> {
         let sql = listing(filter);
         let page = usize::from(limit);
@@ -292,16 +256,16 @@ impl Store {
 /// The statement that lists the orders that pass a filter. Each status of each type is read by itself, newest first, and no
 /// further than the page goes: asked for several at once, PostgreSQL would read all of them, or all others on the way.
 fn listing(filter: &OrderFilter) -> String {
-    const NEWEST: &str = "o.id < $1 order by o.id desc limit $2";
+    const NEWEST_FIRST: &str = "o.id < $1 order by o.id desc limit $2";
     /// The same, as the index of what is settled has it.
-    const NEWEST_SETTLED: &str = "-o.id > -$1 order by -o.id limit $2";
+    const NEWEST_SETTLED_FIRST: &str = "-o.id > -$1 order by -o.id limit $2";
     let OrderFilter { statuses, order_types, before_id: _ } = filter;
     if statuses.is_empty() && order_types.is_empty() {
-        return format!("select {SUMMARY_COLUMNS} from orders o where {NEWEST}");
+        return format!("select {SUMMARY_COLUMNS} from orders o where {NEWEST_FIRST}");
     }
     let mut each = Vec::new();
     for status in Status::ALL.iter().filter(|each| statuses.is_empty() || statuses.contains(each)) {
-        let newest = if status.is_settled() { NEWEST_SETTLED } else { NEWEST };
+        let newest = if status.is_settled() { NEWEST_SETTLED_FIRST } else { NEWEST_FIRST };
         for of_type in
             OrderType::ALL.iter().filter(|each| order_types.is_empty() || order_types.contains(each))
         {

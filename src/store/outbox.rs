@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::columns::{CHANGE, ORDER, items_where, order_message, status_update};
+use super::columns::{CHANGE_COLUMNS, ORDER_COLUMNS, items_where, order_message, status_update};
 use super::convert::{get, millis, order_number, priority};
+use super::pressure::Connection;
 use super::readable::readable;
-use super::sharing::Connection;
 use super::{Announcement, AnnouncementContent, Store, StoreError};
 
 /// Outbox rows that this process has locked. Dropped without [`OutboxStore::confirm_outbox`], or with its process, it frees
@@ -23,13 +23,11 @@ pub struct OutboxBatch {
     rows: Vec<LockedRow>,
 }
 
-/// A locked row.
 struct LockedRow {
     /// Its key: the first of the changes.
     log_id: i64,
     /// What it announces: ascending ids of log rows.
     log_ids: Vec<i64>,
-    /// Whose changes these are.
     order_ids: Vec<i64>,
     /// Orders, not changes of status.
     is_order: bool,
@@ -62,10 +60,10 @@ const TAKE: &str = "select * from outbox_take($1, $2, $3)";
 
 /// Reads what locked rows announce. `offset 0` has each row looked up by its key: left to itself the planner joins whole
 /// tables, whose size it underestimates.
-static READ: LazyLock<String> = LazyLock::new(|| {
+static READ_CHANGES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
-select b.log_id, b.is_order, {CHANGE}, o.request_id, o.traceparent, {ORDER}
+select b.log_id, b.is_order, {CHANGE_COLUMNS}, o.request_id, o.traceparent, {ORDER_COLUMNS}
 from unnest($1::bigint[], $2::bigint[], $3::boolean[]) as b (log_id, order_id, is_order)
 cross join lateral (select * from order_status_log where id = b.log_id offset 0) l
 cross join lateral (select * from orders where id = b.order_id offset 0) o
@@ -84,7 +82,6 @@ select c.log_id, c.order_id, case announces when 'orders' then 'order' else 'sta
 from whole, unnest($2::bigint[], $3::bigint[]) as c (log_id, order_id)
 on conflict do nothing";
 
-/// The outbox.
 pub trait OutboxStore: Clone + Send + Sync + 'static {
     /// Rows that are locked until they are confirmed or dropped.
     type Batch: LockedRows;
@@ -92,10 +89,7 @@ pub trait OutboxStore: Clone + Send + Sync + 'static {
     /// Locks the oldest rows until they hold `limit` changes and reads what they announce; new orders only when they have
     /// waited for `orders_after`. The transaction stays open until the batch is confirmed or dropped, unless there is
     /// nothing to announce; PostgreSQL ends it when this process hangs for longer than its idle limit. While this is
-    /// called all the time a row that is entered far below the oldest one is found within a second (`head`).
-    ///
-    /// # Errors
-    /// See [`StoreError`].
+    /// called all the time a row that is entered far below the oldest one is found within a second (`low_water_mark`).
     fn lock_outbox(
         &self,
         limit: i64,
@@ -104,9 +98,6 @@ pub trait OutboxStore: Clone + Send + Sync + 'static {
 
     /// Ends the batch: the changes named are gone, the others wait for the next relay. If the process dies before this
     /// has committed, what was published is published again: the receivers know it by its message id.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn confirm_outbox(
         &self,
         batch: Self::Batch,
@@ -119,7 +110,7 @@ impl OutboxStore for Store {
 
     async fn lock_outbox(&self, limit: i64, orders_after: Duration) -> Result<OutboxBatch, StoreError> {
         let mut client = self.checked_out().await?;
-        let from = self.outbox_head().look_from(Instant::now());
+        let from = self.inner.low_water_mark.look_from(Instant::now());
         let found = self
             .on(&mut client, "reading the outbox", async |client| {
                 let (rows, open_elsewhere) = take(client, limit, orders_after, from).await?;
@@ -130,7 +121,7 @@ impl OutboxStore for Store {
         let mut batch = OutboxBatch { client: Some(client), announcements: Vec::new(), rows: Vec::new() };
         (batch.announcements, batch.rows) = found?;
         if let Some(oldest) = batch.rows.first() {
-            self.outbox_head().found(oldest.log_id);
+            self.inner.low_water_mark.found(oldest.log_id);
         }
         if batch.announcements.is_empty()
             && let Some(client) = &mut batch.client
@@ -187,14 +178,14 @@ impl Store {
         changes: &[Change],
     ) -> Result<Vec<Announcement>, StoreError> {
         let mut known: Vec<Option<Announcement>> =
-            changes.iter().map(|change| self.fresh().take(change.log_id)).collect();
+            changes.iter().map(|change| self.inner.announcement_cache.take(change.log_id)).collect();
         let unknown = changes.iter().zip(&known).filter(|(_, known)| known.is_none());
         let unknown: Vec<Change> = unknown.map(|(change, _)| *change).collect();
         if !unknown.is_empty() {
             let log_ids: Vec<i64> = unknown.iter().map(|change| change.log_id).collect();
             let order_ids: Vec<i64> = unknown.iter().map(|change| change.order_id).collect();
             let are_orders: Vec<bool> = unknown.iter().map(|change| change.is_order).collect();
-            let statement = client.prepare_cached(&READ).await?;
+            let statement = client.prepare_cached(&READ_CHANGES).await?;
             let rows = client.query(&statement, &[&log_ids, &order_ids, &are_orders]).await?;
             let read = readable(&rows, announcement).into_iter();
             let mut read: HashMap<i64, Announcement> = read.map(|found| (found.log_id, found)).collect();

@@ -5,16 +5,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use tokio_postgres::SimpleQueryMessage;
 
 use super::StoreError;
+use super::convert::first_row;
 use super::session::Session;
 use super::writes::tick;
 
 /// A server that does not answer within this time is not there.
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a ping asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ping {
     /// Whether it is a standby.
@@ -39,7 +38,7 @@ with stuck as materialized (
 const EMIT: &str = "
 select pg_logical_emit_message(true, 'restaurant-system', 'ping') where not exists (select from stuck)";
 
-const READ: &str = "select pg_catalog.pg_is_in_recovery() as is_standby";
+pub(super) const IS_STANDBY: &str = "select pg_catalog.pg_is_in_recovery() as is_standby";
 static WRITE: LazyLock<String> = LazyLock::new(|| format!("{STUCK}{EMIT}"));
 static TICK: LazyLock<String> =
     LazyLock::new(|| format!("{STUCK}, {}{EMIT}", tick(" and not exists (select from stuck)")));
@@ -49,26 +48,20 @@ static TICK: LazyLock<String> =
 pub(super) async fn answers(client: Object, ping: Ping, session: &Session) -> Result<bool, StoreError> {
     let is_kept = Object::metrics(&client).recycled.is_some();
     let sql = match ping {
-        Ping::Read => READ,
+        Ping::Read => IS_STANDBY,
         Ping::Write => &WRITE,
         Ping::Tick => &TICK,
     };
     let error = match tokio::time::timeout(PING_TIMEOUT, client.simple_query(sql)).await {
-        Ok(Ok(answer)) => {
-            let row = answer.iter().find_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(row),
-                _ => None,
-            });
-            match row {
-                Some(row) => {
-                    if ping == Ping::Read {
-                        session.note_standby(row.get(0) == Some("t"));
-                    }
-                    return Ok(true);
+        Ok(Ok(answer)) => match first_row(&answer) {
+            Some(row) => {
+                if ping == Ping::Read {
+                    session.note_standby(row.get(0) == Some("t"));
                 }
-                None => Some(no_commit()),
+                return Ok(true);
             }
-        }
+            None => Some(no_commit()),
+        },
         Ok(Err(error)) => match error.code() {
             // An answer all the same: a full disk (53) is a matter of each statement, and a role may lack a right (42).
             Some(code) if matches!(&code.code()[..2], "53" | "42") => return Ok(true),

@@ -9,56 +9,56 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
+use super::announcement_cache::AnnouncementCache;
 use super::connect::{Looks, pool_of};
 use super::error::is_full;
-use super::fresh::Fresh;
-use super::head::OutboxHead;
 use super::hosts::Election;
+use super::low_water_mark::LowWaterMark;
 use super::options::{StoreOptions, StoreState};
 use super::ping::{Ping, answers};
+use super::pressure::{Connection, ConnectionPressure};
 use super::session::{ServerSetup, Session};
-use super::sharing::{Connection, Sharing};
 use daemon::retry::Backoff;
 
 /// The way to PostgreSQL. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     /// That of `inner` which this one uses.
     pool: Pool,
 }
 
-struct Inner {
+pub(super) struct Inner {
     shared: Pool,
     /// See [`Store::on_its_own`].
     own: Pool,
     /// One connection to ask whether the server is there.
-    probe: Pool,
+    pub(super) probe: Pool,
     /// Each connection of it is a look at all hosts, by which the others may be led elsewhere.
     scout: Pool,
     /// Which of the hosts all of them connect to.
-    election: Arc<Election>,
-    options: StoreOptions,
-    session: Arc<Session>,
+    pub(super) election: Arc<Election>,
+    pub(super) options: StoreOptions,
+    pub(super) session: Arc<Session>,
     state: watch::Sender<StoreState>,
     /// The migrations are applied: only then is an answering server one that can be used.
     prepared: AtomicBool,
-    sharing: Arc<Sharing>,
-    fresh: Fresh,
-    outbox_head: OutboxHead,
+    pressure: Arc<ConnectionPressure>,
+    /// What this process has just written and will announce.
+    pub(super) announcement_cache: AnnouncementCache,
+    /// From where on the outbox has rows.
+    pub(super) low_water_mark: LowWaterMark,
     /// One at a time decides what a failure means.
     deciding: tokio::sync::Mutex<()>,
 }
 
 /// How often PostgreSQL is tried again while it is away: from, to (`kitchen` counts on the latter).
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+const RECONNECT_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// The way to PostgreSQL: whether it is there, and how much of it is used.
 pub trait StoreAccess: Clone + Send + Sync + 'static {
-    /// Follows whether PostgreSQL answers.
     fn state(&self) -> watch::Receiver<StoreState>;
 
-    /// Waits until PostgreSQL answers (again).
     fn wait_up(&self) -> impl Future<Output = ()> + Send;
 
     /// Applies the migrations as soon as PostgreSQL can be reached, for as long as that takes; waits for somebody else to do
@@ -70,7 +70,7 @@ pub trait StoreAccess: Clone + Send + Sync + 'static {
 
     /// Says whether this process is one of many, and all of them together may be more than PostgreSQL has connections.
     /// Then it gives up soon what it does not use, and while PostgreSQL has none left it uses one at a time.
-    fn spare_connections(&self, spare: bool);
+    fn note_pressure(&self, is_high: bool);
 }
 
 impl StoreAccess for Store {
@@ -88,8 +88,8 @@ impl StoreAccess for Store {
         self.prepare_unless(|_| false).await
     }
 
-    fn spare_connections(&self, spare: bool) {
-        self.inner.sharing.spare(spare);
+    fn note_pressure(&self, is_high: bool) {
+        self.inner.pressure.set(is_high);
     }
 }
 
@@ -100,14 +100,14 @@ impl Store {
     /// # Errors
     /// When the TLS certificates cannot be read.
     pub fn new(options: StoreOptions, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let session = Session::new(options.operation_timeout, options.writes);
-        let election = Election::new(&options.hosts, options.writes);
+        let session = Session::new(options.server.operation_timeout, options.writes);
+        let election = Election::new(&options.server.hosts, options.writes);
         let pool = |size, looks| pool_of(&options, &session, &election, size, looks);
-        let shared = pool(options.pool_size, Looks::AtTheUsual)?;
+        let shared = pool(options.server.pool_size, Looks::AtTheUsual)?;
         let (own, probe) = (pool(1, Looks::AtTheUsual)?, pool(1, Looks::AtTheUsual)?);
         let scout = pool(1, Looks::AtAll)?;
         let (state, _) = watch::channel(StoreState::Starting { since: Instant::now() });
-        let sharing = Sharing::new(options.idle_timeout);
+        let pressure = ConnectionPressure::new(options.idle_timeout);
         let pool = shared.clone();
         let inner = Inner {
             shared,
@@ -119,9 +119,9 @@ impl Store {
             session,
             state,
             prepared: AtomicBool::new(false),
-            sharing,
-            fresh: Fresh::default(),
-            outbox_head: OutboxHead::default(),
+            pressure,
+            announcement_cache: AnnouncementCache::default(),
+            low_water_mark: LowWaterMark::default(),
             deciding: tokio::sync::Mutex::new(()),
         };
         let store = Self { inner: Arc::new(inner), pool };
@@ -135,7 +135,6 @@ impl Store {
         Self { inner: Arc::clone(&self.inner), pool: self.inner.own.clone() }
     }
 
-    /// Follows how PostgreSQL is set up.
     pub fn setup(&self) -> watch::Receiver<ServerSetup> {
         self.inner.session.setup()
     }
@@ -153,7 +152,7 @@ impl Store {
     }
 
     async fn prepare_unless(&self, is_final: impl Fn(&StoreError) -> bool) -> Result<usize, StoreError> {
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut backoff = Backoff::new(RECONNECT_PAUSES.0, RECONNECT_PAUSES.1);
         let started = Instant::now();
         loop {
             let migrated = match self.migrate().await {
@@ -194,7 +193,7 @@ impl Store {
                     answered => break answered.map(drop),
                 },
                 Err(error) if is_full(&error) => break Ok(()),
-                Err(error) => break Err(self.inner.sharing.judged(error)),
+                Err(error) => break Err(self.inner.pressure.judged(error)),
             }
         };
         match &pinged {
@@ -219,36 +218,6 @@ impl Store {
         }
     }
 
-    /// That the next connection is preceded by a look at all hosts.
-    pub(super) fn reopen_election(&self) {
-        self.inner.election.reopen();
-    }
-
-    /// The connection on which PostgreSQL is asked whether it is there.
-    pub(super) async fn probe_connection(&self) -> Result<Object, PoolError> {
-        self.inner.probe.get().await
-    }
-
-    /// What the connections begin with.
-    pub(super) fn session(&self) -> &Session {
-        &self.inner.session
-    }
-
-    /// What this process has just written and will announce.
-    pub(super) fn fresh(&self) -> &Fresh {
-        &self.inner.fresh
-    }
-
-    /// Where the outbox begins.
-    pub(super) fn outbox_head(&self) -> &OutboxHead {
-        &self.inner.outbox_head
-    }
-
-    /// How long one operation may take.
-    pub(super) fn operation_timeout(&self) -> Duration {
-        self.inner.options.operation_timeout
-    }
-
     /// Runs `operation` on a connection of the pool, within the deadline.
     pub(super) async fn run<T>(
         &self,
@@ -264,8 +233,8 @@ impl Store {
         result
     }
 
-    /// A connection of the pool. While PostgreSQL is known to be away it is refused at once: nobody queues up in front
-    /// of a closed door.
+    /// A connection of the pool. While PostgreSQL is known to be away it is refused at once: nobody waits for what does
+    /// not come.
     pub(super) async fn checked_out(&self) -> Result<Connection, StoreError> {
         if self.inner.session.is_pooled() {
             return Err(StoreError::Pooled { reason: "that was found before".to_owned() });
@@ -281,7 +250,7 @@ impl Store {
         match self.connection().await {
             Ok(client) => Ok(client),
             Err(error) => {
-                let (full, error) = (is_full(&error), self.inner.sharing.judged(error));
+                let (full, error) = (is_full(&error), self.inner.pressure.judged(error));
                 if !full {
                     self.decide_state().await;
                 }
@@ -323,7 +292,7 @@ impl Store {
         name: &'static str,
         operation: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let limit = self.inner.options.operation_timeout;
+        let limit = self.inner.options.server.operation_timeout;
         match tokio::time::timeout(limit, operation(client)).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::deadline(name, limit)),
@@ -332,22 +301,17 @@ impl Store {
 
     /// A connection of the pool, whatever is known of PostgreSQL's state.
     pub(super) async fn connection(&self) -> Result<Connection, PoolError> {
-        self.inner.sharing.connection(&self.pool, self.inner.options.connect_timeout).await
+        self.inner.pressure.connection(&self.pool, self.inner.options.server.connect_timeout).await
     }
 
     fn note_up(&self) {
         let mut outage = None;
-        self.inner.state.send_if_modified(|state| match *state {
-            StoreState::Up => false,
-            StoreState::Starting { .. } => {
-                *state = StoreState::Up;
-                true
-            }
-            StoreState::Down { since } => {
+        self.inner.state.send_if_modified(|state| {
+            let before = std::mem::replace(state, StoreState::Up);
+            if let StoreState::Down { since } = before {
                 outage = Some(since.elapsed());
-                *state = StoreState::Up;
-                true
             }
+            before != StoreState::Up
         });
         if let Some(outage) = outage {
             let duration_ms = u64::try_from(outage.as_millis()).unwrap_or(u64::MAX);
@@ -371,13 +335,12 @@ impl Store {
             true
         });
         if newly_down {
-            let options = &self.inner.options;
-            let hosts: Vec<String> =
-                options.hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+            let server = &self.inner.options.server;
+            let hosts: Vec<String> = server.hosts.iter().map(ToString::to_string).collect();
             tracing::error!(
                 action = "db_connection_failed",
                 error = error as &dyn std::error::Error,
-                details = %format_args!("{} database {} as {}", hosts.join(","), options.database, options.user),
+                details = %format_args!("{} database {} as {}", hosts.join(","), server.database, server.user),
                 "PostgreSQL is not available; trying again until it is"
             );
             // Connections of before are dead or suspect.
@@ -388,8 +351,8 @@ impl Store {
     /// Closes idle connections; notices that PostgreSQL went away and that it came back.
     async fn tend(self, shutdown: CancellationToken) {
         let StoreOptions { idle_timeout, probe_interval, .. } = self.inner.options;
-        let sharing = &self.inner.sharing;
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let pressure = &self.inner.pressure;
+        let mut backoff = Backoff::new(RECONNECT_PAUSES.0, RECONNECT_PAUSES.1);
         let mut state = self.state();
         loop {
             let down = matches!(*state.borrow_and_update(), StoreState::Down { .. });
@@ -413,7 +376,7 @@ impl Store {
                 // One that does not answer keeps nobody waiting. The connection has done its part.
                 tokio::spawn(async move { scout.get().await.map(Object::take) });
             }
-            self.inner.retain(|metrics| sharing.is_kept(metrics));
+            self.inner.retain(|metrics| pressure.is_kept(metrics));
         }
     }
 }

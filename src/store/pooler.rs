@@ -2,9 +2,10 @@
 //! may be served by another one.
 
 use deadpool_postgres::Object;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::convert::first_row;
 use super::error::is_full;
 use super::{Store, StoreError};
 
@@ -22,18 +23,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Pooled`], or PostgreSQL is away.
     pub(super) async fn refuse_shared_sessions(&self, one: &Client) -> Result<(), StoreError> {
-        let other = match self.probe_connection().await {
+        let other = match self.inner.probe.get().await {
             Ok(other) => other,
             // It is PostgreSQL that says so, and no pooler.
             Err(error) if is_full(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let limit = self.operation_timeout();
+        let limit = self.inner.options.server.operation_timeout;
         let outcome = tokio::time::timeout(limit, is_shared(one, &other)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(StoreError::deadline("looking for a pooler", limit)));
         let refused = match outcome {
             Ok(false) => {
-                self.session().note_sessions();
+                self.inner.session.note_sessions();
                 return Ok(());
             }
             Ok(true) => StoreError::Pooled { reason: "two connections were given one session".to_owned() },
@@ -48,11 +49,11 @@ impl Store {
     /// is for the ping to say, if `is_down` does not say it already.
     pub(super) async fn has_sessions(&self, is_down: bool) -> bool {
         if let Err(error) = self.pinged().await {
-            self.session().doubt();
+            self.inner.session.doubt();
             let is_busy = matches!(error, StoreError::Busy { .. });
             if !is_busy {
                 // It answers and commits nothing: another may have been promoted since.
-                self.reopen_election();
+                self.inner.election.reopen();
             }
             return !is_down || is_busy;
         }
@@ -69,11 +70,11 @@ impl Store {
         match found {
             Ok(()) => true,
             Err(error @ StoreError::Pooled { .. }) => {
-                self.session().note_pooler(&error);
+                self.inner.session.note_pooler(&error);
                 false
             }
             Err(_) => {
-                self.session().doubt();
+                self.inner.session.doubt();
                 true
             }
         }
@@ -102,9 +103,5 @@ async fn is_shared(one: &Client, other: &Client) -> Result<bool, StoreError> {
 
 async fn mark_of(client: &Client) -> Result<Option<String>, StoreError> {
     let answer = client.simple_query(&format!("select pg_catalog.current_setting('{MARK}', true)")).await?;
-    let mark = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    Ok(mark.map(str::to_owned))
+    Ok(first_row(&answer).and_then(|row| row.get(0)).map(str::to_owned))
 }

@@ -10,14 +10,13 @@ use super::outbox::IS_AMONG_MANY;
 use super::{Store, StoreError};
 
 /// After so many repetitions the pause doubles no more: 64 times the first one.
-const MAX_DOUBLINGS: i32 = 6;
+const MAX_REPEAT_DOUBLINGS: i32 = 6;
 
 /// One page of waiting orders, the oldest first, that were looked at by [`Store::announce_late_orders`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LateOrders {
     /// The `orders.id` to go on after; 0 when the end was reached.
     pub next: i64,
-    /// How many were entered in the outbox again.
     pub announced: i64,
 }
 
@@ -35,7 +34,7 @@ with page as materialized (
       and coalesce(o.announced_again_at, o.updated_at)
           < now() - make_interval(secs => $3::bigint / 1000.0) * (1 << least(o.announced_again::int, $4::int))
     for update of o skip locked
-), marked as (
+), counted as (
     update orders o
     set announced_again = least(announced_again::int + 1, 32767), announced_again_at = now()
     from late where o.id = late.id
@@ -95,7 +94,6 @@ select max(id) as last, count(*) as seen, (select count(*) from announced) as an
     )
 });
 
-/// What may have to be announced again.
 pub trait ReconcilerStore: Clone + Send + Sync + 'static {
     /// Looks at up to `limit` waiting orders past `after` (an `orders.id`) and enters those in the outbox again whose
     /// last announcement is `first_pause` old, doubled with each repetition. Several services may do it at once.
@@ -120,16 +118,10 @@ pub trait ReconcilerStore: Clone + Send + Sync + 'static {
         page: i64,
     ) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
-    /// Notes that the mark is on the broker, or about to be. Says whether that had been noted before.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    fn note_mark(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// Notes that the sentinel is on the broker, or about to be. Says whether that had been noted before.
+    fn note_sentinel(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// How many announcements wait, up to `limit`.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn outbox_rows(&self, limit: i64) -> impl Future<Output = Result<i64, StoreError>> + Send;
 }
 
@@ -142,8 +134,9 @@ impl ReconcilerStore for Store {
     ) -> Result<LateOrders, StoreError> {
         self.run("announcing orders again", async |client| {
             let statement = client.prepare_cached(&ANNOUNCE_LATE).await?;
-            let row =
-                client.query_one(&statement, &[&after, &limit, &millis(first_pause), &MAX_DOUBLINGS]).await?;
+            let row = client
+                .query_one(&statement, &[&after, &limit, &millis(first_pause), &MAX_REPEAT_DOUBLINGS])
+                .await?;
             let (last, seen): (i64, i64) = (get(&row, "last")?, get(&row, "seen")?);
             Ok(LateOrders { next: if seen < limit { 0 } else { last }, announced: get(&row, "announced")? })
         })
@@ -162,9 +155,10 @@ impl ReconcilerStore for Store {
         Ok(orders + self.announce_pages(&ANNOUNCE_CHANGES, after, page, &[&window_ms]).await?)
     }
 
-    async fn note_mark(&self) -> Result<bool, StoreError> {
+    async fn note_sentinel(&self) -> Result<bool, StoreError> {
         const SQL: &str = "insert into broker_mark default values on conflict do nothing";
-        self.run("noting the broker's mark", async |client| Ok(client.execute(SQL, &[]).await? == 0)).await
+        self.run("noting the broker's sentinel", async |client| Ok(client.execute(SQL, &[]).await? == 0))
+            .await
     }
 
     async fn outbox_rows(&self, limit: i64) -> Result<i64, StoreError> {

@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
 /// One look-up by an index, and three rows.
-const LOOK: &str = "
+const CLUSTERS: &str = "
 select present.system_identifier as present, noted.system_identifier as noted,
        exists (
            select from order_status_log
@@ -42,7 +42,7 @@ pub(super) enum Cluster {
 
 /// Compares the cluster with the one that is noted in the database.
 pub(super) async fn cluster_of(client: &Client) -> Result<Cluster, Error> {
-    let row = client.query_one(LOOK, &[]).await?;
+    let row = client.query_one(CLUSTERS, &[]).await?;
     let (present, noted): (i64, Option<i64>) = (row.try_get("present")?, row.try_get("noted")?);
     Ok(match noted {
         _ if row.try_get("is_ahead")? => Cluster::Other(present),

@@ -27,19 +27,19 @@ struct Grant {
     table: &'static str,
     /// As SQL has them.
     privileges: &'static [&'static str],
-    /// With these columns only, where there are any.
-    columns: &'static [&'static str],
+    /// With these columns only, where there are any: `a, b`.
+    columns: &'static str,
 }
 
 const fn on(group: &'static str, table: &'static str, privileges: &'static [&'static str]) -> Grant {
-    Grant { group, table, privileges, columns: &[] }
+    with(group, table, privileges, "")
 }
 
 const fn with(
     group: &'static str,
     table: &'static str,
     privileges: &'static [&'static str],
-    columns: &'static [&'static str],
+    columns: &'static str,
 ) -> Grant {
     Grant { group, table, privileges, columns }
 }
@@ -54,14 +54,14 @@ const GRANTS: &[Grant] = &[
         ORDER,
         "orders",
         &["update"],
-        &["status", "updated_at", "estimated_completion", "announced_again", "announced_again_at"],
+        "status, updated_at, estimated_completion, announced_again, announced_again_at",
     ),
     on(ORDER, "order_items", &["select", "insert"]),
     on(ORDER, "order_status_log", &["select", "insert"]),
-    with(ORDER, "order_status_log", &["update"], &["created_at"]),
+    with(ORDER, "order_status_log", &["update"], "created_at"),
     on(ORDER, "order_counters", &["select", "insert", "update"]),
     on(ORDER, "idempotency_keys", &["select", "insert", "delete"]),
-    with(ORDER, "idempotency_keys", &["update"], &["created_at"]),
+    with(ORDER, "idempotency_keys", &["update"], "created_at"),
     on(ORDER, "outbox", &["select", "insert", "update", "delete"]),
     on(ORDER, "broker_mark", &["select", "insert"]),
     on(ORDER, "database_writes", &["select", "update"]),
@@ -71,20 +71,8 @@ const GRANTS: &[Grant] = &[
         TRACKING,
         "orders",
         &["select"],
-        &[
-            "id",
-            "number",
-            "type",
-            "status",
-            "priority",
-            "total_amount",
-            "processed_by",
-            "created_at",
-            "updated_at",
-            "completed_at",
-            "claimed_at",
-            "estimated_completion",
-        ],
+        "id, number, type, status, priority, total_amount, processed_by, created_at, updated_at, completed_at, \
+         claimed_at, estimated_completion",
     ),
     on(TRACKING, "order_status_log", &["select"]),
     on(TRACKING, "workers", &["select"]),
@@ -95,15 +83,7 @@ const GRANTS: &[Grant] = &[
         KITCHEN,
         "orders",
         &["update"],
-        &[
-            "status",
-            "processed_by",
-            "attempt",
-            "claimed_at",
-            "updated_at",
-            "estimated_completion",
-            "completed_at",
-        ],
+        "status, processed_by, attempt, claimed_at, updated_at, estimated_completion, completed_at",
     ),
     on(KITCHEN, "order_items", &["select"]),
     on(KITCHEN, "order_status_log", &["select", "insert"]),
@@ -124,7 +104,7 @@ with asking as (
     from pg_roles g, asking a
     where g.rolname = any($1::text[]) and (a.is_owner or pg_has_role(g.oid, 'member'))
 ), wanted as (
-    select grantee, privilege, to_regclass(relation) as relation, string_to_array(columns, ',') as columns
+    select grantee, privilege, to_regclass(relation) as relation, string_to_array(columns, ', ') as columns
     from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as w (grantee, privilege, relation, columns)
 )
 select format('grant usage on schema %I to %I', n.nspname, g.rolname)
@@ -147,7 +127,7 @@ group by w.privilege, w.relation, g.rolname";
 
 /// Whether this account may change the schema, and read what of it is applied. Where there is none yet whoever may create
 /// tables may make it, and owns it then; so does not an account of a role, which old servers let do so as everybody.
-const STANDING: &str = "
+const OWN_RIGHTS: &str = "
 select current_user::text as account, h.oid is not null as has_history,
        coalesce(has_table_privilege(h.oid, 'select'), false) as reads_history,
        case when h.oid is not null then pg_has_role(h.relowner, 'usage')
@@ -159,7 +139,7 @@ where d.datname = current_database()";
 
 /// How an account stands to the schema.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct AccountRights {
     account: String,
     /// A migration was applied.
     pub(super) has_history: bool,
@@ -169,10 +149,10 @@ pub(super) struct Standing {
     pub(super) may_migrate: bool,
 }
 
-impl Standing {
+impl AccountRights {
     /// Asks for that of the account that is logged in.
     pub(super) async fn of(client: &Client) -> Result<Self, Error> {
-        let row = client.query_one(STANDING, &[&GROUPS]).await?;
+        let row = client.query_one(OWN_RIGHTS, &[&GROUPS]).await?;
         Ok(Self {
             account: row.try_get("account")?,
             has_history: row.try_get("has_history")?,
@@ -196,7 +176,7 @@ pub(super) async fn missing(client: &Client) -> Result<Vec<String>, Error> {
         grantees.push(grant.group);
         privileges.push(privilege);
         tables.push(grant.table);
-        columns.push((!grant.columns.is_empty()).then(|| grant.columns.join(",")));
+        columns.push((!grant.columns.is_empty()).then_some(grant.columns));
     }
     let rows = client.query(MISSING, &[&GROUPS, &grantees, &privileges, &tables, &columns, &ORDER]).await?;
     rows.iter().map(|row| row.try_get(0)).collect()

@@ -126,7 +126,6 @@ impl Session {
         Ok(())
     }
 
-    /// Follows how the server is set up.
     pub(super) fn setup(&self) -> watch::Receiver<ServerSetup> {
         self.setup.subscribe()
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::convert::{get, millis, type_names};
+use super::convert::{get, millis, offline_after, type_names};
 use super::readable::readable;
 use super::writes::{WRITING_MS, tick};
 use super::{Store, StoreAccess, StoreError};
-use crate::domain::{OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, WorkerName, WorkerState};
+use crate::domain::{OrderNumber, OrderType, WorkerName, WorkerState};
 
 /// One start of a worker.
 #[derive(Debug, Clone)]
@@ -19,33 +19,29 @@ pub struct WorkerRegistration {
     pub name: WorkerName,
     /// This start of it.
     pub session: Uuid,
-    /// What it cooks.
     pub order_types: Vec<OrderType>,
-    /// How often it says that it lives.
     pub heartbeat_interval: Duration,
-    /// How many orders it cooks at once.
     pub capacity: u16,
 }
 
 /// Who is at work: not offline, and seen within two of their heartbeat intervals. Of the types that the worker cooks, the
 /// one with the fewest counts. At least 1 each: the worker itself counts, whatever it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crew {
+pub struct PeerCount {
     /// How many cook.
     pub living: u32,
     /// How many of them have nothing in hand.
     pub waiting: u32,
     /// Whether they are so many that PostgreSQL's connections must be spared.
-    pub crowded: bool,
+    pub connection_pressure: bool,
 }
 
 /// What a registration found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registered {
-    /// Orders that an earlier start of the worker had in hand, which are back on the rail now.
+    /// Orders that an earlier start of the worker had in hand, which are back in the backlog now.
     pub released: i64,
-    /// With whom it shares the work.
-    pub crew: Crew,
+    pub peers: PeerCount,
 }
 
 /// What the table says of a name: who had it last, and since when nothing was heard of it.
@@ -53,9 +49,7 @@ pub struct Registered {
 pub struct NameRecord {
     /// The start that registered last; `None`: no start of this system's workers.
     pub session: Option<Uuid>,
-    /// Its last heartbeat.
     pub last_seen: Timestamp,
-    /// How often it says that it lives.
     pub heartbeat_interval: Duration,
     /// Its last word was that it goes.
     pub is_offline: bool,
@@ -65,34 +59,29 @@ pub struct NameRecord {
 
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heartbeat {
+pub enum HeartbeatOutcome {
     /// The name is still this start's.
     Alive {
-        /// Orders that the worker held without knowing of it, which are back on the rail now.
+        /// Orders that the worker held without knowing of it, which are back in the backlog now.
         released: i64,
-        /// With whom it shares the work.
-        crew: Crew,
+        peers: PeerCount,
     },
     /// A later start of the same name has taken over.
     Replaced,
 }
 
-/// A worker as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRecord {
-    /// Its name.
     pub name: String,
     /// What it does, and whether it is there at all.
     pub state: WorkerState,
     /// How many orders it has finished, over all its starts.
     pub orders_processed: i32,
-    /// Its last heartbeat.
     pub last_seen: Timestamp,
-    /// What it cooks.
     pub order_types: Vec<OrderType>,
 }
 
-/// What an earlier start of the same name had in hand is back on the rail with the registration. It is refused where
+/// What an earlier start of the same name had in hand is back in the backlog with the registration. It is refused where
 /// neither $7 nor an earlier try of this start allows it, and the row is not what it was found to be ($8, $9).
 static REGISTER: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -111,7 +100,7 @@ with {ticked}, me as (
     update orders set claimed_at = null, updated_at = now(), estimated_completion = null
     where processed_by = $1 and status = 'cooking' and claimed_at is not null and exists (select from me)
     returning id
-){CREW_TAIL}",
+){PEERS_TAIL}",
         ticked = tick("")
     )
 });
@@ -135,7 +124,7 @@ with {ticked}, me as (
     where o.processed_by = me.name and o.status = 'cooking'
       and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
     returning o.id
-){CREW_TAIL}",
+){PEERS_TAIL}",
         ticked = tick("")
     )
 });
@@ -145,7 +134,7 @@ with {ticked}, me as (
 ///
 /// They are too many for PostgreSQL when it has less than four connections for each: a worker that cooks one order at a
 /// time uses one or two, and up to three at once, and there are other roles.
-const CREW_TAIL: &str = "
+const PEERS_TAIL: &str = "
 , others as (
     select type, count(*) as living, count(*) filter (where status = 'online') as waiting
     from workers
@@ -154,8 +143,8 @@ const CREW_TAIL: &str = "
     group by type
 )
 select (select count(*) from released) as released,
-       (select 1 + coalesce(sum(living), 0) from others) * 4 > current_setting('max_connections')::int as crowded,
-       crew.living, crew.waiting
+       (select 1 + coalesce(sum(living), 0) from others) * 4 > current_setting('max_connections')::int as connection_pressure,
+       peers.living, peers.waiting
 from me, lateral (
     select 1 + min(living)::bigint as living, 1 + min(waiting)::bigint as waiting
     from (
@@ -164,7 +153,7 @@ from me, lateral (
         left join others on own.type = any(string_to_array(others.type, ','))
         group by own.type
     ) as of_type
-) as crew";
+) as peers";
 
 const LIST: &str = "
 select name, type, orders_processed, last_seen,
@@ -172,13 +161,9 @@ select name, type, orders_processed, last_seen,
             then 'offline' else status end as state
 from workers order by name";
 
-/// The table of workers, as a worker needs it.
 pub trait WorkerStore: StoreAccess {
     /// Enters a worker that has just started and holds its name in RabbitMQ, and releases what an earlier start of it left
     /// in hand.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn register_worker(
         &self,
         worker: &WorkerRegistration,
@@ -186,9 +171,6 @@ pub trait WorkerStore: StoreAccess {
 
     /// [`Self::register_worker`] for one whose name nobody can vouch for: only where the table still says what was found
     /// before. `None`: somebody has registered or given a sign of life since.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn register_worker_over(
         &self,
         worker: &WorkerRegistration,
@@ -196,25 +178,19 @@ pub trait WorkerStore: StoreAccess {
     ) -> impl Future<Output = Result<Option<Registered>, StoreError>> + Send;
 
     /// What the table says of a worker's name; `None` where no worker ever had it.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn name_record(
         &self,
         name: &WorkerName,
     ) -> impl Future<Output = Result<Option<NameRecord>, StoreError>> + Send;
 
     /// Says that the worker lives and what it does, and which orders it knows to have in hand.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     fn heartbeat(
         &self,
         name: &WorkerName,
         session: Uuid,
         state: WorkerState,
         in_hand: &[OrderNumber],
-    ) -> impl Future<Output = Result<Heartbeat, StoreError>> + Send;
+    ) -> impl Future<Output = Result<HeartbeatOutcome, StoreError>> + Send;
 }
 
 impl WorkerStore for Store {
@@ -246,17 +222,17 @@ impl WorkerStore for Store {
         session: Uuid,
         state: WorkerState,
         in_hand: &[OrderNumber],
-    ) -> Result<Heartbeat, StoreError> {
+    ) -> Result<HeartbeatOutcome, StoreError> {
         let in_hand: Vec<&str> = in_hand.iter().map(OrderNumber::as_str).collect();
-        let settled_ms = millis(self.operation_timeout() * 2);
+        let settled_ms = millis(self.inner.options.server.operation_timeout * 2);
         self.run("the heartbeat", async |client| {
             let statement = client.prepare_cached(&HEARTBEAT).await?;
             let (name, state) = (name.as_str(), state.as_str());
             let row = client
                 .query_opt(&statement, &[&name, &session, &state, &in_hand, &settled_ms, &offline_after()])
                 .await?;
-            let Some(row) = row else { return Ok(Heartbeat::Replaced) };
-            Ok(Heartbeat::Alive { released: get(&row, "released")?, crew: crew(&row)? })
+            let Some(row) = row else { return Ok(HeartbeatOutcome::Replaced) };
+            Ok(HeartbeatOutcome::Alive { released: get(&row, "released")?, peers: peers(&row)? })
         })
         .await
     }
@@ -293,15 +269,12 @@ impl Store {
                 )
                 .await?;
             let Some(row) = row else { return Ok(None) };
-            Ok(Some(Registered { released: get(&row, "released")?, crew: crew(&row)? }))
+            Ok(Some(Registered { released: get(&row, "released")?, peers: peers(&row)? }))
         })
         .await
     }
 
     /// All workers that ever registered, by name.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
         self.run("listing the workers", async |client| {
             let statement = client.prepare_cached(LIST).await?;
@@ -311,13 +284,13 @@ impl Store {
     }
 }
 
-fn offline_after() -> i32 {
-    i32::try_from(OFFLINE_AFTER_INTERVALS).unwrap_or(i32::MAX)
-}
-
-fn crew(row: &tokio_postgres::Row) -> Result<Crew, StoreError> {
+fn peers(row: &tokio_postgres::Row) -> Result<PeerCount, StoreError> {
     let count = |column| get::<i64>(row, column).map(|n| u32::try_from(n).unwrap_or(1).max(1));
-    Ok(Crew { living: count("living")?, waiting: count("waiting")?, crowded: get(row, "crowded")? })
+    Ok(PeerCount {
+        living: count("living")?,
+        waiting: count("waiting")?,
+        connection_pressure: get(row, "connection_pressure")?,
+    })
 }
 
 fn name_record(row: &tokio_postgres::Row) -> Result<NameRecord, StoreError> {

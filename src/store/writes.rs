@@ -2,7 +2,7 @@
 //!
 //! A heartbeat that is missed says that its worker is lost only if it could have come: after a promotion, or while commits
 //! wait for a synchronous standby, everybody's heartbeat is old. Who looks for lost workers then must not go by the time of
-//! day alone. So heartbeats, looks at the rail and the order service's pings set a clock that stands still while nothing is
+//! day alone. So heartbeats, backlog sweeps and the order service's pings set a clock that stands still while nothing is
 //! committed. Each worker notes with its heartbeat what it shows, and is lost when it is two intervals behind on both clocks.
 //!
 //! A statement sees what was committed before it began. One that waits for its own commit during an outage has therefore
@@ -13,7 +13,7 @@
 ///
 /// - At most twice a second, so that it costs nothing beside the statements that it is part of. Whoever finds the row locked
 ///   passes it by: nobody waits for anybody here.
-/// - At least every 3 s in a house that works: the order service's ping comes every 2 s (`cli`), a lone idle worker's look
+/// - At least every 3 s while the system works: the order service's ping comes every 2 s (`cli`), a lone idle worker's sweep
 ///   every 2.5 s (`services/kitchen/sweep.rs`). A longer gap counts as 3 s, and as an outage: for the next 7 s nobody counts as
 ///   lost, since a process may take 5 s to try PostgreSQL again (`pool`), and its heartbeat 2 s beyond.
 /// - A clock of the server that was set back, or is another server's, counts as an outage, too.

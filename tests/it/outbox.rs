@@ -106,7 +106,7 @@ async fn placed(store: &Store, count: u8) -> Vec<OrderNumber> {
         .collect();
     let placed = store.place_orders(&requests).await.unwrap();
     let number = |placed| match placed {
-        Placed::New(order) => order.number,
+        Placed::New(number) => number,
         other => panic!("{other:?}"),
     };
     placed.into_iter().map(number).collect()

@@ -34,14 +34,14 @@ async fn a_broker_that_lost_its_disk_is_told_what_waits_and_what_changed() {
     let kit = Kit::on(env).await;
     // A broker that is as new as everything else has lost nothing.
     let waiting = kit.place_many("takeout", 3).await;
-    marked(&kit).await;
+    has_sentinel(&kit).await;
     let cancelled = kit.place("delivery").await;
     kit.http.change(&cancelled, "cancel").await;
     kit.wait_announced().await;
 
     let servers = Arc::clone(&kit.env.servers);
     blocking(move || servers.rabbitmq.wipe()).await.unwrap();
-    marked(&kit).await;
+    has_sentinel(&kit).await;
     kit.env.rabbit.wait_for_depth(QUEUE, 3).await;
     kit.env.rabbit.wait_for_depth("notifications_queue", 1).await;
     let orders = kit.env.rabbit.take_messages(QUEUE, 3).await;
@@ -49,7 +49,7 @@ async fn a_broker_that_lost_its_disk_is_told_what_waits_and_what_changed() {
     let update = kit.env.rabbit.take_messages("notifications_queue", 1).await.remove(0);
     assert_eq!(order_number(&update), cancelled);
 
-    // A broker that only restarted has its mark, and is told nothing twice.
+    // A broker that only restarted has its sentinel, and is told nothing twice.
     let servers = Arc::clone(&kit.env.servers);
     blocking(move || servers.rabbitmq.restart()).await.unwrap();
     kit.place("takeout").await;
@@ -79,9 +79,9 @@ async fn orders_are_refused_while_the_outbox_is_full_and_taken_when_it_has_drain
     http.place(&takeout()).await;
 }
 
-/// Waits until the broker has the mark: it is known then.
-async fn marked(kit: &Kit) {
-    eventually("the broker has the mark", || async {
+/// Waits until the broker has the sentinel: it is known then.
+async fn has_sentinel(kit: &Kit) {
+    eventually("the broker has the sentinel", || async {
         kit.env.rabbit.get("exchanges/{vhost}/orders_announced_mark").await.is_some()
     })
     .await;

@@ -1,6 +1,6 @@
 //! Natural batching: a batch is what gathered while the one before was being written. No timer is involved, so a lone
 //! item is never delayed and a rush is never slowed. In between, where batches are small but follow each other, a writer may
-//! [`Rest`].
+//! [`Linger`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ pub struct BatchLimits {
     /// Batches that are written at once: while one waits for its flush, the next is prepared.
     pub writers: usize,
     /// Whether a writer lets more gather between small batches.
-    pub rest: Option<Rest>,
+    pub linger: Option<Linger>,
 }
 
 /// A pause between small batches, as long as the one before took to write. A batch has a price of its own beside that of its
 /// items: at a rate of arrivals that could be written in a quarter of the time, batches that follow each other at once keep
 /// the server busy all the time, and everybody waits for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Rest {
+pub struct Linger {
     /// It follows a batch of so many items at least: fewer come from clients that wait for each answer, and would only be
     /// slowed.
     pub after: usize,
@@ -134,10 +134,10 @@ where
 {
     let mut gathered = Vec::new();
     // Until when, and until how many wait.
-    let mut resting: Option<(Instant, usize)> = None;
+    let mut lingering: Option<(Instant, usize)> = None;
     loop {
         // The lock is held while waiting: one writer gathers, the others write or wait for their turn to gather.
-        if !gather(&mut *queue.lock().await, &mut gathered, limits.batch, resting.take()).await {
+        if !gather(&mut *queue.lock().await, &mut gathered, limits.batch, lingering.take()).await {
             return;
         }
         let (items, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = gathered
@@ -155,22 +155,22 @@ where
             // Whoever asked may be gone; the item is handled all the same.
             let _ = answer.send(result);
         }
-        resting = limits
-            .rest
-            .filter(|rest| count >= rest.after)
-            .map(|rest| (Instant::now() + began.elapsed().min(rest.longest), rest.until));
+        lingering = limits
+            .linger
+            .filter(|linger| count >= linger.after)
+            .map(|linger| (Instant::now() + began.elapsed().min(linger.longest), linger.until));
     }
 }
 
-/// Waits for the items of a batch: for one, and while the writer rests, for more. `false` when there will be none.
+/// Waits for the items of a batch: for one, and while the writer lingers, for more. `false` when there will be none.
 async fn gather<P>(
     queue: &mut mpsc::Receiver<P>,
     gathered: &mut Vec<P>,
     limit: usize,
-    resting: Option<(Instant, usize)>,
+    lingering: Option<(Instant, usize)>,
 ) -> bool {
     let mut count = queue.recv_many(gathered, limit).await;
-    if let Some((end, enough)) = resting {
+    if let Some((end, enough)) = lingering {
         while count > 0 && gathered.len() < enough.min(limit) {
             let more = queue.recv_many(gathered, limit - gathered.len());
             let Ok(received) = tokio::time::timeout_at(end, more).await else { break };
@@ -197,14 +197,14 @@ mod tests {
 
     impl Gated {
         fn start(queue: usize, batch: usize) -> Self {
-            Self::resting(queue, batch, None)
+            Self::lingering(queue, batch, None)
         }
 
-        fn resting(queue: usize, batch: usize, rest: Option<Rest>) -> Self {
+        fn lingering(queue: usize, batch: usize, linger: Option<Linger>) -> Self {
             let gate = Arc::new(Semaphore::new(0));
             let batches = Arc::new(std::sync::Mutex::new(Vec::new()));
             let (held, noted) = (Arc::clone(&gate), Arc::clone(&batches));
-            let limits = BatchLimits { queue, batch, writers: 1, rest };
+            let limits = BatchLimits { queue, batch, writers: 1, linger };
             let batcher = Batcher::start(limits, &TaskTracker::new(), move |items: Vec<u32>| {
                 noted.lock().unwrap().push(items.clone());
                 let held = Arc::clone(&held);
@@ -273,11 +273,11 @@ mod tests {
         assert_eq!(*gated.batches.lock().unwrap(), [[1], [3]]);
     }
 
-    const REST: Rest = Rest { after: 2, until: 3, longest: Duration::from_millis(10) };
+    const LINGER: Linger = Linger { after: 2, until: 3, longest: Duration::from_millis(10) };
 
     /// A batcher that has just written a batch of so many items, for which it took 4 ms of a time that stands still.
     async fn having_written(items: u32) -> Gated {
-        let gated = Gated::resting(100, 10, Some(REST));
+        let gated = Gated::lingering(100, 10, Some(LINGER));
         let mut answers = vec![gated.submit(0).await];
         gated.begun(1).await;
         for item in 1..=items {
@@ -296,7 +296,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_small_batch_more_gathers_for_as_long_as_it_took() {
         let gated = having_written(2).await;
-        let rests_from = Instant::now();
+        let lingers_from = Instant::now();
         for item in 3..5 {
             drop(gated.submit(item).await);
         }
@@ -305,33 +305,33 @@ mod tests {
         }
         assert_eq!(gated.batches.lock().unwrap().last(), Some(&vec![3, 4]));
         // Looked at each millisecond.
-        assert!(matches!(rests_from.elapsed().as_millis(), 4..=5), "{:?}", rests_from.elapsed());
+        assert!(matches!(lingers_from.elapsed().as_millis(), 4..=5), "{:?}", lingers_from.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn enough_that_wait_end_the_rest() {
         let gated = having_written(2).await;
-        let rests_from = Instant::now();
+        let lingers_from = Instant::now();
         for item in 3..6 {
             drop(gated.submit(item).await);
         }
         gated.begun(3).await;
         assert_eq!(gated.batches.lock().unwrap().last(), Some(&vec![3, 4, 5]));
-        assert_eq!(rests_from.elapsed(), Duration::ZERO);
+        assert_eq!(lingers_from.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_lone_item_the_next_one_waits_for_nothing() {
         let gated = having_written(1).await;
-        let rests_from = Instant::now();
+        let lingers_from = Instant::now();
         drop(gated.submit(2).await);
         gated.begun(3).await;
-        assert_eq!(rests_from.elapsed(), Duration::ZERO);
+        assert_eq!(lingers_from.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]
     async fn a_handler_that_panics_gives_its_batch_up() {
-        let limits = BatchLimits { queue: 1, batch: 1, writers: 1, rest: None };
+        let limits = BatchLimits { queue: 1, batch: 1, writers: 1, linger: None };
         let batcher = Batcher::start(limits, &TaskTracker::new(), |_: Vec<()>| async move {
             assert!(std::hint::black_box(false), "on purpose");
             Vec::<()>::new()

@@ -18,7 +18,7 @@ use super::shutdown::Shutdown;
 use super::sync::locked;
 
 /// How often a role is asked for its condition.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// A role that waits for a server counts as started after this time: it goes on waiting, and its status says so.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
 /// A stop that is still finishing something asks for so much more time, again and again.
@@ -103,16 +103,16 @@ impl ServiceManager {
         }
     }
 
-    /// A loop without which this process is worth nothing: it has to turn ([`Pulse::due`]) as long as it is there, or
+    /// A loop without which this process is worth nothing: it has to turn ([`Heartbeat::due`]) as long as it is there, or
     /// the process is started again.
-    pub fn pulse(&self) -> Pulse {
-        let Some(shared) = &self.0 else { return Pulse(None) };
-        let Some(watchdog) = shared.watchdog else { return Pulse(None) };
+    pub fn heartbeat(&self) -> Heartbeat {
+        let Some(shared) = &self.0 else { return Heartbeat(None) };
+        let Some(watchdog) = shared.watchdog else { return Heartbeat(None) };
         let last = Arc::new(AtomicU64::new(shared.now_ms()));
         locked(&shared.loops).push(Arc::downgrade(&last));
         let mut interval = interval(watchdog / 8);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Pulse(Some(Beat { shared: Arc::clone(shared), last, interval }))
+        Heartbeat(Some(Beat { shared: Arc::clone(shared), last, interval }))
     }
 
     /// Reports to the manager what `condition` says, from now on until the result is dropped: readiness, status,
@@ -128,9 +128,9 @@ impl ServiceManager {
     }
 }
 
-/// A loop's sign of life. When it is dropped the loop has ended, and is not waited for any more.
+/// A loop's sign of life for the watchdog. When it is dropped the loop has ended, and is not waited for any more.
 #[derive(Debug, Default)]
-pub struct Pulse(Option<Beat>);
+pub struct Heartbeat(Option<Beat>);
 
 #[derive(Debug)]
 struct Beat {
@@ -139,7 +139,7 @@ struct Beat {
     interval: Interval,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Ends when the loop should turn, even if there is nothing else to do: one branch of its `select!`. Never ends where
     /// nobody watches.
     pub async fn due(&mut self) {
@@ -187,7 +187,8 @@ impl Shared {
 }
 
 async fn follow(shared: Arc<Shared>, stopping: CancellationToken, condition: impl Fn() -> Condition) {
-    let mut look = interval(shared.watchdog.map_or(LOOK, |watchdog| LOOK.min(watchdog / 4)));
+    let mut look =
+        interval(shared.watchdog.map_or(LOOK_INTERVAL, |watchdog| LOOK_INTERVAL.min(watchdog / 4)));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stop_began = None;
     let mut told = String::new();
@@ -256,13 +257,13 @@ mod tests {
     #[tokio::test]
     async fn a_loop_that_turns_is_alive_and_one_that_is_stuck_is_not() {
         let (shared, manager) = watched();
-        let mut turning = manager.pulse();
+        let mut turning = manager.heartbeat();
         let turns = tokio::spawn(async move {
             loop {
                 turning.due().await;
             }
         });
-        let stuck = manager.pulse();
+        let stuck = manager.heartbeat();
         assert!(shared.all_turn(WATCHDOG));
         tokio::time::sleep(WATCHDOG * 2).await;
         assert!(!shared.all_turn(WATCHDOG), "a stuck loop is noticed");
@@ -280,7 +281,7 @@ mod tests {
         let manager = ServiceManager::default();
         assert!(!manager.is_there());
         assert!(manager.follow(&Shutdown::new(), Condition::default).is_none());
-        assert!(tokio::time::timeout(Duration::from_millis(50), manager.pulse().due()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(50), manager.heartbeat().due()).await.is_err());
     }
 
     #[test]

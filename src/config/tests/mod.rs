@@ -7,6 +7,7 @@ use std::time::Duration;
 use daemon::telemetry::LogLevel;
 use daemon::tls::TlsOptions;
 use secrecy::ExposeSecret;
+use settings::HostPort;
 use settings::testing::{self, FromSources};
 
 use super::*;
@@ -55,7 +56,7 @@ fn assert_is_default(config: &Config) {
     assert_eq!((&*rabbitmq.vhost, rabbitmq.queue_type), ("/", QueueType::Classic));
     let seconds = Duration::from_secs;
     let times = CookTimes { dine_in: seconds(8), takeout: seconds(10), delivery: seconds(12) };
-    assert_eq!(config.kitchen.cook_times, times);
+    assert_eq!(config.kitchen.cook, times);
     assert!(config.staff.token.is_none());
 }
 
@@ -74,7 +75,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
         .env("RESTAURANT_KITCHEN_COOK_SECONDS_DINE_IN", "4")
         .env("RESTAURANT_KITCHEN_COOK_SECONDS_TAKEOUT", "0");
     let sources = case.sources.with_flag("kitchen.cook_seconds.dine_in", "--cook-seconds", "0.5");
-    let times = Config::load(&sources).unwrap().kitchen.cook_times;
+    let times = Config::load(&sources).unwrap().kitchen.cook;
     let millis = Duration::from_millis;
     assert_eq!((times.dine_in, times.takeout, times.delivery), (millis(500), millis(0), millis(3250)));
 

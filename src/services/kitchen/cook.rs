@@ -16,7 +16,7 @@ use super::KitchenOptions;
 use super::unknown::UnknownOrders;
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
-use crate::store::{Claim, ClaimedOrder, Crew, Finish, KitchenStore, StoreError};
+use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, PeerCount, StoreError};
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const WRITE_QUEUE: usize = 70_000;
@@ -47,7 +47,7 @@ pub(super) struct Worker<S> {
     /// How many orders it has made ready.
     done: AtomicU64,
     /// The workers that share the sweeps, as of the last heartbeat.
-    pub(super) peers: watch::Sender<Crew>,
+    pub(super) peers: watch::Sender<PeerCount>,
     /// Told at each regular heartbeat: PostgreSQL answers, over a connection that is open.
     pub(super) rounds: Notify,
     /// Told when the first order comes to hand, and when the last one leaves it.
@@ -80,13 +80,13 @@ pub(super) enum Cooked {
 /// and go from station to station together: RabbitMQ would wait while PostgreSQL works, and PostgreSQL while RabbitMQ does.
 fn limits(prefetch: u16) -> BatchLimits {
     let batch = usize::from(prefetch / 3).clamp(BATCH_BOUNDS.0, BATCH_BOUNDS.1);
-    BatchLimits { queue: WRITE_QUEUE, batch, writers: 1, rest: None }
+    BatchLimits { queue: WRITE_QUEUE, batch, writers: 1, linger: None }
 }
 
 impl<S: KitchenStore> Worker<S> {
     pub(super) fn new(
         options: KitchenOptions,
-        peers: Crew,
+        peers: PeerCount,
         store: S,
         relay: RelayWaker,
         tasks: &TaskTracker,
@@ -94,7 +94,7 @@ impl<S: KitchenStore> Worker<S> {
         let claim = Claim {
             worker: options.name.clone(),
             order_types: options.order_types.clone(),
-            cook_times: options.cook_times,
+            cook_times: options.times.cook,
         };
         let limits = limits(options.prefetch);
         let claims = {
@@ -143,10 +143,10 @@ impl<S: KitchenStore> Worker<S> {
     }
 
     /// Shares what is to be looked after, and PostgreSQL's connections, with these colleagues.
-    pub(super) fn note_peers(&self, peers: Crew) {
+    pub(super) fn note_peers(&self, peers: PeerCount) {
         self.peers.send_if_modified(|known| std::mem::replace(known, peers) != peers);
         self.relay.sweep_as_one_of(peers.living);
-        self.store.spare_connections(peers.crowded);
+        self.store.note_pressure(peers.connection_pressure);
     }
 
     pub(super) fn note_delivery(&self) {
@@ -183,7 +183,7 @@ impl<S: KitchenStore> Worker<S> {
     /// given back.
     pub(super) async fn cook(&self, order: ClaimedOrder) -> Cooked {
         let started = Instant::now();
-        let cook_time = self.options.cook_times.of(order.order_type);
+        let cook_time = self.options.times.cook.of(order.order_type);
         self.relay.wake();
         let first = {
             let mut in_hand = self.lock();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::cook::{Worker, backoff};
 use crate::domain::WorkerState;
-use crate::store::{Heartbeat, KitchenStore, StoreError};
+use crate::store::{HeartbeatOutcome, KitchenStore, StoreError};
 
 /// Beats until `stop`, or until another start of this name has taken over: then it says so by returning `true`.
 pub(super) async fn beat<S: KitchenStore>(
@@ -34,7 +34,7 @@ pub(super) async fn beat<S: KitchenStore>(
         };
         let state = if worker.is_cooking() { WorkerState::Processing } else { WorkerState::Online };
         match say(&worker, session, state).await {
-            Ok(Heartbeat::Alive { released, crew: peers }) => {
+            Ok(HeartbeatOutcome::Alive { released, peers }) => {
                 missed = false;
                 backoff.reset();
                 worker.note_peers(peers);
@@ -50,7 +50,7 @@ pub(super) async fn beat<S: KitchenStore>(
                     );
                 }
             }
-            Ok(Heartbeat::Replaced) => return true,
+            Ok(HeartbeatOutcome::Replaced) => return true,
             // The store has logged its outage. A worker that is cut off goes on with what it has in hand.
             Err(error) if error.is_unavailable() => missed = true,
             Err(error) => {
@@ -65,6 +65,6 @@ pub(super) async fn say<S: KitchenStore>(
     worker: &Worker<S>,
     session: Uuid,
     state: WorkerState,
-) -> Result<Heartbeat, StoreError> {
+) -> Result<HeartbeatOutcome, StoreError> {
     worker.store.heartbeat(&worker.options.name, session, state, &worker.in_hand()).await
 }

@@ -28,9 +28,16 @@ pub struct KitchenOptions {
     pub heartbeat_interval: Duration,
     /// How many orders it cooks at once.
     pub prefetch: u16,
+    /// How long it cooks and waits.
+    pub times: KitchenTimes,
+}
+
+/// The times of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KitchenTimes {
     /// How long each type cooks.
-    pub cook_times: CookTimes,
-    /// How long it may go on cooking after it was asked to stop; what is not done then is given back.
+    pub cook: CookTimes,
+    /// How long a worker may go on cooking after it was asked to stop; what is not done then is given back.
     pub stop_timeout: Duration,
     /// How long an order waits for its message before a free worker claims it in a backlog sweep.
     pub grace: Duration,

@@ -27,7 +27,7 @@ use super::cook::Worker;
 use super::{KitchenError, KitchenOptions};
 use crate::broker::{BrokerState, Consume, NameError, NameHold};
 use crate::domain::OFFLINE_AFTER_INTERVALS;
-use crate::store::{Crew, KitchenStore, NameRecord, Registered, StoreError, WorkerRegistration};
+use crate::store::{KitchenStore, NameRecord, PeerCount, Registered, StoreError, WorkerRegistration};
 
 /// How long RabbitMQ is waited for before the name is taken without it.
 const BROKER_PATIENCE: Duration = Duration::from_secs(3);
@@ -54,8 +54,8 @@ pub(super) async fn enter<S: KitchenStore, B: Consume>(
     store: &S,
     broker: &B,
     session: Uuid,
-) -> Result<(Option<B::Name>, Crew), KitchenError> {
-    store.spare_connections(true);
+) -> Result<(Option<B::Name>, PeerCount), KitchenError> {
+    store.note_pressure(true);
     store.prepare().await?;
     let worker = WorkerRegistration {
         name: options.name.clone(),
@@ -65,7 +65,7 @@ pub(super) async fn enter<S: KitchenStore, B: Consume>(
         capacity: options.prefetch,
     };
     let queue = queue(options);
-    let (held, Registered { released, crew: peers }) = tokio::select! {
+    let (held, Registered { released, peers }) = tokio::select! {
         biased;
         held = broker.hold_name(&queue) => {
             let held = held.map_err(|source| refused(options, source))?;

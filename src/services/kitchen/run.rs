@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
-use daemon::systemd::{Condition, Pulse, ServiceManager};
+use daemon::systemd::{Condition, Heartbeat, ServiceManager};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -73,7 +73,7 @@ pub async fn run<S: KitchenStore, B: Consume>(
         manager.follow(&shutdown, move || condition(&worker, &servers, stopping.is_cancelled()))
     };
     manager.ready();
-    let outcome = work(&worker, &broker, &mut held, &mut heartbeat, &shutdown, manager.pulse()).await;
+    let outcome = work(&worker, &broker, &mut held, &mut heartbeat, &shutdown, manager.heartbeat()).await;
     drop(reports);
     worker.unknown.tell();
 
@@ -101,7 +101,7 @@ fn condition<S: KitchenStore>(worker: &Worker<S>, servers: &ServerStates, is_sto
         (_, false) => format!("cooking {count} {orders}, {done} done"),
         (_, true) => format!("finishing {count} {orders}, {done} done"),
     };
-    let finishing = (count > 0).then_some(worker.options.stop_timeout + GIVE_BACK_TIME);
+    let finishing = (count > 0).then_some(worker.options.times.stop_timeout + GIVE_BACK_TIME);
     Condition { finishing, ..servers.condition(doing) }
 }
 
@@ -112,7 +112,7 @@ async fn work<S: KitchenStore, B: Consume>(
     held: &mut Option<B::Name>,
     heartbeat: &mut JoinHandle<bool>,
     shutdown: &Shutdown,
-    watchdog: Pulse,
+    watchdog: Heartbeat,
 ) -> Result<(), KitchenError> {
     let slots = Arc::new(Semaphore::new(usize::from(worker.options.prefetch)));
     let stopping = CancellationToken::new();
@@ -166,7 +166,7 @@ async fn consume<B: Consume>(
     options: &KitchenOptions,
     broker: &B,
     consumer: &mut Option<B::Consumer>,
-    mut watchdog: Pulse,
+    mut watchdog: Heartbeat,
     handle: impl Fn(B::Delivery),
 ) -> KitchenError {
     let queues = options.order_types.iter().map(|t| kitchen_queue(t.as_str()));
@@ -198,7 +198,7 @@ async fn finish_or_give_back<S: KitchenStore>(worker: &Worker<S>, cooks: &TaskTr
         () = cooks.wait() => return,
         () = worker.give_back.cancelled() => {}
         () = hurry.cancelled() => {}
-        () = tokio::time::sleep(worker.options.stop_timeout) => {}
+        () = tokio::time::sleep(worker.options.times.stop_timeout) => {}
     }
     worker.give_back.cancel();
     // Killed off or not, what is left then is taken over when the heartbeat is missed.

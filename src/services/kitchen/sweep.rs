@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::cook::Worker;
-use crate::store::{Crew, KitchenStore};
+use crate::store::{KitchenStore, PeerCount};
 
 /// How often a worker sweeps: as often as the grace says, but not so often that it costs something, and often enough to
 /// matter.
@@ -29,13 +29,13 @@ pub(super) async fn watch<S: KitchenStore>(
     stopping: CancellationToken,
     tasks: TaskTracker,
 ) {
-    let look = worker.options.grace.clamp(SWEEP_PAUSE.0, SWEEP_PAUSE.1);
+    let look = worker.options.times.grace.clamp(SWEEP_PAUSE.0, SWEEP_PAUSE.1);
     let mut peers = worker.peers.subscribe();
     let mut found = false;
     let mut deliveries = worker.deliveries();
     let mut looked_at = Instant::now();
     loop {
-        let (mut is_round, mut grace) = (false, worker.options.grace);
+        let (mut is_round, mut grace) = (false, worker.options.times.grace);
         let fed = worker.deliveries() != deliveries;
         if !found || fed {
             // All workers together, if it is so with each, look no more often than one alone may.
@@ -77,12 +77,12 @@ pub(super) async fn watch<S: KitchenStore>(
 /// is known from the last heartbeat. When others have died, frozen or become busy since, nobody looks in their place until
 /// this worker's next heartbeat, with which it looks in any case and counts anew, or its own turn. The dead count until two
 /// of their intervals are over, but before that there is nothing to take over from them either.
-async fn turn_comes(look: Duration, fed: bool, peers: &mut watch::Receiver<Crew>) {
+async fn turn_comes(look: Duration, fed: bool, peers: &mut watch::Receiver<PeerCount>) {
     let since = Instant::now();
     // Spread, so that many workers do not look in step.
     let spread = 0.75 + fastrand::f64() / 2.0;
     loop {
-        let Crew { living, waiting, .. } = *peers.borrow_and_update();
+        let PeerCount { living, waiting, .. } = *peers.borrow_and_update();
         let pause = look.saturating_mul(if fed { living } else { waiting }).mul_f64(spread);
         tokio::select! {
             biased;
@@ -139,7 +139,7 @@ mod tests {
     const PAUSE: Duration = Duration::from_secs(2);
 
     async fn turns(fed: bool, living: u32, waiting: u32) -> f64 {
-        let (_sender, mut peers) = watch::channel(Crew { living, waiting, crowded: false });
+        let (_sender, mut peers) = watch::channel(PeerCount { living, waiting, connection_pressure: false });
         let since = Instant::now();
         turn_comes(PAUSE, fed, &mut peers).await;
         since.elapsed().as_secs_f64() / PAUSE.as_secs_f64()
@@ -157,11 +157,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_learns_to_be_the_only_one_left_looks_at_once() {
-        let (sender, mut peers) = watch::channel(Crew { living: 200, waiting: 200, crowded: true });
+        let (sender, mut peers) =
+            watch::channel(PeerCount { living: 200, waiting: 200, connection_pressure: true });
         let since = Instant::now();
         let learn = async {
             tokio::time::sleep(Duration::from_secs(30)).await;
-            sender.send_replace(Crew { living: 1, waiting: 1, crowded: false });
+            sender.send_replace(PeerCount { living: 1, waiting: 1, connection_pressure: false });
         };
         tokio::join!(turn_comes(PAUSE, false, &mut peers), learn);
         assert!(since.elapsed() < Duration::from_secs(31), "{:?}", since.elapsed());

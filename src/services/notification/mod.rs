@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
-use daemon::systemd::{Pulse, ServiceManager};
+use daemon::systemd::{Heartbeat, ServiceManager};
 use daemon::telemetry::order_span;
 use tokio::sync::watch;
 
@@ -88,7 +88,7 @@ pub async fn run(
         stdout,
         shutdown,
         manager,
-        watchdog: Pulse::default(),
+        watchdog: Heartbeat::default(),
         doing,
     };
     let mut before = None;
@@ -115,7 +115,7 @@ struct Subscriber<'a> {
     shutdown: Shutdown,
     manager: &'a ServiceManager,
     /// While it has a slot; who waits for a reader is not wedged.
-    watchdog: Pulse,
+    watchdog: Heartbeat,
     doing: Arc<Doing>,
 }
 
@@ -143,7 +143,7 @@ impl Subscriber<'_> {
     /// Tells what comes by this slot. Whether it was lost; else this process has been asked to stop.
     async fn tell_all(&mut self, mut slot: Slot) -> Result<bool, NotificationError> {
         let stopping = self.shutdown.stopping();
-        self.watchdog = self.manager.pulse();
+        self.watchdog = self.manager.heartbeat();
         let was_lost = loop {
             let event = tokio::select! {
                 biased;
@@ -156,7 +156,7 @@ impl Subscriber<'_> {
                 SlotEvent::Lost => break true,
             }
         };
-        self.watchdog = Pulse::default();
+        self.watchdog = Heartbeat::default();
         slot.close().await;
         Ok(was_lost)
     }

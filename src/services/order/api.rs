@@ -168,7 +168,7 @@ impl OrderApi {
             )
             .into());
         }
-        let placed = self
+        let number = self
             .0
             .intake
             .place(IntakeRequest {
@@ -178,7 +178,7 @@ impl OrderApi {
                 idempotency,
             })
             .await?;
-        let order_number = placed.number.as_str().to_owned();
+        let order_number = number.as_str().to_owned();
         let location = format!("/orders/{order_number}");
         let reply =
             JsonReply::new(&PlacedOrderView { order_number, status: Status::Received, total_amount })?;

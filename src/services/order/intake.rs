@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use daemon::batcher::{BatchError, BatchLimits, Batcher, Rest};
+use daemon::batcher::{BatchError, BatchLimits, Batcher, Linger};
 use daemon::sync::locked;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::OrderNumber;
 use crate::http::Problem;
 use crate::relay::RelayWaker;
-use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, PlacedOrder, StoreError};
+use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, StoreError};
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
 /// half of each batch away.
@@ -20,7 +21,7 @@ const WRITERS: usize = 1;
 const INTAKE_BATCH_ORDERS: usize = 256;
 /// At thousands of orders a second that come whenever they like, batches of five or six would follow each other without
 /// end: half of what each costs PostgreSQL it costs for one order, too.
-const INTAKE_LINGER: Rest = Rest { after: 4, until: 8, longest: Duration::from_millis(3) };
+const INTAKE_LINGER: Linger = Linger { after: 4, until: 8, longest: Duration::from_millis(3) };
 /// Orders that wait for their batch, in batches, and at least; more are refused at once: in an overload those who are
 /// taken do not wait for long, and the others know it soon.
 const QUEUE_BATCHES: usize = 8;
@@ -56,7 +57,7 @@ impl Intake {
     ) -> Self {
         let batch = INTAKE_BATCH_ORDERS.min(max_concurrent.max(1));
         let queue = QUEUE_ORDERS_MIN.max(QUEUE_BATCHES * max_concurrent);
-        let limits = BatchLimits { queue, batch, writers: WRITERS, rest: Some(INTAKE_LINGER) };
+        let limits = BatchLimits { queue, batch, writers: WRITERS, linger: Some(INTAKE_LINGER) };
         let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
         Self { batcher, queue_timeout, in_progress: InProgress::default() }
     }
@@ -67,25 +68,25 @@ impl Intake {
         move || batcher.is_full().then(full)
     }
 
-    /// Takes one order. Once it is in a batch it is taken even if the caller goes away.
+    /// Takes one order, and gives it a number. Once it is in a batch it is taken even if the caller goes away.
     ///
     /// # Errors
     /// 503 when the service is full or PostgreSQL away; 409 and 422 as `Idempotency-Key` has it.
-    pub async fn place(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
+    pub async fn place(&self, request: IntakeRequest) -> Result<OrderNumber, Problem> {
         let Some(key) = request.idempotency.clone() else { return self.place_new(request).await };
         match self.in_progress.enter(&key).await? {
-            Entered::Answered(order) => Ok(order),
+            Entered::Answered(number) => Ok(number),
             Entered::First(first) => {
-                let order = self.place_new(request).await?;
-                first.answer(&order);
-                Ok(order)
+                let number = self.place_new(request).await?;
+                first.answer(&number);
+                Ok(number)
             }
         }
     }
 
-    async fn place_new(&self, request: IntakeRequest) -> Result<PlacedOrder, Problem> {
+    async fn place_new(&self, request: IntakeRequest) -> Result<OrderNumber, Problem> {
         match self.batcher.submit_within(request, self.queue_timeout).await {
-            Ok(Ok(Placed::New(order) | Placed::Before(order))) => Ok(order),
+            Ok(Ok(Placed::New(number) | Placed::Before(number))) => Ok(number),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
             Ok(Err(NotPlaced::Unavailable(error))) => Err(error.into()),
             Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
@@ -127,10 +128,10 @@ async fn take<S: IntakeStore>(
     relay.wake();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     for (request, result) in batch.iter().zip(&results) {
-        if let Ok(Placed::New(order)) = result {
+        if let Ok(Placed::New(number)) = result {
             tracing::info!(
                 action = "order_received",
-                order_number = %order.number,
+                order_number = %number,
                 request_id = request.request_id,
                 duration_ms,
                 details = %format_args!(
@@ -172,7 +173,7 @@ struct InProgress {
 struct Working {
     body_sha256: [u8; 32],
     /// The answer once there is one; closed when the request failed or was given up.
-    answer: watch::Receiver<Option<PlacedOrder>>,
+    answer: watch::Receiver<Option<OrderNumber>>,
 }
 
 /// What a keyed request finds.
@@ -180,20 +181,20 @@ enum Entered {
     /// Nobody else works on the key.
     First(First),
     /// An equal request was being worked on, and this came of it.
-    Answered(PlacedOrder),
+    Answered(OrderNumber),
 }
 
 /// Marks a key as being worked on, until it is dropped.
 struct First {
     by_key: Arc<Mutex<HashMap<String, Working>>>,
     key: String,
-    answer: watch::Sender<Option<PlacedOrder>>,
+    answer: watch::Sender<Option<OrderNumber>>,
 }
 
 impl First {
     /// Gives those who wait the same answer.
-    fn answer(&self, order: &PlacedOrder) {
-        self.answer.send_replace(Some(order.clone()));
+    fn answer(&self, number: &OrderNumber) {
+        self.answer.send_replace(Some(number.clone()));
     }
 }
 
@@ -218,9 +219,9 @@ impl InProgress {
                 Err(answer) => answer,
             };
             match tokio::time::timeout_at(deadline, answer.wait_for(Option::is_some)).await {
-                Ok(Ok(order)) => {
-                    if let Some(order) = order.clone() {
-                        return Ok(Entered::Answered(order));
+                Ok(Ok(number)) => {
+                    if let Some(number) = number.clone() {
+                        return Ok(Entered::Answered(number));
                     }
                 }
                 Ok(Err(_failed)) => {}
@@ -236,7 +237,7 @@ impl InProgress {
     fn try_enter(
         &self,
         key: &IdempotencyKey,
-    ) -> Result<Result<First, watch::Receiver<Option<PlacedOrder>>>, Problem> {
+    ) -> Result<Result<First, watch::Receiver<Option<OrderNumber>>>, Problem> {
         let mut by_key = lock(&self.by_key);
         match by_key.get(&key.key) {
             Some(working) if working.body_sha256 != key.body_sha256 => Err(other_body()),

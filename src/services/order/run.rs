@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use daemon::lane::Lane;
 use daemon::metrics::Metrics;
 use daemon::ration::Budget;
+use daemon::runtime::DedicatedRuntime;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use poem::http::Method;
@@ -67,7 +67,7 @@ pub async fn run(
     });
     background.spawn(forget_old_keys(store.clone(), stop_background.clone()));
     // PostgreSQL has nothing to do between two batches: the next one does not wait behind requests.
-    let writing = Lane::start("intake").map_err(OrderServiceError::Thread)?;
+    let writing = DedicatedRuntime::start("intake").map_err(OrderServiceError::Thread)?;
     let intake = {
         let _entered = writing.handle().enter();
         Intake::start(

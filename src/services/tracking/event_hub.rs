@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::followed_orders::{FollowedOrders, OrderSubscription};
 use super::rendered_event::{RenderedEvent, Reset, STANDBY_PATIENCE};
 use crate::domain::OrderNumber;
-use crate::store::{Event, EventCursor, EventPage, Place, Store, StoreError};
+use crate::store::{Event, EventCursor, EventPage, Store, StoreError, StreamPlace};
 
 /// Events that one look of the reader reads.
 const READ_EVENTS: i64 = 500;
@@ -92,8 +92,8 @@ struct Awaiting(Option<Instant>);
 
 impl Awaiting {
     /// Why there is no going on behind a place, by what it is to the server now.
-    fn reset_of(&mut self, place: Place) -> Option<Reset> {
-        if place != Place::Awaited {
+    fn reset_of(&mut self, place: StreamPlace) -> Option<Reset> {
+        if place != StreamPlace::Awaited {
             self.0 = None;
             return Reset::of(place);
         }
@@ -383,7 +383,7 @@ impl Drop for Subscription {
 mod tests {
     use super::*;
     use crate::domain::{OrderNumber, StatusUpdate};
-    use crate::store::StoreOptions;
+    use crate::store::{DatabaseOptions, StoreOptions};
 
     /// The event of this row, each in a transaction of its own.
     fn told(row: usize) -> Option<RenderedEvent> {
@@ -435,28 +435,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_standby_is_waited_for_and_not_for_ever() {
         let mut awaiting = Awaiting::default();
-        assert_eq!(awaiting.reset_of(Place::Ahead), Some(Reset::AheadOfDatabase));
-        for place in [Place::Awaited, Place::Known, Place::Awaited] {
+        assert_eq!(awaiting.reset_of(StreamPlace::Ahead), Some(Reset::AheadOfDatabase));
+        for place in [StreamPlace::Awaited, StreamPlace::Known, StreamPlace::Awaited] {
             assert_eq!(awaiting.reset_of(place), None);
             tokio::time::advance(STANDBY_PATIENCE - POLL_INTERVAL).await;
         }
-        assert_eq!(awaiting.reset_of(Place::Awaited), None);
+        assert_eq!(awaiting.reset_of(StreamPlace::Awaited), None);
         tokio::time::advance(POLL_INTERVAL).await;
-        assert_eq!(awaiting.reset_of(Place::Awaited), Some(Reset::AheadOfDatabase));
+        assert_eq!(awaiting.reset_of(StreamPlace::Awaited), Some(Reset::AheadOfDatabase));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_ahead_of_the_reader_looks_by_itself_and_any_other_waits() {
         let nowhere = StoreOptions {
-            hosts: vec![("127.0.0.1".to_owned(), 1)],
-            user: String::new(),
-            password: String::new().into(),
-            database: String::new(),
-            tls: None,
+            server: DatabaseOptions {
+                hosts: vec![settings::HostPort { host: "127.0.0.1".to_owned(), port: 1 }],
+                user: String::new(),
+                password: String::new().into(),
+                database: String::new(),
+                tls: None,
+                pool_size: 1,
+                operation_timeout: POLL_INTERVAL,
+                connect_timeout: POLL_INTERVAL,
+            },
             application_name: String::new(),
-            pool_size: 1,
-            operation_timeout: POLL_INTERVAL,
-            connect_timeout: POLL_INTERVAL,
             idle_timeout: POLL_INTERVAL,
             probe_interval: None,
             writes: false,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::http::sse::{SseEvent, SseFrame};
-use crate::store::{Event, EventCursor, Place};
+use crate::store::{Event, EventCursor, StreamPlace};
 
 /// An event with its text.
 #[derive(Debug, Clone)]
@@ -47,11 +47,11 @@ pub(super) enum Reset {
 
 impl Reset {
     /// Where a stream cannot go on after this place.
-    pub(super) fn of(place: Place) -> Option<Self> {
+    pub(super) fn of(place: StreamPlace) -> Option<Self> {
         match place {
-            Place::Known | Place::Awaited => None,
-            Place::Ahead => Some(Self::AheadOfDatabase),
-            Place::Unknown => Some(Self::UnknownEvent),
+            StreamPlace::Known | StreamPlace::Awaited => None,
+            StreamPlace::Ahead => Some(Self::AheadOfDatabase),
+            StreamPlace::Unknown => Some(Self::UnknownEvent),
         }
     }
 

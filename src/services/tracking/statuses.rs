@@ -26,7 +26,7 @@ impl Statuses {
     /// Starts it on `tasks`. Every one of so many connections may ask at once.
     pub(super) fn start(store: Store, connections: usize, tasks: &TaskTracker) -> Self {
         let limits =
-            BatchLimits { queue: connections, batch: STATUS_BATCH_ORDERS, writers: READERS, rest: None };
+            BatchLimits { queue: connections, batch: STATUS_BATCH_ORDERS, writers: READERS, linger: None };
         Self(Batcher::start(limits, tasks, move |numbers| read(store.clone(), numbers)))
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Openings(Batcher<(), Result<Arc<OpenOrders>, Arc<StoreError>>>
 impl Openings {
     /// Starts it on `tasks`, for so many streams.
     pub(super) fn start(store: Store, max_streams: usize, tasks: &TaskTracker) -> Self {
-        let limits = BatchLimits { queue: max_streams, batch: max_streams, writers: 1, rest: None };
+        let limits = BatchLimits { queue: max_streams, batch: max_streams, writers: 1, linger: None };
         Self(Batcher::start(limits, tasks, move |streams: Vec<()>| {
             let store = store.clone();
             async move {

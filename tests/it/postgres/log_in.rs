@@ -5,7 +5,7 @@ use crate::support::{TestEnv, blocking, new_state_dir, servers_options, store_op
 use private_servers::PostgresServer;
 use restaurant_system::store::{Store, StoreOptions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -105,14 +105,16 @@ impl Server {
     }
 
     fn options(&self) -> StoreOptions {
-        let connect_timeout = Duration::from_secs(10);
-        StoreOptions { connect_timeout, ..store_options(self.postgres.port(), "restaurant_db") }
+        let mut options = store_options(self.postgres.port(), "restaurant_db");
+        options.server.connect_timeout = Duration::from_secs(10);
+        options
     }
 
     /// The same through its socket.
     fn socket_options(&self) -> StoreOptions {
-        let socket = |folder: &Path| (folder.to_str().unwrap().to_owned(), self.postgres.port());
-        StoreOptions { hosts: vec![socket(&self.sockets)], ..self.options() }
+        let mut options = self.options();
+        options.server.hosts[0].host = self.sockets.to_str().unwrap().to_owned();
+        options
     }
 }
 
@@ -129,7 +131,7 @@ async fn without_tls_the_password_is_proved_by_scram_alone_also_at_a_socket() {
         server.keep_password_as(encryption).await;
         server.ask(method).await;
         for options in [server.options(), server.socket_options()] {
-            let (found, hosts) = (outcome(options.clone()).await, options.hosts);
+            let (found, hosts) = (outcome(options.clone()).await, options.server.hosts);
             let said = found.err();
             match refused {
                 None => assert_eq!(said, None, "{method} {hosts:?}"),
@@ -140,7 +142,8 @@ async fn without_tls_the_password_is_proved_by_scram_alone_also_at_a_socket() {
             }
         }
     }
-    let without_password = StoreOptions { password: "".into(), ..server.options() };
+    let mut without_password = server.options();
+    without_password.server.password = "".into();
     let said = outcome(without_password).await.unwrap_err();
     assert!(said.contains("none is configured"), "{said}");
 }
@@ -170,8 +173,8 @@ async fn at_a_socket_whose_users_postgresql_knows_no_password_is_needed() {
 
 #[tokio::test]
 async fn a_socket_without_a_server_is_named() {
-    let options =
-        StoreOptions { hosts: vec![("/nowhere".to_owned(), 5433)], ..store_options(1, "restaurant_db") };
+    let mut options = store_options(5433, "restaurant_db");
+    options.server.hosts[0].host = "/nowhere".to_owned();
     let said = outcome(options).await.unwrap_err();
     assert!(said.contains("cannot connect to /nowhere/.s.PGSQL.5433: No such file"), "{said}");
 }

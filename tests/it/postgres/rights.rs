@@ -5,7 +5,7 @@ use crate::support::{
     Events, Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, servers_options, takeout,
 };
 use private_servers::PostgresServer;
-use restaurant_system::store::{ReconcilerStore, Store, StoreAccess, StoreOptions};
+use restaurant_system::store::{ReconcilerStore, Store, StoreAccess};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -217,10 +217,8 @@ async fn roles_with_accounts_of_their_own_take_cook_tell_and_cancel_orders() {
 
 /// The program's own store, with the account of the order service.
 async fn store_of_the_order_service(env: &TestEnv) -> Store {
-    let options = StoreOptions {
-        user: account_of(ORDER).to_owned(),
-        ..crate::support::store_options(env.servers.postgres.port(), &env.database)
-    };
+    let mut options = crate::support::store_options(env.servers.postgres.port(), &env.database);
+    options.server.user = account_of(ORDER).to_owned();
     let store = Store::new(options, CancellationToken::new()).unwrap();
     store.prepare().await.unwrap();
     store
@@ -236,7 +234,7 @@ async fn what_the_order_service_and_queues_migrate_do_now_and_then_is_among_its_
     kit.place("delivery").await;
     kit.wait_announced().await;
     let store = store_of_the_order_service(&kit.env).await;
-    store.note_mark().await.unwrap();
+    store.note_sentinel().await.unwrap();
     assert!(store.announce_everything(Duration::from_secs(3600), 100).await.unwrap() > 0);
     assert!(store.announce_waiting(100).await.is_ok());
     store.announce_late_orders(0, 100, Duration::ZERO).await.unwrap();

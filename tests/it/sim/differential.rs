@@ -9,9 +9,9 @@ use restaurant_system::domain::{
     CookTimes, OrderNumber, OrderType, Status, StatusUpdate, WorkerName, WorkerState,
 };
 use restaurant_system::store::{
-    Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, Heartbeat, IdempotencyKey, IntakeRequest,
-    IntakeStore, KitchenStore, LockedRows, NameRecord, OutboxBatch, OutboxStore, ReconcilerStore,
-    StaffOutcome, Store, WorkerRegistration, WorkerStore,
+    Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, HeartbeatOutcome, IdempotencyKey,
+    IntakeRequest, IntakeStore, KitchenStore, LockedRows, NameRecord, OutboxBatch, OutboxStore,
+    ReconcilerStore, StaffOutcome, Store, WorkerRegistration, WorkerStore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -248,7 +248,7 @@ impl Pair {
         let expected = self.model.heartbeat(self.now, &worker, session, state, &in_hand);
         let found = self.real.heartbeat(&worker, session, state, &in_hand).await.unwrap();
         assert_eq!(found, expected);
-        if matches!(found, Heartbeat::Alive { .. }) {
+        if matches!(found, HeartbeatOutcome::Alive { .. }) {
             self.set_silent(name, false).await;
         }
         "heartbeat"

@@ -14,9 +14,9 @@ use fastrand::Rng;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::reconciler::{self, ReconcilerOptions};
 use restaurant_system::relay::{self, RelayOwner};
-use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions};
+use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions, KitchenTimes};
 use restaurant_system::services::order::Intake;
-use restaurant_system::store::{IdempotencyKey, IntakeRequest, PlacedOrder, StaffOutcome};
+use restaurant_system::store::{IdempotencyKey, IntakeRequest, StaffOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -158,9 +158,11 @@ impl Scenario {
             order_types: Vec::new(),
             heartbeat_interval: Duration::from_millis(rng.u64(1_000..4_000)),
             prefetch: rng.u16(1..4),
-            cook_times: CookTimes::uniform(Duration::from_millis(rng.u64(0..5_000))),
-            stop_timeout: Duration::from_millis(rng.u64(0..4_000)),
-            grace: Duration::from_millis(rng.u64(500..6_000)),
+            times: KitchenTimes {
+                cook: CookTimes::uniform(Duration::from_millis(rng.u64(0..5_000))),
+                stop_timeout: Duration::from_millis(rng.u64(0..4_000)),
+                grace: Duration::from_millis(rng.u64(500..6_000)),
+            },
         };
         let reconciler = (rng.u8(0..3) == 0).then(|| ReconcilerOptions {
             max_rows: 1_000,
@@ -169,7 +171,7 @@ impl Scenario {
         });
         // Then, at times, only a message brings a new order to a worker.
         if reconciler.is_some() && rng.bool() {
-            kitchen.grace = Duration::from_secs(3_600);
+            kitchen.times.grace = Duration::from_secs(3_600);
         }
         Self {
             world,
@@ -268,7 +270,7 @@ impl Scenario {
     }
 
     /// One request; `None` when it is refused, or the answer does not come.
-    async fn ask(&self, request: IntakeRequest, rng: &mut Rng) -> Option<PlacedOrder> {
+    async fn ask(&self, request: IntakeRequest, rng: &mut Rng) -> Option<OrderNumber> {
         let service = self.some_service(rng)?;
         let died = service.actor.died();
         let answered = tokio::select! {
@@ -281,10 +283,8 @@ impl Scenario {
         // The answer's own way: a process that has died or is frozen sends none.
         let sent = tokio::time::timeout(CUSTOMER_TIMEOUT, service.actor.hop()).await;
         sent.ok()?;
-        let answer = Answer {
-            number: answered.number.clone(),
-            key: request.idempotency.map(|idempotency| idempotency.key),
-        };
+        let answer =
+            Answer { number: answered.clone(), key: request.idempotency.map(|idempotency| idempotency.key) };
         audit::answered(&mut self.world.lock(), &answer);
         self.answers.lock().unwrap().push(answer);
         Some(answered)
@@ -307,10 +307,10 @@ impl Scenario {
             tokio::spawn(async move { scenario.ask(request, &mut rng).await });
         }
         let mut tries = 0;
-        let order = loop {
+        let number = loop {
             tries += 1;
             match self.ask(request.clone(), &mut rng).await {
-                Some(order) => break order,
+                Some(number) => break number,
                 None if !keyed && tries > 2 => return,
                 None => sleep_ms(rng.i64(100..2_000)).await,
             }
@@ -320,8 +320,8 @@ impl Scenario {
             self.ask(request, &mut rng).await;
         }
         match rng.u8(0..6) {
-            0 => self.cancel(order.number, rng.i64(0..4_000)).await,
-            1..3 => self.complete(order.number, rng.i64(0..2_000)).await,
+            0 => self.cancel(number, rng.i64(0..4_000)).await,
+            1..3 => self.complete(number, rng.i64(0..2_000)).await,
             _ => {}
         }
     }

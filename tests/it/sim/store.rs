@@ -4,7 +4,7 @@ use super::tables::LockedBatch;
 use super::world::{Actor, IDLE_TRANSACTION_MS, OPERATION_TIMEOUT_MS, State, sleep_ms};
 use restaurant_system::domain::{OrderNumber, WorkerName, WorkerState};
 use restaurant_system::store::{
-    Announcement, Claim, ClaimedOrder, Finish, Heartbeat, IntakeRequest, IntakeStore, KitchenStore,
+    Announcement, Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, IntakeStore, KitchenStore,
     LateOrders, LockedRows, NameRecord, OutboxStore, Placed, ReconcilerStore, Refusal, Registered,
     StoreAccess, StoreError, StoreState, WorkerRegistration, WorkerStore,
 };
@@ -263,9 +263,9 @@ impl ReconcilerStore for SimStore {
         self.call("announces late orders", effect).await
     }
 
-    async fn note_mark(&self) -> Result<bool, StoreError> {
-        let note = |state: &mut State, _| std::mem::replace(&mut state.tables.mark_noted, true);
-        self.call("notes the mark", note).await
+    async fn note_sentinel(&self) -> Result<bool, StoreError> {
+        let note = |state: &mut State, _| std::mem::replace(&mut state.tables.sentinel_noted, true);
+        self.call("notes the sentinel", note).await
     }
 
     async fn announce_everything(&self, window: Duration, _page: i64) -> Result<i64, StoreError> {
@@ -316,7 +316,7 @@ impl StoreAccess for SimStore {
     }
 
     /// There are always connections here.
-    fn spare_connections(&self, _: bool) {}
+    fn note_pressure(&self, _: bool) {}
 }
 
 impl WorkerStore for SimStore {
@@ -350,7 +350,7 @@ impl WorkerStore for SimStore {
         session: Uuid,
         worker_state: WorkerState,
         in_hand: &[OrderNumber],
-    ) -> Result<Heartbeat, StoreError> {
+    ) -> Result<HeartbeatOutcome, StoreError> {
         let (name, in_hand) = (name.clone(), in_hand.to_vec());
         self.call("beats", move |state, now| {
             state.tables.heartbeat(now, &name, session, worker_state, &in_hand)

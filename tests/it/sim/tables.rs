@@ -12,7 +12,7 @@ use restaurant_system::domain::{
     NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
 };
 use restaurant_system::store::{
-    Claim, ClaimedOrder, Crew, Finish, Heartbeat, IntakeRequest, Placed, PlacedOrder, Refusal, Registered,
+    Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, PeerCount, Placed, Refusal, Registered,
     StaffOutcome, WorkerRegistration,
 };
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub enum Without {
     Nothing,
     /// The claim's compare-and-set: whatever is asked for is taken.
     StatusCheck,
-    /// The fence: a finish counts whoever holds the order in whichever attempt.
+    /// The fencing token: a finish counts whoever holds the order in whichever attempt.
     Attempt,
     /// The outbox row in the transaction of the finish.
     Outbox,
@@ -102,7 +102,7 @@ pub struct Tables {
     pub day: String,
     pub last_sequence: i64,
     /// The row of `broker_mark` is there.
-    pub mark_noted: bool,
+    pub sentinel_noted: bool,
     /// When PostgreSQL was started.
     pub server_started_at: i64,
     pub writes: WritesClock,
@@ -126,8 +126,8 @@ impl Tables {
             settled_ms,
             without,
             day: "20261122".to_owned(),
-            // The system was started long ago, and the broker has the mark.
-            mark_noted: true,
+            // The system was started long ago, and the broker has the sentinel.
+            sentinel_noted: true,
             ..Self::default()
         }
     }
@@ -173,7 +173,7 @@ impl Tables {
                     }
                     Some((_, earlier)) => {
                         let number = self.orders[earlier].number.clone();
-                        placed.push(Placed::Before(PlacedOrder { number }));
+                        placed.push(Placed::Before(number));
                         continue;
                     }
                     None if self.without == Without::KeyRow => {}
@@ -182,7 +182,7 @@ impl Tables {
             }
             let number = self.insert(now, id, request);
             logged.extend(self.log(now, log_row(id, None, Status::Received, "order-service")));
-            placed.push(Placed::New(PlacedOrder { number }));
+            placed.push(Placed::New(number));
         }
         self.announce(now, true, logged);
         placed
@@ -410,11 +410,11 @@ impl Tables {
         };
         self.workers.insert(name.to_owned(), worker);
         let released = self.release(now, name, |order| order.claimed_at.is_some());
-        Registered { released: i64::try_from(released).unwrap(), crew: self.crew(now, name) }
+        Registered { released: i64::try_from(released).unwrap(), peers: self.peers(now, name) }
     }
 
-    /// `CREW_TAIL`
-    fn crew(&self, now: i64, name: &str) -> Crew {
+    /// `PEERS_TAIL`
+    fn peers(&self, now: i64, name: &str) -> PeerCount {
         let others: Vec<&Worker> = self
             .workers
             .iter()
@@ -431,11 +431,11 @@ impl Tables {
             let fewest = self.workers[name].order_types.iter().map(of_type).min().unwrap();
             u32::try_from(1 + fewest).unwrap()
         };
-        let crowded = (1 + others.len()) * 4 > MAX_CONNECTIONS;
-        Crew {
+        let connection_pressure = (1 + others.len()) * 4 > MAX_CONNECTIONS;
+        PeerCount {
             living: fewest(|_| true),
             waiting: fewest(|worker| worker.state == WorkerState::Online),
-            crowded,
+            connection_pressure,
         }
     }
 
@@ -447,10 +447,10 @@ impl Tables {
         session: Uuid,
         state: WorkerState,
         in_hand: &[OrderNumber],
-    ) -> Heartbeat {
+    ) -> HeartbeatOutcome {
         self.writes.tick(now);
         match self.workers.get_mut(name.as_str()).filter(|worker| worker.session == session) {
-            None => return Heartbeat::Replaced,
+            None => return HeartbeatOutcome::Replaced,
             Some(worker) => {
                 worker.last_seen = now;
                 worker.state = state;
@@ -462,8 +462,8 @@ impl Tables {
             order.claimed_at.is_some_and(|at| at < settled) && !in_hand.contains(&order.number)
         };
         let released = self.release(now, name.as_str(), unknown);
-        let crew = self.crew(now, name.as_str());
-        Heartbeat::Alive { released: i64::try_from(released).unwrap(), crew }
+        let peers = self.peers(now, name.as_str());
+        HeartbeatOutcome::Alive { released: i64::try_from(released).unwrap(), peers }
     }
 
     /// Renames log rows as the real database has numbered them: a statement that writes several does so in any order.

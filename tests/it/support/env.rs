@@ -7,7 +7,8 @@ use super::shared::{
 };
 use super::wait::{blocking, eventually_ok};
 use private_servers::{Servers, ServersOptions};
-use restaurant_system::store::{Store, StoreAccess, StoreOptions};
+use restaurant_system::store::{DatabaseOptions, Store, StoreAccess, StoreOptions};
+use settings::HostPort;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -193,8 +194,8 @@ impl TestEnv {
 
     /// The program's own store, on this test's database.
     pub async fn store(&self, operation_timeout: Duration) -> Store {
-        let options =
-            StoreOptions { operation_timeout, ..store_options(self.servers.postgres.port(), &self.database) };
+        let mut options = store_options(self.servers.postgres.port(), &self.database);
+        options.server.operation_timeout = operation_timeout;
         let store = Store::new(options, CancellationToken::new()).unwrap();
         store.prepare().await.unwrap();
         store
@@ -204,15 +205,17 @@ impl TestEnv {
 /// How to reach a database of a private server that tests have started.
 pub fn store_options(port: u16, database: &str) -> StoreOptions {
     StoreOptions {
-        hosts: vec![("127.0.0.1".to_owned(), port)],
-        user: "restaurant_user".to_owned(),
-        password: "restaurant_pass".into(),
-        database: database.to_owned(),
-        tls: None,
+        server: DatabaseOptions {
+            hosts: vec![HostPort { host: "127.0.0.1".to_owned(), port }],
+            user: "restaurant_user".to_owned(),
+            password: "restaurant_pass".into(),
+            database: database.to_owned(),
+            tls: None,
+            pool_size: 6,
+            operation_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(30),
+        },
         application_name: "test".to_owned(),
-        pool_size: 6,
-        operation_timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(600),
         probe_interval: None,
         writes: true,

@@ -32,7 +32,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TOGETHER_BYTES: usize = 4096;
 
 /// For so long the thread lets lines gather after it has written some: to be woken for each would cost more than the line.
-const REST: Duration = Duration::from_millis(1);
+const LINE_LINGER: Duration = Duration::from_millis(1);
 
 /// Until a stream that somebody else has set to non-blocking is tried again while it is full.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
@@ -182,8 +182,8 @@ impl<L: Line> Shared<L> {
     fn next(&self) -> Option<Entry<L>> {
         let mut state = self.lock();
         if state.waiting.is_empty() && !state.is_closed {
-            let rested = self.arrived.wait_timeout(state, REST);
-            state = rested.unwrap_or_else(PoisonError::into_inner).0;
+            let lingered = self.arrived.wait_timeout(state, LINE_LINGER);
+            state = lingered.unwrap_or_else(PoisonError::into_inner).0;
         }
         loop {
             if let Some(entry) = state.waiting.pop_front() {

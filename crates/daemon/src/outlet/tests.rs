@@ -53,8 +53,8 @@ fn what_waits_is_bounded_in_bytes() {
 #[test]
 fn lines_that_wait_go_together_as_whole_lines_up_to_a_page() {
     /// Writes into memory, each time after it was let.
-    struct Gated(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
-    impl Sink for Gated {
+    struct HeldSink(mpsc::Receiver<()>, mpsc::Sender<Vec<u8>>);
+    impl Sink for HeldSink {
         type Line = Vec<u8>;
         fn write(&mut self, lines: &Vec<u8>) -> io::Result<()> {
             self.0.recv().unwrap();
@@ -64,7 +64,7 @@ fn lines_that_wait_go_together_as_whole_lines_up_to_a_page() {
     }
     let (gate, is_let) = mpsc::channel();
     let (sink, written) = mpsc::channel();
-    let outlet = Outlet::start("test", Gated(is_let, sink)).unwrap();
+    let outlet = Outlet::start("test", HeldSink(is_let, sink)).unwrap();
     let line = format!("{}\n", "x".repeat(999));
     for _ in 0..9 {
         outlet.offer(line.clone().into_bytes(), 0);

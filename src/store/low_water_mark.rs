@@ -1,4 +1,4 @@
-//! Where the outbox begins. Its oldest rows are the next to go, so that its index begins with the entries of all that went
+//! The low-water mark of the outbox: from where on it has rows. Its oldest rows are the next to go, so that its index begins with the entries of all that went
 //! before, until PostgreSQL cleans up, which it does once a minute: at thousands of orders a second it took longer to pass
 //! them by than to read a batch.
 
@@ -16,24 +16,24 @@ const WHOLE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The oldest row that was found lately.
 #[derive(Default)]
-pub(super) struct OutboxHead(Mutex<Head>);
+pub(super) struct LowWaterMark(Mutex<Mark>);
 
 #[derive(Default)]
-struct Head {
+struct Mark {
     /// 0 before the first row was found.
     log_id: i64,
     /// When all were looked at.
     whole_look_at: Option<Instant>,
 }
 
-impl OutboxHead {
+impl LowWaterMark {
     /// From which `outbox.log_id` on to look for rows now.
     pub(super) fn look_from(&self, now: Instant) -> i64 {
-        let mut head = locked(&self.0);
-        match head.whole_look_at {
-            Some(at) if now.duration_since(at) < WHOLE_LOOK_INTERVAL => (head.log_id - MARGIN_ROWS).max(0),
+        let mut mark = locked(&self.0);
+        match mark.whole_look_at {
+            Some(at) if now.duration_since(at) < WHOLE_LOOK_INTERVAL => (mark.log_id - MARGIN_ROWS).max(0),
             _ => {
-                head.whole_look_at = Some(now);
+                mark.whole_look_at = Some(now);
                 0
             }
         }
@@ -51,22 +51,22 @@ mod tests {
 
     #[test]
     fn a_look_passes_over_what_lies_far_below_the_oldest_row() {
-        let (head, now) = (OutboxHead::default(), Instant::now());
-        assert_eq!(head.look_from(now), 0);
-        head.found(MARGIN_ROWS + 7);
-        assert_eq!(head.look_from(now), 7);
-        head.found(5);
-        assert_eq!(head.look_from(now), 0);
+        let (mark, now) = (LowWaterMark::default(), Instant::now());
+        assert_eq!(mark.look_from(now), 0);
+        mark.found(MARGIN_ROWS + 7);
+        assert_eq!(mark.look_from(now), 7);
+        mark.found(5);
+        assert_eq!(mark.look_from(now), 0);
     }
 
     #[test]
     fn now_and_then_everything_is_looked_at() {
-        let (head, began) = (OutboxHead::default(), Instant::now());
-        head.look_from(began);
-        head.found(1_000_000);
+        let (mark, began) = (LowWaterMark::default(), Instant::now());
+        mark.look_from(began);
+        mark.found(1_000_000);
         let later = began + WHOLE_LOOK_INTERVAL;
-        assert!(head.look_from(later - Duration::from_millis(1)) > 0);
-        assert_eq!(head.look_from(later), 0);
-        assert!(head.look_from(later) > 0, "once");
+        assert!(mark.look_from(later - Duration::from_millis(1)) > 0);
+        assert_eq!(mark.look_from(later), 0);
+        assert!(mark.look_from(later) > 0, "once");
     }
 }

@@ -1,4 +1,4 @@
-//! Sharing PostgreSQL's connections with many processes: they are given up soon, and waited for when none is left.
+//! Pressure on PostgreSQL's connections, from many processes: they are given up soon, and waited for when none is left.
 
 use std::error::Error as _;
 use std::ops::{Deref, DerefMut};
@@ -16,7 +16,7 @@ use daemon::sync::locked;
 
 /// How long one of many processes keeps a connection that it does not use: long enough for statements that follow each
 /// other. When others wait for one, it is as long as it takes to open another, but at least the first of these.
-const LINGER: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(250));
+const UNUSED_LINGER: (Duration, Duration) = (Duration::from_millis(30), Duration::from_millis(250));
 /// One of many processes closes a connection that is so old as soon as it is unused for a moment, however often it is
 /// used: others may be waiting for their turn, and have heartbeats to send. Not sooner: to open one costs more than most of
 /// what is done with it.
@@ -27,15 +27,15 @@ const FULL: Duration = Duration::from_secs(30);
 /// Longer than it takes an idle worker to ask again.
 const HEARD: Duration = Duration::from_secs(60);
 /// The pauses before a full server is asked again: from, to.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const FULL_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What one process knows about the others that use the same server.
 #[derive(Debug)]
-pub(super) struct Sharing {
-    /// How long a connection is kept unused by a process that need not spare them.
+pub(super) struct ConnectionPressure {
+    /// How long a connection is kept unused by a process that is under no pressure.
     idle_timeout: Duration,
-    /// The process is one of many.
-    sparing: AtomicBool,
+    /// The process is one of many, which may be more than the server has connections.
+    is_high: AtomicBool,
     /// When the server last said that it has no connection left.
     full_at: Mutex<Option<Instant>>,
     /// When the server last gave a connection, or said that.
@@ -60,7 +60,7 @@ pub(super) struct Connection {
     _turn: Option<OwnedSemaphorePermit>,
 }
 
-struct Returned(Arc<Sharing>);
+struct Returned(Arc<ConnectionPressure>);
 
 impl Drop for Returned {
     fn drop(&mut self) {
@@ -69,7 +69,6 @@ impl Drop for Returned {
 }
 
 impl Connection {
-    /// Closes it.
     pub(super) fn close(self) {
         drop(self.detach());
     }
@@ -94,11 +93,11 @@ impl DerefMut for Connection {
     }
 }
 
-impl Sharing {
+impl ConnectionPressure {
     pub(super) fn new(idle_timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             idle_timeout,
-            sparing: AtomicBool::new(false),
+            is_high: AtomicBool::new(false),
             full_at: Mutex::new(None),
             heard_at: Mutex::new(None),
             told: AtomicBool::new(false),
@@ -109,9 +108,9 @@ impl Sharing {
         })
     }
 
-    /// See [`super::StoreAccess::spare_connections`].
-    pub(super) fn spare(&self, spare: bool) {
-        self.sparing.store(spare, Ordering::Relaxed);
+    /// See [`super::StoreAccess::note_pressure`].
+    pub(super) fn set(&self, is_high: bool) {
+        self.is_high.store(is_high, Ordering::Relaxed);
     }
 
     /// What it means that a connection could not be had. A server that many use, that was there a moment ago and takes its
@@ -125,14 +124,14 @@ impl Sharing {
                 .is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut),
             _ => false,
         };
-        if took_too_long && self.is_sparing() && is_within(HEARD, &self.heard_at) {
+        if took_too_long && self.is_high() && is_within(HEARD, &self.heard_at) {
             return StoreError::Busy { reason: chain(&error) };
         }
         error.into()
     }
 
-    fn is_sparing(&self) -> bool {
-        self.sparing.load(Ordering::Relaxed)
+    fn is_high(&self) -> bool {
+        self.is_high.load(Ordering::Relaxed)
     }
 
     fn is_full(&self) -> bool {
@@ -141,14 +140,14 @@ impl Sharing {
 
     fn linger(&self) -> Duration {
         if !self.is_full() {
-            return LINGER.1;
+            return UNUSED_LINGER.1;
         }
-        Duration::from_millis(self.opening_ms.load(Ordering::Relaxed)).clamp(LINGER.0, LINGER.1)
+        Duration::from_millis(self.opening_ms.load(Ordering::Relaxed)).clamp(UNUSED_LINGER.0, UNUSED_LINGER.1)
     }
 
     /// Whether an unused connection stays open.
     pub(super) fn is_kept(&self, metrics: Metrics) -> bool {
-        if self.is_sparing() {
+        if self.is_high() {
             metrics.last_used() < self.linger() && metrics.age() < TURN
         } else {
             metrics.last_used() < self.idle_timeout
@@ -163,11 +162,11 @@ impl Sharing {
         patience: Duration,
     ) -> Result<Connection, PoolError> {
         let begun = Instant::now();
-        let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+        let mut backoff = Backoff::new(FULL_PAUSES.0, FULL_PAUSES.1);
         let mut turn = None;
         let mut refused = false;
         loop {
-            if turn.is_none() && self.is_sparing() && self.is_full() {
+            if turn.is_none() && self.is_high() && self.is_full() {
                 turn = Some(self.turn(patience.saturating_sub(begun.elapsed())).await?);
             }
             let asked = Instant::now();
@@ -180,7 +179,7 @@ impl Sharing {
                     if Object::metrics(&client).recycled.is_none() {
                         self.note_opening(asked.elapsed());
                     }
-                    if self.is_sparing() {
+                    if self.is_high() {
                         self.close_soon(pool);
                     }
                     return Ok(Connection { client, _returned: Returned(Arc::clone(self)), _turn: turn });
@@ -217,14 +216,14 @@ impl Sharing {
         if self.closing.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (sharing, pool) = (Arc::clone(self), pool.clone());
+        let (pressure, pool) = (Arc::clone(self), pool.clone());
         tokio::spawn(async move {
-            while pool.status().size > 0 && sharing.is_sparing() {
-                tokio::time::sleep(sharing.linger()).await;
-                pool.retain(|_, metrics| sharing.is_kept(metrics));
+            while pool.status().size > 0 && pressure.is_high() {
+                tokio::time::sleep(pressure.linger()).await;
+                pool.retain(|_, metrics| pressure.is_kept(metrics));
             }
             // One that is opened in this moment is met by the store's own task, later.
-            sharing.closing.store(false, Ordering::Release);
+            pressure.closing.store(false, Ordering::Release);
         });
     }
 

@@ -7,13 +7,13 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// A runtime of one thread. In the shared one, work that is ready waits behind everything that became ready before it:
 /// dozens of requests, in a rush, while a server that could be given its next piece of work has nothing to do. What runs
 /// here waits for the operating system alone, which prefers a thread that has slept.
-pub struct Lane {
+pub struct DedicatedRuntime {
     handle: Handle,
     /// Until it is dropped.
     runtime: Option<Runtime>,
 }
 
-impl Lane {
+impl DedicatedRuntime {
     /// Starts it. `name` is the thread's (15 bytes of it are shown).
     ///
     /// # Errors
@@ -34,13 +34,13 @@ impl Lane {
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// What is spawned while this is entered runs on the lane.
+    /// What is spawned while this is entered runs on its thread.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 }
 
-impl Drop for Lane {
+impl Drop for DedicatedRuntime {
     /// What still runs there is given up.
     fn drop(&mut self) {
         // Not waited for: a runtime must not block a thread that runs tasks, which is where this is dropped.
@@ -61,11 +61,11 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     #[tokio::test]
-    async fn a_lane_works_while_the_shared_runtime_is_busy() {
-        let lane = Lane::start("test").unwrap();
+    async fn it_works_while_the_shared_runtime_is_busy() {
+        let dedicated = DedicatedRuntime::start("test").unwrap();
         let (done, is_done) = mpsc::channel();
         {
-            let _on_lane = lane.handle().enter();
+            let _entered = dedicated.handle().enter();
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 done.send(()).unwrap();
@@ -76,17 +76,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lane_that_is_dropped_gives_up_its_tasks() {
-        let lane = Lane::start("test").unwrap();
+    async fn one_that_is_dropped_gives_up_its_tasks() {
+        let dedicated = DedicatedRuntime::start("test").unwrap();
         let (held, dropped) = tokio::sync::oneshot::channel::<()>();
         {
-            let _on_lane = lane.handle().enter();
+            let _entered = dedicated.handle().enter();
             tokio::spawn(async move {
                 let _held = held;
                 std::future::pending::<()>().await;
             });
         }
-        drop(lane);
+        drop(dedicated);
         assert!(tokio::time::timeout(DEADLINE, dropped).await.unwrap().is_err(), "nothing was sent");
     }
 }
