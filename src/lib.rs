@@ -12,15 +12,15 @@
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
 //! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
-//! | [`http`] | everything around a handler: problem documents, bodies, ids, documents, live events |
+//! | [`http`] | what both HTTP APIs add to [`http_kit`]: who is staff, the schemas of the domain's types |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!
 //! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration,
 //! [`daemon`] is what every process needs (its log, its end, its service manager, patience, batching, counters),
-//! [`private_servers`] runs PostgreSQL and RabbitMQ for `dev` and for the tests, and [`clean_text`] tells whether a text shows
-//! what it holds.
+//! [`http_kit`] is everything around a handler, [`private_servers`] runs PostgreSQL and RabbitMQ for `dev` and for the tests,
+//! and [`clean_text`] tells whether a text shows what it holds.
 //!
 //! # Where to change what
 //!
@@ -38,8 +38,8 @@
 //! - **A role**: a folder in [`services`], its command in `cli/roles.rs`, its rights in `store/rights.rs` and `broker/part.rs`,
 //!   `dev/run.rs` and `dev/servers.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
 //! - **A route**: `services/order/api.rs` or `services/tracking/api.rs`, section 3 or 4 of `docs/CONTRACT.md`, and the snapshot of
-//!   the OpenAPI document. What is around every handler is [`http::app()`].
-//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`] (`http/metrics.rs` has most),
+//!   the OpenAPI document. What is around every handler is [`http_kit::app()`].
+//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`] (`crates/http-kit/src/metrics.rs` has most),
 //!   and section 15 of `docs/CONTRACT.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
 //! - **A configuration key**: a row of [`config::TABLE`], and a field where its section is read

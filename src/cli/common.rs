@@ -11,17 +11,17 @@ use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
 use daemon::{descriptors, memory};
+use http_kit::server::ServerLimits;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
 use crate::broker::{Broker, BrokerError, BrokerOptions, Part};
 use crate::config::{Config, ConfigSources, RabbitMqConfig};
-use crate::http::server::ServerLimits;
 use crate::store::{DatabaseOptions, Store, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] =
-    &["restaurant_system", "clean_text", "daemon", "private_servers", "settings"];
+    &["restaurant_system", "clean_text", "daemon", "http_kit", "private_servers", "settings"];
 /// Unused connections to PostgreSQL are closed after this time. A worker sweeps every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
 /// that is closed soon, since there may be many workers.

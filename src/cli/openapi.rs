@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
+use http_kit::system::openapi_json;
 
-use crate::http::system::openapi_json;
 use crate::services::{order, tracking};
 
 #[derive(Debug, Args)]

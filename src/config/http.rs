@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use http_kit::hosts::RequestHost;
 use ipnet::IpNet;
 use settings::Reader;
-
-use crate::http::hosts::RequestHost;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {

@@ -7,9 +7,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::attempts::{Attempts, Verdict};
-use super::problem::Problem;
 use daemon::metrics::Metrics;
+use http_kit::Problem;
 use poem::{
     Addr, Request, RequestBody,
     http::{HeaderMap, header},
@@ -20,6 +19,8 @@ use poem_openapi::{
 };
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use super::attempts::{Attempts, Verdict};
 
 /// The name of the security scheme in the OpenAPI document.
 const SCHEME: &str = "staff";

@@ -1,7 +1,8 @@
 //! Finding an order by the number in a request's path, alike in both HTTP roles.
 
+use http_kit::Problem;
+
 use crate::domain::OrderNumber;
-use crate::http::Problem;
 
 /// Reads the number; what is no order number names no order.
 pub(super) fn order_number_in_path(text: &str) -> Result<OrderNumber, Problem> {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daemon::systemd::{Condition, ServiceManager, inherited_socket};
+use http_kit::health::{Readiness, ReadinessReport};
+use http_kit::server::{Listener, ServerError, ServerLimits, serve};
+use http_kit::{App, Problem};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, BrokerState, Publish};
-use crate::http::health::{Readiness, ReadinessReport};
-use crate::http::server::{Listener, ServerError, ServerLimits, serve};
-use crate::http::{App, Problem};
 use crate::store::{Store, StoreAccess, StoreError, StoreState};
 
 /// What a client is told to wait while PostgreSQL is away.
@@ -88,7 +88,7 @@ pub(super) async fn listen(
         Some(socket) => (Listener::from_std(socket)?, Admission::WhenKnown),
         None => (Listener::bind(host, port).await?, Admission::AtOnce),
     };
-    Ok((listener.with_pulse(manager.heartbeat()), admission))
+    Ok((listener.with_heartbeat(manager.heartbeat()), admission))
 }
 
 /// Whether clients are let in before it is known how things stand with PostgreSQL.
@@ -138,19 +138,17 @@ fn wall_clock(since: Instant) -> Timestamp {
 /// When a migration fails. The server has been stopped then.
 pub(super) async fn serve_prepared(
     (listener, admission): (Listener, Admission),
-    endpoint: App,
+    app: App,
     limits: ServerLimits,
     store: &Store,
     stopping: &CancellationToken,
     manager: &ServiceManager,
 ) -> Result<(), StoreError> {
-    let endpoint = endpoint.with_allowed_hosts(limits.allowed_hosts.clone());
     let mut serving = pin!(async {
         if admission == Admission::WhenKnown {
             until_known(store, stopping).await;
         }
-        let metrics = endpoint.connection_metrics();
-        serve(listener, endpoint, limits, metrics, stopping.clone()).await;
+        serve(listener, app, limits, stopping.clone()).await;
     });
     let prepared = tokio::select! {
         () = &mut serving => return Ok(()),
@@ -185,25 +183,23 @@ pub(super) async fn settle(tasks: &TaskTracker) {
 /// The store's failures as the outside sees them: nothing of their texts, which are for the log.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        Arc::new(error).into()
+        shared_failure(Arc::new(error))
     }
 }
 
-/// A failure that several requests share.
-impl From<Arc<StoreError>> for Problem {
-    fn from(error: Arc<StoreError>) -> Self {
-        match &*error {
-            StoreError::Unavailable { .. }
-            | StoreError::Busy { .. }
-            | StoreError::Pooled { .. }
-            | StoreError::Unprepared { .. } => {
-                Self::unavailable(DATABASE_RETRY_AFTER, "the database is not available at the moment")
-                    .because(error)
-            }
-            StoreError::Encoding { .. }
-            | StoreError::Refused { .. }
-            | StoreError::Unknown(_)
-            | StoreError::Migration(_) => Self::internal(error),
+/// The same of a failure that several requests share.
+pub(super) fn shared_failure(error: Arc<StoreError>) -> Problem {
+    match &*error {
+        StoreError::Unavailable { .. }
+        | StoreError::Busy { .. }
+        | StoreError::Pooled { .. }
+        | StoreError::Unprepared { .. } => {
+            Problem::unavailable(DATABASE_RETRY_AFTER, "the database is not available at the moment")
+                .because(error)
         }
+        StoreError::Encoding { .. }
+        | StoreError::Refused { .. }
+        | StoreError::Unknown(_)
+        | StoreError::Migration(_) => Problem::internal(error),
     }
 }

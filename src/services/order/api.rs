@@ -4,6 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::ration::Budget;
+use http_kit::body::JsonRequest;
+use http_kit::docs::ApiInfo;
+use http_kit::problem::Kind;
+use http_kit::reply::JsonReply;
+use http_kit::request_id::RequestContext;
+use http_kit::schemas::UtcTime;
+use http_kit::{Fail, Problem, may};
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::param::{Header, Path};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
@@ -14,14 +21,8 @@ use super::document::OrderRequest;
 use super::intake::Intake;
 use super::reading::parse_order;
 use crate::domain::{Money, OrderItem, OrderType, Status};
+use crate::http::PROBLEM_TYPES;
 use crate::http::auth::{OptionalStaffToken, StaffAuth, StaffToken, Viewer};
-use crate::http::body::JsonRequest;
-use crate::http::docs::ApiInfo;
-use crate::http::problem::Kind;
-use crate::http::reply::JsonReply;
-use crate::http::request_id::RequestContext;
-use crate::http::schemas::UtcTime;
-use crate::http::{Fail, Problem, may};
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
@@ -50,6 +51,7 @@ pub fn info() -> ApiInfo {
                       the message broker is away. Errors are RFC 9457 problem documents."
                 .to_owned(),
         license: "MIT".to_owned(),
+        problem_types: PROBLEM_TYPES,
     }
 }
 

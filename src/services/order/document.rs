@@ -4,11 +4,12 @@
 use std::ops::RangeInclusive;
 
 use clean_text::HIDDEN_LETTERS;
+use http_kit::schema_type;
+use http_kit::schemas::one_of_texts;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 
 use crate::domain::{Money, OrderType, bounds};
-use crate::http::schemas::{one_of_texts, schema_type};
 
 /// Letters with their marks; among them spaces, hyphens, apostrophes and full stops; between two letters middle dots and
 /// joiners.

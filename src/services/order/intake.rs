@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use daemon::batcher::{BatchError, BatchLimits, Batcher, Linger};
 use daemon::sync::locked;
+use http_kit::Problem;
+use http_kit::problem::Kind;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::OrderNumber;
-use crate::http::Problem;
 use crate::relay::RelayWaker;
+use crate::services::servers::shared_failure;
 use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, StoreError};
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
@@ -62,7 +64,7 @@ impl Intake {
         Self { batcher, queue_timeout, in_progress: InProgress::default() }
     }
 
-    /// Says, for [`App::with_gate`](crate::http::App::with_gate), when an order would be refused whatever it is.
+    /// Says, for [`App::with_admission`](http_kit::App::with_admission), when an order would be refused whatever it is.
     pub fn refusal(&self) -> impl Fn() -> Option<Problem> + Send + Sync + 'static {
         let batcher = self.batcher.clone();
         move || batcher.is_full().then(full)
@@ -88,7 +90,7 @@ impl Intake {
         match self.batcher.submit_within(request, self.queue_timeout).await {
             Ok(Ok(Placed::New(number) | Placed::Before(number))) => Ok(number),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
-            Ok(Err(NotPlaced::Unavailable(error))) => Err(error.into()),
+            Ok(Err(NotPlaced::Unavailable(error))) => Err(shared_failure(error)),
             Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
             Err(BatchError::Full | BatchError::TimedOut) => Err(full()),
             Err(BatchError::GivenUp) => Err(Problem::internal("the batch was given up")),
@@ -102,7 +104,7 @@ fn full() -> Problem {
 
 fn other_body() -> Problem {
     Problem::new(
-        crate::http::problem::Kind::IdempotencyKeyReused,
+        Kind::IdempotencyKeyReused,
         "this Idempotency-Key was used with another body; take a new key for a new order",
     )
 }

@@ -13,8 +13,9 @@ pub use intake::Intake;
 pub use reading::parse_order;
 pub use run::run;
 
+use http_kit::server::{ServerError, ServerLimits};
+
 use crate::http::auth::TokenDigest;
-use crate::http::server::{ServerError, ServerLimits};
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
 

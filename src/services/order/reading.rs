@@ -1,10 +1,10 @@
 //! From a request's body to an [`OrderDraft`]: what is there and of which kind. Which values are right is the domain's.
 
+use http_kit::members::{Members, MembersError, elements, pointer};
+use http_kit::{FieldError, Problem};
 use serde_json::value::RawValue;
 
 use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation};
-use crate::http::members::{Members, MembersError, elements, pointer};
-use crate::http::{FieldError, Problem};
 
 pub(super) const ORDER_FIELDS: [&str; 5] =
     ["customer_name", "order_type", "items", "table_number", "delivery_address"];

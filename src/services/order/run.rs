@@ -7,6 +7,7 @@ use daemon::ration::Budget;
 use daemon::runtime::DedicatedRuntime;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
+use http_kit::app;
 use poem::http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,7 +16,6 @@ use super::api::{OrderApi, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
 use super::{OrderServiceError, OrderServiceOptions};
 use crate::broker::{Broker, Publish};
-use crate::http::app;
 use crate::http::auth::StaffAuth;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
@@ -88,7 +88,7 @@ pub async fn run(
         relay,
         Budget::new("validation_failed", &metrics),
     );
-    let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_gate(
+    let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_admission(
         Method::POST,
         PLACE_ORDER_PATH,
         refusal,

@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_kit::docs::ApiInfo;
+use http_kit::etag::Conditional;
+use http_kit::reply::JsonReply;
+use http_kit::schemas::UtcTime;
+use http_kit::sse::{EventStreams, SseReply};
+use http_kit::{Fail, Problem, may};
 use jiff::Timestamp;
 use poem::http::HeaderMap;
 use poem::web::RemoteAddr;
@@ -18,14 +24,10 @@ use super::statuses::Statuses;
 use super::stream::{Begin, Openings, all_events, order_events, rest_of};
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
 use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
+use crate::http::PROBLEM_TYPES;
 use crate::http::auth::StaffToken;
-use crate::http::docs::ApiInfo;
-use crate::http::etag::Conditional;
-use crate::http::reply::JsonReply;
-use crate::http::schemas::UtcTime;
-use crate::http::sse::{EventStreams, SseReply};
-use crate::http::{Fail, Problem, may};
 use crate::services::lookup::{no_such_order, order_number_in_path};
+use crate::services::servers::shared_failure;
 use crate::store::{OrderFilter, OrderStatus, Store};
 
 /// Orders on a page where the client does not say, and at most.
@@ -44,6 +46,7 @@ pub fn info() -> ApiInfo {
                       address of a customer is served here."
                 .to_owned(),
         license: "MIT".to_owned(),
+        problem_types: PROBLEM_TYPES,
     }
 }
 
@@ -261,7 +264,7 @@ impl TrackingApi {
         if order.estimated_completion.is_some() {
             return Ok(order.estimated_completion);
         }
-        let Ahead { load, cook_time, now } = self.0.pictures.ahead_of(order).await?;
+        let Ahead { load, cook_time, now } = self.0.pictures.ahead_of(order).await.map_err(shared_failure)?;
         let cook_time = cook_time.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
         // PostgreSQL's clock may have been put back.
         let now = now.max(order.updated_at);

@@ -1,12 +1,12 @@
 //! The places in lists and streams that clients come back with: opaque to them, but of a known form.
 
+use http_kit::Problem;
+use http_kit::schema_type;
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::Enum;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult};
 
-use crate::http::Problem;
-use crate::http::schemas::schema_type;
 use crate::store::EventCursor;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use http_kit::Problem;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::http::Problem;
 use crate::http::auth::{StaffAuth, StaffToken};
 
 /// Lists that are read at once. The other connections are left to those who ask for one order.

@@ -16,9 +16,10 @@ mod views;
 pub use api::{TrackingApi, info};
 pub use run::run;
 
+use http_kit::server::{ServerError, ServerLimits};
+
 use crate::domain::CookTimes;
 use crate::http::auth::TokenDigest;
-use crate::http::server::{ServerError, ServerLimits};
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use http_kit::sse::{SseEvent, SseFrame};
 use serde::Serialize;
 
-use crate::http::sse::{SseEvent, SseFrame};
 use crate::store::{Event, EventCursor, StreamPlace};
 
 /// An event with its text.

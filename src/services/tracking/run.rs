@@ -3,6 +3,8 @@
 use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
+use http_kit::app;
+use http_kit::sse::EventStreams;
 use tokio_util::task::TaskTracker;
 
 use super::api::{Live, TrackingApi, info};
@@ -14,9 +16,7 @@ use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::broker::{Broker, Publish};
-use crate::http::app;
 use crate::http::auth::StaffAuth;
-use crate::http::sse::EventStreams;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};
 

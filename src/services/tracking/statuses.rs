@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::batcher::{BatchError, BatchLimits, Batcher};
+use http_kit::Problem;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::OrderNumber;
-use crate::http::Problem;
 use crate::services::lookup::no_such_order;
+use crate::services::servers::shared_failure;
 use crate::store::{OrderStatus, Store, StoreError};
 
 /// Two readers: while one waits for its answer, the other's batch gathers.
@@ -36,7 +37,7 @@ impl Statuses {
     /// 404 where there is none of this number; 503 while PostgreSQL is away.
     pub(super) async fn of(&self, number: &OrderNumber) -> Result<OrderStatus, Problem> {
         match self.0.submit(number.clone()).await {
-            Ok(found) => found?.ok_or_else(|| no_such_order(number)),
+            Ok(found) => found.map_err(shared_failure)?.ok_or_else(|| no_such_order(number)),
             Err(BatchError::Full) => Err(Problem::unavailable(
                 STATUS_RETRY_AFTER,
                 "too many ask for orders; try again in a moment",

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use daemon::batcher::{BatchLimits, Batcher};
 use futures_util::{Stream, stream};
+use http_kit::sse::SseFrame;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::event_hub::{EventHub, PAGE_EVENTS, Subscription};
 use super::followed_orders::{OrderEvents, OrderSubscription};
 use super::rendered_event::{RenderedEvent, Reset, STANDBY_PATIENCE};
-use crate::http::sse::SseFrame;
 use crate::store::{EventCursor, OpenOrders, SeenBy, Store, StoreError};
 
 /// Open orders that a stream begins with: those that changed last, where they are more. A stream holds eight bytes of each

@@ -1,10 +1,10 @@
 //! What the tracking API shows. No name and no address of a customer is among it.
 
+use http_kit::schemas::UtcTime;
 use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::{Money, OrderType, Status, WorkerState};
-use crate::http::schemas::UtcTime;
 use crate::store::{HistoryEntry, OrderSummary, WorkerRecord};
 
 /// Where an order is.

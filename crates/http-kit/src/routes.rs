@@ -10,7 +10,7 @@ use poem_openapi::{OpenApi, registry::MetaOperation};
 /// One route as it is written in the OpenAPI document, with its methods.
 #[derive(Debug, Clone)]
 pub struct RouteInfo {
-    /// For instance `/orders/{order_number}`.
+    /// For instance `/things/{name}`.
     pub template: Arc<str>,
     /// The `Allow` header: every method that it answers, `HEAD` (where there is `GET`) and `OPTIONS` among them.
     pub allow: HeaderValue,
@@ -51,7 +51,7 @@ impl RouteTable {
     }
 }
 
-/// The router's pattern of an OpenAPI path: poem-openapi numbers the parameters, `/orders/:param0`.
+/// The router's pattern of an OpenAPI path: poem-openapi numbers the parameters, `/things/:param0`.
 pub(super) fn pattern_of(template: &str) -> String {
     let mut parameters = 0..;
     let segments = template.split('/').map(|segment| match segment.starts_with('{') {
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn templates_become_the_routers_patterns() {
         assert_eq!(pattern_of("/"), "/");
-        assert_eq!(pattern_of("/orders/{order_number}/events"), "/orders/:param0/events");
+        assert_eq!(pattern_of("/things/{name}/events"), "/things/:param0/events");
         assert_eq!(pattern_of("/a/{b}/{c}"), "/a/:param0/:param1");
     }
 

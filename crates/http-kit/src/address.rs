@@ -1,7 +1,7 @@
-//! The true address of a client that comes through a proxy.
+//! The true address of a client that comes through a proxy, and whom an address counts for.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -49,6 +49,24 @@ impl TrustedProxies {
     }
 }
 
+/// Whom a connection, a stream or a failed attempt counts for: an IPv4 address, or the 64 bits of an IPv6 network, which is
+/// what one subscriber has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin(IpAddr);
+
+impl Origin {
+    /// Of an address; one of IPv4 that is written as one of IPv6 is the same.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.into()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            }
+        }
+    }
+}
+
 /// An address with or without a port, an IPv6 one with or without brackets.
 fn read_node(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -92,6 +110,14 @@ mod tests {
             "2001:db8::2"
         );
         assert_eq!(client(&[(forwarded, "for=6.6.6.6"), (x(), "192.0.2.7")]), "192.0.2.7");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_origin_and_a_mapped_address_is_that_of_ipv4() {
+        let of = |text: &str| Origin::of(text.parse().unwrap());
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 
     #[test]

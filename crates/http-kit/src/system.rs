@@ -1,5 +1,6 @@
-//! The routes that every role has beside its own.
+//! The routes that every service has beside its own.
 
+use daemon::metrics::Metrics;
 use poem::http::HeaderMap;
 use poem_openapi::{ApiResponse, OpenApi, Tags, param::Header};
 
@@ -12,12 +13,11 @@ use super::{
     query::WholeQuery,
     reply::{JsonReply, Page, media},
 };
-use daemon::metrics::Metrics;
 
-/// An API with the routes that every role has, as it is served.
+/// An API with the routes that every service has, as it is served.
 pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;
 
-/// The OpenAPI document of an API (with the routes that every role has) as pretty JSON. No server is needed for it, and
+/// The OpenAPI document of an API (with the routes that every service has) as pretty JSON. No server is needed for it, and
 /// it is the same text every time.
 pub fn openapi_json<A: OpenApi>(info: &ApiInfo) -> String {
     docs::document::<Served<A>>(info)
@@ -31,7 +31,7 @@ pub struct SystemApi {
 }
 
 impl SystemApi {
-    /// From the API's documents, the process's metrics and the role's view of its servers.
+    /// From the API's documents, the process's metrics and the service's view of its servers.
     pub fn new(documents: Documents, metrics: Metrics, readiness: Readiness) -> Self {
         Self { documents, metrics, readiness }
     }

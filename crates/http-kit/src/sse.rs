@@ -9,6 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use daemon::metrics::Metrics;
+use daemon::sync::locked;
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -26,9 +28,7 @@ use poem_openapi::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
-use super::{places::Origin, problem::Problem, reply::ok};
-use daemon::metrics::Metrics;
-use daemon::sync::locked;
+use super::{address::Origin, problem::Problem, reply::ok};
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection and a client that is gone
 /// is noticed.
@@ -101,7 +101,7 @@ fn field(out: &mut String, name: &str, value: &str) {
 /// Opens streams of events: so many at once, and none beyond the life of the service.
 ///
 /// Each holds a connection for as long as its client likes; without a bound of their own they could take all that the
-/// server has (see [`ServerLimits`](super::server::ServerLimits)), and nobody could order any more.
+/// server has (see [`ServerLimits`](super::server::ServerLimits)), and nobody else would be served.
 #[derive(Clone)]
 pub struct EventStreams {
     slots: Arc<Slots>,
@@ -122,8 +122,8 @@ struct Taken {
 }
 
 impl EventStreams {
-    /// With the number of streams that may be open at once, in all and for one address, and the token that ends the service. Registers the metric
-    /// `http_event_streams_open`.
+    /// With the number of streams that may be open at once, in all and for one address, and the token that ends the service.
+    /// Registers the metric `http_event_streams_open`.
     pub fn new(
         max_open: usize,
         max_of_address: usize,
@@ -141,8 +141,8 @@ impl EventStreams {
         Self { slots: Arc::new(Slots { max_open, max_of_address, taken: Mutex::default(), open }), shutdown }
     }
 
-    /// Opens a stream for a client. It ends when its events do, and when the service stops: the client then connects again, with the
-    /// `Last-Event-ID` that it has (`#[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>`).
+    /// Opens a stream for a client. It ends when its events do, and when the service stops: the client then connects again,
+    /// with the `Last-Event-ID` that it has (`#[oai(name = "Last-Event-ID")] last_event_id: Header<Option<String>>`).
     ///
     /// # Errors
     /// 503 when as many are open as may be, in all or from the client's address.

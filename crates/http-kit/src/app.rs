@@ -1,11 +1,14 @@
 //! What surrounds every request, whatever it is for.
 //!
 //! One endpoint does it all in one pass, from the outside in: the request's id and the headers of every answer, whom the
-//! request is for, the gate, the span, the metrics and the access log, the mapping of every error to a problem document, and
+//! request is for, admission, the span, the metrics and the access log, the mapping of every error to a problem document, and
 //! the net for panics. Layers of middleware would each be a future and a pass over the headers of their own.
 
 use std::{any::Any, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
+use daemon::metrics::Metrics;
+use daemon::ration::Budget;
+use daemon::telemetry::request_span;
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoEndpoint, PathPattern, Request, Response,
@@ -34,9 +37,6 @@ use super::{
     shown::on_one_line,
     system::{Served, SystemApi},
 };
-use daemon::metrics::Metrics;
-use daemon::ration::Budget;
-use daemon::telemetry::request_span;
 
 /// The metrics' label for what is not in the table of routes.
 const UNMATCHED: &str = "unmatched";
@@ -47,7 +47,7 @@ const REASON_MAX_CHARS: usize = 200;
 /// So much of a host that is not served here is logged: names have 255 bytes at most.
 const HOST_MAX_CHARS: usize = 100;
 
-/// Composes an API with what every role serves beside it (documents, health, metrics) and all that surrounds a request.
+/// Composes an API with what every service serves beside it (documents, health, metrics) and all that surrounds a request.
 pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
     let system = SystemApi::new(Documents::of::<Served<A>>(info), metrics.clone(), readiness);
     let (requests, unmatched) = (HttpMetrics::register(metrics), Arc::from(UNMATCHED));
@@ -57,7 +57,8 @@ pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, read
         connections: ConnectionMetrics::register(metrics, &requests, &unmatched),
         metrics: requests,
         unmatched,
-        gate: None,
+        problem_types: info.problem_types,
+        admission: None,
         allowed_hosts: AllowedHosts::default(),
         log: Log {
             refusals: Refusals::default(),
@@ -67,14 +68,15 @@ pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, read
     }
 }
 
-/// A role's whole HTTP side.
+/// The whole HTTP side of a service.
 pub struct App {
     routes: BoxEndpoint<'static>,
     table: RouteTable,
     metrics: HttpMetrics,
     connections: ConnectionMetrics,
     unmatched: Arc<str>,
-    gate: Option<Gate>,
+    problem_types: &'static str,
+    admission: Option<AdmissionRule>,
     allowed_hosts: AllowedHosts,
     log: Log,
 }
@@ -86,8 +88,8 @@ struct Log {
     hosts: Budget,
 }
 
-/// Who may refuse the requests of one route unread.
-struct Gate {
+/// What may refuse the requests of one route unread.
+struct AdmissionRule {
     method: Method,
     path: &'static str,
     refusal: Box<dyn Fn() -> Option<Problem> + Send + Sync>,
@@ -95,8 +97,13 @@ struct Gate {
 
 impl App {
     /// What is measured of the connections that bring its requests.
-    pub fn connection_metrics(&self) -> ConnectionMetrics {
+    pub(super) fn connection_metrics(&self) -> ConnectionMetrics {
         self.connections.clone()
+    }
+
+    /// What the types of its problems begin with.
+    pub(super) fn problem_types(&self) -> &'static str {
+        self.problem_types
     }
 
     /// Serves requests for these hosts alone.
@@ -108,13 +115,13 @@ impl App {
     /// Has the requests of one route (a path without parameters) refused, for as long as `refusal` yields why, before anything is
     /// looked at but where they go: what a request that is refused costs in a rush is missing for those that are served.
     #[must_use]
-    pub fn with_gate(
+    pub fn with_admission(
         mut self,
         method: Method,
         path: &'static str,
         refusal: impl Fn() -> Option<Problem> + Send + Sync + 'static,
     ) -> Self {
-        self.gate = Some(Gate { method, path, refusal: Box::new(refusal) });
+        self.admission = Some(AdmissionRule { method, path, refusal: Box::new(refusal) });
         self
     }
 }
@@ -133,7 +140,7 @@ impl Endpoint for App {
         if let Some(problem) = framing::fault(&request).or_else(|| self.misdirection(&request, &context)) {
             return Ok(self.break_off(&request, &context, &problem, started));
         }
-        let refusal = self.gate.as_ref().and_then(|gate| gate.refusal(&request));
+        let refusal = self.admission.as_ref().and_then(|rule| rule.refusal(&request));
         let mut response = match refusal {
             Some(problem) => self.refuse(request, &context, &problem, started).await,
             None => {
@@ -167,12 +174,12 @@ impl App {
             Ok(Err(error)) => {
                 matched = error.data::<PathPattern>().and_then(|pattern| self.table.get(&pattern.0));
                 let allow = matched.map(|route| &route.allow);
-                failure(error, &method, allow, uri.path(), context, &self.log)
+                self.failure(error, &method, allow, uri.path(), context)
             }
             Err(panic) => {
                 let problem = Problem::internal(Panicked(panic_text(&*panic)));
                 self.log.failure(&problem);
-                problem.to_response(uri.path(), context.request_id.as_str())
+                self.response(&problem, uri.path(), context)
             }
         };
         if matched.is_some_and(|route| route.asks_for_token) {
@@ -208,7 +215,7 @@ impl App {
         let path = request.uri().path();
         let account = || self.account(request.method(), self.table.get(path), problem.status(), started);
         request_span(context.request_id.as_str()).in_scope(account);
-        let mut response = problem.to_response(path, context.request_id.as_str());
+        let mut response = self.response(problem, path, context);
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -216,7 +223,7 @@ impl App {
         response
     }
 
-    /// The answer at the gate. The body is taken off the connection, which is used again.
+    /// The answer to a request that is not admitted. The body is taken off the connection, which is used again.
     async fn refuse(
         &self,
         mut request: Request,
@@ -233,7 +240,40 @@ impl App {
         } else {
             account();
         }
-        problem.to_response(path, context.request_id.as_str())
+        self.response(problem, path, context)
+    }
+
+    /// The response to an error of a handler or of the framework.
+    fn failure(
+        &self,
+        error: poem::Error,
+        method: &Method,
+        allow: Option<&HeaderValue>,
+        path: &str,
+        context: &RequestContext,
+    ) -> Response {
+        if let (true, Some(allow)) = (error.is::<MethodNotAllowedError>(), allow) {
+            if method == Method::OPTIONS {
+                return Response::builder()
+                    .status(StatusCode::NO_CONTENT)
+                    .header(header::ALLOW, allow)
+                    .finish();
+            }
+            let detail =
+                format!("{} is not allowed here, only what the Allow header has", known_method(method));
+            return self.response(&Problem::method_not_allowed(allow.clone(), detail), path, context);
+        }
+        let problem = problem_of(error);
+        match problem.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => self.log.failure(&problem),
+            StatusCode::SERVICE_UNAVAILABLE => self.log.refusals.note(&problem),
+            _ => {}
+        }
+        self.response(&problem, path, context)
+    }
+
+    fn response(&self, problem: &Problem, path: &str, context: &RequestContext) -> Response {
+        problem.to_response(self.problem_types, path, context.request_id.as_str())
     }
 
     /// The metrics and the access log.
@@ -252,37 +292,11 @@ impl App {
     }
 }
 
-impl Gate {
+impl AdmissionRule {
     fn refusal(&self, request: &Request) -> Option<Problem> {
         let concerns = request.method() == self.method && request.uri().path() == self.path;
         if concerns { (self.refusal)() } else { None }
     }
-}
-
-/// The response to an error of a handler or of the framework.
-fn failure(
-    error: poem::Error,
-    method: &Method,
-    allow: Option<&HeaderValue>,
-    path: &str,
-    context: &RequestContext,
-    log: &Log,
-) -> Response {
-    if let (true, Some(allow)) = (error.is::<MethodNotAllowedError>(), allow) {
-        if method == Method::OPTIONS {
-            return Response::builder().status(StatusCode::NO_CONTENT).header(header::ALLOW, allow).finish();
-        }
-        let detail = format!("{} is not allowed here, only what the Allow header has", known_method(method));
-        let problem = Problem::method_not_allowed(allow.clone(), detail);
-        return problem.to_response(path, context.request_id.as_str());
-    }
-    let problem = problem_of(error);
-    match problem.status() {
-        StatusCode::INTERNAL_SERVER_ERROR => log.failure(&problem),
-        StatusCode::SERVICE_UNAVAILABLE => log.refusals.note(&problem),
-        _ => {}
-    }
-    problem.to_response(path, context.request_id.as_str())
 }
 
 /// Our own problem as it is; an error of the framework by its status, without its text where that might show the inside.

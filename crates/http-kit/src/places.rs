@@ -1,4 +1,4 @@
-//! The places of a server: who holds one, whose turn it is on each, and who gives way when they run out.
+//! The places of a server, its connection slots: who holds one, whose turn it is on each, and who gives way when they run out.
 //!
 //! A client that holds a connection and keeps the server waiting costs it nothing but the place. So the server takes the
 //! place back where somebody else needs it: never from a request in work or a stream that is read, always from who keeps
@@ -7,7 +7,7 @@
 use std::{
     cmp::Reverse,
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,10 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daemon::sync::locked;
 use tokio::{sync::Notify, task::AbortHandle};
 
-use super::metrics::ConnectionMetrics;
-use daemon::sync::locked;
+use super::{address::Origin, metrics::ConnectionMetrics};
 
 /// Places that ran out count as one incident until nobody had to give way for this long.
 const INCIDENT_OVER: Duration = Duration::from_secs(60);
@@ -137,22 +137,6 @@ impl Place {
     /// Takes the place back if nothing has changed since this state was seen.
     fn take(&self, seen: u64) -> bool {
         self.state.compare_exchange(seen, TAKEN, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    }
-}
-
-/// Whom a connection, or a wrong token, counts for: an IPv4 address, or the 64 bits of an IPv6 network, which is what one subscriber has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Origin(IpAddr);
-
-impl Origin {
-    pub(super) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.into()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
-            }
-        }
     }
 }
 

@@ -111,7 +111,7 @@ async fn a_client_that_is_still_sending_gets_the_answer() {
 }
 
 #[tokio::test]
-async fn a_connection_goes_on_behind_a_body_that_was_refused_at_the_gate() {
+async fn a_connection_goes_on_behind_a_body_that_was_not_admitted() {
     let server = Server::start().await;
     server.full.store(true, Ordering::Relaxed);
     let head =

@@ -109,7 +109,7 @@ impl Default for ReadinessReport {
     }
 }
 
-/// Where the report comes from: the role looks at what it knows of its servers. Called for every `/readyz`, so it
+/// Where the report comes from: the service looks at what it knows of its servers. Called for every `/readyz`, so it
 /// asks nobody.
 #[derive(Clone)]
 pub struct Readiness(Arc<dyn Fn() -> ReadinessReport + Send + Sync>);

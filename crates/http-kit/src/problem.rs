@@ -4,8 +4,8 @@
 //! framework, or a panic. Handlers make one and return it (see [`Fail`](super::fail::Fail)); the outermost layer adds
 //! what only it knows, the request's path and id, and writes the response.
 //!
-//! `type` is a stable URN, `urn:restaurant-system:problem:<slug>`: an identifier for programs to compare, the same from
-//! both services, and nothing to fetch. The slugs are those of [`Kind`].
+//! `type` is a stable URN: what the program has all of them begin with
+//! ([`ApiInfo::problem_types`](super::docs::ApiInfo::problem_types)), and the slug of the [`Kind`].
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -22,9 +22,6 @@ use super::shown::cut;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-
-/// What the `type` of every problem begins with; the slug of its [`Kind`] follows.
-pub const TYPE_PREFIX: &str = "urn:restaurant-system:problem:";
 
 /// A request's path is echoed in `instance` up to this length, in bytes.
 const INSTANCE_MAX_BYTES: usize = 256;
@@ -63,7 +60,7 @@ impl FieldError {
 #[derive(Debug, Clone, Serialize, Object)]
 #[oai(rename = "Problem")]
 pub struct ProblemBody {
-    /// The kind of problem: a stable URN, `urn:restaurant-system:problem:<kind>`, for programs to compare.
+    /// The kind of problem: a stable URN, `{problem_types}<kind>`, for programs to compare.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
     pub kind: String,
@@ -240,10 +237,11 @@ impl Problem {
         &self.0.errors
     }
 
-    /// The response to a request for `instance` (its path), known as `request_id`.
-    pub fn to_response(&self, instance: &str, request_id: &str) -> Response {
+    /// The response to a request for `instance` (its path), known as `request_id`, with what the program has the types of
+    /// problems begin with.
+    pub fn to_response(&self, types: &str, instance: &str, request_id: &str) -> Response {
         let Inner { kind, retry_after, allow, challenge, .. } = &*self.0;
-        let body = self.to_json(instance, request_id);
+        let body = self.to_json(types, instance, request_id);
         let mut response =
             Response::builder().status(kind.status()).content_type(MEDIA_TYPE).body(Body::from(body));
         let headers = response.headers_mut();
@@ -261,10 +259,10 @@ impl Problem {
     }
 
     /// The document alone.
-    pub(super) fn to_json(&self, instance: &str, request_id: &str) -> Vec<u8> {
+    pub(super) fn to_json(&self, types: &str, instance: &str, request_id: &str) -> Vec<u8> {
         let Inner { kind, detail, errors, .. } = &*self.0;
         let body = ProblemBody {
-            kind: format!("{TYPE_PREFIX}{}", kind.slug()),
+            kind: format!("{types}{}", kind.slug()),
             title: kind.title().to_owned(),
             status: kind.status().as_u16(),
             detail: detail.as_ref().to_owned(),
@@ -314,9 +312,9 @@ impl ResponseError for Problem {
         Problem::status(self)
     }
 
-    /// Only where no layer of [`app()`](super::app()) is around: the path and the id are unknown here.
+    /// Only where no [`App`](super::App) is around: what it adds is unknown here.
     fn as_response(&self) -> Response {
-        self.to_response("", "")
+        self.to_response("", "", "")
     }
 }
 
@@ -324,33 +322,35 @@ impl ResponseError for Problem {
 mod tests {
     use super::*;
 
+    const TYPES: &str = "urn:test:problem:";
+
     async fn body_of(response: Response) -> serde_json::Value {
         serde_json::from_slice(&response.into_body().into_bytes().await.unwrap()).unwrap()
     }
 
     #[tokio::test]
-    async fn a_problem_has_exactly_the_members_of_the_contract() {
-        let response = Problem::not_found("order ORD_1 does not exist").to_response("/orders/ORD_1", "abc");
+    async fn a_problem_has_exactly_the_members_of_its_schema() {
+        let response = Problem::not_found("there is no thing 1").to_response(TYPES, "/things/1", "abc");
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.content_type(), Some(MEDIA_TYPE));
         assert_eq!(
             body_of(response).await,
             serde_json::json!({
-                "type": "urn:restaurant-system:problem:not-found", "title": "Not found", "status": 404,
-                "detail": "order ORD_1 does not exist", "instance": "/orders/ORD_1", "request_id": "abc",
+                "type": "urn:test:problem:not-found", "title": "Not found", "status": 404,
+                "detail": "there is no thing 1", "instance": "/things/1", "request_id": "abc",
             })
         );
     }
 
     #[tokio::test]
     async fn broken_rules_are_listed_with_their_pointers() {
-        let errors = vec![FieldError::new("/items/0/price", "a"), FieldError::new("/customer_name", "b")];
-        let body = body_of(Problem::unprocessable(errors).to_response("/orders", "x")).await;
+        let errors = vec![FieldError::new("/items/0/price", "a"), FieldError::new("/name", "b")];
+        let body = body_of(Problem::unprocessable(errors).to_response(TYPES, "/things", "x")).await;
         assert_eq!(
             body["errors"],
             serde_json::json!([
                 {"pointer": "/items/0/price", "detail": "a"},
-                {"pointer": "/customer_name", "detail": "b"},
+                {"pointer": "/name", "detail": "b"},
             ])
         );
         assert_eq!(body["detail"], "2 rules are broken");
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!((pointers.len(), pointers[0], pointers[49]), (50, "/0", "/49"));
         for name in ["é".repeat(60_000), "~1".repeat(60_000), "\u{1}".repeat(60_000)] {
             let problem = Problem::unknown_fields([format!("/{name}")]);
-            let document = problem.to_json("/orders", "x");
+            let document = problem.to_json(TYPES, "/things", "x");
             assert!(document.len() < 2_000, "{}", document.len());
             let [error] = problem.field_errors() else { panic!("{problem:?}") };
             let shown = error.pointer.strip_suffix('…').unwrap();
@@ -378,7 +378,7 @@ mod tests {
     fn retry_after_is_rounded_up_to_whole_seconds() {
         for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (2500, "3")] {
             let problem = Problem::unavailable(Duration::from_millis(millis), "full");
-            assert_eq!(problem.to_response("/", "").headers()[header::RETRY_AFTER], seconds);
+            assert_eq!(problem.to_response(TYPES, "/", "").headers()[header::RETRY_AFTER], seconds);
         }
     }
 
@@ -386,7 +386,7 @@ mod tests {
     async fn a_cause_is_for_the_log_and_not_for_the_client() {
         let problem = Problem::internal(std::io::Error::other("SELECT secret FROM /etc/passwd"));
         assert!(problem.source().unwrap().to_string().contains("SELECT"));
-        let body = body_of(problem.to_response("/orders", "x")).await.to_string();
+        let body = body_of(problem.to_response(TYPES, "/things", "x")).await.to_string();
         assert!(!body.contains("SELECT") && !body.contains("passwd"), "{body}");
     }
 

@@ -97,7 +97,7 @@ impl<T> IntoResponse for Conditional<T> {
         if let Ok(tag) = HeaderValue::try_from(self.tag.0) {
             headers.insert(header::ETAG, tag);
         }
-        // It may be kept, but is asked for every time: it changes when the kitchen does something.
+        // It may be kept, but is asked for every time: it may change at any moment.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         response
     }

@@ -56,7 +56,7 @@ pub(super) fn status_of_bare(head: &[u8]) -> Option<StatusCode> {
 }
 
 /// The same answer as a problem document, with an id by which it can be spoken of.
-pub(super) fn document(bare_head: &[u8], status: StatusCode) -> Bytes {
+pub(super) fn document(bare_head: &[u8], status: StatusCode, problem_types: &str) -> Bytes {
     let problem = match status {
         StatusCode::URI_TOO_LONG => {
             Problem::new(Kind::Other(status), "the target of the request is too long")
@@ -68,19 +68,20 @@ pub(super) fn document(bare_head: &[u8], status: StatusCode) -> Bytes {
         _ => Problem::bad_request("the request is no HTTP/1.1 that can be read"),
     };
     let head = String::from_utf8_lossy(bare_head).replace("content-length: 0\r\n", "");
-    raw(head.trim_end(), &problem)
+    raw(head.trim_end(), &problem, problem_types)
 }
 
 /// The answer to a connection that is not served.
-pub(super) fn refusal(problem: &Problem) -> Bytes {
+pub(super) fn refusal(problem: &Problem, problem_types: &str) -> Bytes {
     let status = problem.status();
     let reason = status.canonical_reason().unwrap_or_default();
-    raw(&format!("HTTP/1.1 {} {reason}\r\nretry-after: 2\r\nconnection: close", status.as_str()), problem)
+    let head = format!("HTTP/1.1 {} {reason}\r\nretry-after: 2\r\nconnection: close", status.as_str());
+    raw(&head, problem, problem_types)
 }
 
-fn raw(head: &str, problem: &Problem) -> Bytes {
+fn raw(head: &str, problem: &Problem, problem_types: &str) -> Bytes {
     let id = RequestId::generate();
-    let body = problem.to_json("", id.as_str());
+    let body = problem.to_json(problem_types, "", id.as_str());
     let length = body.len();
     let always = headers::lines();
     let head = format!(
@@ -136,7 +137,7 @@ mod tests {
         ] {
             assert_eq!(status_of_bare(other), None);
         }
-        let document = document(bare, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        let document = document(bare, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "urn:test:problem:");
         let text = str::from_utf8(&document).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 431 X\r\ndate: now\r\ncontent-type: application/problem+json\r\n")

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use poem::http::{Method, StatusCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
-use daemon::metrics::Metrics;
-
-/// Upper bounds in seconds: a 304 is some tenths of a millisecond, a full house waits seconds.
+/// Upper bounds in seconds: a 304 is some tenths of a millisecond, a full service waits seconds.
 const BUCKETS_SECONDS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 

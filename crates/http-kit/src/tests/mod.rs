@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use daemon::metrics::Metrics;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use poem::{
@@ -24,7 +25,8 @@ use poem::{
     web::RemoteAddr,
 };
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    ApiResponse, Object, OpenApi, SecurityScheme,
+    auth::Bearer,
     param::{Header, Path, Query},
 };
 use serde::Serialize;
@@ -33,7 +35,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     app::app,
-    auth::{OptionalStaffToken, StaffAuth, StaffToken},
     body::{JsonRequest, read_json},
     docs::ApiInfo,
     etag::Conditional,
@@ -46,8 +47,6 @@ use super::{
     server::{Listener, ServerLimits, serve},
     sse::{EventStreams, SseEvent, SseReply},
 };
-use crate::http::auth::TokenDigest;
-use daemon::metrics::Metrics;
 
 #[derive(Serialize, Object)]
 struct Thing {
@@ -75,8 +74,12 @@ enum Made {
     Thing(JsonReply<Thing>, #[oai(header = "Location")] String),
 }
 
+/// What a caller shows of itself; any token will do.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer")]
+struct Token(#[allow(dead_code)] Bearer);
+
 struct TestApi {
-    staff: StaffAuth,
     streams: EventStreams,
 }
 
@@ -134,15 +137,14 @@ impl TestApi {
         Ok(Conditional::new(JsonReply::new(&7)?, if_none_match.0.as_deref()))
     }
 
-    #[oai(path = "/staff", method = "post", operation_id = "staff_only")]
-    async fn staff(&self, shown: StaffToken) -> Result<JsonReply<u8>, Fail<{ may::STAFF }>> {
-        self.staff.require(&shown)?;
+    #[oai(path = "/guarded", method = "post", operation_id = "change_guarded")]
+    async fn change_guarded(&self, _shown: Token) -> Result<JsonReply<u8>, Fail<{ may::TOKEN }>> {
         Ok(JsonReply::new(&1)?)
     }
 
-    #[oai(path = "/staff", method = "get", operation_id = "staff_see_more")]
-    async fn viewer(&self, shown: OptionalStaffToken) -> Result<JsonReply<String>, Fail<{ may::TOKEN }>> {
-        Ok(JsonReply::new(&format!("{:?}", self.staff.viewer(&shown)?))?)
+    #[oai(path = "/guarded", method = "get", operation_id = "guarded")]
+    async fn guarded(&self, _shown: Token) -> Result<JsonReply<u8>, Fail<{ may::TOKEN }>> {
+        Ok(JsonReply::new(&1)?)
     }
 
     /// Reads a body with little patience
@@ -187,6 +189,7 @@ fn info() -> ApiInfo {
         version: "1".to_owned(),
         description: "For tests.".to_owned(),
         license: "MIT".to_owned(),
+        problem_types: "urn:test:problem:",
     }
 }
 
@@ -196,7 +199,7 @@ struct Server {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
     client: reqwest::Client,
-    /// Closes the gate of `POST /things`.
+    /// Has `POST /things` admit nothing.
     full: Arc<AtomicBool>,
 }
 
@@ -215,19 +218,16 @@ impl Server {
             )
         });
         let metrics = Metrics::new();
-        let staff = StaffAuth::new(Some(TokenDigest::of("s3cret")), &metrics);
-        let api = TestApi { staff, streams: EventStreams::new(10, 5, shutdown.clone(), &metrics) };
+        let api = TestApi { streams: EventStreams::new(10, 5, shutdown.clone(), &metrics) };
         let full = Arc::new(AtomicBool::new(false));
-        let closed = Arc::clone(&full);
-        let app = app(api, &info(), &metrics, ready).with_gate(Method::POST, "/things", move || {
-            let full = closed.load(Ordering::Relaxed);
-            full.then(|| Problem::unavailable(Duration::from_secs(7), "the gate is closed"))
+        let refuses = Arc::clone(&full);
+        let app = app(api, &info(), &metrics, ready).with_admission(Method::POST, "/things", move || {
+            let full = refuses.load(Ordering::Relaxed);
+            full.then(|| Problem::unavailable(Duration::from_secs(7), "nothing is admitted"))
         });
-        let app = app.with_allowed_hosts(limits.allowed_hosts.clone());
         let listener = Listener::bind("127.0.0.1", 0).await.unwrap();
         let address = listener.local_addr();
-        let counts = app.connection_metrics();
-        let task = tokio::spawn(serve(listener, app, limits, counts, shutdown.clone()));
+        let task = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
         Self { address, shutdown, task, client: reqwest::Client::new(), full }
     }
 

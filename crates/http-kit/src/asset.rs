@@ -176,7 +176,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::http::reply::media::Html;
+    use crate::reply::media::Html;
 
     fn headers(accept_encoding: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -1,7 +1,7 @@
 //! The identity of a request: its id, and the trace that it belongs to.
 //!
 //! The id is the client's own (`X-Request-Id`) when that is a sane token, else a new one. It is returned on every
-//! response, is in every log line of the request, and goes with the order's messages to all services.
+//! response, is in every log line of the request, and may go with its messages to other services.
 
 use std::{
     fmt,

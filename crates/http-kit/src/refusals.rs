@@ -5,9 +5,10 @@ use std::error::Error;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::problem::Problem;
 use daemon::ration::Ration;
 use daemon::sync::locked;
+
+use super::problem::Problem;
 
 /// A reason is told again after this time, with how many requests it met since.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::http::hosts::RequestHost;
+use crate::hosts::RequestHost;
 
 /// Sends a request as it is, which says that it is the last on its connection; the head and the body of the answer.
 async fn raw(server: &Server, request: &str) -> (BTreeMap<String, String>, String) {
@@ -43,7 +43,7 @@ async fn every_answer_has_the_headers_that_hold_browsers_and_caches() {
         (last("OPTIONS", "/things", ""), "204", "no-store"),
         (last("GET", "/things/panic", ""), "500", "no-store"),
         (last("GET", "/things?x=1", ""), "400", "no-store"),
-        (last("POST", "/staff", ""), "401", "no-store"),
+        (last("POST", "/guarded", ""), "401", "no-store"),
         (last("GET", "/tagged", ""), "200", "no-cache"),
         (last("GET", "/tagged", "If-None-Match: *\r\n"), "304", "no-cache"),
         (last("GET", "/docs", "Accept-Encoding: gzip\r\n"), "200", "no-cache"),
@@ -82,7 +82,7 @@ async fn head_is_answered_as_get_is_and_a_wrong_method_with_what_is_allowed() {
         "/things",
         "/things/a",
         "/tagged",
-        "/staff",
+        "/guarded",
         "/docs",
         "/openapi.json",
         "/healthz",
@@ -115,7 +115,7 @@ async fn head_is_answered_as_get_is_and_a_wrong_method_with_what_is_allowed() {
 async fn answers_say_on_what_they_depend() {
     let server = Server::start().await;
     for (path, vary) in [
-        ("/staff", Some("Authorization")),
+        ("/guarded", Some("Authorization")),
         ("/docs", Some("Accept-Encoding")),
         ("/openapi.json", Some("Accept-Encoding")),
         ("/things", None),
@@ -185,7 +185,7 @@ async fn requests_for_other_hosts_are_misdirected() {
             ("421", "application/problem+json")
         );
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(body["type"], "urn:restaurant-system:problem:misdirected-request", "{host}");
+        assert_eq!(body["type"], "urn:test:problem:misdirected-request", "{host}");
         assert_eq!(body["request_id"].as_str().unwrap(), head["x-request-id"]);
     }
     assert_eq!(ask("http://evil.test/things", "orders.example.org").await.0["status"], "421");

@@ -16,7 +16,7 @@ use super::{
 /// What a document says of the API as a whole.
 #[derive(Debug, Clone)]
 pub struct ApiInfo {
-    /// For instance `Order service`.
+    /// For instance `Thing service`.
     pub title: String,
     /// The version of the program.
     pub version: String,
@@ -24,14 +24,17 @@ pub struct ApiInfo {
     pub description: String,
     /// The name of the licence and its SPDX identifier are the same: `MIT`.
     pub license: String,
+    /// What the `type` of every problem begins with, a URN such as `urn:example:problem:`; the slug of its
+    /// [`Kind`](super::problem::Kind) follows. Both are for programs to compare, and nothing to fetch.
+    pub problem_types: &'static str,
 }
 
 /// The OpenAPI document of what is served, as pretty JSON.
 pub(super) fn document<S: OpenApi>(info: &ApiInfo) -> String {
-    write_closed(&service(Described::<S>(PhantomData), info).spec())
+    completed(&service(Described::<S>(PhantomData), info).spec(), info)
 }
 
-/// What is served of an API's documentation. The page is 1.6 MB, the tenth part of an idle role's memory: it is made when
+/// What is served of an API's documentation. The page is 1.6 MB, the tenth part of an idle service's memory: it is made when
 /// somebody asks for it first, and kept as a quarter of that.
 pub struct Documents {
     openapi_json: OnDemand<ApiInfo>,
@@ -39,11 +42,11 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Of what is served: an API with the routes that every role has.
+    /// Of what is served: an API with the routes that every service has.
     pub fn of<S: OpenApi + 'static>(info: &ApiInfo) -> Self {
         let info = Arc::new(info.clone());
         let swagger_html =
-            |info: &ApiInfo| write_closed(&service(Described::<S>(PhantomData), info).swagger_ui_html());
+            |info: &ApiInfo| completed(&service(Described::<S>(PhantomData), info).swagger_ui_html(), info);
         Self {
             openapi_json: OnDemand::new(&info, document::<S>),
             swagger_html: OnDemand::page(&info, swagger_html),
@@ -92,7 +95,7 @@ impl<A: OpenApi> OpenApi for Described<A> {
     fn add_routes(self, _routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// The title of the schema that stands for "nothing more", until [`write_closed`] writes it as what it means.
+/// The title of the schema that stands for "nothing more", until [`completed`] writes it as what it means.
 const NOTHING_MORE: &str = "nothing-more";
 
 /// Declares that the objects of a schema have no other members than those that are named: our requests are read like
@@ -118,8 +121,12 @@ pub(super) fn close(registry: &mut Registry, schema: &MetaSchemaRef) {
     }
 }
 
-/// Writes `"additionalProperties": false` where [`close`] has marked it; the type of schemas has no place for `false`.
-fn write_closed(document: &str) -> String {
+/// Where the description of a problem has [`ApiInfo::problem_types`]: the descriptions of types are constant.
+const PROBLEM_TYPES: &str = "{problem_types}";
+
+/// Writes `"additionalProperties": false` where [`close`] has marked it, since the type of schemas has no place for `false`, and
+/// what the types of problems begin with.
+fn completed(document: &str, info: &ApiInfo) -> String {
     const KEY: &str = "\"additionalProperties\": ";
     let mut pieces = document.split(KEY);
     let mut closed = pieces.next().unwrap_or_default().to_owned();
@@ -133,5 +140,5 @@ fn write_closed(document: &str) -> String {
             _ => closed.push_str(piece),
         }
     }
-    closed
+    closed.replace(PROBLEM_TYPES, info.problem_types)
 }

@@ -1,4 +1,4 @@
-//! The hosts that requests may be for (`http.allowed_hosts`).
+//! The hosts that requests may be for.
 //!
 //! A page from elsewhere may have its own name point to this service (DNS rebinding): the browser then takes both for one, and
 //! lets the page read what is answered. The name that it asks for is still the page's.

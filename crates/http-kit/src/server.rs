@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use daemon::systemd::Heartbeat;
 use hyper::{
     body::{Body, Incoming},
     server::conn::http1,
@@ -38,14 +39,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     address::TrustedProxies,
     answer::Answer,
+    app::App,
     framing,
     hosts::AllowedHosts,
-    metrics::ConnectionMetrics,
     places::{Admission, Place, PlaceLimits, Places, Seat},
     problem::Problem,
     stream::PatientStream,
 };
-use daemon::systemd::Heartbeat;
 
 /// Limits of the server. Every one of them has an answer when it is reached.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ pub enum ServerError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
 }
 
 impl Listener {
@@ -177,13 +177,13 @@ impl Listener {
         let address = socket.local_addr()?;
         // The connections inherit it.
         rustix::net::sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
-        Ok(Self { socket, address, pulse: Heartbeat::default() })
+        Ok(Self { socket, address, heartbeat: Heartbeat::default() })
     }
 
-    /// With a sign of life of the loop that accepts connections.
+    /// With a watchdog heartbeat of the loop that accepts connections.
     #[must_use]
-    pub fn with_pulse(self, pulse: Heartbeat) -> Self {
-        Self { pulse, ..self }
+    pub fn with_heartbeat(self, heartbeat: Heartbeat) -> Self {
+        Self { heartbeat, ..self }
     }
 
     /// The address that clients connect to, with the true port.
@@ -194,17 +194,10 @@ impl Listener {
 
 /// Serves until `shutdown`; then takes no new connection, finishes the requests in work within
 /// [`ServerLimits::drain_timeout`], and returns. Endless responses must watch the same token.
-pub async fn serve<E>(
-    mut listener: Listener,
-    endpoint: E,
-    limits: ServerLimits,
-    metrics: ConnectionMetrics,
-    shutdown: CancellationToken,
-) where
-    E: Endpoint + 'static,
-{
-    let places = Places::new(&limits.of_places(), metrics);
-    let shared = Arc::new(Shared { endpoint, limits, shutdown, address: LocalAddr(listener.address.into()) });
+pub async fn serve(mut listener: Listener, app: App, limits: ServerLimits, shutdown: CancellationToken) {
+    let places = Places::new(&limits.of_places(), app.connection_metrics());
+    let app = app.with_allowed_hosts(limits.allowed_hosts.clone());
+    let shared = Arc::new(Shared { app, limits, shutdown, address: LocalAddr(listener.address.into()) });
     let mut connections = JoinSet::new();
     let mut failing = false;
     let mut accepted = None;
@@ -213,7 +206,7 @@ pub async fn serve<E>(
         tokio::select! {
             biased;
             () = shared.shutdown.cancelled() => break,
-            () = listener.pulse.due() => continue,
+            () = listener.heartbeat.due() => continue,
             () = tokio::time::sleep_until(next_sweep), if places.are_scarce() => {
                 places.sweep();
                 next_sweep = Instant::now() + SWEEP;
@@ -247,8 +240,8 @@ pub async fn serve<E>(
 }
 
 /// Serves a connection if there is a place for it; where it has to wait for one it is given back.
-fn admit<E: Endpoint + 'static>(
-    shared: &Arc<Shared<E>>,
+fn admit(
+    shared: &Arc<Shared>,
     places: &Arc<Places>,
     connections: &mut JoinSet<()>,
     (stream, address): (TcpStream, SocketAddr),
@@ -262,15 +255,15 @@ fn admit<E: Endpoint + 'static>(
             None
         }
         Admission::Refused => {
-            refuse(&stream);
+            refuse(&stream, shared.app.problem_types());
             None
         }
         Admission::Full => Some((stream, address)),
     }
 }
 
-struct Shared<E> {
-    endpoint: E,
+struct Shared {
+    app: App,
     limits: ServerLimits,
     shutdown: CancellationToken,
     address: LocalAddr,
@@ -310,21 +303,16 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 }
 
 /// Tells a client whose address has its share in work to come again, if it is quick enough to hear it.
-fn refuse(stream: &TcpStream) {
+fn refuse(stream: &TcpStream, problem_types: &str) {
     let problem = Problem::unavailable(
         RETRY_AFTER,
         "your address has as many requests in work as it may; try again in a moment",
     );
-    let _ = stream.try_write(&framing::refusal(&problem));
+    let _ = stream.try_write(&framing::refusal(&problem, problem_types));
 }
 
 /// One connection until its end.
-async fn connection<E: Endpoint + 'static>(
-    shared: Arc<Shared<E>>,
-    stream: TcpStream,
-    peer: Peer,
-    seat: Seat,
-) {
+async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: Peer, seat: Seat) {
     // Without it an answer may wait 40 ms for an acknowledgement. A connection that is gone already says so below.
     let _ = stream.set_nodelay(true);
     let used = AtomicBool::new(false);
@@ -338,6 +326,7 @@ async fn connection<E: Endpoint + 'static>(
         shared.limits.write_timeout,
         Arc::clone(seat.place()),
         seat.metrics().clone(),
+        shared.app.problem_types(),
     );
     let mut connection = pin!(
         http1::Builder::new()
@@ -366,13 +355,13 @@ async fn connection<E: Endpoint + 'static>(
     }
 }
 
-impl<E: Endpoint> Shared<E> {
+impl Shared {
     async fn answer(
         &self,
         mut request: http::Request<Incoming>,
         peer: Peer,
         place: &Arc<Place>,
-    ) -> http::Response<Answer<impl Body<Data = Bytes, Error = io::Error> + Unpin + use<E>>> {
+    ) -> http::Response<Answer<impl Body<Data = Bytes, Error = io::Error> + Unpin + use<>>> {
         if !request.body().is_end_stream() {
             // It is the client's turn until its body is here as well; who reads that says so.
             place.wait();
@@ -384,7 +373,7 @@ impl<E: Endpoint> Shared<E> {
         let version = request.version();
         let client = self.client_of(&request, peer);
         let request = (request, self.address.clone(), client, Scheme::HTTP).into();
-        let mut response: http::Response<_> = self.endpoint.get_response(request).await.into();
+        let mut response: http::Response<_> = self.app.get_response(request).await.into();
         if self.shutdown.is_cancelled() {
             // To an HTTP/1.0 client hyper would say `keep-alive` as well, unless the answer is HTTP/1.0 itself.
             *response.version_mut() = version;

@@ -37,6 +37,7 @@ pub(super) struct PatientStream {
     write_timeout: Duration,
     place: Arc<Place>,
     metrics: ConnectionMetrics,
+    problem_types: &'static str,
     /// What is said in place of hyper's answer to what it cannot read, and how long that one was.
     substitute: Option<(Bytes, usize)>,
     /// What came with the connection has not been read yet.
@@ -56,12 +57,14 @@ impl PatientStream {
         write_timeout: Duration,
         place: Arc<Place>,
         metrics: ConnectionMetrics,
+        problem_types: &'static str,
     ) -> Self {
         Self {
             inner,
             write_timeout,
             place,
             metrics,
+            problem_types,
             substitute: None,
             is_new: true,
             timer: None,
@@ -107,7 +110,8 @@ impl PatientStream {
         if self.substitute.is_none() {
             let status = framing::status_of_bare(bytes)?;
             self.metrics.record_unreadable(status);
-            self.substitute = Some((framing::document(bytes, status), bytes.len()));
+            let document = framing::document(bytes, status, self.problem_types);
+            self.substitute = Some((document, bytes.len()));
         }
         while let Some((document, stands_for_bytes)) = &mut self.substitute {
             if document.is_empty() {
