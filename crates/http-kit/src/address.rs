@@ -1,6 +1,7 @@
 //! The true address of a client that comes through a proxy, and whom an address counts for.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -62,6 +63,33 @@ impl Origin {
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
                 Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            }
+        }
+    }
+}
+
+/// How much each origin holds. What is of no origin counts for nobody.
+#[derive(Debug, Default)]
+pub(super) struct Shares(HashMap<Origin, usize>);
+
+impl Shares {
+    pub(super) fn of(&self, origin: Option<Origin>) -> usize {
+        origin.and_then(|origin| self.0.get(&origin)).copied().unwrap_or_default()
+    }
+
+    pub(super) fn add(&mut self, origin: Option<Origin>) {
+        if let Some(origin) = origin {
+            *self.0.entry(origin).or_default() += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, origin: Option<Origin>) {
+        if let Some(origin) = origin
+            && let Some(count) = self.0.get_mut(&origin)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&origin);
             }
         }
     }

@@ -107,8 +107,7 @@ impl App {
     }
 
     /// Serves requests for these hosts alone.
-    #[must_use]
-    pub fn with_allowed_hosts(self, allowed_hosts: AllowedHosts) -> Self {
+    pub(super) fn with_allowed_hosts(self, allowed_hosts: AllowedHosts) -> Self {
         Self { allowed_hosts, ..self }
     }
 

@@ -88,13 +88,6 @@ const ROWS: [Row; 11] = [
 #[derive(Debug)]
 pub struct Fail<const MAY: u32>(Problem);
 
-impl<const MAY: u32> Fail<MAY> {
-    /// The problem itself.
-    pub fn problem(&self) -> &Problem {
-        &self.0
-    }
-}
-
 impl<const MAY: u32, P: Into<Problem>> From<P> for Fail<MAY> {
     fn from(problem: P) -> Self {
         let problem = problem.into();

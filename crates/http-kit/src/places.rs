@@ -18,7 +18,10 @@ use std::{
 use daemon::sync::locked;
 use tokio::{sync::Notify, task::AbortHandle};
 
-use super::{address::Origin, metrics::ConnectionMetrics};
+use super::{
+    address::{Origin, Shares},
+    metrics::ConnectionMetrics,
+};
 
 /// Places that ran out count as one incident until nobody had to give way for this long.
 const INCIDENT_OVER: Duration = Duration::from_secs(60);
@@ -154,7 +157,7 @@ pub(super) struct Places {
 #[derive(Default)]
 struct Held {
     seats: HashMap<u64, Holder>,
-    by_origin: HashMap<Origin, usize>,
+    shares: Shares,
     next_id: u64,
     incident: Option<Incident>,
 }
@@ -256,10 +259,10 @@ impl Places {
     pub(super) fn admit(self: &Arc<Self>, peer: SocketAddr, is_proxy: bool) -> Admission {
         let origin = (!is_proxy).then(|| Origin::of(peer.ip()));
         let mut held = self.held();
-        let room = if held.share(origin) >= self.per_address {
+        let room = if held.shares.of(origin) >= self.per_address {
             self.make_room(&mut held, |_, holder| (holder.origin == origin).then_some(0))
         } else if held.seats.len() >= self.connections {
-            match self.make_room(&mut held, |held, holder| Some(held.share(holder.origin))) {
+            match self.make_room(&mut held, |held, holder| Some(held.shares.of(holder.origin))) {
                 // Their requests will be answered, and then there is somebody.
                 Outcome::AllInWork => Outcome::TooSoon,
                 outcome => outcome,
@@ -370,30 +373,17 @@ impl Places {
 }
 
 impl Held {
-    fn share(&self, origin: Option<Origin>) -> usize {
-        origin.and_then(|origin| self.by_origin.get(&origin)).copied().unwrap_or_default()
-    }
-
     fn add(&mut self, holder: Holder) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        if let Some(origin) = holder.origin {
-            *self.by_origin.entry(origin).or_default() += 1;
-        }
+        self.shares.add(holder.origin);
         self.seats.insert(id, holder);
         id
     }
 
     fn remove(&mut self, id: u64) -> Option<Holder> {
         let holder = self.seats.remove(&id)?;
-        if let Some(origin) = holder.origin
-            && let Some(count) = self.by_origin.get_mut(&origin)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_origin.remove(&origin);
-            }
-        }
+        self.shares.remove(holder.origin);
         Some(holder)
     }
 

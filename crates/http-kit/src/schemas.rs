@@ -61,7 +61,8 @@ macro_rules! schema_type {
 }
 
 /// Implements poem-openapi's traits on top of serde's `Serialize`: with a schema that stands wherever the type does, or with a
-/// reference and what registers the schema that it names. The last is what reads it: [`by_serde`] or [`never`].
+/// reference and what registers the schema that it names. The last is what reads it:
+/// [`by_serde`](crate::schemas::by_serde) or [`never`](crate::schemas::never).
 #[macro_export]
 macro_rules! openapi_type {
     ($type:ty, $name:literal, $schema:expr, $read:expr) => {

@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    collections::HashMap,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -28,7 +27,11 @@ use poem_openapi::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
-use super::{address::Origin, problem::Problem, reply::ok};
+use super::{
+    address::{Origin, Shares},
+    problem::Problem,
+    reply::ok,
+};
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection and a client that is gone
 /// is noticed.
@@ -118,7 +121,7 @@ struct Slots {
 #[derive(Default)]
 struct Taken {
     all: usize,
-    by_origin: HashMap<Origin, usize>,
+    shares: Shares,
 }
 
 impl EventStreams {
@@ -175,15 +178,10 @@ impl Slot {
         if taken.all >= slots.max_open {
             return full("as many streams of events are open as may be; try again later");
         }
-        if let Some(origin) = origin {
-            let count = taken.by_origin.entry(origin).or_default();
-            if *count >= slots.max_of_address {
-                return full(
-                    "as many streams of events are open from your address as may be; try again later",
-                );
-            }
-            *count += 1;
+        if taken.shares.of(origin) >= slots.max_of_address {
+            return full("as many streams of events are open from your address as may be; try again later");
         }
+        taken.shares.add(origin);
         taken.all += 1;
         slots.open.inc();
         Ok(Self { slots: Arc::clone(slots), origin })
@@ -195,14 +193,7 @@ impl Drop for Slot {
         let mut taken = locked(&self.slots.taken);
         taken.all -= 1;
         self.slots.open.dec();
-        if let Some(origin) = self.origin
-            && let Some(count) = taken.by_origin.get_mut(&origin)
-        {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_origin.remove(&origin);
-            }
-        }
+        taken.shares.remove(self.origin);
     }
 }
 
