@@ -14,13 +14,13 @@
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
 //! | [`http`] | what both HTTP APIs add to [`http_kit`]: who is staff, the schemas of the domain's types |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
-//! | [`broker`] | the only AMQP: RabbitMQ, the fast path |
+//! | [`broker`] | what is on RabbitMQ, the fast path: names, who makes what |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
 //!
 //! Below them are the crates of `crates/`, which know nothing of restaurants: [`settings`] reads layers of configuration,
 //! [`daemon`] is what every process needs (its log, its end, its service manager, patience, batching, counters),
-//! [`http_kit`] is everything around a handler, [`private_servers`] runs PostgreSQL and RabbitMQ for `dev` and for the tests,
-//! and [`clean_text`] tells whether a text shows what it holds.
+//! [`http_kit`] is everything around a handler, [`amqp`] the client of RabbitMQ, [`private_servers`] runs PostgreSQL and
+//! RabbitMQ for `dev` and for the tests, and [`clean_text`] tells whether a text shows what it holds.
 //!
 //! # Where to change what
 //!
@@ -44,8 +44,8 @@
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
 //! - **A configuration key**: a row of [`config::TABLE`], and a field where its section is read
 //!   in [`config`].
-//! - **The retry policy**: [`daemon::retry::Backoff`] makes the pauses; `store/pool.rs` and `broker/options.rs` have their
-//!   bounds.
+//! - **The retry policy**: [`daemon::retry::Backoff`] makes the pauses; `store/pool.rs` and `crates/amqp/src/options.rs`
+//!   have their bounds.
 //! - **A table or a column**: a new file in `migrations/`, `migrations/schema.sql`, which is today's schema, and the roles'
 //!   rights in `store/rights.rs`.
 //! - **A systemd unit**: `systemd/` and `nix/module/`; `scripts/check-units` and `scripts/test-systemd` hold what it promises.

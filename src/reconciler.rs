@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use amqp::{BrokerSentinel, BrokerState};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{BrokerState, MarkedBroker};
 use crate::relay::RelayWaker;
 use crate::store::{ReconcilerStore, StoreError};
 
@@ -49,7 +49,7 @@ impl OutboxFull {
 }
 
 /// Starts it on `tasks`; it ends with `stop`.
-pub fn start<S: ReconcilerStore, B: MarkedBroker>(
+pub fn start<S: ReconcilerStore, B: BrokerSentinel>(
     store: S,
     broker: B,
     options: ReconcilerOptions,
@@ -92,7 +92,7 @@ struct Reconciler<S, B> {
     unknown_since: Option<(u64, Instant)>,
 }
 
-impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
+impl<S: ReconcilerStore, B: BrokerSentinel> Reconciler<S, B> {
     /// Every step may be cut off at any point: each is one statement, and none relies on the one before it.
     async fn run(mut self) {
         loop {
@@ -150,7 +150,7 @@ impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
     /// death before it has the next one do it all again.
     async fn greet(&mut self, connection: u64) -> Result<(), StoreError> {
         // The broker's connection tells its own story.
-        let Ok(has_sentinel) = self.broker.has_mark(connection).await else { return Ok(()) };
+        let Ok(has_sentinel) = self.broker.has_sentinel(connection).await else { return Ok(()) };
         let was_noted = self.store.note_sentinel().await?;
         if !has_sentinel && was_noted {
             let unknown = self.unknown_since.filter(|(of, _)| *of == connection);
@@ -160,7 +160,7 @@ impl<S: ReconcilerStore, B: MarkedBroker> Reconciler<S, B> {
             }
             self.tell_everything().await?;
         }
-        if has_sentinel || self.broker.leave_mark(connection).await.is_ok() {
+        if has_sentinel || self.broker.leave_sentinel(connection).await.is_ok() {
             self.known = Some(connection);
         }
         self.unknown_since = None;

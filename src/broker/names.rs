@@ -1,5 +1,7 @@
 //! What the exchanges and queues are called (contract, section 5).
 
+use amqp::WantedSlot;
+
 use crate::domain::OrderType;
 
 /// Topic exchange for orders; routing key `kitchen.{order_type}.{priority}`.
@@ -7,11 +9,14 @@ pub const ORDERS_EXCHANGE: &str = "orders_topic";
 /// Fanout exchange for status updates.
 pub const NOTIFICATIONS_EXCHANGE: &str = "notifications_fanout";
 /// Fanout exchange for what no worker can ever process.
-pub const DEAD_LETTER_EXCHANGE: &str = "orders_dead_letter";
+pub(super) const DEAD_LETTER_EXCHANGE: &str = "orders_dead_letter";
 /// Where the dead letters wait for a person.
 pub const DEAD_LETTER_QUEUE: &str = "kitchen_dead_letters";
 /// The first subscriber's queue; the next ones append `.2`, `.3`, … or a name.
-pub const NOTIFICATIONS_QUEUE: &str = "notifications_queue";
+pub(super) const NOTIFICATIONS_QUEUE: &str = "notifications_queue";
+
+/// How many subscribers without a name may have a queue.
+const MAX_SLOTS: usize = 1000;
 
 /// The queue that workers of this order type consume.
 pub fn kitchen_queue(order_type: &str) -> String {
@@ -36,6 +41,14 @@ pub fn named_slot(name: &str) -> String {
 /// The queues of subscribers without a name, in the order in which they are tried.
 pub fn numbered_slots() -> impl Iterator<Item = String> {
     std::iter::once(NOTIFICATIONS_QUEUE.to_owned()).chain((2..).map(|n: u32| named_slot(&n.to_string())))
+}
+
+/// The queue that a subscriber wants: that of its name, or the first of those without one that is free.
+pub fn wanted_slot(name: Option<&str>) -> WantedSlot {
+    match name {
+        Some(name) => WantedSlot::Of(named_slot(name)),
+        None => WantedSlot::FirstFreeOf(numbered_slots().take(MAX_SLOTS).collect()),
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
 //! Who makes what on the server, and who waits for it: each role runs with an account that may make no more than this
 //! (docs/OPERATIONS.md, "Accounts in RabbitMQ").
 
+use std::sync::Arc;
+
+use amqp::{BrokerOptions, Names, QueueSpec, Topology};
+
+use super::messages::MAX_MESSAGE_BYTES;
 use super::names::{
     DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_QUEUE, ORDERS_EXCHANGE,
     kitchen_queues,
 };
+use super::topology::{ADVICE, EXCHANGES, NAMES, queue, queues};
 
-/// The part that a process has in the house.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The part that a process has in a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// A command of an operator, who may make anything.
-    #[default]
     Operator,
     /// It makes what orders and updates go to, so that nothing that it publishes is lost.
     OrderService,
@@ -23,9 +28,35 @@ pub enum Part {
 }
 
 impl Part {
-    /// Whether it declares this exchange or queue whenever it connects. What others make it declares only where that is
-    /// missing, if its account may.
-    pub(super) fn makes(self, object: &str) -> bool {
+    /// How a process with this part reaches a fresh local RabbitMQ.
+    pub fn options(self) -> BrokerOptions {
+        BrokerOptions {
+            advice: ADVICE,
+            connection_name: "restaurant-system".to_owned(),
+            max_body_bytes: MAX_MESSAGE_BYTES,
+            ..BrokerOptions::new(Arc::new(self))
+        }
+    }
+}
+
+impl Topology for Part {
+    fn names(&self) -> Names {
+        NAMES
+    }
+
+    fn exchanges(&self) -> &[(&'static str, &'static str)] {
+        &EXCHANGES
+    }
+
+    fn queues(&self) -> Vec<QueueSpec> {
+        queues()
+    }
+
+    fn queue(&self, name: &str) -> Option<QueueSpec> {
+        queue(name)
+    }
+
+    fn makes(&self, object: &str) -> bool {
         let is_dead_letters = [DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE].contains(&object);
         match self {
             Self::Operator => true,
@@ -36,8 +67,7 @@ impl Part {
         }
     }
 
-    /// Whether it can do nothing before this exchange or queue is there.
-    pub(super) fn needs(self, object: &str) -> bool {
+    fn needs(&self, object: &str) -> bool {
         let is_published_to = match self {
             Self::Kitchen => object == ORDERS_EXCHANGE || object == NOTIFICATIONS_EXCHANGE,
             Self::Subscriber | Self::Tracking => object == NOTIFICATIONS_EXCHANGE,
@@ -45,14 +75,13 @@ impl Part {
         };
         is_published_to || self.makes(object)
     }
-}
 
-/// Who makes this exchange or queue, in words.
-pub(super) fn maker(object: &str) -> &'static str {
-    match [Part::OrderService, Part::Kitchen].map(|part| part.makes(object)) {
-        [true, _] => "the order service",
-        [false, true] => "a kitchen worker",
-        [false, false] => "an operator",
+    fn maker(&self, object: &str) -> &'static str {
+        match [Part::OrderService, Part::Kitchen].map(|part| part.makes(object)) {
+            [true, _] => "the order service",
+            [false, true] => "a kitchen worker",
+            [false, false] => "an operator",
+        }
     }
 }
 
@@ -70,7 +99,7 @@ mod tests {
             ("orders_dead_letter", "a kitchen worker"),
             ("kitchen_dead_letters", "a kitchen worker"),
         ] {
-            assert_eq!(maker(object), by, "{object}");
+            assert_eq!(Part::Operator.maker(object), by, "{object}");
         }
     }
 

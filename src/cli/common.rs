@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amqp::{Broker, BrokerError, BrokerOptions};
 use clap::Args;
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
@@ -15,13 +16,13 @@ use http_kit::server::ServerLimits;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
-use crate::broker::{Broker, BrokerError, BrokerOptions, Part};
+use crate::broker::Part;
 use crate::config::{Config, ConfigSources, RabbitMqConfig};
 use crate::store::{DatabaseOptions, Store, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] =
-    &["restaurant_system", "clean_text", "daemon", "http_kit", "private_servers", "settings"];
+    &["restaurant_system", "amqp", "clean_text", "daemon", "http_kit", "private_servers", "settings"];
 /// Unused connections to PostgreSQL are closed after this time. A worker sweeps every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
 /// that is closed soon, since there may be many workers.
@@ -173,10 +174,9 @@ impl Setting {
 
     /// The way to RabbitMQ. It must be closed in the end ([`Setting::leave`]).
     pub(super) fn broker(&self, connection_name: &str, part: Part, usage: Usage) -> Broker {
-        let mut options = broker_options(&self.config.rabbitmq, connection_name);
-        options.part = part;
+        let mut options = broker_options(&self.config.rabbitmq, part, connection_name);
         options.alarm_probe = (!matches!(usage, Usage::Worker)).then_some(ALARM_PROBE);
-        Broker::start(options, tokio_util::sync::CancellationToken::new())
+        Broker::start(options)
     }
 
     /// Says goodbye to RabbitMQ, and how the role has ended.
@@ -239,7 +239,7 @@ pub(super) fn store_options(server: &DatabaseOptions, service: &str, usage: Usag
     }
 }
 
-pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> BrokerOptions {
+pub(super) fn broker_options(config: &RabbitMqConfig, part: Part, connection_name: &str) -> BrokerOptions {
     BrokerOptions {
         hosts: config.hosts.iter().map(|host| (host.host.clone(), host.port)).collect(),
         vhost: config.vhost.clone(),
@@ -253,7 +253,7 @@ pub(super) fn broker_options(config: &RabbitMqConfig, connection_name: &str) -> 
         heartbeat: Duration::from_secs(u64::from(config.heartbeat_seconds)),
         confirm_timeout: config.confirm_timeout,
         max_dead_letters: config.max_dead_letters,
-        ..BrokerOptions::default()
+        ..part.options()
     }
 }
 

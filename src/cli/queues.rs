@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use amqp::{Broker, BrokerError, QueueReport};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -9,9 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::common::{ConfigArgs, GOODBYE, NotConnected, Usage, broker_options, connected, store_options};
 use super::error::CliError;
 use super::roles::parse_subscriber_name;
-use crate::broker::{
-    Broker, BrokerError, DEAD_LETTER_QUEUE, QueueReport, kitchen_queues, named_slot, numbered_slots,
-};
+use crate::broker::{DEAD_LETTER_QUEUE, Part, kitchen_queues, named_slot, numbered_slots};
 use crate::config::Config;
 use crate::store::{ReconcilerStore, Store, StoreError};
 
@@ -98,7 +97,7 @@ pub(super) async fn run(args: QueuesArgs) -> Result<(), CliError> {
         Store::new(store_options(&config.database, "queues", Usage::Worker), CancellationToken::new())
             .map_err(CliError::failed)?;
     // No log: standard output is for the answer, and what goes wrong is the answer's own error.
-    let broker = Broker::start(broker_options(&config.rabbitmq, "queues"), CancellationToken::new());
+    let broker = Broker::start(broker_options(&config.rabbitmq, Part::Operator, "queues"));
     let done = execute(&broker, &store, args.command, &args.subscriber).await;
     // All that was moved has been confirmed by now.
     let _ = tokio::time::timeout(GOODBYE, broker.close()).await;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use amqp::QueueType;
+use daemon::tls::TlsOptions;
 use secrecy::SecretString;
 use settings::{HostPort, Reader};
 
 use super::tls;
-use crate::broker::QueueType;
-use daemon::tls::TlsOptions;
 
 const TLS_PORT: u16 = 5671;
 const MANAGEMENT_PORT: u16 = 15672;

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use amqp::{BrokerState, Outgoing, Properties, Publish, PublishOutcome};
 use bytes::Bytes;
+use daemon::retry::Backoff;
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -20,12 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::messages::{ORDER_KIND, STATUS_KIND};
-use crate::broker::{
-    BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, Publish, PublishOutcome,
-    order_routing_key,
-};
+use crate::broker::{NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, order_routing_key};
 use crate::store::{Announcement, AnnouncementContent, LockedRows, OutboxStore, StoreError};
-use daemon::retry::Backoff;
 
 /// Changes that are published before one deletion is committed; rows of the outbox go as a whole, so that the last one of
 /// them may bring some more.

@@ -1,6 +1,7 @@
-use super::*;
-use crate::broker::BrokerError;
+use amqp::BrokerError;
 use tokio::sync::watch;
+
+use super::*;
 
 /// An outbox with so many rows at each look, and a RabbitMQ that says the same of all messages.
 #[derive(Clone)]

@@ -1,10 +1,10 @@
 //! What is done with a message that nobody can ever process.
 
+use amqp::{Consume, DeadLettered, Properties, Received};
 use http_kit::request_id::RequestId;
 use tracing::Level;
 
 use crate::broker::messages::MAX_MESSAGE_BYTES;
-use crate::broker::{Consume, DeadLettered, Properties, Received};
 
 /// Why a message goes to the dead letters.
 #[derive(Debug, thiserror::Error)]

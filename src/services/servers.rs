@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use amqp::{Broker, BrokerState, Publish};
 use daemon::systemd::{Condition, ServiceManager, inherited_socket};
 use http_kit::health::{Readiness, ReadinessReport};
 use http_kit::server::{Listener, ServerError, ServerLimits, serve};
@@ -13,7 +14,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broker::{Broker, BrokerState, Publish};
 use crate::store::{Store, StoreAccess, StoreError, StoreState};
 
 /// What a client is told to wait while PostgreSQL is away.

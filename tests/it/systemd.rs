@@ -223,7 +223,7 @@ fn seconds(unit: &str, key: &str) -> u64 {
 
 #[test]
 fn a_cook_is_tried_for_longer_than_rabbitmq_takes_to_notice_a_dead_connection_and_not_for_ever() {
-    let options = restaurant_system::broker::BrokerOptions::default();
+    let options = restaurant_system::broker::Part::Kitchen.options();
     let unit = "kitchen-worker@.service";
     let tries: u64 = setting(unit, "StartLimitBurst").parse().unwrap();
     // Each is refused when it has asked for the name for so long.

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use amqp::BrokerError;
+
 use super::super::common::NotConnected;
-use crate::broker::BrokerError;
 
 /// The most letters that one command looks at. Those beyond it come up once some of these are gone.
 pub(super) const MAX_LOOKED_AT: u32 = 10_000;

@@ -9,14 +9,14 @@ mod work;
 
 use std::io::{self, IsTerminal, Write};
 
+use amqp::{Broker, DeadLetters};
 use clap::{Args, Subcommand};
-use tokio_util::sync::CancellationToken;
 
 use self::error::{DeadLettersError, MAX_LOOKED_AT};
 use self::work::Done;
 use super::common::{ConfigArgs, GOODBYE, broker_options, connected};
 use super::error::CliError;
-use crate::broker::{Broker, DEAD_LETTER_QUEUE, DeadLetters};
+use crate::broker::{DEAD_LETTER_QUEUE, Part};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
@@ -127,7 +127,7 @@ pub(super) async fn run(args: DeadLettersArgs) -> Result<(), CliError> {
     }
     let config = Config::load(&args.config.sources())?;
     // No log: standard output is for the answer, and what goes wrong is the answer's own error.
-    let broker = Broker::start(broker_options(&config.rabbitmq, "dead-letters"), CancellationToken::new());
+    let broker = Broker::start(broker_options(&config.rabbitmq, Part::Operator, "dead-letters"));
     let done = execute(&broker, args.command, args.json).await;
     // The publications have been confirmed by now.
     let _ = tokio::time::timeout(GOODBYE, broker.close()).await;

@@ -1,8 +1,7 @@
 //! The name of a dead letter on the command line.
 
+use amqp::DeadLetter;
 use sha2::{Digest, Sha256};
-
-use crate::broker::DeadLetter;
 
 /// A message id is used as a name up to this length; RabbitMQ takes 255 bytes of anything.
 const MAX_ID_BYTES: usize = 64;

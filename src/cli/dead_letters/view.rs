@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use amqp::DeadLetter;
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::name::LetterName;
-use crate::broker::{DEAD_LETTER_QUEUE, DeadLetter};
+use crate::broker::DEAD_LETTER_QUEUE;
 use crate::domain::OrderNumber;
 
 /// How much of a reason stands in a row of the table; `show` and `--json` have all of it.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use amqp::{Broker, BrokerError, DeadLetter, DeadLetters, PublishOutcome};
+
 use super::error::{DeadLettersError, MAX_LOOKED_AT};
 use super::name::{LetterName, shortest};
 use super::view::{LetterRow, List, Summary};
-use crate::broker::{Broker, BrokerError, DeadLetter, DeadLetters, PublishOutcome};
 
 /// The letters that a command works on: those that were picked, or all that are there when it starts, [`MAX_LOOKED_AT`] of
 /// them at most. Those that come meanwhile, which may be the same that died again, are left.
@@ -112,7 +113,7 @@ enum NotRequeued {
     #[error("it is not known whether RabbitMQ took it: {0}")]
     Unconfirmed(BrokerError),
     #[error("{0}")]
-    Invalid(crate::broker::InvalidMessage),
+    Invalid(amqp::InvalidMessage),
 }
 
 /// Looks at the first `limit` letters.

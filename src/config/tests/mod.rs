@@ -4,6 +4,7 @@ mod sockets;
 
 use std::time::Duration;
 
+use amqp::QueueType;
 use daemon::telemetry::LogLevel;
 use daemon::tls::TlsOptions;
 use secrecy::ExposeSecret;
@@ -11,7 +12,6 @@ use settings::HostPort;
 use settings::testing::{self, FromSources};
 
 use super::*;
-use crate::broker::QueueType;
 use crate::domain::CookTimes;
 use crate::http::auth::TokenDigest;
 

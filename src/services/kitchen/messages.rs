@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use amqp::{Consume, Received};
 use daemon::telemetry::order_span;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level};
 
 use super::cook::{Cooked, Worker, WriteFailed, backoff};
-use crate::broker::{Consume, Received};
 use crate::domain::{OrderMessage, OrderNumber};
 use crate::services::dead_letters::{dead_letter, dead_letter_at, request_id, too_large, unreadable};
 use crate::store::{KitchenStore, Refusal};

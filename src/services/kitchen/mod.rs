@@ -13,9 +13,10 @@ mod unknown;
 
 use std::time::Duration;
 
+use amqp::{BrokerError, NameError};
+
 pub use run::run;
 
-use crate::broker::{BrokerError, NameError};
 use crate::domain::{CookTimes, OrderType, WorkerName};
 use crate::store::StoreError;
 

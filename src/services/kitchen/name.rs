@@ -19,13 +19,13 @@
 
 use std::time::Duration;
 
+use amqp::{BrokerState, Consume, NameError, NameHold};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cook::Worker;
 use super::{KitchenError, KitchenOptions};
-use crate::broker::{BrokerState, Consume, NameError, NameHold};
 use crate::domain::OFFLINE_AFTER_INTERVALS;
 use crate::store::{KitchenStore, NameRecord, PeerCount, Registered, StoreError, WorkerRegistration};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amqp::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries};
 use daemon::shutdown::Shutdown;
 use daemon::systemd::{Condition, Heartbeat, ServiceManager};
 use tokio::runtime::Handle;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::cook::Worker;
 use super::{KitchenError, KitchenOptions, heartbeat, messages, name, sweep};
-use crate::broker::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, kitchen_queue};
+use crate::broker::kitchen_queue;
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
 use crate::services::servers::{ServerStates, settle};

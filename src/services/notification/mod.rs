@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use amqp::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::{Heartbeat, ServiceManager};
 use daemon::telemetry::order_span;
 use tokio::sync::watch;
 
-use crate::broker::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
+use crate::broker::wanted_slot;
 use crate::domain::StatusUpdate;
 use crate::services::dead_letters::{dead_letter, request_id, too_large, unreadable};
 use crate::services::servers::ServerStates;
@@ -83,7 +84,7 @@ pub async fn run(
         })
     };
     let mut subscriber = Subscriber {
-        wanted: options.name.map_or(WantedSlot::FirstFree, WantedSlot::Named),
+        wanted: wanted_slot(options.name.as_deref()),
         broker,
         stdout,
         shutdown,

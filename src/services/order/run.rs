@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amqp::{Broker, Publish};
 use daemon::metrics::Metrics;
 use daemon::ration::Budget;
 use daemon::runtime::DedicatedRuntime;
@@ -15,7 +16,6 @@ use tokio_util::task::TaskTracker;
 use super::api::{OrderApi, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
 use super::{OrderServiceError, OrderServiceOptions};
-use crate::broker::{Broker, Publish};
 use crate::http::auth::StaffAuth;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};

@@ -1,10 +1,11 @@
 //! Wake-ups for the readers of the event streams: every status update on RabbitMQ says that there is something to read in
 //! the database. A lost or doubled message does no harm, and without RabbitMQ the readers look by themselves.
 
+use amqp::{Broker, BrokerError, ConsumerEvent, Deliveries, Delivery, Received};
 use tokio_util::sync::CancellationToken;
 
 use super::event_hub::EventHub;
-use crate::broker::{Broker, BrokerError, ConsumerEvent, Deliveries, Delivery, Received};
+use crate::broker::NOTIFICATIONS_EXCHANGE;
 use crate::domain::{OrderNumber, StatusUpdate};
 
 /// Updates that may be on their way at once: each only wakes a reader, and may be as large as RabbitMQ lets it be.
@@ -24,7 +25,7 @@ pub(super) async fn follow(broker: Broker, hub: EventHub, stop: CancellationToke
 
 /// Wakes readers until there is nothing more to wake them.
 async fn wake(broker: &Broker, hub: &EventHub) -> Result<(), BrokerError> {
-    let mut consumer = broker.consume_fanout_copy(FEED_PREFETCH).await?;
+    let mut consumer = broker.consume_fanout_copy(NOTIFICATIONS_EXCHANGE, FEED_PREFETCH).await?;
     while let Some(event) = consumer.next().await {
         match event {
             ConsumerEvent::Delivery(delivery) => {

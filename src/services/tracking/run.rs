@@ -1,5 +1,6 @@
 //! The tracking service's life.
 
+use amqp::{Broker, Publish};
 use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
@@ -15,7 +16,6 @@ use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
-use crate::broker::{Broker, Publish};
 use crate::http::auth::StaffAuth;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::store::{Store, StoreAccess};

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{
-    BrokerError, Consume, ConsumeOptions, NameHold, Publish, PublishOutcome, Received,
-};
+use amqp::{BrokerError, Consume, ConsumeOptions, NameHold, Publish, PublishOutcome, Received};
 
 use super::logs::Logs;
 use super::{id, next_delivery, options, order, start, within};

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{
+use amqp::{
     Consume, ConsumeOptions, ConsumerEvent, DeadLettered, Deliveries, Delivery, Publish, PublishOutcome,
-    QueueType, Received, kitchen_queue,
+    QueueType, Received,
 };
+use futures_util::future::join_all;
+use restaurant_system::broker::{NOTIFICATIONS_EXCHANGE, kitchen_queue};
 use serde_json::json;
 
 use super::{
@@ -76,7 +78,8 @@ async fn acknowledging_many_leaves_the_others() {
         if matches!(n, 4 | 6 | 9) { kept.push(delivery) } else { done.push(delivery) }
     }
     done.reverse();
-    assert!(Delivery::ack_all(done).await);
+    let acked = join_all(done.into_iter().map(Delivery::ack)).await;
+    assert!(acked.into_iter().all(|acked| acked));
     consumer.close().await;
     assert!(kept.iter().all(Delivery::is_void));
     let left = env.rabbit.take_messages(TAKEOUT, 20).await;
@@ -193,8 +196,8 @@ async fn a_message_without_any_property_can_be_dead_lettered() {
 async fn a_copy_of_the_status_updates_flows_again_after_an_interruption() {
     let env = TestEnv::unmigrated().await;
     let broker = connected(&env).await;
-    let mut copies = broker.consume_fanout_copy(100).await.unwrap();
-    let mut second = broker.consume_fanout_copy(100).await.unwrap();
+    let mut copies = broker.consume_fanout_copy(NOTIFICATIONS_EXCHANGE, 100).await.unwrap();
+    let mut second = broker.consume_fanout_copy(NOTIFICATIONS_EXCHANGE, 100).await.unwrap();
     broker.publish_one(update("u1")).await;
     assert_eq!(id(&next_delivery(&mut copies).await), "u1");
     assert_eq!(id(&next_delivery(&mut second).await), "u1");

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{
-    Consume, ConsumeOptions, Publish, PublishOutcome, QueueType, Received, named_slot,
-};
+use amqp::{Consume, ConsumeOptions, Publish, PublishOutcome, QueueType, Received};
+use restaurant_system::broker::named_slot;
 
 use super::{id, next_delivery, options, order, start, update, within};
 use crate::support::{TestEnv, eventually};
@@ -33,7 +32,7 @@ async fn survive_a_crash_loop(queue_type: QueueType) {
         assert_eq!((id(&ordered), id(&told)), ("order".to_owned(), "update".to_owned()), "crash {crash}");
         broker.discard(crash, "a crash");
         let mut state = broker.state();
-        let next = |state: &_| matches!(state, restaurant_system::broker::BrokerState::Connected { generation, .. } if *generation > crash);
+        let next = |state: &_| matches!(state, amqp::BrokerState::Connected { generation, .. } if *generation > crash);
         within("the next connection", state.wait_for(next)).await.unwrap();
     }
     for consumer in [&mut worker, &mut subscriber] {

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{
-    BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, NameError, NameHold,
-};
+use amqp::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, NameError, NameHold};
 
 use super::proxy::Proxy;
 use super::{connected, cut, options, start, wait_for_event, within};
-use crate::support::{TestEnv, eventually};
+use crate::support::{TestEnv, eventually, eventually_ok};
 
 const NAME: &str = "kitchen_worker.chef_anna";
 
@@ -23,7 +21,7 @@ async fn an_exclusive_queue_takes_no_second_consumer() {
         assert!(matches!(error, BrokerError::InUse { .. }), "{error:?}");
     }
     first.close().await;
-    two.consume(exclusive.waiting_for_queue(Duration::from_secs(5))).await.unwrap();
+    two.consume(exclusive).await.unwrap();
 }
 
 #[tokio::test]
@@ -50,8 +48,7 @@ async fn an_exclusive_consumer_whose_queue_was_taken_says_so_in_the_end() {
     let mut consumer = within("the first consumer", far.consume(exclusive.clone())).await.unwrap();
     proxy.cut();
     let near = connected(&env).await;
-    let taking = near.consume(exclusive.waiting_for_queue(Duration::from_secs(20)));
-    let _taken = within("taking the queue", taking).await.unwrap();
+    let _taken = eventually_ok("taking the queue", || near.consume(exclusive.clone())).await;
     proxy.restore();
     wait_for_event!(&mut consumer, ConsumerEvent::Failed(BrokerError::InUse { .. }));
     assert!(consumer.next().await.is_none());

@@ -38,7 +38,7 @@ impl Logs {
 impl<S: Subscriber> Layer<S> for Logs {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if *event.metadata().level() <= tracing::Level::INFO
-            && event.metadata().target().starts_with("restaurant")
+            && event.metadata().target().starts_with("amqp::")
         {
             let mut line = Line(event.metadata().level().to_string());
             event.record(&mut line);

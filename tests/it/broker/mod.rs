@@ -15,12 +15,9 @@ mod topology;
 
 use std::time::Duration;
 
+use amqp::{Broker, BrokerOptions, Consumer, ConsumerEvent, Deliveries, Delivery, Outgoing, Properties};
 use bytes::Bytes;
-use restaurant_system::broker::{
-    Broker, BrokerOptions, Consumer, ConsumerEvent, Deliveries, Delivery, NOTIFICATIONS_EXCHANGE,
-    ORDERS_EXCHANGE, Outgoing, Properties, order_routing_key,
-};
-use tokio_util::sync::CancellationToken;
+use restaurant_system::broker::{NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Part, order_routing_key};
 
 use super::support::{DEADLINE, TestEnv, eventually};
 
@@ -31,12 +28,12 @@ fn options(env: &TestEnv) -> BrokerOptions {
         vhost: env.vhost.clone(),
         heartbeat: Duration::from_secs(2),
         backoff_max: Duration::from_secs(1),
-        ..BrokerOptions::default()
+        ..Part::Operator.options()
     }
 }
 
 fn start(options: BrokerOptions) -> Broker {
-    Broker::start(options, CancellationToken::new())
+    Broker::start(options)
 }
 
 /// Connected to this test's virtual host.

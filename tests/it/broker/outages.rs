@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use restaurant_system::broker::{
+use amqp::{
     Broker, BrokerError, BrokerState, Consume, ConsumeOptions, ConsumerEvent, Publish, PublishOutcome,
     Received,
 };

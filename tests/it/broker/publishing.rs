@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use restaurant_system::broker::{BrokerError, Publish, PublishOutcome};
+use amqp::{BrokerError, Publish, PublishOutcome};
 use serde_json::json;
 
 use super::{connected, options, order, start, update, within};

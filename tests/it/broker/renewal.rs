@@ -1,8 +1,7 @@
 //! Queues that are made anew with what is in them, from wherever an earlier attempt was interrupted.
 
-use restaurant_system::broker::{
-    Broker, BrokerError, Consume, ConsumeOptions, PublishOutcome, Received, named_slot,
-};
+use amqp::{Broker, BrokerError, Consume, ConsumeOptions, PublishOutcome, Received};
+use restaurant_system::broker::named_slot;
 use serde_json::{Value, json};
 
 use super::{connected, id, next_delivery, update};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use restaurant_system::broker::{
+use amqp::{
     Broker, BrokerError, BrokerOptions, Consume, ConsumeOptions, Delivery, PublishOutcome, QueueType,
     Received, Slot, SlotEvent, WantedSlot,
 };
+use restaurant_system::broker::wanted_slot;
 
 use super::proxy::Proxy;
 use super::{connected, id, options, start, update, within};
@@ -32,7 +33,7 @@ async fn next(slot: &mut Slot) -> Delivery {
 }
 
 fn kiosk() -> WantedSlot {
-    WantedSlot::Named("kiosk".to_owned())
+    wanted_slot(Some("kiosk"))
 }
 
 #[tokio::test]
@@ -41,7 +42,7 @@ async fn subscribers_that_start_together_have_a_slot_each_and_get_every_update()
         let env = TestEnv::unmigrated().await;
         let (one, two) = (connected_for(&env, queue_type).await, connected_for(&env, queue_type).await);
         let three = connected_for(&env, queue_type).await;
-        let free = WantedSlot::FirstFree;
+        let free = wanted_slot(None);
         let (first, second, third) = tokio::join!(take(&one, &free), take(&two, &free), take(&three, &free));
         let named = take(&one, &kiosk()).await;
         let mut slots = [first, second, third, named];
@@ -93,14 +94,14 @@ async fn a_queue_with_an_exclusive_consumer_and_no_name_beside_it_is_passed_over
     let (older, newer) = (connected(&env).await, connected(&env).await);
     let _consumer =
         older.consume(ConsumeOptions::new(["notifications_queue"], 10).exclusive()).await.unwrap();
-    assert_eq!(take(&newer, &WantedSlot::FirstFree).await.queue(), "notifications_queue.2");
+    assert_eq!(take(&newer, &wanted_slot(None)).await.queue(), "notifications_queue.2");
 }
 
 /// As one is by a consumer of a node that is away, as long as that is away.
 #[tokio::test]
 async fn whoever_had_the_queue_or_has_waited_for_it_is_not_kept_from_it_by_a_consumer_that_a_quorum_queue_counts()
  {
-    for (wanted, before) in [(WantedSlot::FirstFree, Some("notifications_queue")), (kiosk(), None)] {
+    for (wanted, before) in [(wanted_slot(None), Some("notifications_queue")), (kiosk(), None)] {
         let env = TestEnv::unmigrated().await;
         let counted = connected_for(&env, QueueType::Quorum).await;
         let queue = before.unwrap_or("notifications_queue.kiosk");
@@ -138,11 +139,11 @@ async fn a_slot_that_was_taken_during_an_outage_is_lost_and_another_one_found() 
         (far.hosts, far.claim_grace, far.queue_type) = (vec![proxy.host()], Duration::ZERO, queue_type);
         far.node_patience = Duration::from_secs(1);
         let far = start(far);
-        let mut slot = take(&far, &WantedSlot::FirstFree).await;
+        let mut slot = take(&far, &wanted_slot(None)).await;
         proxy.cut();
         let near = connected_for(&env, queue_type).await;
         // Until the server has noticed the end of the far one's connection the slot is taken.
-        let free = WantedSlot::FirstFree;
+        let free = wanted_slot(None);
         let taken = near.take_slot(&free, Some("notifications_queue"), PREFETCH, |_| {});
         let taken = within("the slot", taken).await.unwrap();
         assert_eq!(taken.queue(), "notifications_queue");
@@ -163,8 +164,8 @@ async fn a_slot_that_was_taken_during_an_outage_is_lost_and_another_one_found() 
 async fn who_lost_its_slot_gets_it_back_when_it_is_free_soon() {
     let env = TestEnv::unmigrated().await;
     let (one, two) = (connected(&env).await, connected(&env).await);
-    let taken = take(&one, &WantedSlot::FirstFree).await;
-    let free = WantedSlot::FirstFree;
+    let taken = take(&one, &wanted_slot(None)).await;
+    let free = wanted_slot(None);
     let mut again = Box::pin(two.take_slot(&free, Some("notifications_queue"), PREFETCH, |_| {}));
     let early = tokio::time::timeout(Duration::from_millis(1500), &mut again).await;
     assert!(early.is_err(), "it did not wait");

@@ -1,9 +1,9 @@
 //! What is found on the server after somebody has connected.
 
-use restaurant_system::broker::{
+use amqp::{
     BrokerState, Consume, ConsumeOptions, ConsumerEvent, Publish, PublishOutcome, QueueType, Received,
-    kitchen_queue,
 };
+use restaurant_system::broker::kitchen_queue;
 use serde_json::{Value, json};
 
 use super::logs::Logs;

@@ -2,11 +2,9 @@
 
 use super::kit::MESSAGES_ONLY;
 use crate::support::{Event, Events, Http, Role, TestEnv, eventually_ok, takeout};
-use restaurant_system::broker::{
-    Broker, BrokerError, BrokerOptions, Outgoing, Part, Properties, PublishOutcome, WantedSlot,
-};
+use amqp::{Broker, BrokerError, BrokerOptions, Outgoing, Properties, PublishOutcome};
+use restaurant_system::broker::{Part, wanted_slot};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "a password of this test";
 
@@ -105,10 +103,9 @@ async fn connected_as(env: &TestEnv, user: &str, part: Part) -> Broker {
         vhost: env.vhost.clone(),
         user: user.to_owned(),
         password: (if user == "guest" { "guest" } else { PASSWORD }).into(),
-        part,
-        ..BrokerOptions::default()
+        ..part.options()
     };
-    let broker = Broker::start(options, CancellationToken::new());
+    let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     broker
 }
@@ -150,7 +147,7 @@ async fn a_standby_that_may_publish_nothing_takes_over_when_the_slot_is_free() {
     let env = TestEnv::unmigrated().await;
     connected_as(&env, "guest", Part::Operator).await.close().await;
     let user = create_user(&env, "subscriber").await;
-    let wanted = WantedSlot::Named("kiosk".to_owned());
+    let wanted = wanted_slot(Some("kiosk"));
     let [one, two] = [
         connected_as(&env, &user, Part::Subscriber).await,
         connected_as(&env, &user, Part::Subscriber).await,

@@ -2,10 +2,10 @@
 
 use super::kit::{Kit, MESSAGES_ONLY};
 use super::poison::falsifying_wire;
+use amqp::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
+use restaurant_system::broker::Part;
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
-use restaurant_system::broker::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 /// In no line of a subscriber, and in no reason, may this be found.
 const SECRET: &str = "Lovelace";
@@ -75,9 +75,9 @@ async fn of_very_large_messages_only_the_beginnings_are_kept_and_they_cost_littl
     let options = BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
         vhost: kit.env.vhost.clone(),
-        ..BrokerOptions::default()
+        ..Part::Operator.options()
     };
-    let broker = Broker::start(options, CancellationToken::new());
+    let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     let large = Outgoing {
         exchange: "notifications_fanout".into(),
@@ -126,9 +126,9 @@ async fn lists_within_lists_in_the_headers_of_a_message_end_no_worker() {
     let options = BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), port)],
         vhost: kit.env.vhost.clone(),
-        ..BrokerOptions::default()
+        ..Part::Operator.options()
     };
-    let broker = Broker::start(options, CancellationToken::new());
+    let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     let deep = Outgoing {
         exchange: "orders_topic".into(),

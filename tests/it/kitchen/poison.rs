@@ -2,15 +2,13 @@
 
 use super::kit::{Kit, MESSAGES_ONLY};
 use crate::support::{Role, Signal, eventually};
+use amqp::{Broker, BrokerOptions, Outgoing, Properties, Publish, PublishOutcome, QueueType};
+use restaurant_system::broker::Part;
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
-use restaurant_system::broker::{
-    Broker, BrokerOptions, Outgoing, Properties, Publish, PublishOutcome, QueueType,
-};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn poison_among_good_messages_goes_to_the_dead_letters_at_prefetch_1() {
@@ -258,9 +256,9 @@ pub(super) async fn publish_many_unreadable(
         hosts: vec![("127.0.0.1".to_owned(), port)],
         vhost: kit.env.vhost.clone(),
         queue_type,
-        ..BrokerOptions::default()
+        ..Part::Operator.options()
     };
-    let broker = Broker::start(options, CancellationToken::new());
+    let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     let poison = Outgoing {
         exchange: exchange.into(),
@@ -411,9 +409,9 @@ async fn publish_useless(kit: &Kit, body: impl Into<bytes::Bytes>, count: usize)
     let options = BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
         vhost: kit.env.vhost.clone(),
-        ..BrokerOptions::default()
+        ..Part::Operator.options()
     };
-    let broker = Broker::start(options, CancellationToken::new());
+    let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     let useless = Outgoing {
         exchange: "orders_topic".into(),

@@ -2,7 +2,7 @@
 
 use super::kit::Kit;
 use crate::support::{Role, TestEnv};
-use restaurant_system::broker::Consume;
+use amqp::Consume;
 use serde_json::{Value, json};
 
 /// An environment in which somebody else has made the queue of one type.
@@ -53,13 +53,13 @@ async fn all_orders_are_cooked_where_the_queue_of_a_type_is_a_stream() {
 #[tokio::test]
 async fn orders_of_a_type_whose_queue_is_in_other_hands_are_cooked_from_the_backlog() {
     let kit = Kit::new().await;
-    let taken = restaurant_system::broker::ConsumeOptions::new(["kitchen_takeout_queue"], 10).exclusive();
-    let options = restaurant_system::broker::BrokerOptions {
+    let taken = amqp::ConsumeOptions::new(["kitchen_takeout_queue"], 10).exclusive();
+    let options = amqp::BrokerOptions {
         hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
         vhost: kit.env.vhost.clone(),
-        ..Default::default()
+        ..restaurant_system::broker::Part::Operator.options()
     };
-    let other = restaurant_system::broker::Broker::start(options, Default::default());
+    let other = amqp::Broker::start(options);
     let _taken = other.consume(taken).await.unwrap();
     let chef = kit.worker("chef_anna", &[]);
     let numbers = [kit.place("dine_in").await, kit.place("takeout").await];

@@ -3,7 +3,7 @@
 use super::kit::{Kit, SHORT_GRACE};
 use super::poison::publish_many_unreadable;
 use crate::support::{Role, TestEnv, eventually_ok};
-use restaurant_system::broker::QueueType;
+use amqp::QueueType;
 use std::collections::BTreeSet;
 
 const KINDS: [&str; 2] = ["classic", "quorum"];

@@ -4,7 +4,7 @@ use super::kit::Kit;
 use crate::broker::connected;
 use crate::broker::proxy::Proxy;
 use crate::support::{Role, eventually};
-use restaurant_system::broker::Consume;
+use amqp::Consume;
 
 const BEAT: [&str; 2] = ["--heartbeat-interval", "1"];
 

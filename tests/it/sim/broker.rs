@@ -7,10 +7,9 @@ pub use ports::SimBroker;
 
 use super::tables::Without;
 use super::world::{Actor, ProcessId, State, sleep_ms};
+use amqp::{BrokerState, Outgoing, Properties, PublishOutcome};
 use bytes::Bytes;
-use restaurant_system::broker::{
-    BrokerState, NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Outgoing, Properties, PublishOutcome, kitchen_queue,
-};
+use restaurant_system::broker::{NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, kitchen_queue};
 use restaurant_system::domain::{OrderNumber, OrderType, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,8 +72,8 @@ pub struct BrokerModel {
     pub routed: BTreeSet<String>,
     /// The ids of all messages that reached a queue since the broker lost its disk last.
     pub known: BTreeSet<String>,
-    /// The reconciler's mark.
-    pub marked: bool,
+    /// The reconciler's sentinel is there.
+    pub has_sentinel: bool,
     /// All order messages that ever arrived, to be repeated.
     pub arrived: Vec<Arc<Message>>,
     pub dead_letters: Vec<Arc<Message>>,
@@ -89,7 +88,7 @@ pub struct BrokerModel {
 impl BrokerModel {
     /// Empty, and told everything that there was before.
     pub fn of_long_ago() -> Self {
-        Self { marked: true, ..Self::default() }
+        Self { has_sentinel: true, ..Self::default() }
     }
 
     /// Whether no message waits for a worker or is in the hands of one.
@@ -351,7 +350,7 @@ impl State {
             self.close_client_side(process, generation);
         }
         if wiped {
-            self.broker.marked = false;
+            self.broker.has_sentinel = false;
             self.broker.known.clear();
             for queue in &mut self.broker.queues {
                 queue.messages.clear();

@@ -138,7 +138,7 @@ async fn until_quiet(world: &World, customers: &TaskTracker, reconciled: bool) -
             let done = customers.is_empty()
                 && state.tables.outbox.is_empty()
                 && state.broker.is_quiet()
-                && (state.broker.marked || !reconciled)
+                && (state.broker.has_sentinel || !reconciled)
                 && state.tables.orders.values().all(|order| order.status.is_settled());
             if done || !state.violations.is_empty() || !state.tables.violations.is_empty() {
                 return true;

@@ -3,8 +3,8 @@
 
 use super::broker::BrokerModel;
 use super::tables::{Tables, Without};
+use amqp::BrokerState;
 use fastrand::Rng;
-use restaurant_system::broker::BrokerState;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -3,10 +3,11 @@
 use super::{ConsumerState, Event, Message, queues_named};
 use crate::sim::tables::Without;
 use crate::sim::world::{Actor, State, sleep_ms};
-use restaurant_system::broker::{
-    BrokerError, BrokerState, Consume, ConsumeOptions, ConsumerEvent, DeadLettered, Deliveries, MarkedBroker,
-    NameError, NameHold, Outgoing, Properties, Publish, PublishOutcome, Received, kitchen_queue,
+use amqp::{
+    BrokerError, BrokerSentinel, BrokerState, Consume, ConsumeOptions, ConsumerEvent, DeadLettered,
+    Deliveries, NameError, NameHold, Outgoing, Properties, Publish, PublishOutcome, Received,
 };
+use restaurant_system::broker::kitchen_queue;
 use restaurant_system::domain::OrderType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,16 +100,16 @@ impl SimBroker {
     }
 }
 
-impl MarkedBroker for SimBroker {
-    async fn has_mark(&self, connection: u64) -> Result<bool, BrokerError> {
-        self.request(connection, |state| state.broker.marked).await
+impl BrokerSentinel for SimBroker {
+    async fn has_sentinel(&self, connection: u64) -> Result<bool, BrokerError> {
+        self.request(connection, |state| state.broker.has_sentinel).await
     }
 
-    async fn leave_mark(&self, connection: u64) -> Result<(), BrokerError> {
+    async fn leave_sentinel(&self, connection: u64) -> Result<(), BrokerError> {
         let process = self.0.process;
         self.request(connection, |state| {
-            state.note(Some(process), "leaves the mark", ());
-            state.broker.marked = true;
+            state.note(Some(process), "leaves the sentinel", ());
+            state.broker.has_sentinel = true;
         })
         .await
     }
@@ -177,7 +178,7 @@ impl Consume for SimBroker {
         self.0.hop().await;
         let outcome = {
             let mut state = self.0.world.lock();
-            state.note(Some(self.0.process), "buries", (&delivery.message.id, reason));
+            state.note(Some(self.0.process), "dead-letters", (&delivery.message.id, reason));
             let odds = state.odds.message_lost;
             let moved = state.is_connected(self.0.process) && !state.chance(odds);
             let held = delivery.take(&mut state);

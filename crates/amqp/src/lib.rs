@@ -1,0 +1,46 @@
+#![doc = include_str!("../README.md")]
+
+mod advice;
+mod alarm;
+mod channel;
+mod confirms;
+mod consumer;
+mod dead_bound;
+mod dead_letter;
+mod dead_queue;
+mod declare;
+mod error;
+mod handle;
+mod link;
+mod members;
+mod name;
+mod options;
+mod outage;
+mod properties;
+mod publisher;
+mod publishing;
+mod renewal;
+mod renewed;
+mod sentinel;
+mod shovel;
+mod slot;
+mod supervisor;
+mod topology;
+mod troubles;
+mod unreadable;
+
+pub use advice::Advice;
+pub use confirms::PublishOutcome;
+pub use consumer::{ConsumeOptions, Consumer, ConsumerEvent, Deliveries, Delivery, Received};
+pub use dead_letter::DeadLettered;
+pub use dead_queue::{DeadLetter, DeadLetters};
+pub use error::BrokerError;
+pub use handle::{Broker, Consume, Publish};
+pub use name::{HeldName, NameError, NameHold};
+pub use options::{BrokerOptions, QueueType};
+pub use properties::{InvalidMessage, Outgoing, Properties};
+pub use renewal::QueueReport;
+pub use sentinel::BrokerSentinel;
+pub use slot::{Slot, SlotEvent, WantedSlot};
+pub use supervisor::BrokerState;
+pub use topology::{Names, QueueSpec, Topology};
