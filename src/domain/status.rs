@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::OrderType;
+
 /// Where an order is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,6 +17,8 @@ pub enum Status {
     Cooking,
     /// Cooked; waits for the customer.
     Ready,
+    /// On its way to the customer.
+    OutForDelivery,
     /// Handed to the customer. Final.
     Completed,
     /// Cancelled before it was cooked. Final.
@@ -27,6 +31,8 @@ pub const TRANSITIONS: &[(Status, Status)] = &[
     (Status::Received, Status::Cooking),
     (Status::Cooking, Status::Ready),
     (Status::Ready, Status::Completed),
+    (Status::Ready, Status::OutForDelivery),
+    (Status::OutForDelivery, Status::Completed),
     (Status::Received, Status::Cancelled),
 ];
 
@@ -48,7 +54,8 @@ enum Stage {
 /// of which something is true, and a test compares the rules and the indexes of the schema.
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Received, Self::Cooking, Self::Ready, Self::Completed, Self::Cancelled];
+    pub const ALL: [Self; 6] =
+        [Self::Received, Self::Cooking, Self::Ready, Self::OutForDelivery, Self::Completed, Self::Cancelled];
 
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -56,6 +63,7 @@ impl Status {
             Self::Received => "received",
             Self::Cooking => "cooking",
             Self::Ready => "ready",
+            Self::OutForDelivery => "out_for_delivery",
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
         }
@@ -64,7 +72,7 @@ impl Status {
     const fn stage(self) -> Stage {
         match self {
             Self::Received | Self::Cooking => Stage::Ahead,
-            Self::Ready | Self::Completed => Stage::Done,
+            Self::Ready | Self::OutForDelivery | Self::Completed => Stage::Done,
             Self::Cancelled => Stage::Never,
         }
     }
@@ -78,6 +86,11 @@ impl Status {
     /// says.
     pub fn ways_in(self) -> impl Iterator<Item = Self> {
         TRANSITIONS.iter().filter(move |(_, to)| *to == self).map(|(from, _)| *from)
+    }
+
+    /// The types of the orders that may come here.
+    pub fn order_types(self) -> &'static [OrderType] {
+        if self == Self::OutForDelivery { &[OrderType::Delivery] } else { &OrderType::ALL }
     }
 
     /// Whether nothing comes after it.
@@ -145,7 +158,7 @@ mod tests {
             assert_eq!(serde_json::to_value(status).ok(), Some(status.as_str().into()));
             assert_eq!(status.as_str().parse(), Ok(status));
         }
-        let unknown = "must be one of received, cooking, ready, completed, cancelled";
+        let unknown = "must be one of received, cooking, ready, out_for_delivery, completed, cancelled";
         assert_eq!("eaten".parse::<Status>().map_err(|e| e.to_string()), Err(unknown.to_owned()));
     }
 

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::columns::{ORDER_COLUMNS, items_where, order_message};
-use super::convert::{get, offline_after, order_number, order_type, priority, status};
+use super::convert::{get, offline_after, order_number, order_type, priority, status, type_names};
 use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{Money, OrderMessage, OrderNumber, OrderType, Priority, Status};
@@ -96,6 +96,8 @@ pub enum StaffOutcome {
     Done,
     /// Its status does not allow it: it is this.
     Conflict(Status),
+    /// Its type does not allow it: it is this.
+    OtherType(OrderType),
     NotFound,
 }
 
@@ -116,7 +118,7 @@ where o.number = $1",
 /// The time is that of the update, not of the statement's beginning, which may lie before the change that it follows.
 const MOVE: &str = "
 with found as (
-    select id, status from orders where number = $1 and status = any($2) for no key update
+    select id, status from orders where number = $1 and status = any($2) and type = any($5) for no key update
 ), moved as (
     update orders o set status = $3, updated_at = clock_timestamp(), estimated_completion = null
     from found where o.id = found.id returning o.id, o.updated_at, found.status as previous_status
@@ -127,8 +129,7 @@ with found as (
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
 impl Store {
-    /// Has staff move an order on (`received → cancelled`, `ready → completed`), from any status from which it may go there.
-    /// Nothing changes otherwise.
+    /// Has staff move an order on, from any status from which it may go there. Nothing changes otherwise.
     ///
     /// # Errors
     /// See [`StoreError`]; safe to repeat, then with [`StaffOutcome::Conflict`] if the first attempt had succeeded.
@@ -139,17 +140,23 @@ impl Store {
         by: &str,
     ) -> Result<StaffOutcome, StoreError> {
         let from: Vec<&str> = to.ways_in().map(Status::as_str).collect();
+        let types = type_names(to.order_types());
         self.run("changing an order", async |client| {
             let statement = client.prepare_cached(MOVE).await?;
-            let moved = client.execute(&statement, &[&number.as_str(), &from, &to.as_str(), &by]).await?;
-            if moved > 0 {
+            let parameters: [&(dyn ToSql + Sync); 5] = [&number.as_str(), &from, &to.as_str(), &by, &types];
+            if client.execute(&statement, &parameters).await? > 0 {
                 return Ok(StaffOutcome::Done);
             }
-            let statement = client.prepare_cached("select status from orders where number = $1").await?;
-            match client.query_opt(&statement, &[&number.as_str()]).await? {
-                Some(row) => Ok(StaffOutcome::Conflict(status(&row, "status")?)),
-                None => Ok(StaffOutcome::NotFound),
+            let statement =
+                client.prepare_cached("select status, type from orders where number = $1").await?;
+            let Some(row) = client.query_opt(&statement, &[&number.as_str()]).await? else {
+                return Ok(StaffOutcome::NotFound);
+            };
+            let found = order_type(&row, "type")?;
+            if !to.order_types().contains(&found) {
+                return Ok(StaffOutcome::OtherType(found));
             }
+            Ok(StaffOutcome::Conflict(status(&row, "status")?))
         })
         .await
     }

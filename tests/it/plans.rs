@@ -77,6 +77,7 @@ async fn a_list_reads_no_more_of_each_status_and_type_than_its_page() {
         (vec![Status::Received, Status::Ready], vec![], None, 51),
         (vec![Status::Ready, Status::Cancelled], vec![OrderType::Takeout, OrderType::Delivery], None, 51),
         (vec![Status::Received, Status::Cooking], vec![OrderType::Takeout], None, 10),
+        (vec![Status::OutForDelivery], vec![], None, 0),
         (vec![Status::Ready, Status::Completed], vec![OrderType::Delivery], None, 0),
         (vec![Status::Ready, Status::Completed], vec![], Some(2000), 51),
         (vec![Status::Completed], vec![OrderType::Takeout], Some(2000), 0),

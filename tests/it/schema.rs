@@ -77,8 +77,8 @@ async fn seeded() -> (TestEnv, Client) {
 
 async fn insert_in_status(db: &Client, number: &str, status: Status) {
     let sql =
-        "insert into orders (number, customer_name, type, total_amount, status, processed_by, completed_at)
-        values ($1, 'Ada', 'takeout', 1, $2, 'chef_anna', case when $3 then now() end)";
+        "insert into orders (number, customer_name, type, delivery_address, total_amount, status, processed_by, completed_at)
+        values ($1, 'Ada', 'delivery', '12 Analytical Row', 1, $2, 'chef_anna', case when $3 then now() end)";
     db.execute(sql, &[&number, &status.as_str(), &status.is_cooked()]).await.unwrap();
 }
 
@@ -136,6 +136,10 @@ async fn each_rule_refuses_what_it_forbids() {
         (order("type, status", "'takeout', 'cooking'"), "orders_cooked_by_somebody"),
         (order("type, status, processed_by", "'takeout', 'ready', 'x'"), "orders_completed_at_when_ready"),
         (order("type, completed_at", "'takeout', now()"), "orders_completed_at_when_ready"),
+        (
+            order("type, status, processed_by, completed_at", "'takeout', 'out_for_delivery', 'x', now()"),
+            "orders_only_deliveries_go_out",
+        ),
         (order("type, attempt", "'takeout', -1"), "orders_attempt_not_negative"),
         (named("'ORD_20261122_000'", "'Ada'", "1"), "orders_number_key"),
         (named("'ORD_2026_001'", "'Ada'", "1"), "orders_number_form"),

@@ -221,9 +221,21 @@ impl OrderApi {
         self.moved(&order_number, Status::Cancelled, &token).await
     }
 
+    /// Send an order out
+    ///
+    /// For staff, when a delivery is `ready`.
+    #[oai(path = "/orders/:order_number/dispatch", method = "post", operation_id = "dispatchOrder")]
+    async fn dispatch(
+        &self,
+        order_number: Path<String>,
+        token: StaffToken,
+    ) -> Result<JsonReply<MovedOrder>, StaffFail> {
+        self.moved(&order_number, Status::OutForDelivery, &token).await
+    }
+
     /// Hand an order to the customer
     ///
-    /// For staff, when it is `ready`.
+    /// For staff, when it is `ready` or `out_for_delivery`.
     #[oai(path = "/orders/:order_number/complete", method = "post", operation_id = "completeOrder")]
     async fn complete(
         &self,
@@ -278,6 +290,9 @@ impl OrderApi {
                     needed.join(" or ")
                 ))
                 .into())
+            }
+            StaffOutcome::OtherType(order_type) => {
+                Err(Problem::conflict(format!("an order that is {order_type} cannot become {to}")).into())
             }
             StaffOutcome::NotFound => Err(no_such_order(&number).into()),
         }

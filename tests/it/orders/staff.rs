@@ -103,6 +103,32 @@ async fn an_order_is_completed_once_and_only_when_it_is_ready() {
 }
 
 #[tokio::test]
+async fn a_delivery_goes_out_when_it_is_ready_and_nothing_else_does() {
+    let service = OrderService::start().await;
+    let (number, takeout) = (service.http.place(&delivery()).await, service.http.place(&takeout()).await);
+    let dispatch = format!("/orders/{number}/dispatch");
+    service.http.staff("POST", &dispatch).await.problem(409);
+    let _worker = service.env.spawn(&["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0"]);
+    let statuses = async || {
+        let mut found = Vec::new();
+        for number in [&number, &takeout] {
+            found.push(service.http.get(&format!("/orders/{number}")).await.json()["status"].clone());
+        }
+        found
+    };
+    eventually("both are ready", async || statuses().await == ["ready", "ready"]).await;
+    let refused = service.http.staff("POST", &format!("/orders/{takeout}/dispatch")).await.problem(409);
+    assert!(refused["detail"].as_str().unwrap().contains("takeout"), "{refused}");
+    let sent = service.http.staff("POST", &dispatch).await;
+    assert_eq!((sent.status, &sent.json()["status"]), (200, &json!("out_for_delivery")), "{sent:?}");
+    service.http.staff("POST", &dispatch).await.problem(409);
+    service.http.staff("POST", &format!("/orders/{number}/cancel")).await.problem(409);
+    let completed = service.http.staff("POST", &format!("/orders/{number}/complete")).await;
+    assert_eq!((completed.status, &completed.json()["status"]), (200, &json!("completed")), "{completed:?}");
+    assert_eq!(statuses().await, ["completed", "ready"]);
+}
+
+#[tokio::test]
 async fn of_many_who_cancel_at_once_one_succeeds() {
     let service = OrderService::start().await;
     let number = service.http.place(&takeout()).await;
@@ -124,7 +150,7 @@ async fn without_a_configured_token_staff_calls_are_off_and_say_how_to_turn_them
     env.edit_config(|text| text.split("staff:").next().unwrap().to_owned());
     let (_role, http) = spawn(&env, &[]).await;
     let number = http.place(&delivery()).await;
-    for change in ["cancel", "complete"] {
+    for change in ["cancel", "dispatch", "complete"] {
         let path = format!("/orders/{number}/{change}");
         for answer in [http.staff("POST", &path).await, answer(http.request("POST", &path)).await] {
             let problem = answer.problem(403);

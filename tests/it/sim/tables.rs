@@ -378,6 +378,10 @@ impl Tables {
     /// `Store::move_order`
     pub fn move_order(&mut self, now: i64, number: &OrderNumber, to: Status, by: &str) -> StaffOutcome {
         let Some((id, order)) = self.by_number(number) else { return StaffOutcome::NotFound };
+        let order_type = order.form.order_type();
+        if !to.order_types().contains(&order_type) {
+            return StaffOutcome::OtherType(order_type);
+        }
         if !order.status.may_become(to) {
             return StaffOutcome::Conflict(order.status);
         }
