@@ -22,7 +22,8 @@ create table orders (
     -- the request that placed it; every message and log line about it carries this id
     request_id           text           not null default '',
     traceparent          text,
-    -- the fencing token: counts how often the order was claimed; only the holder of the current attempt may finish it
+    -- the fencing token: counts how often the order was claimed or recalled; only the holder of the current attempt may
+    -- finish it
     attempt              integer        not null default 0,
     -- when its present holder took it; null while nobody has it in hand
     claimed_at           timestamptz,
@@ -90,13 +91,25 @@ create table order_status_log (
     transaction_id       bigint      not null default (pg_current_xact_id()::text::bigint),
     -- null for an order's first row, and where the version that wrote it did not say: see status_before
     previous_status      text,
+    -- what orders.attempt was then; 0 in rows of versions before V14
+    attempt              integer     not null,
 
     constraint order_status_log_status_known
         check (status in ('received', 'cooking', 'ready', 'out_for_delivery', 'completed', 'cancelled')),
-    -- no status is ever entered twice: "exactly one ready" is a rule of the schema
-    constraint order_status_log_once unique (order_id, status)
+    -- no status is entered twice in one attempt: "exactly one ready" is a rule of the schema
+    constraint order_status_log_once unique (order_id, status, attempt)
 );
 create index order_status_log_stream on order_status_log (transaction_id, id);
+
+-- For processes of versions before V14.
+create function order_status_log_attempt() returns trigger language plpgsql as $$
+begin
+    new.attempt := coalesce((select attempt from orders where id = new.order_id), 0);
+    return new;
+end $$;
+
+create trigger order_status_log_attempt before insert on order_status_log
+    for each row when (new.attempt is null) execute function order_status_log_attempt();
 
 -- what an order was before a change
 create function status_before(status text, previous_status text) returns text
@@ -249,8 +262,8 @@ end $$;
 
 create trigger orders_status_transition before update of status on orders
     for each row when (old.status is distinct from new.status and (old.status, new.status) not in (
-        ('received', 'cooking'), ('cooking', 'ready'), ('ready', 'completed'), ('received', 'cancelled'),
-        ('ready', 'out_for_delivery'), ('out_for_delivery', 'completed')
+        ('received', 'cooking'), ('cooking', 'ready'), ('ready', 'completed'), ('ready', 'out_for_delivery'),
+        ('out_for_delivery', 'completed'), ('received', 'cancelled'), ('cooking', 'cancelled'), ('ready', 'cooking')
     ))
     execute function orders_refuse_illegal_transition();
 

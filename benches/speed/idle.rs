@@ -53,9 +53,9 @@ async fn fill(section: &Section<'_>, orders: u32) -> Result<()> {
          insert into order_items (order_id, name, quantity, price)
          select id, name, quantity, price from orders,
                 (values ('Margherita', 1, 12.50), ('Tiramisu', 2, 4.25)) as v (name, quantity, price);
-         insert into order_status_log (order_id, status, changed_by, changed_at)
-         select id, s.status, 'chef', updated_at from orders,
-                (values ('received'), ('cooking'), ('ready'), ('completed')) as s (status);
+         insert into order_status_log (order_id, status, attempt, changed_by, changed_at)
+         select id, s.status, s.attempt, 'chef', updated_at from orders,
+                (values ('received', 0), ('cooking', 1), ('ready', 1), ('completed', 1)) as s (status, attempt);
          vacuum analyze orders; vacuum analyze order_items; vacuum analyze order_status_log; checkpoint"
     );
     let db = section.connect().await?;

@@ -25,7 +25,7 @@ select to_char(nextval('bench_number'), 'FM0000000000') as n \\gset
 insert into orders (number, customer_name, type, total_amount, priority, request_id) values ('ORD_20260101_' || :n, 'Ada Lovelace', 'takeout', 21.00, 1, 'x') returning id \\gset
 insert into order_items (order_id, name, quantity, price) values (:id, 'Margherita', 1, 12.50);
 insert into order_items (order_id, name, quantity, price) values (:id, 'Tiramisu', 2, 4.25);
-insert into order_status_log (order_id, status, changed_by) values (:id, 'received', 'bench');
+insert into order_status_log (order_id, status, attempt, changed_by) values (:id, 'received', 0, 'bench');
 commit;
 ";
 const FLUSH: &str = "insert into bench_flush values (1);\n";
@@ -40,7 +40,8 @@ fn in_one_statement(orders: usize) -> String {
          select id, 'ORD_20260101_' || n, 'Ada Lovelace', 'takeout', 21.00, 1, 'x' from n), \
          i as (insert into order_items (order_id, name, quantity, price) select id, name, quantity, price from n, \
          (values ('Margherita', 1, 12.50), ('Tiramisu', 2, 4.25)) as v (name, quantity, price)) \
-         insert into order_status_log (order_id, status, changed_by) select id, 'received', 'bench' from n;\n"
+         insert into order_status_log (order_id, status, attempt, changed_by) \
+         select id, 'received', 0, 'bench' from n;\n"
     )
 }
 

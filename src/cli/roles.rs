@@ -140,6 +140,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         queue_timeout: QUEUE_TIMEOUT,
         reconciler: setting.config.outbox,
         staff_token: setting.config.staff.token,
+        recall_within: setting.config.recall_within,
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service", Part::OrderService, Usage::Service);

@@ -186,7 +186,9 @@ impl<O: Write, N: Write> View<O, N> {
     fn change(&mut self, update: &StatusUpdate, data: &str) -> io::Result<()> {
         self.status.clone_from(&update.new_status);
         self.since = self.since.or(Some(update.timestamp));
-        self.estimate = update.estimated_completion.or(self.estimate);
+        // What was said before holds until the order was ready: one that is recalled begins anew.
+        let was_ready = update.old_status.as_deref() == Some(Status::Ready.as_str());
+        self.estimate = update.estimated_completion.or(self.estimate.filter(|_| !was_ready));
         self.refresh(Timestamp::now());
         let line = if self.json { data.to_owned() } else { describe(update) };
         print_above(self.bar.as_ref(), &mut self.out, &line)

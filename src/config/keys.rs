@@ -12,6 +12,8 @@ const CONNECTIONS: (u64, u64) = (1, 1_000_000);
 const POOL: (u64, u64) = (1, 1000);
 const DEAD_LETTERS: (u64, u64) = (1, 10_000_000);
 const OUTBOX_ROWS: (u64, u64) = (1, u32::MAX as u64);
+/// A day at most: nobody brings an order back later.
+const RECALL_MINUTES: (u64, u64) = (0, 1440);
 /// amqprs wants 2 s at least; a broker that is silent for more than an hour is away.
 const HEARTBEAT: (u64, u64) = (2, 3600);
 
@@ -55,6 +57,7 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::seconds("kitchen.cook_seconds.delivery", 0.0, "12", ""),
     Key::seconds("kitchen.stop_seconds", 0.0, "30", "a stopping worker may finish what it cooks for so long; then it gives it back"),
     Key::seconds("kitchen.grace_seconds", 0.0, "2", "an order without a message waits so long before an idle worker claims it from the database"),
+    Key::number("kitchen.recall_minutes", RECALL_MINUTES, "15", "staff may have an order cooked again for so long after it was ready; 0: never"),
 
     Key::section("outbox", "what is committed and not yet announced"),
     Key::number("outbox.max_rows", OUTBOX_ROWS, "1000000", "while so many rows wait, because RabbitMQ is away for long, orders get 503"),

@@ -20,6 +20,7 @@ mod tls;
 mod tracking;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use settings::{Diagnostic, Reader};
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub database: DatabaseOptions,
     pub rabbitmq: RabbitMqConfig,
     pub kitchen: KitchenTimes,
+    /// How long after it was ready an order may be recalled.
+    pub recall_within: Duration,
     /// What is committed and not yet announced.
     pub outbox: ReconcilerOptions,
     pub tracking: TrackingConfig,
@@ -63,6 +66,7 @@ impl Config {
             database: database::read(&mut reader),
             rabbitmq: RabbitMqConfig::read(&mut reader),
             kitchen: kitchen::read(&mut reader),
+            recall_within: Duration::from_mins(reader.number("kitchen.recall_minutes")),
             outbox: outbox::read(&mut reader),
             tracking: TrackingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),

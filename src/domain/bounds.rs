@@ -17,5 +17,7 @@ pub const QUANTITY: RangeInclusive<u8> = 1..=10;
 pub const PRICE: RangeInclusive<Money> = Money::from_cents(1)..=Money::from_cents(99_999);
 /// The tables of the restaurant.
 pub const TABLES: RangeInclusive<u8> = 1..=100;
+/// Characters of the reason of a cancellation.
+pub const REASON_CHARS: RangeInclusive<usize> = 1..=200;
 /// Characters of an address.
 pub const ADDRESS_CHARS: RangeInclusive<usize> = 10..=500;

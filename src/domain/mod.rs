@@ -23,4 +23,5 @@ pub use order_type::{OrderType, UnknownOrderType};
 pub use priority::Priority;
 pub use status::{Status, TRANSITIONS, UnknownStatus};
 pub use status_update::StatusUpdate;
+pub use text::reason_faults;
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

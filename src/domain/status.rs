@@ -13,7 +13,7 @@ use super::OrderType;
 pub enum Status {
     /// Taken and committed; waits for a worker.
     Received,
-    /// A worker has it, or had it and was lost: then it waits for the next one in this status.
+    /// A worker has it. Where that one was lost, or the order was recalled, it waits for the next one in this status.
     Cooking,
     /// Cooked; waits for the customer.
     Ready,
@@ -21,7 +21,7 @@ pub enum Status {
     OutForDelivery,
     /// Handed to the customer. Final.
     Completed,
-    /// Cancelled before it was cooked. Final.
+    /// Cancelled before it was ready. Final.
     Cancelled,
 }
 
@@ -34,6 +34,8 @@ pub const TRANSITIONS: &[(Status, Status)] = &[
     (Status::Ready, Status::OutForDelivery),
     (Status::OutForDelivery, Status::Completed),
     (Status::Received, Status::Cancelled),
+    (Status::Cooking, Status::Cancelled),
+    (Status::Ready, Status::Cooking),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +100,8 @@ impl Status {
         !TRANSITIONS.iter().any(|(from, _)| *from == self)
     }
 
-    /// Whether the kitchen has done, or will never do, what it has to do: there is nothing left to estimate.
+    /// Whether the kitchen has done, or will never do, what it has to do: there is nothing left to estimate, unless the order
+    /// is recalled.
     pub fn is_settled(self) -> bool {
         self.stage() != Stage::Ahead
     }
@@ -141,10 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_final_is_settled_and_what_becomes_cooked_stays_so() {
+    fn what_is_final_is_settled_and_what_becomes_cooked_stays_so_unless_it_is_recalled() {
         for (from, to) in TRANSITIONS {
             assert!(!from.is_final(), "{from}");
-            assert!(!from.is_cooked() || to.is_cooked(), "{from} to {to}");
+            let is_recall = (*from, *to) == (Status::Ready, Status::Cooking);
+            assert!(!from.is_cooked() || to.is_cooked() || is_recall, "{from} to {to}");
         }
         for status in Status::ALL {
             assert!(!status.is_final() || status.is_settled(), "{status}");
@@ -163,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_cooking_cannot_be_cancelled() {
-        assert!(Status::Received.may_become(Status::Cancelled));
-        assert!(!Status::Cooking.may_become(Status::Cancelled));
+    fn an_order_can_be_cancelled_until_it_is_ready() {
+        let cancellable: Vec<_> = Status::Cancelled.ways_in().collect();
+        assert_eq!(cancellable, [Status::Received, Status::Cooking]);
     }
 }

@@ -83,10 +83,19 @@ fn is_hyphen(c: char) -> bool {
 
 /// Everything that is wrong with an item's name.
 pub(super) fn item_name_faults(name: &str) -> Vec<String> {
+    line_faults(name, bounds::ITEM_NAME_CHARS)
+}
+
+/// Everything that is wrong with the reason of a cancellation.
+pub fn reason_faults(reason: &str) -> Vec<String> {
+    line_faults(reason, bounds::REASON_CHARS)
+}
+
+fn line_faults(text: &str, chars: RangeInclusive<usize>) -> Vec<String> {
     let mut faults = Vec::new();
-    length_fault(name, bounds::ITEM_NAME_CHARS, &mut faults);
-    blank_fault(name, &mut faults);
-    faults.extend(line_fault(name, &[]));
+    length_fault(text, chars, &mut faults);
+    blank_fault(text, &mut faults);
+    faults.extend(line_fault(text, &[]));
     faults
 }
 

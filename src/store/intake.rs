@@ -104,8 +104,8 @@ placed as (
     join numbered n on n.ord = i.ord
     order by i.place
 ), logged as (
-    insert into order_status_log (order_id, status, changed_by)
-    select id, 'received', 'order-service' from numbered order by ord
+    insert into order_status_log (order_id, status, attempt, changed_by)
+    select id, 'received', 0, 'order-service' from numbered order by ord
     returning id, order_id, changed_at
 ), announced as ({announced}
 )

@@ -7,8 +7,7 @@ use tokio_postgres::Row;
 
 use super::columns::{CHANGE_COLUMNS, status_update};
 use super::convert::{
-    get, millis, offline_after, order_number, order_type, priority, quoted_statuses, status, status_names,
-    type_names,
+    get, millis, offline_after, order_number, order_type, priority, quoted_statuses, status, type_names,
 };
 use super::outbox::announce_logged;
 use super::readable::readable;
@@ -33,16 +32,23 @@ pub struct ClaimedOrder {
     pub order_type: OrderType,
     /// The fencing token: only this attempt may finish it or give it back.
     pub attempt: i32,
-    /// Whether somebody had it in hand before and was lost.
-    pub taken_over: bool,
     pub request_id: String,
 }
 
 /// A cooked order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Finish {
     pub number: OrderNumber,
     pub attempt: i32,
+}
+
+/// An order that left a worker's hands without its doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotHeld {
+    /// What the worker had in hand.
+    pub order: Finish,
+    /// The status that it has now: `cooking` where another has it, or may take it.
+    pub became: String,
 }
 
 /// Why an order was not claimed.
@@ -118,12 +124,12 @@ with {picked}, claimed as (
     returning o.id, o.number, o.type, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion,
               p.status as previous_status, p.status = 'cooking' as taken_over
 ), logged as (
-    insert into order_status_log (order_id, status, previous_status, changed_by, estimated_completion)
-    select id, 'cooking', previous_status, $1, estimated_completion from claimed where not taken_over
+    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, estimated_completion)
+    select id, 'cooking', previous_status, attempt, $1, estimated_completion from claimed where not taken_over
     returning *
 ), announced as ({announced}
 )
-select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.taken_over, l.id as log_id, {CHANGE_COLUMNS}
+select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, l.id as log_id, {CHANGE_COLUMNS}
 from claimed c left join logged l on l.order_id = c.id",
         announced = announce_logged("statuses")
     )
@@ -140,9 +146,11 @@ with finished as (
       and o.processed_by = $1
     returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent
 ), logged as (
-    insert into order_status_log (order_id, status, previous_status, changed_by, notes)
-    select f.id, 'ready', 'cooking', $1,
-           case when f.attempt > 1 then 'taken over; attempt ' || f.attempt end
+    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, notes)
+    select f.id, 'ready', 'cooking', f.attempt, $1,
+           case when f.attempt > 1 then
+               case when exists (select from order_status_log l where l.order_id = f.id and l.status = 'ready')
+                    then 'recalled' else 'taken over' end || '; attempt ' || f.attempt end
     from finished f
     returning *
 ), announced as ({announced}
@@ -160,6 +168,15 @@ const GIVE_BACK: &str = "
 update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
 from unnest($2::text[], $3::int[]) as f (number, attempt)
 where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.processed_by = $1";
+
+/// Which of the orders are not in the worker's hands any more, with what they are.
+const NOT_HELD: &str = "
+select f.number, f.attempt, coalesce(o.status, 'deleted') as became
+from unnest($2::text[], $3::int[]) as f (number, attempt)
+left join lateral (
+    select status, attempt, processed_by, claimed_at from orders where number = f.number offset 0
+) o on true
+where (o.status = 'cooking' and o.attempt = f.attempt and o.processed_by = $1 and o.claimed_at is not null) is not true";
 
 pub trait KitchenStore: WorkerStore + OutboxStore {
     /// Claims those of the named orders that wait and that this worker can cook (`received → cooking`), or takes them
@@ -214,6 +231,17 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
         worker: &WorkerName,
         orders: &[Finish],
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Which of the orders that the worker believes to have in hand it has not: staff has cancelled them, or another has
+    /// taken them over.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn not_held(
+        &self,
+        worker: &WorkerName,
+        held: &[Finish],
+    ) -> impl Future<Output = Result<Vec<NotHeld>, StoreError>> + Send;
 
     /// Whether PostgreSQL has the order as finished by this worker in this attempt: what to ask when the answer to
     /// [`Self::finish_orders`] was lost.
@@ -287,14 +315,27 @@ impl KitchenStore for Store {
         .await
     }
 
+    async fn not_held(&self, worker: &WorkerName, held: &[Finish]) -> Result<Vec<NotHeld>, StoreError> {
+        let (numbers, attempts) = columns(held);
+        self.run("looking at the orders in hand", async |client| {
+            let statement = client.prepare_cached(NOT_HELD).await?;
+            let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
+            Ok(readable(&rows, |row| {
+                let order = Finish { number: order_number(row, "number")?, attempt: get(row, "attempt")? };
+                Ok(NotHeld { order, became: get(row, "became")? })
+            }))
+        })
+        .await
+    }
+
     async fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> Result<bool, StoreError> {
-        const SQL: &str = "select exists (select from orders where number = $1 and attempt = $2
-            and processed_by = $3 and status = any($4)) as finished";
+        const SQL: &str = "select exists (
+            select from orders o join order_status_log l on l.order_id = o.id
+            where o.number = $1 and l.status = 'ready' and l.attempt = $2 and l.changed_by = $3) as finished";
         self.run("looking at an order", async |client| {
             let statement = client.prepare_cached(SQL).await?;
-            let (number, cooked) = (finish.number.as_str(), status_names(Status::is_cooked));
-            let row =
-                client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str(), &cooked]).await?;
+            let number = finish.number.as_str();
+            let row = client.query_one(&statement, &[&number, &finish.attempt, &worker.as_str()]).await?;
             get(&row, "finished")
         })
         .await
@@ -327,7 +368,6 @@ impl Store {
                     number: order_number(row, "number")?,
                     order_type: order_type(row, "type")?,
                     attempt: get(row, "attempt")?,
-                    taken_over: get(row, "taken_over")?,
                     request_id: get(row, "request_id")?,
                 })
             }))

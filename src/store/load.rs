@@ -14,7 +14,8 @@ const COUNTED_ORDERS: i64 = 10_000;
 /// So many of the last orders of a type say how long that type cooks.
 const MEASURED_ORDERS: i64 = 50;
 
-/// The queue comes as two arrays of one order, in one row: thousands of rows would each be made and read.
+/// The queue comes as two arrays of one order, in one row: thousands of rows would each be made and read. What was recalled or
+/// given back waits in it as well.
 const PICTURE: &str = "
 with cooks as (
     select name, capacity from workers
@@ -22,7 +23,11 @@ with cooks as (
       and $1 = any(string_to_array(type, ','))
 ), waiting as (
     select coalesce(array_agg(priority), '{}') as priorities, coalesce(array_agg(id), '{}') as ids from (
-        select priority, id from orders where status = 'received' and type = $1
+        (select priority, id from orders where status = 'received' and type = $1
+        order by priority desc, id limit $3)
+        union all
+        (select priority, id from orders where status = 'cooking' and claimed_at is null and type = $1
+        order by priority desc, id)
         order by priority desc, id limit $3) as queue
 )
 select priorities, ids, now() as taken_at,

@@ -71,11 +71,11 @@ pub use columns::{IdempotencyKey, IntakeRequest};
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Reach, SeenBy, StreamPlace};
 pub use intake::{IntakeStore, Placed};
-pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, Refusal};
+pub use kitchen::{Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, Refusal};
 pub use load::KitchenPicture;
 pub use options::{DatabaseOptions, StoreOptions, StoreState};
 pub use orders::{
-    HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffOutcome,
+    HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffChange, StaffOutcome,
 };
 pub use outbox::{LockedRows, OutboxBatch, OutboxStore};
 pub use pool::{Store, StoreAccess};

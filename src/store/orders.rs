@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::columns::{ORDER_COLUMNS, items_where, order_message};
-use super::convert::{get, offline_after, order_number, order_type, priority, status, type_names};
+use super::convert::{get, millis, offline_after, order_number, order_type, priority, status, type_names};
+use super::pressure::Connection;
 use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{Money, OrderMessage, OrderNumber, OrderType, Priority, Status};
@@ -89,7 +91,27 @@ pub struct OrderFilter {
     pub before_id: Option<i64>,
 }
 
-/// What came of staff's attempt to move an order on.
+/// What staff does to an order.
+#[derive(Debug, Clone)]
+pub struct StaffChange<'a> {
+    /// It must be in one of these.
+    pub from: Vec<Status>,
+    /// What it becomes.
+    pub to: Status,
+    /// Who does it.
+    pub by: &'a str,
+    /// What there is to remark; everybody may read it in the order's history.
+    pub notes: Option<&'a str>,
+}
+
+impl<'a> StaffChange<'a> {
+    /// From any status from which it may go there.
+    pub fn new(to: Status, by: &'a str) -> Self {
+        Self { from: to.ways_in().collect(), to, by, notes: None }
+    }
+}
+
+/// What came of staff's attempt to change an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StaffOutcome {
     /// It moved, now.
@@ -98,6 +120,8 @@ pub enum StaffOutcome {
     Conflict(Status),
     /// Its type does not allow it: it is this.
     OtherType(OrderType),
+    /// It was ready too long ago.
+    TooLate,
     NotFound,
 }
 
@@ -118,45 +142,75 @@ where o.number = $1",
 /// The time is that of the update, not of the statement's beginning, which may lie before the change that it follows.
 const MOVE: &str = "
 with found as (
-    select id, status from orders where number = $1 and status = any($2) and type = any($5) for no key update
+    select id, status from orders where number = $1 and status = any($2) and type = any($6) for no key update
 ), moved as (
     update orders o set status = $3, updated_at = clock_timestamp(), estimated_completion = null
-    from found where o.id = found.id returning o.id, o.updated_at, found.status as previous_status
+    from found where o.id = found.id returning o.id, o.attempt, o.updated_at, found.status as previous_status
 ), logged as (
-    insert into order_status_log (order_id, status, previous_status, changed_by, changed_at)
-    select id, $3, previous_status, $4, updated_at from moved returning id, order_id
+    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, changed_at, notes)
+    select id, $3, previous_status, attempt, $4, updated_at, $5 from moved returning id, order_id
+)
+insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
+
+/// Nobody has the order in hand then: the next free worker finds it, as it finds what another has given back. Who had it in
+/// an attempt before can neither finish it nor give it back.
+const RECALL: &str = "
+with recalled as (
+    update orders set status = 'cooking', attempt = attempt + 1, claimed_at = null, completed_at = null,
+        estimated_completion = null, updated_at = clock_timestamp()
+    where number = $1 and status = 'ready' and completed_at > now() - make_interval(secs => $3::bigint / 1000.0)
+    returning id, attempt, updated_at
+), logged as (
+    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, changed_at)
+    select id, 'cooking', 'ready', attempt, $2, updated_at from recalled returning id, order_id
 )
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
 impl Store {
-    /// Has staff move an order on, from any status from which it may go there. Nothing changes otherwise.
+    /// Has staff move an order on. Nothing changes where its status or its type does not allow it.
     ///
     /// # Errors
     /// See [`StoreError`]; safe to repeat, then with [`StaffOutcome::Conflict`] if the first attempt had succeeded.
     pub async fn move_order(
         &self,
         number: &OrderNumber,
-        to: Status,
-        by: &str,
+        change: &StaffChange<'_>,
     ) -> Result<StaffOutcome, StoreError> {
-        let from: Vec<&str> = to.ways_in().map(Status::as_str).collect();
+        let StaffChange { from, to, by, notes } = change;
+        let from: Vec<&str> = from.iter().map(|status| status.as_str()).collect();
         let types = type_names(to.order_types());
+        let parameters: [&(dyn ToSql + Sync); 6] =
+            [&number.as_str(), &from, &to.as_str(), &by, &notes, &types];
         self.run("changing an order", async |client| {
             let statement = client.prepare_cached(MOVE).await?;
-            let parameters: [&(dyn ToSql + Sync); 5] = [&number.as_str(), &from, &to.as_str(), &by, &types];
             if client.execute(&statement, &parameters).await? > 0 {
                 return Ok(StaffOutcome::Done);
             }
-            let statement =
-                client.prepare_cached("select status, type from orders where number = $1").await?;
-            let Some(row) = client.query_opt(&statement, &[&number.as_str()]).await? else {
-                return Ok(StaffOutcome::NotFound);
-            };
-            let found = order_type(&row, "type")?;
-            if !to.order_types().contains(&found) {
-                return Ok(StaffOutcome::OtherType(found));
+            unchanged(client, number, *to).await
+        })
+        .await
+    }
+
+    /// Has staff recall an order that was ready for no longer than `within`: `ready → cooking`, in a new attempt, which the
+    /// next free worker begins.
+    ///
+    /// # Errors
+    /// As for [`Self::move_order`].
+    pub async fn recall_order(
+        &self,
+        number: &OrderNumber,
+        by: &str,
+        within: Duration,
+    ) -> Result<StaffOutcome, StoreError> {
+        self.run("recalling an order", async |client| {
+            let statement = client.prepare_cached(RECALL).await?;
+            if client.execute(&statement, &[&number.as_str(), &by, &millis(within)]).await? > 0 {
+                return Ok(StaffOutcome::Done);
             }
-            Ok(StaffOutcome::Conflict(status(&row, "status")?))
+            match unchanged(client, number, Status::Cooking).await? {
+                StaffOutcome::Conflict(Status::Ready) => Ok(StaffOutcome::TooLate),
+                outcome => Ok(outcome),
+            }
         })
         .await
     }
@@ -257,6 +311,24 @@ impl Store {
             Ok(OrderList { orders: readable(rows.iter().take(page), summary), next_before_id })
         })
         .await
+    }
+}
+
+/// Why an order did not come `to` this status.
+async fn unchanged(
+    client: &Connection,
+    number: &OrderNumber,
+    to: Status,
+) -> Result<StaffOutcome, StoreError> {
+    let statement = client.prepare_cached("select status, type from orders where number = $1").await?;
+    let Some(row) = client.query_opt(&statement, &[&number.as_str()]).await? else {
+        return Ok(StaffOutcome::NotFound);
+    };
+    let order_type = order_type(&row, "type")?;
+    if to.order_types().contains(&order_type) {
+        Ok(StaffOutcome::Conflict(status(&row, "status")?))
+    } else {
+        Ok(StaffOutcome::OtherType(order_type))
     }
 }
 

@@ -54,7 +54,7 @@ const GRANTS: &[Grant] = &[
         ORDER,
         "orders",
         &["update"],
-        "status, updated_at, estimated_completion, announced_again, announced_again_at",
+        "status, updated_at, estimated_completion, announced_again, announced_again_at, attempt, claimed_at, completed_at",
     ),
     on(ORDER, "order_items", &["select", "insert"]),
     on(ORDER, "order_status_log", &["select", "insert"]),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::services::order::parse_order;
 use restaurant_system::store::{
-    Claim, EventCursor, IdempotencyKey, IntakeRequest, IntakeStore, KitchenStore, OrderFilter, StaffOutcome,
-    Store,
+    Claim, EventCursor, Finish, IdempotencyKey, IntakeRequest, IntakeStore, KitchenStore, OrderFilter,
+    StaffChange, StaffOutcome, Store,
 };
 use tokio_postgres::Client;
 
@@ -171,11 +171,32 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         .await;
     }
     a.reads_little("cancelling", async |store| {
-        assert_eq!(store.move_order(&waiting, Status::Cancelled, "staff").await.unwrap(), StaffOutcome::Done);
+        let change = StaffChange::new(Status::Cancelled, "staff");
+        assert_eq!(store.move_order(&waiting, &change).await.unwrap(), StaffOutcome::Done);
+    })
+    .await;
+    let cook_times = CookTimes::uniform(Duration::from_secs(600));
+    let claim =
+        Claim { worker: "chef_anna".parse().unwrap(), order_types: OrderType::ALL.to_vec(), cook_times };
+    a.reads_little("recalling", async |store| {
+        let recalled = store.recall_order(&number(10_002), "staff", Duration::from_secs(3600)).await;
+        assert_eq!(recalled.unwrap(), StaffOutcome::Done);
+    })
+    .await;
+    a.reads_little("looking at the orders in hand", async |store| {
+        let held = [number(10_002), number(10_003)].map(|number| Finish { number, attempt: 1 });
+        assert_eq!(store.not_held(&claim.worker, &held).await.unwrap().len(), 2);
+    })
+    .await;
+    a.reads_little("cooking a recalled order", async |store| {
+        let claimed = store.claim_orders(&claim, &[number(10_002)]).await.unwrap();
+        let held = Finish { number: number(10_002), attempt: claimed[0].attempt };
+        assert_eq!(store.finish_orders(&claim.worker, &[held]).await.unwrap().len(), 1);
     })
     .await;
     a.reads_little("handing over", async |store| {
-        assert_eq!(store.move_order(&ready, Status::Completed, "staff").await.unwrap(), StaffOutcome::Done);
+        let change = StaffChange::new(Status::Completed, "staff");
+        assert_eq!(store.move_order(&ready, &change).await.unwrap(), StaffOutcome::Done);
     })
     .await;
     let body = br#"{"customer_name":"Ada","order_type":"takeout","items":[{"name":"Pizza","quantity":1,"price":9.99}]}"#;

@@ -70,18 +70,70 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonRequest<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let bytes = read_json(request.headers(), body.take()?, BODY_MAX_BYTES, BODY_DEADLINE).await?;
-        if let Some(unread) = request.data::<UnreadBody>() {
-            unread.0.store(false, Ordering::Relaxed);
-        }
-        if let Some(place) = request.data::<Arc<Place>>()
-            && !place.serve()
-        {
-            // Its connection is being cut: nobody would hear what became of it.
-            std::future::pending::<()>().await;
-        }
+        Ok(Self { bytes: taken(request, body).await?, schema: PhantomData })
+    }
+}
+
+/// The same for a body that may be left out. What is wrong with it is told by [`Self::bytes`], so that a caller can look
+/// first whether somebody may ask at all.
+#[derive(Debug)]
+pub struct OptionalJsonRequest<T> {
+    bytes: Result<Option<Bytes>, Problem>,
+    schema: PhantomData<fn() -> T>,
+}
+
+impl<T> OptionalJsonRequest<T> {
+    /// The body as it came, if there is one.
+    ///
+    /// # Errors
+    /// As in [`may::BODY`](super::fail::may::BODY).
+    pub fn bytes(self) -> Result<Option<Bytes>, Problem> {
+        self.bytes
+    }
+}
+
+impl<'a, T: Type> ApiExtractor<'a> for OptionalJsonRequest<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        JsonRequest::<T>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        JsonRequest::<T>::request_meta().map(|meta| MetaRequest { required: false, ..meta })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = if UnreadBody::of(request.headers()).is_some() {
+            taken(request, body).await.map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty()))
+        } else {
+            Ok(None)
+        };
         Ok(Self { bytes, schema: PhantomData })
     }
+}
+
+/// Takes a request's body off its connection.
+async fn taken(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
+    let body = body.take().map_err(Problem::internal)?;
+    let bytes = read_json(request.headers(), body, BODY_MAX_BYTES, BODY_DEADLINE).await?;
+    if let Some(unread) = request.data::<UnreadBody>() {
+        unread.0.store(false, Ordering::Relaxed);
+    }
+    if let Some(place) = request.data::<Arc<Place>>()
+        && !place.serve()
+    {
+        // Its connection is being cut: nobody would hear what became of it.
+        std::future::pending::<()>().await;
+    }
+    Ok(bytes)
 }
 
 /// Whether a body is left on the connection when its request is answered. The server can then not go on with the next

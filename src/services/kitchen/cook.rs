@@ -1,6 +1,6 @@
 //! One order in a worker's hands, from the claim to its end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use daemon::batcher::{BatchLimits, Batcher};
 use daemon::retry::Backoff;
 use daemon::sync::locked;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +16,7 @@ use super::KitchenOptions;
 use super::unknown::UnknownOrders;
 use crate::domain::OrderNumber;
 use crate::relay::RelayWaker;
-use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, PeerCount, StoreError};
+use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, PeerCount, StoreError};
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
 const WRITE_QUEUE: usize = 70_000;
@@ -38,7 +38,8 @@ pub(super) struct Worker<S> {
     pub(super) relay: RelayWaker,
     claims: Batcher<OrderNumber, Result<Option<ClaimedOrder>, WriteFailed>>,
     finishes: Batcher<Finish, Result<bool, WriteFailed>>,
-    in_hand: Mutex<HashSet<OrderNumber>>,
+    /// What is being cooked, and how its cook is told to let it go.
+    in_hand: Mutex<HashMap<Finish, Option<LetGo>>>,
     deliveries: AtomicU64,
     /// How many messages in a row were no work.
     useless: AtomicU32,
@@ -52,11 +53,16 @@ pub(super) struct Worker<S> {
     pub(super) rounds: Notify,
     /// Told when the first order comes to hand, and when the last one leaves it.
     pub(super) state_changed: Notify,
+    /// Told when the first order comes to hand.
+    pub(super) began: Notify,
     /// Cancelled when the orders in hand are to be given back.
     pub(super) give_back: CancellationToken,
     /// Messages of orders that there are none of.
     pub(super) unknown: Arc<UnknownOrders>,
 }
+
+/// Tells an order's cook which status the order has now.
+type LetGo = oneshot::Sender<String>;
 
 /// A write did not happen, or it is unknown whether it did. The reason has been logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +73,13 @@ pub(super) enum WriteFailed {
 }
 
 /// How an order left the worker's hands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cooked {
     Ready,
-    /// Somebody else has it: this worker was thought lost.
+    /// The finish is refused: it was cancelled, or somebody else has it since this worker was thought lost.
     Lost,
+    /// The same, found before its time was over; it has this status now.
+    LetGo(String),
     /// It waits for a worker again.
     GivenBack,
 }
@@ -120,6 +128,7 @@ impl<S: KitchenStore> Worker<S> {
             peers: watch::Sender::new(peers),
             rounds: Notify::new(),
             state_changed: Notify::new(),
+            began: Notify::new(),
             give_back: CancellationToken::new(),
             unknown: Arc::default(),
         }
@@ -135,10 +144,23 @@ impl<S: KitchenStore> Worker<S> {
     }
 
     pub(super) fn in_hand(&self) -> Vec<OrderNumber> {
-        self.lock().iter().cloned().collect()
+        self.lock().keys().map(|held| held.number.clone()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<OrderNumber>> {
+    /// The same with their attempts.
+    pub(super) fn held(&self) -> Vec<Finish> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// An order is not this worker's any more: nobody goes on with it.
+    pub(super) fn let_go(&self, lost: NotHeld) {
+        if let Some(let_go) = self.lock().get_mut(&lost.order).and_then(Option::take) {
+            // Its cook may just have come to the end.
+            let _ = let_go.send(lost.became);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Finish, Option<LetGo>>> {
         locked(&self.in_hand)
     }
 
@@ -179,41 +201,44 @@ impl<S: KitchenStore> Worker<S> {
         self.store.wait_up().await;
     }
 
-    /// Cooks an order that this worker has claimed, and finishes it. It ends early when the orders in hand are to be
-    /// given back.
+    /// Cooks an order that this worker has claimed, and finishes it. It ends early when the order is not this worker's any
+    /// more, and when the orders in hand are to be given back.
     pub(super) async fn cook(&self, order: ClaimedOrder) -> Cooked {
         let started = Instant::now();
         let cook_time = self.options.times.cook.of(order.order_type);
         self.relay.wake();
+        let held = Finish { number: order.number, attempt: order.attempt };
+        let (let_go, lost) = oneshot::channel();
         let first = {
             let mut in_hand = self.lock();
-            in_hand.insert(order.number.clone());
+            in_hand.insert(held.clone(), Some(let_go));
             in_hand.len() == 1
         };
         if first {
             self.state_changed.notify_one();
+            self.began.notify_one();
         }
         tracing::info!(
             action = "order_processing_started",
-            details = %format_args!("{}, {} s{}", order.order_type, cook_time.as_secs_f64(), if order.taken_over { ", taken over" } else { "" }),
+            details = %format_args!("{}, {} s, attempt {}", order.order_type, cook_time.as_secs_f64(), order.attempt),
             "cooking"
         );
-        let held = Finish { number: order.number, attempt: order.attempt };
         let cooked = tokio::select! {
             biased;
             () = until_cooked(cook_time) => self.finish(&held).await,
+            Ok(became) = lost => Cooked::LetGo(became),
             () = self.give_back.cancelled() => self.put_back(&held).await,
         };
         let last = {
             let mut in_hand = self.lock();
-            in_hand.remove(&held.number);
+            in_hand.remove(&held);
             in_hand.is_empty()
         };
         if last {
             self.state_changed.notify_one();
         }
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match cooked {
+        match &cooked {
             Cooked::Ready => {
                 self.done.fetch_add(1, Ordering::Relaxed);
                 self.relay.wake();
@@ -222,7 +247,13 @@ impl<S: KitchenStore> Worker<S> {
             Cooked::Lost => tracing::warn!(
                 action = "order_lost",
                 duration_ms,
-                "the order was taken over by another worker; this finish is refused"
+                "the order was taken over by another worker, or cancelled; this finish is refused"
+            ),
+            Cooked::LetGo(became) => tracing::warn!(
+                action = "order_let_go",
+                duration_ms,
+                details = became,
+                "the order is not this worker's any more: staff has cancelled it, or another has taken it over"
             ),
             Cooked::GivenBack => {
                 tracing::info!(

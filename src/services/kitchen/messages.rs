@@ -96,7 +96,7 @@ async fn process<S: KitchenStore>(
         Some(order) => {
             worker.note_work();
             match worker.cook(order).await {
-                Cooked::Ready | Cooked::Lost => Verdict::Acknowledge,
+                Cooked::Ready | Cooked::Lost | Cooked::LetGo(_) => Verdict::Acknowledge,
                 Cooked::GivenBack => Verdict::GiveBack,
             }
         }

@@ -5,6 +5,7 @@
 
 mod cook;
 mod heartbeat;
+mod held;
 mod messages;
 mod name;
 mod run;

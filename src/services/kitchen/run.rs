@@ -10,11 +10,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use super::cook::Worker;
-use super::{KitchenError, KitchenOptions, heartbeat, messages, name, sweep};
+use super::{KitchenError, KitchenOptions, heartbeat, held, messages, name, sweep};
 use crate::broker::kitchen_queue;
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
@@ -119,6 +119,7 @@ async fn work<S: KitchenStore, B: Consume>(
     let stopping = CancellationToken::new();
     let cooks = TaskTracker::new();
     cooks.spawn(sweep::watch(Arc::clone(worker), Arc::clone(&slots), stopping.clone(), cooks.clone()));
+    let _watch = AbortOnDropHandle::new(tokio::spawn(held::watch(Arc::clone(worker))));
 
     let handle = |delivery| {
         let (worker, broker) = (Arc::clone(worker), broker.clone());

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::ration::Budget;
-use http_kit::body::JsonRequest;
+use http_kit::body::{JsonRequest, OptionalJsonRequest};
 use http_kit::docs::ApiInfo;
 use http_kit::problem::Kind;
 use http_kit::reply::JsonReply;
 use http_kit::request_id::RequestContext;
 use http_kit::schemas::UtcTime;
-use http_kit::{Fail, Problem, may};
+use http_kit::{Fail, FieldError, Problem, may};
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::param::{Header, Path};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
@@ -19,14 +19,14 @@ use sha2::{Digest, Sha256};
 
 use super::document::OrderRequest;
 use super::intake::Intake;
-use super::reading::parse_order;
-use crate::domain::{Money, OrderItem, OrderType, Status};
+use super::reading::{parse_cancellation, parse_order};
+use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Status};
 use crate::http::PROBLEM_TYPES;
 use crate::http::auth::{OptionalStaffToken, StaffAuth, StaffToken, Viewer};
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
-use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffOutcome, Store};
+use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffChange, StaffOutcome, Store};
 
 /// Where orders are placed, as [`OrderApi::place`] has it.
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";
@@ -64,6 +64,7 @@ struct OrderState {
     outbox_full: OutboxFull,
     staff: StaffAuth,
     relay: RelayWaker,
+    recall_within: Duration,
     /// For orders that are refused: anybody can send those.
     refusals: Budget,
 }
@@ -118,6 +119,14 @@ struct Order {
     delivery_address: Option<String>,
 }
 
+/// Why an order is cancelled.
+#[derive(Object)]
+struct Cancellation {
+    /// Shown in the order's history, to everybody. Required for an order that is being cooked.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    reason: Option<String>,
+}
+
 /// An order that staff has moved on.
 #[derive(Object, Serialize)]
 struct MovedOrder {
@@ -140,6 +149,8 @@ enum PlaceReply {
 type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>;
 type ReadFail = Fail<{ may::TOKEN | may::NOT_FOUND | may::UNAVAILABLE }>;
 type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;
+type CancelFail =
+    Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE | may::BODY | may::UNPROCESSABLE }>;
 
 #[OpenApi(tag = "OrderTag::Orders")]
 impl OrderApi {
@@ -211,14 +222,27 @@ impl OrderApi {
 
     /// Cancel an order
     ///
-    /// For staff, while it is `received`.
+    /// For staff, while it is `received`; with a reason while it is `cooking` as well, and then its cook lets it go.
     #[oai(path = "/orders/:order_number/cancel", method = "post", operation_id = "cancelOrder")]
     async fn cancel(
         &self,
         order_number: Path<String>,
         token: StaffToken,
-    ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.moved(&order_number, Status::Cancelled, &token).await
+        body: OptionalJsonRequest<Cancellation>,
+    ) -> Result<JsonReply<MovedOrder>, CancelFail> {
+        self.0.staff.require(&token)?;
+        let reason = body.bytes()?.map_or(Ok(None), |bytes| parse_cancellation(&bytes))?;
+        let mut change = StaffChange { notes: reason.as_deref(), ..staff_change(Status::Cancelled) };
+        if reason.is_none() {
+            change.from.retain(|from| *from != Status::Cooking);
+        }
+        let number = order_number_in_path(&order_number)?;
+        let outcome = self.0.store.move_order(&number, &change).await.map_err(Problem::from)?;
+        if outcome == StaffOutcome::Conflict(Status::Cooking) && reason.is_none() {
+            let detail = "is required to cancel an order that is being cooked";
+            return Err(Problem::unprocessable(vec![FieldError::new("/reason", detail)]).into());
+        }
+        Ok(self.told(&number, Status::Cancelled, &outcome)?)
     }
 
     /// Send an order out
@@ -244,6 +268,22 @@ impl OrderApi {
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         self.moved(&order_number, Status::Completed, &token).await
     }
+
+    /// Have an order cooked again
+    ///
+    /// For staff, when it is `ready`, for as long after that as `kitchen.recall_minutes` says. It is `cooking` then, in a
+    /// new attempt, which the next free worker begins.
+    #[oai(path = "/orders/:order_number/recall", method = "post", operation_id = "recallOrder")]
+    async fn recall(
+        &self,
+        order_number: Path<String>,
+        token: StaffToken,
+    ) -> Result<JsonReply<MovedOrder>, StaffFail> {
+        self.0.staff.require(&token)?;
+        let number = order_number_in_path(&order_number)?;
+        let recalled = self.0.store.recall_order(&number, CHANGED_BY_STAFF, self.0.recall_within).await;
+        Ok(self.told(&number, Status::Cooking, &recalled.map_err(Problem::from)?)?)
+    }
 }
 
 impl OrderApi {
@@ -253,9 +293,10 @@ impl OrderApi {
         outbox_full: OutboxFull,
         staff: StaffAuth,
         relay: RelayWaker,
+        recall_within: Duration,
         refusals: Budget,
     ) -> Self {
-        Self(Arc::new(OrderState { store, intake, outbox_full, staff, relay, refusals }))
+        Self(Arc::new(OrderState { store, intake, outbox_full, staff, relay, recall_within, refusals }))
     }
 
     fn log_invalid(&self, problem: &Problem) {
@@ -277,26 +318,49 @@ impl OrderApi {
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
         self.0.staff.require(token)?;
         let number = order_number_in_path(order_number)?;
-        match self.0.store.move_order(&number, to, CHANGED_BY_STAFF).await.map_err(Problem::from)? {
+        let outcome = self.0.store.move_order(&number, &staff_change(to)).await.map_err(Problem::from)?;
+        Ok(self.told(&number, to, &outcome)?)
+    }
+
+    /// What staff is told of a change.
+    fn told(
+        &self,
+        number: &OrderNumber,
+        to: Status,
+        outcome: &StaffOutcome,
+    ) -> Result<JsonReply<MovedOrder>, Problem> {
+        let conflict = match outcome {
             StaffOutcome::Done => {
                 self.0.relay.wake();
                 tracing::info!(action = "order_status_changed", order_number = %number, details = %to, "staff changed an order");
-                Ok(JsonReply::new(&MovedOrder { order_number: number.as_str().to_owned(), status: to })?)
+                let moved = MovedOrder { order_number: number.as_str().to_owned(), status: to };
+                return JsonReply::new(&moved);
+            }
+            StaffOutcome::NotFound => return Err(no_such_order(number)),
+            StaffOutcome::Conflict(status) if to == Status::Cooking => {
+                format!("the order is {status}; only one that is ready can be recalled")
             }
             StaffOutcome::Conflict(status) => {
                 let needed: Vec<&str> = to.ways_in().map(Status::as_str).collect();
-                Err(Problem::conflict(format!(
-                    "the order is {status}; only one that is {} can become {to}",
-                    needed.join(" or ")
-                ))
-                .into())
+                let needed = needed.join(" or ");
+                format!("the order is {status}; only one that is {needed} can become {to}")
             }
             StaffOutcome::OtherType(order_type) => {
-                Err(Problem::conflict(format!("an order that is {order_type} cannot become {to}")).into())
+                format!("an order that is {order_type} cannot become {to}")
             }
-            StaffOutcome::NotFound => Err(no_such_order(&number).into()),
-        }
+            StaffOutcome::TooLate => {
+                let minutes = self.0.recall_within.as_secs() / 60;
+                format!(
+                    "an order can be recalled for {minutes} minutes after it was ready, and they are over"
+                )
+            }
+        };
+        Err(Problem::conflict(conflict))
     }
+}
+
+fn staff_change(to: Status) -> StaffChange<'static> {
+    StaffChange::new(to, CHANGED_BY_STAFF)
 }
 
 impl Order {

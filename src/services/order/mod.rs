@@ -33,6 +33,8 @@ pub struct OrderServiceOptions {
     pub reconciler: ReconcilerOptions,
     /// What staff show; without it what is for staff is off.
     pub staff_token: Option<TokenDigest>,
+    /// How long after it was ready staff may recall an order.
+    pub recall_within: Duration,
 }
 
 /// Why the order service cannot go on.

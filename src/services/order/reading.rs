@@ -4,7 +4,7 @@ use http_kit::members::{Members, MembersError, elements, pointer};
 use http_kit::{FieldError, Problem};
 use serde_json::value::RawValue;
 
-use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation};
+use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation, reason_faults};
 
 pub(super) const ORDER_FIELDS: [&str; 5] =
     ["customer_name", "order_type", "items", "table_number", "delivery_address"];
@@ -30,6 +30,31 @@ pub fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
         return Err(Problem::unknown_fields(unknown));
     }
     NewOrder::parse(draft).map_err(unprocessable)
+}
+
+/// Reads and checks why an order is cancelled.
+///
+/// # Errors
+/// As for [`parse_order`].
+pub(super) fn parse_cancellation(body: &[u8]) -> Result<Option<String>, Problem> {
+    let members = Members::read(body)?;
+    let unknown = members.unknown("", &["reason"]);
+    if !unknown.is_empty() {
+        return Err(Problem::unknown_fields(unknown));
+    }
+    let (reason, faults) = match text(members.get("reason")) {
+        Input::Missing => return Ok(None),
+        Input::Invalid(fault) => (String::new(), vec![fault]),
+        Input::Given(reason) => {
+            let faults = reason_faults(&reason);
+            (reason, faults)
+        }
+    };
+    if !faults.is_empty() {
+        let errors = faults.into_iter().map(|fault| FieldError::new("/reason", fault));
+        return Err(Problem::unprocessable(errors.collect()));
+    }
+    Ok(Some(reason))
 }
 
 fn unprocessable(violations: Vec<Violation>) -> Problem {

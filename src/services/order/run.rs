@@ -86,6 +86,7 @@ pub async fn run(
         outbox_full,
         StaffAuth::new(options.staff_token, &metrics),
         relay,
+        options.recall_within,
         Budget::new("validation_failed", &metrics),
     );
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_admission(

@@ -106,7 +106,7 @@ pub async fn run(
         refused: times.iter().filter(|(_, status)| *status == 503).count(),
         healed_after,
         orders: evidence.orders.len(),
-        begun_again: evidence.orders.iter().filter(|order| order.attempt > 1).count(),
+        begun_again: evidence.orders.iter().filter(|order| order.is_taken_over()).count(),
         kept,
     }
 }

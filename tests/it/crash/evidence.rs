@@ -34,6 +34,13 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether it was begun again by another, without being recalled.
+    pub fn is_taken_over(&self) -> bool {
+        // A recall begins an attempt, and so does the one who takes the order then.
+        let begun = self.statuses().iter().filter(|status| **status == "cooking").count();
+        usize::try_from(self.attempt).is_ok_and(|attempt| attempt > 1 + 2 * begun.saturating_sub(1))
+    }
+
     /// The statuses of its history.
     pub fn statuses(&self) -> Vec<&str> {
         self.history.iter().map(|change| change.status.as_str()).collect()
@@ -44,6 +51,8 @@ impl Order {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     pub status: String,
+    pub attempt: i32,
+    pub changed_by: String,
     /// In seconds since 1970.
     pub at: f64,
     /// The id of the message that announces it.
@@ -70,10 +79,10 @@ impl Printed {
         Self { who, queues, changes }
     }
 
-    /// Whether a change was printed for each of the queues.
-    pub fn has(&self, number: &str, status: &str) -> bool {
+    /// Whether a change, which came so many `times`, was printed for each of the queues.
+    pub fn has(&self, number: &str, status: &str, times: usize) -> bool {
         let change = (number.to_owned(), status.to_owned());
-        self.changes.get(&change).copied().unwrap_or_default() >= self.queues
+        self.changes.get(&change).copied().unwrap_or_default() >= self.queues * times
     }
 }
 
@@ -108,10 +117,11 @@ pub struct Evidence {
 const ORDERS: &str = "
 select o.number, o.status, o.processed_by, o.attempt,
        extract(epoch from o.completed_at - o.created_at)::float8 as seconds,
-       h.statuses, h.changed_at, h.message_ids,
+       h.statuses, h.attempts, h.changed_by, h.changed_at, h.message_ids,
        (select coalesce(array_agg(k.key), '{}') from idempotency_keys k where k.order_id = o.id) as keys
 from orders o left join lateral (
-    select array_agg(status order by id) as statuses,
+    select array_agg(status order by id) as statuses, array_agg(attempt order by id) as attempts,
+           array_agg(changed_by order by id) as changed_by,
            array_agg(extract(epoch from changed_at)::float8 order by id) as changed_at,
            array_agg(o.number || '.' || id order by id) as message_ids
     from order_status_log where order_id = o.id
@@ -173,10 +183,17 @@ fn history(row: &tokio_postgres::Row) -> Vec<Change> {
         // An order without any history has no array.
         row.get::<_, Option<Vec<T>>>(name).unwrap_or_default()
     }
-    let columns = column(row, "statuses").into_iter().zip(column(row, "changed_at"));
+    let columns = column(row, "statuses").into_iter().zip(column(row, "attempts"));
+    let columns = columns.zip(column(row, "changed_by")).zip(column(row, "changed_at"));
     columns
         .zip(column(row, "message_ids"))
-        .map(|((status, at), message_id)| Change { status, at, message_id })
+        .map(|((((status, attempt), changed_by), at), message_id)| Change {
+            status,
+            attempt,
+            changed_by,
+            at,
+            message_id,
+        })
         .collect()
 }
 

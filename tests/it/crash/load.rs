@@ -19,10 +19,13 @@ const RETRY_PAUSE_MS: std::ops::Range<u64> = 100..500;
 const INVALID_ONE_IN: u64 = 30;
 const TWICE_AT_ONCE_ONE_IN: u64 = 15;
 const REPEATED_LATER_ONE_IN: u64 = 10;
-const CANCELLED_ONE_IN: u64 = 12;
-const COMPLETED_ONE_IN: u64 = 6;
-/// How often staff tries to hand over what is not ready yet.
-const COMPLETE_TRIES: u32 = 8;
+const CANCELLED_ONE_IN: u64 = 8;
+const RECALLED_ONE_IN: u64 = 8;
+const COMPLETED_ONE_IN: u64 = 5;
+/// How often staff tries what cannot be yet.
+const TRIES: u32 = 8;
+/// How long after it was placed an order is cancelled: while it waits, while it is cooked, or too late.
+const CANCELLED_AFTER_MS: std::ops::Range<u64> = 0..3_000;
 
 /// What the clients know in the end.
 #[derive(Debug, Default, Clone)]
@@ -31,8 +34,8 @@ pub struct Answers {
     pub placed: BTreeMap<String, Vec<String>>,
     /// Keys of orders that were refused for good: nothing may be stored of them.
     pub refused: Vec<String>,
-    /// Order number → what staff was told that it is now.
-    pub moved: BTreeMap<String, String>,
+    /// Order number → what staff was told that it became, one after the other.
+    pub moved: BTreeMap<String, Vec<&'static str>>,
     /// Answers that nobody should get.
     pub wrong: Vec<String>,
 }
@@ -131,7 +134,9 @@ impl Load {
             return self.place(&key, &order, service, 422).await.map_or((), drop);
         }
         let (twice, later) = (one_in(TWICE_AT_ONCE_ONE_IN), one_in(REPEATED_LATER_ONE_IN));
-        let (cancelled, completed) = (one_in(CANCELLED_ONE_IN), one_in(COMPLETED_ONE_IN));
+        let cancelled = one_in(CANCELLED_ONE_IN);
+        let (recalled, completed) = (one_in(RECALLED_ONE_IN), one_in(COMPLETED_ONE_IN));
+        let cancelled_after_ms = rng.u64(CANCELLED_AFTER_MS);
         let order = order(n);
         let number = if twice {
             let both = tokio::join!(self.place(&key, &order, 0, 201), self.place(&key, &order, 1, 201));
@@ -141,13 +146,20 @@ impl Load {
         };
         let Some(number) = number else { return };
         if cancelled {
-            self.staff(&number, "cancel", "cancelled", 1).await;
+            tokio::time::sleep(Duration::from_millis(cancelled_after_ms)).await;
+            self.staff(&number, "cancel", &["cancelled"], 1).await;
         }
         if later {
             self.place(&key, &order, service + 1, 201).await;
         }
+        if recalled {
+            self.staff(&number, "recall", &["ready", "cooking"], TRIES).await;
+        }
         if completed {
-            self.staff(&number, "complete", "completed", COMPLETE_TRIES).await;
+            if n % 3 == DELIVERY {
+                self.staff(&number, "dispatch", &["out_for_delivery"], TRIES).await;
+            }
+            self.staff(&number, "complete", &["completed"], TRIES).await;
         }
     }
 
@@ -182,13 +194,22 @@ impl Load {
     }
 
     /// Staff's call, tried until it succeeds or so many times.
-    async fn staff(&self, number: &str, what: &str, becomes: &str, tries: u32) {
+    async fn staff(&self, number: &str, what: &str, becomes: &[&'static str], tries: u32) {
         let path = format!("/orders/{number}/{what}");
         for attempt in 0..tries {
-            let answer = self.post(attempt as usize, &path, |request| request.bearer_auth(STAFF_TOKEN)).await;
+            let finish = |request: reqwest::RequestBuilder| {
+                let request = request.bearer_auth(STAFF_TOKEN);
+                if what == "cancel" {
+                    request.json(&json!({"reason": "the customer has left"}))
+                } else {
+                    request
+                }
+            };
+            let answer = self.post(attempt as usize, &path, finish).await;
             match answer {
                 Some((200, _)) => {
-                    self.answers.lock().unwrap().moved.insert(number.to_owned(), becomes.to_owned());
+                    let mut answers = self.answers.lock().unwrap();
+                    answers.moved.entry(number.to_owned()).or_default().extend(becomes);
                     return;
                 }
                 Some((409 | 503, _)) | None => self.pause().await,
@@ -225,6 +246,9 @@ impl Load {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(RETRY_PAUSE_MS))).await;
     }
 }
+
+/// Which customers of three have their orders delivered.
+const DELIVERY: u64 = 2;
 
 /// The order of the `n`-th customer: all types, all priorities.
 fn order(n: u64) -> Value {

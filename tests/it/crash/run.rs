@@ -201,7 +201,7 @@ async fn keep(deployment: &Deployment, evidence: &Evidence, seed: u64) -> PathBu
 fn table(head: &str, figures: &Figures, evidence: &Evidence, findings: &Findings) -> String {
     let slowest = evidence.orders.iter().filter_map(|order| order.seconds).fold(0.0, f64::max);
     let longest = figures.heals.iter().max().copied().unwrap_or_default();
-    let taken_over = evidence.orders.iter().filter(|order| order.attempt > 1).count();
+    let taken_over = evidence.orders.iter().filter(|order| order.is_taken_over()).count();
     let mut rows: Vec<(&str, String)> =
         figures.faults.iter().map(|(kind, count)| (*kind, count.to_string())).collect();
     rows.extend([

@@ -1,6 +1,7 @@
 //! The kitchen: its contract with RabbitMQ, the worker's life, takeovers, the end of a worker, outages of the servers.
 
 mod accounts;
+mod changes;
 mod contract;
 mod cooking;
 mod dead_letters;

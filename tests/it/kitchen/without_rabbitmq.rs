@@ -9,13 +9,13 @@ use amqp::Consume;
 const BEAT: [&str; 2] = ["--heartbeat-interval", "1"];
 
 /// A wire to RabbitMQ that roles have which are started while it is in the configuration.
-struct Wire {
-    proxy: Proxy,
+pub struct Wire {
+    pub proxy: Proxy,
     direct: String,
 }
 
 impl Wire {
-    async fn of(kit: &Kit) -> Self {
+    pub async fn of(kit: &Kit) -> Self {
         let port = kit.env.servers.rabbitmq.amqp_port();
         let proxy = Proxy::to(port).await;
         let direct = std::fs::read_to_string(kit.env.config()).unwrap();

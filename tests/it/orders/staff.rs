@@ -1,7 +1,7 @@
 //! What is for staff: who orders and where to, cancelling, and handing over.
 
 use super::client::{OrderService, spawn};
-use crate::support::{STAFF_TOKEN, TestEnv, answer, delivery, eventually, takeout};
+use crate::support::{Role, STAFF_TOKEN, TestEnv, answer, delivery, eventually, takeout};
 use serde_json::json;
 
 #[tokio::test]
@@ -79,6 +79,73 @@ async fn an_order_is_cancelled_once_and_only_while_it_is_received() {
     assert_eq!(service.http.get(&format!("/orders/{number}")).await.json()["status"], "cancelled");
 }
 
+/// A kitchen in which each order is ready at once.
+async fn with_ready_order() -> (OrderService, Role, String) {
+    let service = OrderService::start().await;
+    let number = service.http.place(&takeout()).await;
+    let worker = service.env.spawn(&["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "0"]);
+    worker.wait_for_action("order_completed").await;
+    (service, worker, number)
+}
+
+#[tokio::test]
+async fn an_order_that_is_being_cooked_is_cancelled_with_a_reason_alone() {
+    let service = OrderService::start().await;
+    let number = service.http.place(&takeout()).await;
+    let worker =
+        service.env.spawn(&["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "600"]);
+    worker.wait_for_action("order_processing_started").await;
+    let path = format!("/orders/{number}/cancel");
+    let asked = async |body: &'static str| {
+        let request = service.http.request("POST", &path).bearer_auth(STAFF_TOKEN);
+        answer(request.header("content-type", "application/json").body(body)).await
+    };
+    let unread = service.http.request("POST", &path).body("{}").header("content-type", "application/json");
+    answer(unread).await.problem(401);
+    assert_eq!(service.http.staff("POST", &path).await.violations(422), ["/reason"]);
+    let too_long: &str = Box::leak(format!(r#"{{"reason": "{}"}}"#, "x".repeat(201)).into_boxed_str());
+    for body in [
+        "{}",
+        r#"{"reason": null}"#,
+        r#"{"reason": 5}"#,
+        r#"{"reason": ""}"#,
+        r#"{"reason": "a\nb"}"#,
+        too_long,
+    ] {
+        assert_eq!(asked(body).await.violations(422), ["/reason"], "{body}");
+    }
+    asked("{").await.problem(400);
+    assert_eq!(asked(r#"{"why": "x"}"#).await.violations(400), ["/why"]);
+    assert_eq!(service.http.get(&format!("/orders/{number}")).await.json()["status"], "cooking");
+    let cancelled = asked(r#"{"reason": "the customer has left"}"#).await;
+    assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("cancelled")), "{cancelled:?}");
+    asked(r#"{"reason": "again"}"#).await.problem(409);
+    worker.wait_for_action("order_let_go").await;
+    for line in service.role.logs() {
+        assert!(!line.to_string().contains("has left"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_recalled_while_it_is_ready_for_as_long_as_the_configuration_says() {
+    let (service, worker, number) = with_ready_order().await;
+    let recall = format!("/orders/{number}/recall");
+    drop(worker);
+    let database = service.env.connect().await;
+    let sql = "update orders set completed_at = now() - interval '15 min 1 s'";
+    database.execute(sql, &[]).await.unwrap();
+    let late = service.http.staff("POST", &recall).await.problem(409);
+    assert!(late["detail"].as_str().unwrap().contains("15 minutes"), "{late}");
+    database.execute("update orders set completed_at = now() - interval '14 min'", &[]).await.unwrap();
+    let recalled = service.http.staff("POST", &recall).await;
+    assert_eq!((recalled.status, &recalled.json()["status"]), (200, &json!("cooking")), "{recalled:?}");
+    service.http.staff("POST", &recall).await.problem(409);
+    service.http.staff("POST", &format!("/orders/{number}/complete")).await.problem(409);
+    service.http.staff("POST", "/orders/ORD_20200101_001/recall").await.problem(404);
+    let waiting = service.http.place(&takeout()).await;
+    service.http.staff("POST", &format!("/orders/{waiting}/recall")).await.problem(409);
+}
+
 #[tokio::test]
 async fn an_order_is_completed_once_and_only_when_it_is_ready() {
     let service = OrderService::start().await;
@@ -150,7 +217,7 @@ async fn without_a_configured_token_staff_calls_are_off_and_say_how_to_turn_them
     env.edit_config(|text| text.split("staff:").next().unwrap().to_owned());
     let (_role, http) = spawn(&env, &[]).await;
     let number = http.place(&delivery()).await;
-    for change in ["cancel", "dispatch", "complete"] {
+    for change in ["cancel", "dispatch", "complete", "recall"] {
         let path = format!("/orders/{number}/{change}");
         for answer in [http.staff("POST", &path).await, answer(http.request("POST", &path)).await] {
             let problem = answer.problem(403);

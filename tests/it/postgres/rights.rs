@@ -29,7 +29,8 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     (
         ORDER,
         "orders",
-        "insert, select, update (announced_again, announced_again_at, estimated_completion, status, updated_at)",
+        "insert, select, update (announced_again, announced_again_at, attempt, claimed_at, completed_at, estimated_completion, \
+         status, updated_at)",
     ),
     (ORDER, "orders_id_seq", "usage"),
     (ORDER, "outbox", "delete, insert, select, update"),

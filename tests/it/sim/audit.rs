@@ -97,10 +97,9 @@ fn keys(state: &State, answers: &[Answer], wrong: &mut Vec<String>) {
 
 fn workers(state: &State, wrong: &mut Vec<String>) {
     let counted: i32 = state.tables.workers.values().map(|worker| worker.orders_processed).sum();
-    let cooked = |order: &&Order| order.status.is_cooked();
-    let ready = state.tables.orders.values().filter(cooked).count();
+    let ready = state.tables.count(Status::Cooking, Status::Ready);
     if usize::try_from(counted) != Ok(ready) {
-        wrong.push(format!("the workers counted {counted} orders, and {ready} are ready"));
+        wrong.push(format!("the workers counted {counted} orders, and {ready} became ready"));
     }
 }
 

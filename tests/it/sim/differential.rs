@@ -1,6 +1,8 @@
 //! Holds the model of the tables against PostgreSQL: the same random operations on both give the same answers and leave
 //! the same rows. What depends on time is made to be long ago or far away.
 
+mod staff;
+
 use super::orders::form;
 use super::tables::{LockedBatch, OutboxRow, Tables, Without};
 use crate::support::{TestEnv, eventually};
@@ -11,7 +13,7 @@ use restaurant_system::domain::{
 use restaurant_system::store::{
     Announcement, AnnouncementContent, Claim, ClaimedOrder, Finish, HeartbeatOutcome, IdempotencyKey,
     IntakeRequest, IntakeStore, KitchenStore, LockedRows, NameRecord, OutboxBatch, OutboxStore,
-    ReconcilerStore, StaffOutcome, Store, WorkerRegistration, WorkerStore,
+    ReconcilerStore, Store, WorkerRegistration, WorkerStore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -83,7 +85,8 @@ impl Pair {
             65..71 => self.register().await,
             71..78 => self.heartbeat().await,
             78..82 => self.age().await,
-            82..88 => self.staff().await,
+            82..86 => self.staff().await,
+            86..88 => self.recall().await,
             88..91 => self.announce_late().await,
             91..92 => self.announce_everything().await,
             92..96 => self.lock_outbox().await,
@@ -182,6 +185,8 @@ impl Pair {
             let expected = self.model.is_finished_by(&worker, held);
             assert_eq!(self.real.is_finished_by(&worker, held).await.unwrap(), expected);
         }
+        let expected = self.model.not_held(&worker, &finished);
+        assert_eq!(self.real.not_held(&worker, &finished).await.unwrap(), expected);
         "finish"
     }
 
@@ -311,20 +316,6 @@ impl Pair {
         }
     }
 
-    async fn staff(&mut self) -> &'static str {
-        // The kitchen brings an order to the others.
-        let ends: Vec<Status> =
-            Status::ALL.into_iter().filter(|to| to.is_settled() && *to != Status::Ready).collect();
-        let to = self.rng.choice(ends).unwrap();
-        let fits = self.model.orders.values().filter(|order| order.status.may_become(to));
-        let fits: Vec<OrderNumber> = fits.map(|order| order.number.clone()).collect();
-        let some = self.some_number();
-        let number = if self.rng.bool() { some } else { self.rng.choice(fits).unwrap_or(some) };
-        let expected: StaffOutcome = self.model.move_order(self.now, &number, to, "staff");
-        assert_eq!(self.real.move_order(&number, to, "staff").await.unwrap(), expected);
-        "staff"
-    }
-
     async fn announce_late(&mut self) -> &'static str {
         let (after, limit) = (self.rng.i64(0..20), self.rng.u8(1..8));
         let pause = if self.rng.bool() { Duration::ZERO } else { Duration::from_secs(3600) };
@@ -409,7 +400,7 @@ impl Pair {
                 order.attempt,
                 order.announced_again,
                 order.claimed_at.is_some(),
-                order.completed,
+                order.completed_at.is_some(),
                 order.estimated_completion.is_some(),
                 order.form.total_amount()
             )
@@ -424,9 +415,12 @@ impl Pair {
             let notes = row.notes.as_deref().unwrap_or("-");
             let expected = row.estimated_completion.is_some();
             let previous = row.previous.map_or("-", Status::as_str);
-            format!("{} {previous} {} {} {notes} {expected}", row.id, row.status, row.changed_by)
+            format!(
+                "{} {previous} {} {} {} {notes} {expected}",
+                row.id, row.status, row.attempt, row.changed_by
+            )
         });
-        let sql = "select concat_ws(' ', id, coalesce(previous_status, '-'), status, changed_by, coalesce(notes, '-'),
+        let sql = "select concat_ws(' ', id, coalesce(previous_status, '-'), status, attempt, changed_by, coalesce(notes, '-'),
             (estimated_completion is not null)::text) from order_status_log order by id";
         self.compare(when, sql, log.collect()).await;
 

@@ -91,6 +91,9 @@ fn every_promise_is_kept_in_every_seed() {
     assert!(sum.taken_over as u64 > seeds / 4, "{sum:?}");
     assert!(sum.stale_finishes as u64 > seeds / 100, "{sum:?}");
     assert!(sum.processes as u64 > 5 * seeds, "{sum:?}");
+    assert!(sum.cancelled_cooking as u64 > seeds / 20, "{sum:?}");
+    assert!(sum.recalled as u64 > seeds / 10, "{sum:?}");
+    assert!(sum.let_go as u64 > seeds / 50, "{sum:?}");
     show(&format!("{seeds} seeds: {sum:?}"));
 }
 
@@ -113,6 +116,7 @@ fn each_mechanism_that_is_taken_away_is_missed_in_some_seed() {
         Without::AckAfterFinish,
         Without::Sweep,
         Without::KeyRow,
+        Without::NewAttempt,
         Without::Reconciler,
     ] {
         let (failed, _) = run_seeds(0..SEEDS, without);

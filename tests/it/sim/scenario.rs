@@ -6,7 +6,7 @@ use super::broker::SimBroker;
 use super::faults;
 use super::orders::form;
 use super::store::SimStore;
-use super::tables::Without;
+use super::tables::{Tables, Without};
 use super::world::{Actor, World, sleep_ms};
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
@@ -16,7 +16,7 @@ use restaurant_system::reconciler::{self, ReconcilerOptions};
 use restaurant_system::relay::{self, RelayOwner};
 use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions, KitchenTimes};
 use restaurant_system::services::order::Intake;
-use restaurant_system::store::{IdempotencyKey, IntakeRequest, StaffOutcome};
+use restaurant_system::store::{IdempotencyKey, IntakeRequest, StaffChange, StaffOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ use tokio_util::task::TaskTracker;
 const PATIENCE_MS: i64 = 300_000;
 /// How long after that two processes of one worker may both be at work.
 const SETTLED_MS: i64 = 30_000;
+/// How long after it was ready an order may be recalled.
+const RECALL_MS: i64 = 60_000;
 /// How long a customer waits for an answer.
 const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(8);
 const WORKERS: [(&str, &[OrderType]); 3] = [
@@ -40,11 +42,17 @@ pub struct Outcome {
     pub trace: u64,
     pub violations: Vec<String>,
     pub orders: usize,
-    /// How many orders were taken over at least once.
+    /// How many orders were ready that had been taken over before.
     pub taken_over: usize,
     /// How many finishes came too late.
     pub stale_finishes: usize,
     pub processes: usize,
+    /// How many orders were cancelled while they were cooked.
+    pub cancelled_cooking: usize,
+    /// How often an order was recalled.
+    pub recalled: usize,
+    /// How often a worker let an order go.
+    pub let_go: usize,
 }
 
 impl Outcome {
@@ -54,6 +62,9 @@ impl Outcome {
         self.taken_over += other.taken_over;
         self.stale_finishes += other.stale_finishes;
         self.processes += other.processes;
+        self.cancelled_cooking += other.cancelled_cooking;
+        self.recalled += other.recalled;
+        self.let_go += other.let_go;
     }
 }
 
@@ -123,9 +134,12 @@ async fn simulate(seed: u64, without: Without, verbose: bool) -> Outcome {
         trace: state.trace_hash(),
         violations: state.violations.iter().chain(&state.tables.violations).cloned().collect(),
         orders: state.tables.orders.len(),
-        taken_over: state.tables.orders.values().filter(|order| order.attempt > 1).count(),
+        taken_over: state.tables.taken_over(),
         stale_finishes: state.tables.stale_finishes,
         processes: state.processes.len(),
+        cancelled_cooking: state.tables.count(Status::Cooking, Status::Cancelled),
+        recalled: state.tables.count(Status::Ready, Status::Cooking),
+        let_go: state.let_go,
     }
 }
 
@@ -319,9 +333,19 @@ impl Scenario {
             sleep_ms(rng.i64(0..3_000)).await;
             self.ask(request, &mut rng).await;
         }
-        match rng.u8(0..6) {
-            0 => self.cancel(number, rng.i64(0..4_000)).await,
-            1..3 => self.complete(number, rng.i64(0..2_000)).await,
+        let pause_ms = rng.i64(0..2_000);
+        match rng.u8(0..8) {
+            0..2 => self.cancel(number, rng.i64(0..6_000)).await,
+            2..4 => self.hand_out(&number, pause_ms).await,
+            4..6 => {
+                for _ in 0..rng.u8(1..3) {
+                    self.until_done(&number, pause_ms, "staff recalls", |tables, now, number| {
+                        tables.recall_order(now, number, "staff", RECALL_MS)
+                    })
+                    .await;
+                }
+                self.hand_out(&number, pause_ms).await;
+            }
             _ => {}
         }
     }
@@ -332,18 +356,37 @@ impl Scenario {
         let mut state = self.world.lock();
         let now = state.now();
         state.note(None, "staff cancels", &number);
-        state.tables.move_order(now, &number, Status::Cancelled, "staff");
+        state.tables.move_order(now, &number, &StaffChange::new(Status::Cancelled, "staff"));
     }
 
-    /// Staff hands an order out, soon after it is ready; nobody waits for it for long.
-    async fn complete(&self, number: OrderNumber, pause_ms: i64) {
+    /// Staff sends a delivery out, and hands any order to its customer.
+    async fn hand_out(&self, number: &OrderNumber, pause_ms: i64) {
+        for (to, what) in
+            [(Status::OutForDelivery, "staff dispatches"), (Status::Completed, "staff completes")]
+        {
+            let change = StaffChange::new(to, "staff");
+            let moved =
+                |tables: &mut Tables, now, number: &OrderNumber| tables.move_order(now, number, &change);
+            self.until_done(number, pause_ms, what, moved).await;
+        }
+    }
+
+    /// Staff does it soon after the order is ready; nobody waits for that for long.
+    async fn until_done(
+        &self,
+        number: &OrderNumber,
+        pause_ms: i64,
+        what: &'static str,
+        change: impl Fn(&mut Tables, i64, &OrderNumber) -> StaffOutcome,
+    ) {
         for _ in 0..8 {
             sleep_ms(pause_ms).await;
             let mut state = self.world.lock();
             let now = state.now();
-            if state.tables.move_order(now, &number, Status::Completed, "staff") == StaffOutcome::Done {
-                state.note(None, "staff completes", &number);
-                return;
+            match change(&mut state.tables, now, number) {
+                StaffOutcome::Done => return state.note(None, what, number),
+                StaffOutcome::OtherType(_) => return,
+                StaffOutcome::Conflict(_) | StaffOutcome::TooLate | StaffOutcome::NotFound => {}
             }
         }
     }

@@ -5,7 +5,7 @@ use super::world::{Actor, IDLE_TRANSACTION_MS, OPERATION_TIMEOUT_MS, State, slee
 use restaurant_system::domain::{OrderNumber, WorkerName, WorkerState};
 use restaurant_system::store::{
     Announcement, Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, IntakeStore, KitchenStore,
-    LateOrders, LockedRows, NameRecord, OutboxStore, Placed, ReconcilerStore, Refusal, Registered,
+    LateOrders, LockedRows, NameRecord, NotHeld, OutboxStore, Placed, ReconcilerStore, Refusal, Registered,
     StoreAccess, StoreError, StoreState, WorkerRegistration, WorkerStore,
 };
 use std::time::Duration;
@@ -402,6 +402,16 @@ impl KitchenStore for SimStore {
     async fn give_back_orders(&self, worker: &WorkerName, orders: &[Finish]) -> Result<u64, StoreError> {
         let (worker, orders) = (worker.clone(), orders.to_vec());
         self.call("gives back", move |state, now| state.tables.give_back(now, &worker, &orders)).await
+    }
+
+    async fn not_held(&self, worker: &WorkerName, held: &[Finish]) -> Result<Vec<NotHeld>, StoreError> {
+        let (worker, held) = (worker.clone(), held.to_vec());
+        let effect = move |state: &mut State, _| {
+            let lost = state.tables.not_held(&worker, &held);
+            state.let_go += lost.len();
+            lost
+        };
+        self.call("looks at what it has", effect).await
     }
 
     async fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> Result<bool, StoreError> {

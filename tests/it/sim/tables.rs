@@ -1,8 +1,10 @@
 //! A model of PostgreSQL's tables and of the statements on them, each of them one step. `differential` holds it against
 //! the real ones. Times are milliseconds of any clock that never goes back.
 
+mod held;
 mod names;
 mod outbox;
+mod staff;
 mod writes;
 
 pub use outbox::{LockedBatch, OutboxRow};
@@ -13,7 +15,7 @@ use restaurant_system::domain::{
 };
 use restaurant_system::store::{
     Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, PeerCount, Placed, Refusal, Registered,
-    StaffOutcome, WorkerRegistration,
+    WorkerRegistration,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -42,6 +44,8 @@ pub enum Without {
     Sweep,
     /// The row of the idempotency key in the order's transaction.
     KeyRow,
+    /// The new attempt that a recall begins.
+    NewAttempt,
     /// Announcing again what waits for long, and what a broker without memory has to be told.
     Reconciler,
 }
@@ -57,7 +61,8 @@ pub struct Order {
     pub attempt: i32,
     pub claimed_at: Option<i64>,
     pub updated_at: i64,
-    pub completed: bool,
+    /// Since when it has been ready.
+    pub completed_at: Option<i64>,
     pub estimated_completion: Option<i64>,
     /// How often it was announced again, and when last.
     pub announced_again: u32,
@@ -70,6 +75,7 @@ pub struct LogRow {
     pub order_id: i64,
     pub previous: Option<Status>,
     pub status: Status,
+    pub attempt: i32,
     pub changed_by: String,
     pub changed_at: i64,
     pub notes: Option<String>,
@@ -140,9 +146,10 @@ impl Tables {
     fn log(&mut self, now: i64, row: LogRow) -> Option<(i64, i64)> {
         self.next_log_id += 1;
         let id = self.next_log_id;
-        if self.log.iter().any(|other| other.order_id == row.order_id && other.status == row.status) {
-            self.violations
-                .push(format!("{} enters {} twice", self.orders[&row.order_id].number, row.status));
+        let entered = |row: &LogRow| (row.order_id, row.status, row.attempt);
+        if self.log.iter().any(|other| entered(other) == entered(&row)) {
+            let number = &self.orders[&row.order_id].number;
+            self.violations.push(format!("{number} enters {} twice in attempt {}", row.status, row.attempt));
         }
         let order_id = row.order_id;
         let announced = self.without != Without::Outbox || row.status != Status::Ready;
@@ -181,7 +188,7 @@ impl Tables {
                 }
             }
             let number = self.insert(now, id, request);
-            logged.extend(self.log(now, log_row(id, None, Status::Received, "order-service")));
+            logged.extend(self.log(now, log_row(id, None, Status::Received, 0, "order-service")));
             placed.push(Placed::New(number));
         }
         self.announce(now, true, logged);
@@ -201,7 +208,7 @@ impl Tables {
             attempt: 0,
             claimed_at: None,
             updated_at: now,
-            completed: false,
+            completed_at: None,
             estimated_completion: None,
             announced_again: 0,
             announced_again_at: None,
@@ -280,12 +287,11 @@ impl Tables {
                 number: order.number.clone(),
                 order_type: order.form.order_type(),
                 attempt: order.attempt,
-                taken_over,
                 request_id: order.request_id.clone(),
             });
             if !taken_over {
-                let estimated_completion = order.estimated_completion;
-                let row = log_row(*id, previous, Status::Cooking, claim.worker.as_str());
+                let (attempt, estimated_completion) = (order.attempt, order.estimated_completion);
+                let row = log_row(*id, previous, Status::Cooking, attempt, claim.worker.as_str());
                 logged.extend(self.log(now, LogRow { estimated_completion, ..row }));
             }
         }
@@ -328,12 +334,14 @@ impl Tables {
             }
             let previous = self.set_status(id, Status::Ready);
             if let Some(order) = self.orders.get_mut(&id) {
-                order.completed = true;
+                order.completed_at = Some(now);
                 order.updated_at = now;
                 order.estimated_completion = None;
             }
-            let notes = (attempt > 1).then(|| format!("taken over; attempt {attempt}"));
-            let row = log_row(id, previous, Status::Ready, worker.as_str());
+            let was_ready = self.log.iter().any(|row| row.order_id == id && row.status == Status::Ready);
+            let why = if was_ready { "recalled" } else { "taken over" };
+            let notes = (attempt > 1).then(|| format!("{why}; attempt {attempt}"));
+            let row = log_row(id, previous, Status::Ready, attempt, worker.as_str());
             logged.extend(self.log(now, LogRow { notes, ..row }));
             numbers.push(held.number.clone());
         }
@@ -364,36 +372,6 @@ impl Tables {
             }
         }
         released
-    }
-
-    /// `Store::is_finished_by`
-    pub fn is_finished_by(&self, worker: &WorkerName, finish: &Finish) -> bool {
-        self.by_number(&finish.number).is_some_and(|(_, order)| {
-            order.attempt == finish.attempt
-                && order.processed_by.as_deref() == Some(worker.as_str())
-                && order.status.is_cooked()
-        })
-    }
-
-    /// `Store::move_order`
-    pub fn move_order(&mut self, now: i64, number: &OrderNumber, to: Status, by: &str) -> StaffOutcome {
-        let Some((id, order)) = self.by_number(number) else { return StaffOutcome::NotFound };
-        let order_type = order.form.order_type();
-        if !to.order_types().contains(&order_type) {
-            return StaffOutcome::OtherType(order_type);
-        }
-        if !order.status.may_become(to) {
-            return StaffOutcome::Conflict(order.status);
-        }
-        let previous = self.set_status(id, to);
-        if let Some(order) = self.orders.get_mut(&id) {
-            order.updated_at = now;
-            order.estimated_completion = None;
-        }
-        if let Some((log_id, order_id)) = self.log(now, log_row(id, previous, to, by)) {
-            self.outbox.insert(log_id, OutboxRow::of_one(log_id, order_id, false, now));
-        }
-        StaffOutcome::Done
     }
 
     /// `Store::register_worker`
@@ -490,12 +468,19 @@ impl Tables {
     }
 }
 
-fn log_row(order_id: i64, previous: Option<Status>, status: Status, changed_by: &str) -> LogRow {
+fn log_row(
+    order_id: i64,
+    previous: Option<Status>,
+    status: Status,
+    attempt: i32,
+    changed_by: &str,
+) -> LogRow {
     LogRow {
         id: 0,
         order_id,
         previous,
         status,
+        attempt,
         changed_by: changed_by.to_owned(),
         changed_at: 0,
         notes: None,

@@ -120,6 +120,8 @@ pub struct State {
     /// Whose transaction holds outbox rows, and since when.
     pub locks: BTreeMap<u64, (ProcessId, i64)>,
     pub violations: Vec<String>,
+    /// How often a worker found that an order in its hands was not its own any more.
+    pub let_go: usize,
     start: Instant,
     trace: DefaultHasher,
     verbose: bool,
@@ -204,6 +206,7 @@ impl World {
             broker_down_until: 0,
             locks: BTreeMap::new(),
             violations: Vec::new(),
+            let_go: 0,
             start: Instant::now(),
             trace: DefaultHasher::new(),
             verbose,

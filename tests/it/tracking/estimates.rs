@@ -2,7 +2,10 @@
 
 use super::{Order, Tracking, advance, utc};
 use crate::support::{TestEnv, eventually_ok};
+use restaurant_system::domain::OrderNumber;
+use restaurant_system::store::StaffOutcome;
 use serde_json::Value;
+use std::time::Duration;
 
 const COOKS: &str = "kitchen:\n  cook_seconds: {dine_in: 100, takeout: 200, delivery: 400}\n";
 /// Estimates are rounded up to at most this.
@@ -79,6 +82,32 @@ async fn the_queue_ahead_and_the_workers_online_count() {
     worker(&t, "chef_mario", "takeout,dine_in", 3).await;
     assert_in(&t, numbers[0], 200).await;
     assert_in(&t, numbers[2], 300).await;
+}
+
+#[tokio::test]
+async fn a_recalled_order_has_its_old_place_in_the_queue_until_somebody_takes_it() {
+    let t = Tracking::with_config(COOKS).await;
+    worker(&t, "chef_anna", "takeout", 1).await;
+    let (recalled, waiting) = ("ORD_20261122_001", "ORD_20261122_002");
+    for number in [recalled, waiting] {
+        Order::new(number).insert(&t.db).await;
+    }
+    advance(&t.db, recalled, "cooking", "chef_anna").await;
+    advance(&t.db, recalled, "ready", "chef_anna").await;
+    // It took no time, as far as this kitchen can remember.
+    t.db.execute(
+        "update orders set claimed_at = completed_at - interval '200 s' where status = 'ready'",
+        &[],
+    )
+    .await
+    .unwrap();
+    assert_in(&t, waiting, 200).await;
+    let store = t.env.store(Duration::from_secs(10)).await;
+    let number = OrderNumber::parse(recalled).unwrap();
+    let outcome = store.recall_order(&number, "staff", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(outcome, StaffOutcome::Done);
+    assert_in(&t, recalled, 200).await;
+    assert_in(&t, waiting, 400).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use super::{Order, Tracking, advance, keys, utc};
 use crate::support::{Signal, TestEnv, answer, eventually};
+use restaurant_system::domain::OrderNumber;
+use restaurant_system::store::StaffOutcome;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,31 @@ async fn whole_life(t: &Tracking, number: &str) {
     for status in &LIFE[1..] {
         advance(&t.db, number, status, "chef_anna").await;
     }
+}
+
+#[tokio::test]
+async fn a_recalled_orders_stream_tells_each_attempt_and_ends_when_it_is_completed() {
+    let t = Tracking::start().await;
+    let number = "ORD_20261122_001";
+    Order::new(number).insert(&t.db).await;
+    let mut stream = t.events(&format!("/orders/{number}/events"), None).await;
+    for status in ["cooking", "ready"] {
+        advance(&t.db, number, status, "chef_anna").await;
+    }
+    let store = t.env.store(Duration::from_secs(10)).await;
+    let recalled =
+        store.recall_order(&OrderNumber::parse(number).unwrap(), "staff", Duration::from_secs(60)).await;
+    assert_eq!(recalled.unwrap(), StaffOutcome::Done);
+    for status in ["ready", "completed"] {
+        advance(&t.db, number, status, "chef_anna").await;
+    }
+    let told = stream.until_end().await;
+    let statuses: Vec<&str> = told.iter().map(|event| event.new_status()).collect();
+    assert_eq!(statuses, ["received", "cooking", "ready", "cooking", "ready", "completed"]);
+    assert_eq!(
+        (&told[3].data["old_status"], &told[3].data["changed_by"]),
+        (&json!("ready"), &json!("staff"))
+    );
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn what_a_later_version_wrote_is_left_out_and_said_and_the_rest_is_served(
     let later = "
         alter table orders drop constraint orders_status_known, disable trigger user;
         alter table order_status_log drop constraint order_status_log_status_known, disable trigger user,
-            drop constraint order_status_log_once";
+            drop constraint order_status_log_once, alter column attempt set default 0";
     t.db.batch_execute(later).await.unwrap();
     let [first, strange, last] = ["ORD_20261122_001", "ORD_20261122_002", "ORD_20261122_003"];
     for number in [first, strange, last] {
