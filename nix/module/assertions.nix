@@ -114,6 +114,10 @@ in
         message = "${option "settings.staff.token_file"} could not be read by the services. Use ${option "staffTokenFile"}.";
       }
       {
+        assertion = !((cfg.settings.staff or { }) ? accounts_file);
+        message = "${option "settings.staff.accounts_file"} could not be read by the services. Use ${option "staffAccountsFile"}.";
+      }
+      {
         assertion = bothHttpServices -> cfg.orderService.port != cfg.trackingService.port;
         message = "${option "orderService.port"} and ${option "trackingService.port"} are the same.";
       }

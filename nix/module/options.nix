@@ -172,8 +172,18 @@ in
       default = null;
       example = "/run/secrets/restaurant-staff-token";
       description = ''
-        File with the token for the calls that are for staff (cancelling, handing over, lists of orders), of 32 characters
-        or more, readable by root. Without one those calls are off.
+        File with the token with which programs make the calls that are for staff (cancelling, handing over, lists of orders),
+        of 32 characters or more, readable by root. Without it and without accounts those calls are off.
+      '';
+    };
+
+    staffAccountsFile = mkOption {
+      type = types.nullOr types.externalPath;
+      default = null;
+      example = "/run/secrets/restaurant-staff-accounts";
+      description = ''
+        YAML file with the accounts of the staff: `name`, `role` and `password_hash` of each, readable by root. Their passwords
+        are hashed by `restaurant-system staff hash`. A change takes effect with a restart of the HTTP services.
       '';
     };
 

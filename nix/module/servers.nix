@@ -141,7 +141,10 @@ in
               map (role: credential "${role}-${server}" cfg.${server}.ownPasswordFiles.${role}) (ownRoles server)
             ) servers
           )
-          // lib.optionalAttrs (cfg.staffTokenFile != null) { staff-token = toString cfg.staffTokenFile; };
+          // lib.optionalAttrs (cfg.staffTokenFile != null) { staff-token = toString cfg.staffTokenFile; }
+          // lib.optionalAttrs (cfg.staffAccountsFile != null) {
+            staff-accounts = toString cfg.staffAccountsFile;
+          };
 
         ownUsers = lib.genAttrs servers (
           server:

@@ -113,9 +113,14 @@ let
     role: environment:
     common {
       inherit role;
-      secrets = bothPasswords ++ optional (credentials ? staff-token) "staff-token";
+      secrets =
+        bothPasswords
+        ++ optional (credentials ? staff-token) "staff-token"
+        ++ optional (credentials ? staff-accounts) "staff-accounts";
       environment =
-        environment ++ optional (credentials ? staff-token) "RESTAURANT_STAFF_TOKEN_FILE=%d/staff-token";
+        environment
+        ++ optional (credentials ? staff-token) "RESTAURANT_STAFF_TOKEN_FILE=%d/staff-token"
+        ++ optional (credentials ? staff-accounts) "RESTAURANT_STAFF_ACCOUNTS_FILE=%d/staff-accounts";
     };
 
   templates = [

@@ -111,6 +111,7 @@ let
     };
     frontOnly = elsewhere // {
       staffTokenFile = "/run/secrets/staff";
+      staffAccountsFile = "/run/secrets/accounts";
       settings.kitchen.cook_seconds.delivery = 20;
       orderService = {
         address = "0.0.0.0";
@@ -331,6 +332,7 @@ pkgs.runCommand "restaurant-system-module"
     has $frontOnly order-service.socket.d/overrides.conf ListenStream=0.0.0.0:8080
     has $three_machines_two rabbitmq.service LoadCredential=cookie:/run/secrets/rabbitmq-cookie
     has $frontOnly tracking-service.service.d/10-nixos.conf LoadCredential=staff-token:/run/secrets/staff
+    has $frontOnly order-service.service.d/10-nixos.conf LoadCredential=staff-accounts:/run/secrets/accounts
 
     # systemd says what it does not understand, and ends with 0 all the same.
     for units in $oneMachine $sockets $kitchenOnly $frontOnly $two_machines_two $three_machines_one; do

@@ -1,5 +1,6 @@
 //! The flags that every role takes, and the connections to its servers that it makes from them.
 
+use std::io::IsTerminal;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, 
 use daemon::{descriptors, memory};
 use http_kit::server::ServerLimits;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::error::CliError;
 use crate::broker::Part;
 use crate::config::{Config, ConfigSources, RabbitMqConfig};
+use crate::domain::StaffAccess;
 use crate::store::{DatabaseOptions, Store, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
@@ -96,6 +99,8 @@ pub(super) struct Setting {
     /// Files that the process may have open.
     open_files: u64,
     pub(super) config: Config,
+    /// By what staff are known: as the configuration has it now, which is read again on SIGHUP.
+    pub(super) staff: watch::Receiver<StaffAccess>,
     pub(super) shutdown: Shutdown,
     pub(super) manager: ServiceManager,
 }
@@ -129,13 +134,14 @@ impl Setting {
         }
         let shutdown = Shutdown::listen().map_err(CliError::failed)?;
         let manager = ServiceManager::from_env();
-        if manager.is_there() {
-            // At a terminal this signal means that the terminal is gone, and ends the process.
+        let (staff, of_staff) = watch::channel(config.staff.clone());
+        // At a terminal this signal means that the terminal is gone, and ends the process.
+        if manager.is_there() || config.staff.accounts.is_some() && !std::io::stdin().is_terminal() {
             let hangups = signal(SignalKind::hangup()).map_err(CliError::failed)?;
-            tokio::spawn(reload_on(hangups, manager.clone(), common.clone(), telemetry.level()));
+            tokio::spawn(reload_on(hangups, manager.clone(), common.clone(), telemetry.level(), staff));
         }
-        let open_files = descriptors::raise_limit();
-        Ok(Self { service, started: Instant::now(), telemetry, open_files, config, shutdown, manager })
+        let (open_files, started) = (descriptors::raise_limit(), Instant::now());
+        Ok(Self { service, started, telemetry, open_files, config, staff: of_staff, shutdown, manager })
     }
 
     pub(super) fn stdout(&self) -> Result<Arc<Outlet>, CliError> {
@@ -204,13 +210,22 @@ impl Setting {
     }
 }
 
-/// Takes the log level from the configuration again at each signal; a flag or its variable still beats it.
-async fn reload_on(mut hangups: Signal, manager: ServiceManager, common: CommonArgs, level: LevelHandle) {
+/// Takes the log level and the staff's accounts and token from the configuration again at each signal; a flag or its variable
+/// still beats it.
+async fn reload_on(
+    mut hangups: Signal,
+    manager: ServiceManager,
+    common: CommonArgs,
+    level: LevelHandle,
+    staff: watch::Sender<StaffAccess>,
+) {
     while hangups.recv().await.is_some() {
         manager.reload(|| match Config::load(&common.config.sources()) {
             Ok(config) => {
                 level.set(common.log_level.unwrap_or(config.log.level));
-                let details = format!("log level {:?}", level.get()).to_lowercase();
+                let accounts = config.staff.accounts.as_ref().map_or(0, Vec::len);
+                staff.send_replace(config.staff);
+                let details = format!("log level {:?}, {accounts} accounts", level.get()).to_lowercase();
                 tracing::info!(
                     action = "configuration_reloaded",
                     details,

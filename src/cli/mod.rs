@@ -12,6 +12,7 @@ pub mod place;
 mod queues;
 mod roles;
 pub mod simulate;
+mod staff;
 pub mod track;
 
 use std::ffi::OsString;
@@ -63,6 +64,8 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Write the manual pages
     Man(manual::ManArgs),
+    /// Hash passwords of the staff, and list who works here
+    Staff(staff::StaffArgs),
     /// Look at what no worker could process, and decide what becomes of it
     DeadLetters(dead_letters::DeadLettersArgs),
     /// See whether the queues on RabbitMQ are as they should be, and make them so
@@ -112,6 +115,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
+        Command::Staff(args) => staff::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args).await,
         Command::Queues(args) => queues::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),

@@ -26,7 +26,7 @@ enum HttpRole {
 
 pub(super) fn run(args: &OpenapiArgs) -> io::Result<()> {
     let document = match args.service {
-        HttpRole::Order => openapi_json::<order::OrderApi>(&order::info()),
+        HttpRole::Order => openapi_json::<order::OrderServiceApi>(&order::info()),
         HttpRole::Tracking => openapi_json::<tracking::TrackingApi>(&tracking::info()),
     };
     writeln!(io::stdout().lock(), "{}", document.trim_end())

@@ -139,7 +139,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         max_concurrent: usize::from(args.max_concurrent),
         queue_timeout: QUEUE_TIMEOUT,
         reconciler: setting.config.outbox,
-        staff_token: setting.config.staff.token,
+        staff: setting.staff.clone(),
         recall_within: setting.config.recall_within,
     };
     let store = setting.store(Usage::Service)?;
@@ -190,7 +190,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         cook_times: setting.config.kitchen.cook,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,
-        staff_token: setting.config.staff.token,
+        staff: setting.staff.clone(),
     };
     let store = setting.store(Usage::Reader)?;
     let broker = setting.broker("tracking-service", Part::Tracking, Usage::Reader);

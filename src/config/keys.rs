@@ -74,7 +74,8 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::list("http.allowed_hosts", "[orders.example.org]", "requests for another host get 421; any where none is named").unset(),
 
     Key::section("staff", "what is for staff is off without this"),
-    Key::text("staff.token_file", "/etc/restaurant-system/staff-token", "a token of 32 characters or more (head -c 32 /dev/urandom | base64)").unset(),
+    Key::text("staff.accounts_file", "/etc/restaurant-system/staff-accounts.yaml", "who works here: OPERATIONS.md, \"Staff\"; read again on SIGHUP").unset(),
+    Key::text("staff.token_file", "/etc/restaurant-system/staff-token", "for programs: a token of 32 characters or more (head -c 32 /dev/urandom | base64), with all rights").unset(),
 
     Key::section("log", ""),
     Key::text("log.level", "info", "error, warn, info, debug or trace; read again on SIGHUP under systemd"),

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use settings::{Diagnostic, Reader};
 
+use crate::domain::StaffAccess;
 use crate::reconciler::ReconcilerOptions;
 use crate::services::kitchen::KitchenTimes;
 use crate::store::DatabaseOptions;
@@ -33,7 +34,6 @@ pub use keys::TABLE;
 pub use log::LogConfig;
 pub use rabbitmq::RabbitMqConfig;
 pub use settings::{ConfigError, ConfigSources};
-pub use staff::StaffConfig;
 pub use tracking::TrackingConfig;
 
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub struct Config {
     pub outbox: ReconcilerOptions,
     pub tracking: TrackingConfig,
     pub http: HttpConfig,
-    pub staff: StaffConfig,
+    pub staff: StaffAccess,
     pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
@@ -70,7 +70,7 @@ impl Config {
             outbox: outbox::read(&mut reader),
             tracking: TrackingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
-            staff: StaffConfig::read(&mut reader),
+            staff: staff::read(&mut reader),
             log: LogConfig::read(&mut reader),
             file: reader.file().map(Path::to_owned),
             warnings: Vec::new(),

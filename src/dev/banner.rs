@@ -43,6 +43,8 @@ pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, fil
         ));
     }
     rows.extend([("config", config), ("staff token", token), ("data, logs", home)]);
+    let names = ["staff"].into_iter().chain(std::iter::repeat(""));
+    rows.extend(names.zip(files.staff()));
     let mut text = String::from("\nThe restaurant is open.\n\n");
     for (name, value) in rows {
         let _ = writeln!(text, "  {name:<12} {value}");

@@ -9,7 +9,9 @@ mod money;
 mod number;
 mod order;
 mod order_type;
+mod password;
 mod priority;
+mod staff;
 mod status;
 mod status_update;
 mod text;
@@ -20,7 +22,12 @@ pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};
 pub use order::{Input, ItemDraft, NewOrder, OrderDraft, OrderItem, OrderMessage, Service, Violation};
 pub use order_type::{OrderType, UnknownOrderType};
+pub use password::{PasswordHash, UnusableHash};
 pub use priority::Priority;
+pub use staff::{
+    RIGHTS, Right, SESSION_IDLE, SESSION_MAX, StaffAccess, StaffAccount, StaffMember, StaffRole,
+    TOKEN_HOLDER, UnknownStaffRole, account_name_fault,
+};
 pub use status::{Status, TRANSITIONS, UnknownStatus};
 pub use status_update::StatusUpdate;
 pub use text::reason_faults;

@@ -35,13 +35,14 @@ impl FromStr for WorkerName {
     type Err = InvalidWorkerName;
 
     fn from_str(text: &str) -> Result<Self, InvalidWorkerName> {
-        let fits = (1..=MAX_NAME_CHARS).contains(&text.chars().count()) && text.len() <= MAX_NAME_BYTES;
-        if fits && text.trim() == text && clean_text::is_clean_line(text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidWorkerName)
-        }
+        if is_name(text) { Ok(Self(text.to_owned())) } else { Err(InvalidWorkerName) }
     }
+}
+
+/// Whether a text can be the name of a worker, or of somebody else who works here.
+pub(super) fn is_name(text: &str) -> bool {
+    let fits = (1..=MAX_NAME_CHARS).contains(&text.chars().count()) && text.len() <= MAX_NAME_BYTES;
+    fits && text.trim() == text && clean_text::is_clean_line(text)
 }
 
 impl fmt::Display for WorkerName {

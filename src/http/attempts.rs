@@ -1,4 +1,4 @@
-//! Wrong tokens by the address that they come from: nobody goes on guessing, and none of it goes unseen.
+//! Wrong tokens and passwords by the address that they come from: nobody goes on guessing, and none of it goes unseen.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +14,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 
-/// Failures of an address within [`WINDOW`], after which none of its tokens is looked at.
+/// Failures of an address within [`WINDOW`], after which none of its guesses is looked at. Five for a name from one address are
+/// among them.
 const FAILURES_MAX: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses that are remembered, some 0.5 MB; beyond that the one that failed longest ago is forgotten.
@@ -26,7 +27,7 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// What has failed lately.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub struct Attempts {
     known: Mutex<Known>,
     lines: Ration,
     ok: Counter,
@@ -37,13 +38,22 @@ pub(super) struct Attempts {
 #[derive(Debug, Default)]
 struct Known {
     /// When the latest failures of an address were, the oldest first.
-    failures: HashMap<Origin, Vec<Instant>>,
+    failures: HashMap<(Guess, Origin), Vec<Instant>>,
+}
+
+/// What is guessed. A mistyped password keeps no token of the same address waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Guess {
+    /// A token.
+    Token,
+    /// The password of an account.
+    Password,
 }
 
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The token is right.
+pub enum Verdict {
+    /// It is right.
     Right,
     /// It is wrong.
     Wrong,
@@ -58,21 +68,25 @@ struct ResultLabel {
 
 impl Attempts {
     /// None yet. Registers `staff_logins_total`.
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub fn new(metrics: &Metrics) -> Self {
         let logins = Family::<ResultLabel, Counter>::default();
         let counter = |result| logins.get_or_create(&ResultLabel { result }).clone();
         let (ok, failed, limited) = (counter("ok"), counter("failed"), counter("limited"));
         metrics.register(|registry| {
-            registry.register("staff_logins", "Tokens shown, by what came of it", logins.clone());
+            registry.register(
+                "staff_logins",
+                "Tokens and passwords shown, by what came of it",
+                logins.clone(),
+            );
         });
         Self { known: Mutex::default(), lines: Ration::new(LINES_MAX, LINE_EVERY), ok, failed, limited }
     }
 
-    /// An attempt from an address, with a token that is right or wrong. Both are limited alike: otherwise a guess would
-    /// be answered all the same.
-    pub(super) fn judge(&self, from: IpAddr, is_right: bool) -> Verdict {
+    /// An attempt from an address, which is right or wrong. Both are limited alike: otherwise a guess would be answered all
+    /// the same. `who` is the account that is meant, where there is one.
+    pub fn judge(&self, what: Guess, from: IpAddr, is_right: bool, who: Option<&str>) -> Verdict {
         let now = Instant::now();
-        let verdict = locked(&self.known).judge(from, is_right, now);
+        let verdict = locked(&self.known).judge((what, Origin::of(from)), is_right, now);
         match verdict {
             Verdict::Right => &self.ok,
             Verdict::Wrong => &self.failed,
@@ -85,22 +99,36 @@ impl Attempts {
             tracing::warn!(
                 action = "staff_login_failed",
                 address = %from,
+                actor = who,
                 count,
-                "a wrong staff token was shown; after five in a minute none from this address is looked at"
+                "{}; after five in a minute none from this address is looked at",
+                match what {
+                    Guess::Token => "a wrong staff token was shown",
+                    Guess::Password => "a staff login failed",
+                }
             );
         }
         verdict
     }
+
+    /// How long an address still has to wait, before it is worth looking at what it says. It is counted then.
+    pub fn wait(&self, what: Guess, from: IpAddr) -> Option<Duration> {
+        let wait = locked(&self.known).wait((what, Origin::of(from)), Instant::now());
+        wait.inspect(|_| _ = self.limited.inc())
+    }
 }
 
 impl Known {
-    fn judge(&mut self, from: IpAddr, is_right: bool, now: Instant) -> Verdict {
-        let from = Origin::of(from);
-        if let Some(failures) = self.failures.get_mut(&from) {
-            failures.retain(|at| now.saturating_duration_since(*at) < WINDOW);
-            if failures.len() >= FAILURES_MAX {
-                return Verdict::Limited(WINDOW.saturating_sub(now.saturating_duration_since(failures[0])));
-            }
+    fn wait(&mut self, from: (Guess, Origin), now: Instant) -> Option<Duration> {
+        let failures = self.failures.get_mut(&from)?;
+        failures.retain(|at| now.saturating_duration_since(*at) < WINDOW);
+        (failures.len() >= FAILURES_MAX)
+            .then(|| WINDOW.saturating_sub(now.saturating_duration_since(failures[0])))
+    }
+
+    fn judge(&mut self, from: (Guess, Origin), is_right: bool, now: Instant) -> Verdict {
+        if let Some(wait) = self.wait(from, now) {
+            return Verdict::Limited(wait);
         }
         if is_right {
             return Verdict::Right;
@@ -118,8 +146,8 @@ impl Known {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> (Guess, Origin) {
+        (Guess::Token, Origin::of(text.parse().unwrap()))
     }
 
     #[test]
@@ -135,6 +163,8 @@ mod tests {
             assert_eq!(verdict, Verdict::Limited(Duration::from_secs(50)));
         }
         assert_eq!(known.judge(ip("192.0.2.2"), true, second(10)), Verdict::Right, "another address");
+        let password = (Guess::Password, ip("192.0.2.1").1);
+        assert_eq!(known.judge(password, true, second(10)), Verdict::Right, "another thing to guess");
         assert_eq!(known.judge(ip("192.0.2.1"), true, second(60)), Verdict::Right, "the first is forgotten");
         assert_eq!(known.judge(ip("192.0.2.1"), false, second(60)), Verdict::Wrong);
         assert_eq!(
@@ -157,11 +187,12 @@ mod tests {
     #[test]
     fn no_more_addresses_are_remembered_than_there_is_room_for_and_the_latest_are() {
         let (mut known, begun) = (Known::default(), Instant::now());
+        let of = |n: u32| ip(&std::net::Ipv4Addr::from_bits(n).to_string());
         for n in 0..10_000_u32 {
             let now = begun + Duration::from_millis(n.into());
-            assert_eq!(known.judge(std::net::Ipv4Addr::from_bits(n).into(), false, now), Verdict::Wrong);
+            assert_eq!(known.judge(of(n), false, now), Verdict::Wrong);
         }
         assert_eq!(known.failures.len(), ADDRESSES_MAX);
-        assert!(known.failures.contains_key(&Origin::of(std::net::Ipv4Addr::from_bits(9_999).into())));
+        assert!(known.failures.contains_key(&of(9_999)));
     }
 }

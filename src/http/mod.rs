@@ -1,6 +1,6 @@
 //! What this program adds to the HTTP kit ([`http_kit`]) for both of its APIs.
 
-mod attempts;
+pub mod attempts;
 pub mod auth;
 mod schemas;
 

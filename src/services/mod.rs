@@ -1,4 +1,4 @@
-//! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`,
+//! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`, `staff`, `paging`,
 //! `lookup` and `dead_letters`.
 
 mod dead_letters;
@@ -6,5 +6,7 @@ pub mod kitchen;
 mod lookup;
 pub mod notification;
 pub mod order;
+mod paging;
 mod servers;
+mod staff;
 pub mod tracking;

@@ -62,6 +62,7 @@ mod reconcile;
 mod restored;
 mod rights;
 mod session;
+mod staff;
 mod wire;
 mod workers;
 mod writes;
@@ -81,6 +82,7 @@ pub use outbox::{LockedRows, OutboxBatch, OutboxStore};
 pub use pool::{Store, StoreAccess};
 pub use reconcile::{LateOrders, ReconcilerStore};
 pub use session::ServerSetup;
+pub use staff::{StaffAct, StaffActionRecord, StaffSession};
 pub use workers::{
     HeartbeatOutcome, NameRecord, PeerCount, Registered, WorkerRecord, WorkerRegistration, WorkerStore,
 };

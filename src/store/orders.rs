@@ -12,8 +12,9 @@ use super::columns::{ORDER_COLUMNS, items_where, order_message};
 use super::convert::{get, millis, offline_after, order_number, order_type, priority, status, type_names};
 use super::pressure::Connection;
 use super::readable::readable;
+use super::staff::StaffAct;
 use super::{Store, StoreError};
-use crate::domain::{Money, OrderMessage, OrderNumber, OrderType, Priority, Status};
+use crate::domain::{Money, OrderMessage, OrderNumber, OrderType, Priority, StaffRole, Status};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderDetails {
@@ -96,18 +97,15 @@ pub struct OrderFilter {
 pub struct StaffChange<'a> {
     /// It must be in one of these.
     pub from: Vec<Status>,
-    /// What it becomes.
     pub to: Status,
-    /// Who does it.
-    pub by: &'a str,
-    /// What there is to remark; everybody may read it in the order's history.
-    pub notes: Option<&'a str>,
+    /// Who does it. What there is to remark everybody may read in the order's history.
+    pub act: StaffAct<'a>,
 }
 
 impl<'a> StaffChange<'a> {
     /// From any status from which it may go there.
-    pub fn new(to: Status, by: &'a str) -> Self {
-        Self { from: to.ways_in().collect(), to, by, notes: None }
+    pub fn new(to: Status, act: StaffAct<'a>) -> Self {
+        Self { from: to.ways_in().collect(), to, act }
     }
 }
 
@@ -148,7 +146,10 @@ with found as (
     from found where o.id = found.id returning o.id, o.attempt, o.updated_at, found.status as previous_status
 ), logged as (
     insert into order_status_log (order_id, status, previous_status, attempt, changed_by, changed_at, notes)
-    select id, $3, previous_status, attempt, $4, updated_at, $5 from moved returning id, order_id
+    select id, $3, previous_status, attempt, $4, updated_at, $9 from moved returning id, order_id
+), acted as (
+    insert into staff_actions (acted_at, name, role, action, order_number, detail, request_id)
+    select updated_at, $5, $7, $8, $1, $9, $10 from moved
 )
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
@@ -163,11 +164,14 @@ with recalled as (
 ), logged as (
     insert into order_status_log (order_id, status, previous_status, attempt, changed_by, changed_at)
     select id, 'cooking', 'ready', attempt, $2, updated_at from recalled returning id, order_id
+), acted as (
+    insert into staff_actions (acted_at, name, role, action, order_number, detail, request_id)
+    select updated_at, $4, $5, $6, $1, $7, $8 from recalled
 )
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
 impl Store {
-    /// Has staff move an order on. Nothing changes where its status or its type does not allow it.
+    /// Has staff move an order on, and notes who did it. Nothing changes where its status or its type does not allow it.
     ///
     /// # Errors
     /// See [`StoreError`]; safe to repeat, then with [`StaffOutcome::Conflict`] if the first attempt had succeeded.
@@ -176,11 +180,23 @@ impl Store {
         number: &OrderNumber,
         change: &StaffChange<'_>,
     ) -> Result<StaffOutcome, StoreError> {
-        let StaffChange { from, to, by, notes } = change;
+        let StaffChange { from, to, act } = change;
         let from: Vec<&str> = from.iter().map(|status| status.as_str()).collect();
         let types = type_names(to.order_types());
-        let parameters: [&(dyn ToSql + Sync); 6] =
-            [&number.as_str(), &from, &to.as_str(), &by, &notes, &types];
+        let StaffAct { by, action, detail, request_id } = act;
+        let (changed_by, role) = (by.changed_by(), by.role.map(StaffRole::as_str));
+        let parameters: [&(dyn ToSql + Sync); 10] = [
+            &number.as_str(),
+            &from,
+            &to.as_str(),
+            &changed_by,
+            &by.name,
+            &types,
+            &role,
+            action,
+            detail,
+            request_id,
+        ];
         self.run("changing an order", async |client| {
             let statement = client.prepare_cached(MOVE).await?;
             if client.execute(&statement, &parameters).await? > 0 {
@@ -199,12 +215,17 @@ impl Store {
     pub async fn recall_order(
         &self,
         number: &OrderNumber,
-        by: &str,
+        act: &StaffAct<'_>,
         within: Duration,
     ) -> Result<StaffOutcome, StoreError> {
+        let StaffAct { by, action, detail, request_id } = act;
+        let (changed_by, role) = (by.changed_by(), by.role.map(StaffRole::as_str));
+        let (number_text, within_ms) = (number.as_str(), millis(within));
+        let parameters: [&(dyn ToSql + Sync); 8] =
+            [&number_text, &changed_by, &within_ms, &by.name, &role, action, detail, request_id];
         self.run("recalling an order", async |client| {
             let statement = client.prepare_cached(RECALL).await?;
-            if client.execute(&statement, &[&number.as_str(), &by, &millis(within)]).await? > 0 {
+            if client.execute(&statement, &parameters).await? > 0 {
                 return Ok(StaffOutcome::Done);
             }
             match unchanged(client, number, Status::Cooking).await? {

@@ -15,7 +15,7 @@ use super::StoreError;
 
 /// The order service's group, which the operator's commands may use as well (`queues migrate`).
 const ORDER: &str = "restaurant_order";
-/// The tracking service's, which writes nothing and learns neither names nor addresses.
+/// The tracking service's, which learns neither names nor addresses, and writes that a session of the staff is used.
 const TRACKING: &str = "restaurant_tracking";
 /// The kitchen workers'.
 const KITCHEN: &str = "restaurant_kitchen";
@@ -65,6 +65,9 @@ const GRANTS: &[Grant] = &[
     on(ORDER, "outbox", &["select", "insert", "update", "delete"]),
     on(ORDER, "broker_mark", &["select", "insert"]),
     on(ORDER, "database_writes", &["select", "update"]),
+    on(ORDER, "staff_sessions", &["select", "insert", "delete"]),
+    with(ORDER, "staff_sessions", &["update"], "last_used_at, ended_at"),
+    on(ORDER, "staff_actions", &["select", "insert"]),
     on(TRACKING, "refinery_schema_history", &["select"]),
     on(TRACKING, "database_cluster", &["select"]),
     with(
@@ -76,6 +79,9 @@ const GRANTS: &[Grant] = &[
     ),
     on(TRACKING, "order_status_log", &["select"]),
     on(TRACKING, "workers", &["select"]),
+    on(TRACKING, "staff_sessions", &["select"]),
+    // A session that is used here alone is in use all the same.
+    with(TRACKING, "staff_sessions", &["update"], "last_used_at"),
     on(KITCHEN, "refinery_schema_history", &["select"]),
     on(KITCHEN, "database_cluster", &["select"]),
     on(KITCHEN, "orders", &["select"]),

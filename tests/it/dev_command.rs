@@ -1,7 +1,7 @@
 //! `restaurant-system dev`: one command from nothing to an order that is ready, and back to nothing.
 
 use crate::support::{
-    Http, Role, Signal, eventually, free_port, new_state_dir, processes_naming, program, takeout,
+    Http, Role, Signal, answer, eventually, free_port, new_state_dir, processes_naming, program, takeout,
 };
 use restaurant_system::dev;
 use std::collections::HashSet;
@@ -63,7 +63,15 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let notified = format!("Notification for order {first}: Status changed from 'cooking' to 'ready'");
     dev.role.wait_for_line("of the subscriber", |line| line.starts_with(&notified)).await;
 
-    for secret in ["config.yaml", "order-service.yaml", "notification-subscriber.yaml", "staff-token"] {
+    let accounts = accounts_of(&dev).await;
+    for secret in [
+        "config.yaml",
+        "order-service.yaml",
+        "notification-subscriber.yaml",
+        "staff-token",
+        "staff-accounts.yaml",
+        "staff-passwords",
+    ] {
         let mode = state.join(secret).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{secret}");
     }
@@ -90,6 +98,7 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     }
     let dev = start(&state).await;
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious", "no link was followed");
+    assert_eq!(accounts_of(&dev).await, accounts, "passwords are kept");
     let next = dev.orders.place(&takeout()).await;
     let number = |order: &str| order.rsplit('_').next().unwrap().parse::<u32>().unwrap();
     let same_day = next.rsplit_once('_').unwrap().0 == first.rsplit_once('_').unwrap().0;
@@ -100,6 +109,22 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let mut role = dev.role;
     role.kill();
     eventually("all processes are gone", || async { processes_naming(dir.path()).is_empty() }).await;
+}
+
+/// The passwords of the staff that `dev` has printed; all of them are right.
+async fn accounts_of(dev: &Dev) -> Vec<String> {
+    let mut printed = Vec::new();
+    for account in ["anna (kitchen): ", "carla (counter): ", "max (manager): "] {
+        let line = dev.role.error_lines().into_iter().find(|line| line.contains(account)).unwrap();
+        let password = line.split(account).nth(1).unwrap().to_owned();
+        let name = account.split(' ').next().unwrap();
+        let body = format!("{{\"name\": \"{name}\", \"password\": \"{password}\"}}");
+        let login =
+            dev.orders.request("POST", "/sessions").header("content-type", "application/json").body(body);
+        assert_eq!(answer(login).await.status, 201, "{account}");
+        printed.push(password);
+    }
+    printed
 }
 
 /// Each role has a database account of its own, and a subscriber none.

@@ -34,6 +34,7 @@ mod schema;
 mod schema_file;
 mod servers;
 mod sim;
+mod staff;
 mod startup;
 mod support;
 mod systemd;

@@ -6,11 +6,11 @@ use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::services::order::parse_order;
 use restaurant_system::store::{
     Claim, EventCursor, Finish, IdempotencyKey, IntakeRequest, IntakeStore, KitchenStore, OrderFilter,
-    StaffChange, StaffOutcome, Store,
+    StaffChange, StaffOutcome, StaffSession, Store,
 };
 use tokio_postgres::Client;
 
-use crate::support::{TestEnv, eventually};
+use crate::support::{TestEnv, eventually, token_act};
 
 /// A past in which everything was completed, which is all that PostgreSQL knows, and then a rush.
 const RUSH: &str = "
@@ -170,8 +170,17 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         })
         .await;
     }
+    a.reads_little("a session of the staff", async |store| {
+        store.open_session(&[1; 32], "anna", &[2; 32]).await.unwrap();
+        assert!(matches!(store.staff_session(&[1; 32]).await.unwrap(), StaffSession::Live { .. }));
+    })
+    .await;
+    a.reads_little("what the staff did", async |store| {
+        assert_eq!(store.staff_actions(None, 50).await.unwrap().0.len(), 0);
+    })
+    .await;
     a.reads_little("cancelling", async |store| {
-        let change = StaffChange::new(Status::Cancelled, "staff");
+        let change = StaffChange::new(Status::Cancelled, token_act());
         assert_eq!(store.move_order(&waiting, &change).await.unwrap(), StaffOutcome::Done);
     })
     .await;
@@ -179,7 +188,7 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     let claim =
         Claim { worker: "chef_anna".parse().unwrap(), order_types: OrderType::ALL.to_vec(), cook_times };
     a.reads_little("recalling", async |store| {
-        let recalled = store.recall_order(&number(10_002), "staff", Duration::from_secs(3600)).await;
+        let recalled = store.recall_order(&number(10_002), &token_act(), Duration::from_secs(3600)).await;
         assert_eq!(recalled.unwrap(), StaffOutcome::Done);
     })
     .await;
@@ -195,7 +204,7 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     })
     .await;
     a.reads_little("handing over", async |store| {
-        let change = StaffChange::new(Status::Completed, "staff");
+        let change = StaffChange::new(Status::Completed, token_act());
         assert_eq!(store.move_order(&ready, &change).await.unwrap(), StaffOutcome::Done);
     })
     .await;

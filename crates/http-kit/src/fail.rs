@@ -21,7 +21,7 @@ pub mod may {
     pub const BAD_REQUEST: u32 = 1;
     /// 401: the token is missing or wrong.
     pub const UNAUTHORIZED: u32 = 1 << 1;
-    /// 403: switched off.
+    /// 403: switched off, or not for this caller.
     pub const FORBIDDEN: u32 = 1 << 2;
     /// 404: not there.
     pub const NOT_FOUND: u32 = 1 << 3;
@@ -60,7 +60,7 @@ const ROWS: [Row; 11] = [
     (
         may::UNAUTHORIZED,
         401,
-        "The staff's token is missing or wrong.",
+        "The staff's token, or a name or password, is missing or wrong.",
         Some(("WWW-Authenticate", "Always `Bearer`.")),
     ),
     (may::FORBIDDEN, 403, "Calls for staff are switched off, or this one is not allowed.", None),
@@ -73,7 +73,7 @@ const ROWS: [Row; 11] = [
     (
         may::TOO_MANY_REQUESTS,
         429,
-        "This address has shown too many wrong tokens, and none of its tokens is looked at for now.",
+        "This address has shown too many wrong tokens or passwords, and none of them is looked at for now.",
         Some(("Retry-After", "Seconds to wait.")),
     ),
     (

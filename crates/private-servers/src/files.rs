@@ -92,7 +92,7 @@ pub(crate) fn keep(file: &Path) -> Result<File, ServerError> {
 }
 
 /// The text of a small file; none where it is missing, or is a link, a pipe or anything else but a file.
-pub(crate) fn read(file: &Path) -> Option<String> {
+pub fn read(file: &Path) -> Option<String> {
     let mut options = OpenOptions::new();
     // A pipe that nobody writes to would be waited for.
     options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);

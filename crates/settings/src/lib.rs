@@ -4,6 +4,7 @@ mod error;
 mod files;
 mod host;
 mod reader;
+mod records;
 mod source;
 mod table;
 #[cfg(any(test, feature = "testing"))]
@@ -16,5 +17,6 @@ pub use error::{ConfigError, Diagnostic, Origin};
 pub use files::{read_bounded, read_secret};
 pub use host::HostPort;
 pub use reader::Reader;
+pub use records::Faults;
 pub use source::ConfigSources;
 pub use table::{Key, Kind, Table};

@@ -56,7 +56,7 @@ impl Reader {
     }
 
     /// Notes a secret that everybody on this machine can read.
-    fn warn_of_readers(&mut self, key: &str, origin: Origin, file: &Path) {
+    pub(crate) fn warn_of_readers(&mut self, key: &str, origin: Origin, file: &Path) {
         let message = format!("others may read the secret in {0}: `chmod o-r {0}`", file.display());
         self.warnings.push(Diagnostic::new(origin, Some(key), message));
     }
@@ -68,8 +68,17 @@ impl Reader {
         }
     }
 
-    fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
+    pub(crate) fn problem(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
         self.problems.push(Diagnostic::new(origin, Some(key), message));
+    }
+
+    pub(crate) fn note_all(&mut self, problems: Vec<Diagnostic>) {
+        self.problems.extend(problems);
+    }
+
+    /// See [`ConfigSources::without_files`].
+    pub(crate) fn is_without_files(&self) -> bool {
+        self.layers.without_files
     }
 
     /// Whether a flag, the environment or the file has one of these keys.
@@ -283,7 +292,7 @@ impl Reader {
     }
 
     /// The path that `key` names: relative to the file in which it stands, `$CREDENTIALS_DIRECTORY` filled in.
-    fn path(&mut self, key: &str) -> Option<(PathBuf, Origin)> {
+    pub(crate) fn path(&mut self, key: &str) -> Option<(PathBuf, Origin)> {
         let (text, origin) = self.found(key)?;
         // Where the files are not looked at there need be no credentials either.
         let nowhere = self.layers.without_files.then_some(Path::new(""));

@@ -22,6 +22,7 @@ const TABLE: Table = Table {
         Key::text("broker.password_file", "PATH", "").unset(),
         Key::seconds("broker.wait_seconds", 0.5, "10", ""),
         Key::text("staff.token_file", "PATH", "").unset(),
+        Key::text("users_file", "PATH", "").unset(),
     ],
 };
 
@@ -269,4 +270,40 @@ proptest::proptest! {
         proptest::prop_assert!(!error.to_string().contains("hunter2"));
         proptest::prop_assert!(error.file().is_some() && error.line().is_some());
     }
+}
+
+/// The pairs of names and colours in the file of records.
+fn records(sources: &ConfigSources) -> Result<Option<Vec<[String; 2]>>, ConfigError> {
+    let mut reader = Reader::new(&TABLE, sources)?;
+    let read = reader.records("users_file", "users", ["name", "colour"], |[name, colour]| match colour {
+        "red" => Err(vec![("colour", "must not be red".to_owned())]),
+        _ => Ok([name.to_owned(), colour.to_owned()]),
+    });
+    reader.finish().map(|_| read)
+}
+
+#[test]
+fn a_file_of_records_is_read_as_a_whole_and_every_fault_has_its_line() {
+    let case = Case::new("users_file: u").file("u", "- {name: a, colour: 07}\n- {colour: b, name: c}\n");
+    let found = records(&case.sources).unwrap().unwrap();
+    assert_eq!(found, [["a", "07"], ["c", "b"]].map(|record| record.map(str::to_owned)));
+    assert!(records(&Case::new("").sources).unwrap().is_none());
+
+    let text = "users:\n- name: a\n  colour: red\n- name: b\n  color: blue\n- name:\n  colour: blue\n- c\n";
+    let case = case.file("u", text);
+    let folder = format!("{}/", case.folder.path().display());
+    let error = records(&case.sources).unwrap_err().to_string().replace(&folder, "");
+    assert_eq!(
+        error.lines().collect::<Vec<_>>(),
+        [
+            "u:3: colour: must not be red",
+            "u:4: colour: is missing",
+            "u:5: color: unknown key (did you mean \"colour\"?)",
+            "u:6: name: must be a text",
+            "u:8: must have name, colour",
+        ]
+    );
+    let mut sources = case.sources;
+    sources.without_files = true;
+    assert_eq!(records(&sources).unwrap(), Some(Vec::new()));
 }

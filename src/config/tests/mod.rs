@@ -12,7 +12,7 @@ use settings::HostPort;
 use settings::testing::{self, FromSources};
 
 use super::*;
-use crate::domain::CookTimes;
+use crate::domain::{CookTimes, StaffRole};
 use crate::http::auth::TokenDigest;
 
 const ORIGINAL: &str = "\
@@ -57,7 +57,7 @@ fn assert_is_default(config: &Config) {
     let seconds = Duration::from_secs;
     let times = CookTimes { dine_in: seconds(8), takeout: seconds(10), delivery: seconds(12) };
     assert_eq!(config.kitchen.cook, times);
-    assert!(config.staff.token.is_none());
+    assert!(config.staff.is_off());
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn no_password_shows_in_debug_output() {
             .file("t", &token)
             .env("RESTAURANT_X", "hunter2");
     let config = case.load().unwrap();
-    assert!(config.staff.token.unwrap().is_of_same(&TokenDigest::of(&token)));
+    assert!(TokenDigest::of(&token).is(&config.staff.token_sha256.unwrap()));
     assert!(!format!("{config:?} {config:#?} {:?}", case.sources).contains("hunter2"));
     assert_eq!(config.file, Some(case.folder.path().join("config.yaml")));
 }
@@ -284,4 +284,52 @@ fn a_staff_token_that_can_be_guessed_or_not_be_sent_is_refused_with_the_command_
         assert!(!error.contains(bad.trim_end()) || bad == "x", "{error}");
     }
     assert!(case(&"x".repeat(32)).load().is_ok());
+}
+
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$4gnhSNOTjvwhgNRj4MzjQxYN5bjFHbBXqFnyvZTTBuk";
+
+#[test]
+fn accounts_are_a_list_of_names_with_roles_and_hashes() {
+    let accounts = format!(
+        "- name: anna\n  role: kitchen\n  password_hash: {HASH}\n- {{name: Max M., role: manager, password_hash: \"{HASH}\"}}\n"
+    );
+    let under = format!("accounts:\n{accounts}");
+    for text in [&accounts, &under] {
+        let staff = Case::new("staff: {accounts_file: a}").file("a", text).load().unwrap().staff;
+        let found: Vec<_> = staff.accounts.iter().flatten().map(|a| (a.name.as_str(), a.role)).collect();
+        assert_eq!(found, [("anna", StaffRole::Kitchen), ("Max M.", StaffRole::Manager)]);
+        assert!(!format!("{staff:?}").contains("argon2id"));
+    }
+}
+
+#[test]
+fn every_fault_of_the_accounts_is_named_with_its_file_and_line() {
+    let accounts = format!(
+        "- name: anna\n  role: cook\n  password_hash: hunter2\n- name: anna\n  rolle: counter\n  password_hash: {HASH}\n\
+         - api\n- name: api\n  role: counter\n  password_hash: {HASH}\n- name: max\n  role: [manager]\n  password_hash:\n"
+    );
+    let error = Case::new("staff: {accounts_file: a}").file("a", &accounts).error();
+    assert_eq!(
+        error.lines().collect::<Vec<_>>(),
+        [
+            "a:2: role: must be one of kitchen, counter, manager",
+            "a:3: password_hash: must be an argon2id hash as `restaurant-system staff hash` prints it",
+            "a:4: role: is missing",
+            "a:5: rolle: unknown key (did you mean \"role\"?)",
+            "a:7: must have name, role, password_hash",
+            "a:8: name: stands for the holder of the token; take another name",
+            "a:12: role: must be a text",
+            "a:13: password_hash: must be a text",
+        ]
+    );
+    let twice = format!("- {{name: a, role: counter, password_hash: {HASH:?}}}\n").repeat(2);
+    for (text, expected) in [
+        (&*twice, "a:2: name: another account has this name"),
+        ("", "a: staff.accounts_file: a is empty"),
+        ("anna: kitchen\n", "a:1: must be a list, or accounts: with a list"),
+        ("- name: *anna\n", "a:1: YAML aliases (*name) are not supported here; quote the value"),
+    ] {
+        assert_eq!(Case::new("staff: {accounts_file: a}").file("a", text).error(), expected);
+    }
 }

@@ -20,20 +20,17 @@ use sha2::{Digest, Sha256};
 use super::document::OrderRequest;
 use super::intake::Intake;
 use super::reading::{parse_cancellation, parse_order};
-use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Status};
+use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Right, StaffMember, Status};
 use crate::http::PROBLEM_TYPES;
-use crate::http::auth::{OptionalStaffToken, StaffAuth, StaffToken, Viewer};
+use crate::http::auth::{OptionalStaffToken, StaffToken};
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
-use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffChange, StaffOutcome, Store};
+use crate::services::staff::{StaffAuth, lacks};
+use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffAct, StaffChange, StaffOutcome, Store};
 
 /// Where orders are placed, as [`OrderApi::place`] has it.
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";
-/// Who changes orders through this API.
-const CHANGED_BY_STAFF: &str = "staff";
-/// Who the log says has read names and addresses: whoever has the token.
-const TOKEN_HOLDER: &str = "api";
 /// What a client is told to wait while the outbox is full: it drains fast once RabbitMQ is back.
 const OUTBOX_RETRY_AFTER: Duration = Duration::from_secs(30);
 const MAX_KEY_BYTES: usize = 255;
@@ -205,19 +202,19 @@ impl OrderApi {
         order_number: Path<String>,
         token: OptionalStaffToken,
     ) -> Result<JsonReply<Order>, ReadFail> {
-        let viewer = self.0.staff.viewer(&token)?;
+        let viewer = self.0.staff.viewer(&token).await?.filter(|member| member.may(Right::Lists));
         let number = order_number_in_path(&order_number)?;
         let details = self.0.store.order(&number).await.map_err(Problem::from)?;
         let details = details.ok_or_else(|| no_such_order(&number))?;
-        if viewer == Viewer::Staff {
+        if let Some(member) = &viewer {
             tracing::info!(
                 action = "staff_read",
                 order_number = %number,
-                actor = TOKEN_HOLDER,
+                actor = member.name,
                 "staff was shown who ordered and where to"
             );
         }
-        Ok(JsonReply::new(&Order::of(details, viewer))?)
+        Ok(JsonReply::new(&Order::of(details, viewer.is_some()))?)
     }
 
     /// Cancel an order
@@ -226,23 +223,26 @@ impl OrderApi {
     #[oai(path = "/orders/:order_number/cancel", method = "post", operation_id = "cancelOrder")]
     async fn cancel(
         &self,
+        context: RequestContext,
         order_number: Path<String>,
         token: StaffToken,
         body: OptionalJsonRequest<Cancellation>,
     ) -> Result<JsonReply<MovedOrder>, CancelFail> {
-        self.0.staff.require(&token)?;
+        let member = self.0.staff.require_any(&token).await?;
         let reason = body.bytes()?.map_or(Ok(None), |bytes| parse_cancellation(&bytes))?;
-        let mut change = StaffChange { notes: reason.as_deref(), ..staff_change(Status::Cancelled) };
+        let act = act(&member, "cancel", &context);
+        let mut change = change_by(Status::Cancelled, StaffAct { detail: reason.as_deref(), ..act })?;
         if reason.is_none() {
             change.from.retain(|from| *from != Status::Cooking);
         }
         let number = order_number_in_path(&order_number)?;
         let outcome = self.0.store.move_order(&number, &change).await.map_err(Problem::from)?;
-        if outcome == StaffOutcome::Conflict(Status::Cooking) && reason.is_none() {
+        let needs_reason = reason.is_none() && member.may(Right::CancelCooking);
+        if outcome == StaffOutcome::Conflict(Status::Cooking) && needs_reason {
             let detail = "is required to cancel an order that is being cooked";
             return Err(Problem::unprocessable(vec![FieldError::new("/reason", detail)]).into());
         }
-        Ok(self.told(&number, Status::Cancelled, &outcome)?)
+        Ok(self.told(&number, Status::Cancelled, &outcome, &member)?)
     }
 
     /// Send an order out
@@ -251,10 +251,11 @@ impl OrderApi {
     #[oai(path = "/orders/:order_number/dispatch", method = "post", operation_id = "dispatchOrder")]
     async fn dispatch(
         &self,
+        context: RequestContext,
         order_number: Path<String>,
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.moved(&order_number, Status::OutForDelivery, &token).await
+        self.moved(&context, &order_number, ("dispatch", Status::OutForDelivery), &token).await
     }
 
     /// Hand an order to the customer
@@ -263,10 +264,11 @@ impl OrderApi {
     #[oai(path = "/orders/:order_number/complete", method = "post", operation_id = "completeOrder")]
     async fn complete(
         &self,
+        context: RequestContext,
         order_number: Path<String>,
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.moved(&order_number, Status::Completed, &token).await
+        self.moved(&context, &order_number, ("complete", Status::Completed), &token).await
     }
 
     /// Have an order cooked again
@@ -276,13 +278,15 @@ impl OrderApi {
     #[oai(path = "/orders/:order_number/recall", method = "post", operation_id = "recallOrder")]
     async fn recall(
         &self,
+        context: RequestContext,
         order_number: Path<String>,
         token: StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.0.staff.require(&token)?;
+        let member = self.0.staff.require(&token, Right::Recall).await?;
         let number = order_number_in_path(&order_number)?;
-        let recalled = self.0.store.recall_order(&number, CHANGED_BY_STAFF, self.0.recall_within).await;
-        Ok(self.told(&number, Status::Cooking, &recalled.map_err(Problem::from)?)?)
+        let act = act(&member, "recall", &context);
+        let recalled = self.0.store.recall_order(&number, &act, self.0.recall_within).await;
+        Ok(self.told(&number, Status::Cooking, &recalled.map_err(Problem::from)?, &member)?)
     }
 }
 
@@ -312,14 +316,16 @@ impl OrderApi {
     /// Has staff move an order on.
     async fn moved(
         &self,
+        context: &RequestContext,
         order_number: &str,
-        to: Status,
+        (action, to): (&str, Status),
         token: &StaffToken,
     ) -> Result<JsonReply<MovedOrder>, StaffFail> {
-        self.0.staff.require(token)?;
+        let member = self.0.staff.require_any(token).await?;
+        let change = change_by(to, act(&member, action, context))?;
         let number = order_number_in_path(order_number)?;
-        let outcome = self.0.store.move_order(&number, &staff_change(to)).await.map_err(Problem::from)?;
-        Ok(self.told(&number, to, &outcome)?)
+        let outcome = self.0.store.move_order(&number, &change).await.map_err(Problem::from)?;
+        Ok(self.told(&number, to, &outcome, &member)?)
     }
 
     /// What staff is told of a change.
@@ -328,15 +334,27 @@ impl OrderApi {
         number: &OrderNumber,
         to: Status,
         outcome: &StaffOutcome,
+        member: &StaffMember,
     ) -> Result<JsonReply<MovedOrder>, Problem> {
         let conflict = match outcome {
             StaffOutcome::Done => {
                 self.0.relay.wake();
-                tracing::info!(action = "order_status_changed", order_number = %number, details = %to, "staff changed an order");
+                tracing::info!(
+                    action = "order_status_changed",
+                    order_number = %number,
+                    actor = member.name,
+                    details = %to,
+                    "staff changed an order"
+                );
                 let moved = MovedOrder { order_number: number.as_str().to_owned(), status: to };
                 return JsonReply::new(&moved);
             }
             StaffOutcome::NotFound => return Err(no_such_order(number)),
+            StaffOutcome::Conflict(status)
+                if to.ways_in().any(|from| from == *status) && !member.may(Right::to_move(*status, to)) =>
+            {
+                return Err(lacks(member, Right::to_move(*status, to)));
+            }
             StaffOutcome::Conflict(status) if to == Status::Cooking => {
                 format!("the order is {status}; only one that is ready can be recalled")
             }
@@ -359,14 +377,24 @@ impl OrderApi {
     }
 }
 
-fn staff_change(to: Status) -> StaffChange<'static> {
-    StaffChange::new(to, CHANGED_BY_STAFF)
+fn act<'a>(by: &'a StaffMember, action: &'a str, context: &'a RequestContext) -> StaffAct<'a> {
+    StaffAct { by, action, detail: None, request_id: context.request_id.as_str() }
+}
+
+/// A change, from the statuses from which this person may make it.
+fn change_by(to: Status, act: StaffAct<'_>) -> Result<StaffChange<'_>, Problem> {
+    let mut change = StaffChange::new(to, act);
+    let needed = change.from.first().map(|from| Right::to_move(*from, to));
+    change.from.retain(|from| act.by.may(Right::to_move(*from, to)));
+    match needed {
+        Some(right) if change.from.is_empty() => Err(lacks(act.by, right)),
+        _ => Ok(change),
+    }
 }
 
 impl Order {
-    fn of(details: OrderDetails, viewer: Viewer) -> Self {
+    fn of(details: OrderDetails, for_staff: bool) -> Self {
         let OrderDetails { order, status, processed_by, created_at, updated_at, completed_at } = details;
-        let for_staff = viewer == Viewer::Staff;
         Self {
             order_number: order.order_number,
             status,

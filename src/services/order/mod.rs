@@ -5,17 +5,19 @@ mod document;
 mod intake;
 mod reading;
 mod run;
+mod staff_api;
 
 use std::time::Duration;
 
-pub use api::{OrderApi, info};
+pub use api::info;
 pub use intake::Intake;
 pub use reading::parse_order;
 pub use run::run;
 
 use http_kit::server::{ServerError, ServerLimits};
+use tokio::sync::watch;
 
-use crate::http::auth::TokenDigest;
+use crate::domain::StaffAccess;
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
 
@@ -31,11 +33,14 @@ pub struct OrderServiceOptions {
     pub queue_timeout: Duration,
     /// The outbox's limit, and what is announced again.
     pub reconciler: ReconcilerOptions,
-    /// What staff show; without it what is for staff is off.
-    pub staff_token: Option<TokenDigest>,
+    /// By what staff are known, as it is now; without anything what is for staff is off.
+    pub staff: watch::Receiver<StaffAccess>,
     /// How long after it was ready staff may recall an order.
     pub recall_within: Duration,
 }
+
+/// Everything that the service answers.
+pub type OrderServiceApi = (api::OrderApi, staff_api::StaffApi);
 
 /// Why the order service cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{OrderApi, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
+use super::staff_api::StaffApi;
 use super::{OrderServiceError, OrderServiceOptions};
-use crate::http::auth::StaffAuth;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
+use crate::services::staff::StaffAuth;
 use crate::store::{Store, StoreAccess};
 
 /// Idempotency keys live this long: the contract's day, and one more.
@@ -80,16 +81,18 @@ pub async fn run(
     };
     let refusal = intake.refusal();
     let metrics = Metrics::new();
+    let staff = StaffAuth::new(options.staff, store.clone(), &metrics);
     let api = OrderApi::new(
         store.clone(),
         intake,
         outbox_full,
-        StaffAuth::new(options.staff_token, &metrics),
+        staff.clone(),
         relay,
         options.recall_within,
         Budget::new("validation_failed", &metrics),
     );
-    let endpoint = app(api, &info(), &metrics, readiness(&store, &broker)).with_admission(
+    let staff_api = StaffApi::new(store.clone(), staff);
+    let endpoint = app((api, staff_api), &info(), &metrics, readiness(&store, &broker)).with_admission(
         Method::POST,
         PLACE_ORDER_PATH,
         refusal,
@@ -110,15 +113,17 @@ async fn forget_old_keys(store: Store, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(HOUSEKEEPING) => {}
         }
-        if let Err(error) = store.forget_idempotency_keys(KEEP_KEYS).await
-            && !error.is_unavailable()
-        {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(
-                action = "housekeeping_failed",
-                error,
-                "old idempotency keys could not be removed"
-            );
+        let forgotten = [
+            ("old idempotency keys", store.forget_idempotency_keys(KEEP_KEYS).await),
+            ("sessions that are over", store.forget_sessions().await),
+        ];
+        for (what, forgotten) in forgotten {
+            if let Err(error) = forgotten
+                && !error.is_unavailable()
+            {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(action = "housekeeping_failed", error, "{what} could not be removed");
+            }
         }
     }
 }

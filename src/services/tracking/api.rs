@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use http_kit::docs::ApiInfo;
 use http_kit::etag::Conditional;
 use http_kit::reply::JsonReply;
@@ -15,7 +16,7 @@ use poem::web::RemoteAddr;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 
-use super::cursors::{LastEventId, PageCursor, StreamStart};
+use super::cursors::{LastEventId, StreamStart};
 use super::event_hub::EventHub;
 use super::lists::Lists;
 use super::load::{Ahead, KitchenPictures};
@@ -27,12 +28,10 @@ use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
 use crate::http::PROBLEM_TYPES;
 use crate::http::auth::StaffToken;
 use crate::services::lookup::{no_such_order, order_number_in_path};
+use crate::services::paging::{PAGE_DEFAULT, PAGE_MAX, PageCursor};
 use crate::services::servers::shared_failure;
 use crate::store::{OrderFilter, OrderStatus, Store};
 
-/// Orders on a page where the client does not say, and at most.
-const PAGE_DEFAULT: u16 = 50;
-const PAGE_MAX: u16 = 200;
 /// An estimate of a waiting order is rounded up to this, so that it (and its `ETag`) does not change with each look.
 const ESTIMATE_STEP_SECONDS: i64 = 5;
 
@@ -154,7 +153,7 @@ impl TrackingApi {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<PageCursor>>,
     ) -> Result<JsonReply<OrderPage>, ListFail> {
-        self.0.lists.admit(&token)?;
+        self.0.lists.admit(&token).await?;
         let limit = limit.0.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let filter = OrderFilter {
             statuses: status.0.unwrap_or_default(),
@@ -214,8 +213,8 @@ impl TrackingApi {
     /// For staff, or for everybody where the configuration has `tracking.public_lists: true`.
     ///
     /// The open orders as they are, one event each, then each change of any order as it happens; `from=start` begins
-    /// with the first change of all. It does not end. Where more than 100,000 orders are open, it begins with those that
-    /// changed last.
+    /// with the first change of all. It ends only with the session in which it was opened. Where more than 100,000 orders are
+    /// open, it begins with those that changed last.
     ///
     /// `event: reset` says that the database does not know the event after which the stream was to go on (a standby
     /// was promoted, or a backup restored), and why: what was told is void, and the stream begins anew.
@@ -234,11 +233,12 @@ impl TrackingApi {
         /// Where to begin without one: `start` for the first change of all, else with the open orders.
         from: Query<Option<StreamStart>>,
     ) -> Result<SseReply, ListFail> {
-        self.0.lists.admit(&token)?;
+        self.0.lists.admit(&token).await?;
         let cursor = LastEventId::of(headers, last_event_id.0, last_event_id_query.0)?;
         let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
         let Live { hub, openings, streams } = &self.0.live;
         let events = all_events(hub.clone(), openings.clone(), begin, cursor);
+        let events = events.take_until(Box::pin(self.0.lists.end(&token)));
         Ok(SseReply::Stream(streams.open(client, events)?))
     }
 }

@@ -1,26 +1,15 @@
-//! The places in lists and streams that clients come back with: opaque to them, but of a known form.
+//! The places in streams that clients come back with: opaque to them, but of a known form.
 
 use http_kit::Problem;
 use http_kit::schema_type;
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::Enum;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult};
 
+use crate::services::paging::{cursor, number};
 use crate::store::EventCursor;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// A text parameter with a pattern, which the document shows.
-fn cursor(pattern: &str, example: &str) -> MetaSchemaRef {
-    let (pattern, example) = (Some(pattern.to_owned()), Some(example.into()));
-    MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, example, ..MetaSchema::new("string") }))
-}
-
-/// The place behind the last order of a page.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PageCursor(pub(super) i64);
-schema_type!(PageCursor, "PageCursor", cursor("^[0-9]{1,18}$", "42"));
 
 /// The `Last-Event-ID` of a stream; an empty one is none, as the standard has it.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +46,6 @@ impl LastEventId {
     }
 }
 
-impl ParseFromParameter for PageCursor {
-    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-        number(text).map(Self).ok_or_else(|| ParseError::custom("it is not one that this service gave"))
-    }
-}
-
 impl ParseFromParameter for LastEventId {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
         if text.is_empty() {
@@ -77,9 +60,4 @@ impl ParseFromParameter for LastEventId {
             .map(|cursor| Self(Some(cursor)))
             .ok_or_else(|| ParseError::custom("it is not an id that this service gave"))
     }
-}
-
-fn number(text: &str) -> Option<i64> {
-    let digits = (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
 }

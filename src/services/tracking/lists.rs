@@ -5,7 +5,9 @@ use std::time::Duration;
 use http_kit::Problem;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::http::auth::{StaffAuth, StaffToken};
+use crate::domain::Right;
+use crate::http::auth::StaffToken;
+use crate::services::staff::StaffAuth;
 
 /// Lists that are read at once. The other connections are left to those who ask for one order.
 const LISTS_AT_ONCE: usize = 2;
@@ -31,14 +33,26 @@ impl Lists {
     }
 
     /// Whether a caller may see more orders than those that he knows the numbers of.
-    pub(super) fn admit(&self, shown: &StaffToken) -> Result<(), Problem> {
+    pub(super) async fn admit(&self, shown: &StaffToken) -> Result<(), Problem> {
         match &self.staff {
             None => Ok(()),
             Some(staff) if staff.is_off() => Err(Problem::forbidden(
-                "lists are for staff, and calls for staff are off: put a token into a file and name it as \
-                 staff.token_file in the configuration, or show lists to everybody with tracking.public_lists: true",
+                "lists are for staff, and calls for staff are off: name a file of accounts as staff.accounts_file in the \
+                 configuration, or one with a token as staff.token_file, or show lists to everybody with \
+                 tracking.public_lists: true",
             )),
-            Some(staff) => staff.require(shown),
+            Some(staff) => staff.require(shown, Right::Lists).await.map(drop),
+        }
+    }
+
+    /// Waits until a caller who was admitted would not be any more.
+    pub(super) fn end(&self, shown: &StaffToken) -> impl Future<Output = ()> + Send + use<> {
+        let (staff, shown) = (self.staff.clone(), shown.shown());
+        async move {
+            match staff {
+                Some(staff) => staff.end(shown).await,
+                None => std::future::pending().await,
+            }
         }
     }
 

@@ -17,9 +17,9 @@ pub use api::{TrackingApi, info};
 pub use run::run;
 
 use http_kit::server::{ServerError, ServerLimits};
+use tokio::sync::watch;
 
-use crate::domain::CookTimes;
-use crate::http::auth::TokenDigest;
+use crate::domain::{CookTimes, StaffAccess};
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
@@ -34,8 +34,8 @@ pub struct TrackingServiceOptions {
     pub max_event_streams: usize,
     /// Whether anybody may list the orders and follow all of them; else staff alone.
     pub public_lists: bool,
-    /// What staff show; without it what is for staff is off.
-    pub staff_token: Option<TokenDigest>,
+    /// By what staff are known, as it is now; without anything what is for staff is off.
+    pub staff: watch::Receiver<StaffAccess>,
 }
 
 /// Why the tracking service cannot go on.

@@ -16,8 +16,8 @@ use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
-use crate::http::auth::StaffAuth;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
+use crate::services::staff::StaffAuth;
 use crate::store::{Store, StoreAccess};
 
 /// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
@@ -59,7 +59,7 @@ pub async fn run(
     let lists = if options.public_lists {
         Lists::public()
     } else {
-        Lists::for_staff(StaffAuth::new(options.staff_token, &metrics))
+        Lists::for_staff(StaffAuth::new(options.staff, store.clone(), &metrics))
     };
     let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live, lists);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));

@@ -39,7 +39,7 @@ async fn an_order_that_is_cancelled_is_let_go_within_a_second_and_its_cook_begin
         cancel(&kit, &number).await;
         fastest = fastest.min(let_go(&anna, &number, asked).await);
         let last = kit.history(&number).await.pop().unwrap();
-        assert_eq!(last, ("cancelled".to_owned(), "staff".to_owned()));
+        assert_eq!(last, ("cancelled".to_owned(), "staff:api".to_owned()));
     }
     assert!(fastest < LET_GO, "{fastest:?}");
     let sql =
@@ -97,7 +97,7 @@ async fn a_recalled_order_is_cooked_again_by_whoever_is_free_in_a_new_attempt() 
     kit.wait_status(&number, "ready").await;
     let history = kit.history(&number).await;
     let by: Vec<&str> = history.iter().map(|(_, by)| by.as_str()).collect();
-    assert_eq!(by, ["order-service", "chef_anna", "chef_anna", "staff", "chef_mario"]);
+    assert_eq!(by, ["order-service", "chef_anna", "chef_anna", "staff:api", "chef_mario"]);
     assert_eq!(kit.statuses(&number).await, ["received", "cooking", "ready", "cooking", "ready"]);
     let sql = "select string_agg(attempt::text, ' ' order by id), max(notes) from order_status_log";
     let row = kit.db.query_one(sql, &[]).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_recalled_order_is_cooked_again_by_whoever_is_free_in_a_new_attempt() 
     let expected = [
         "received to cooking by chef_anna",
         "cooking to ready by chef_anna",
-        "ready to cooking by staff",
+        "ready to cooking by staff:api",
         "cooking to ready by chef_mario",
     ];
     assert_eq!(told.collect::<Vec<_>>(), expected);

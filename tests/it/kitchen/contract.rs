@@ -147,7 +147,7 @@ async fn every_change_after_received_is_announced_in_order_with_all_properties()
     let headers = [("x-request-id", "request-1"), ("traceparent", TRACEPARENT)];
     let cancelled = kit.http.place_with(&takeout(), &headers).await;
     kit.http.change(&cancelled, "cancel").await;
-    check(&next(&kit, "told").await, &cancelled, ["received", "cancelled"], "staff", false);
+    check(&next(&kit, "told").await, &cancelled, ["received", "cancelled"], "staff:api", false);
 
     let _chef = kit.working("chef_anna", &[]).await;
     let number = kit.http.place_with(&takeout(), &headers).await;
@@ -155,7 +155,7 @@ async fn every_change_after_received_is_announced_in_order_with_all_properties()
     kit.http.change(&number, "complete").await;
     check(&next(&kit, "told").await, &number, ["received", "cooking"], "chef_anna", true);
     check(&next(&kit, "told").await, &number, ["cooking", "ready"], "chef_anna", false);
-    check(&next(&kit, "told").await, &number, ["ready", "completed"], "staff", false);
+    check(&next(&kit, "told").await, &number, ["ready", "completed"], "staff:api", false);
     kit.wait_announced().await;
     assert!(kit.env.rabbit.take_messages("told", 10).await.is_empty());
 }
@@ -183,9 +183,7 @@ fn check(message: &Message, number: &str, [old, new]: [&str; 2], by: &str, estim
         [&update["order_number"], &update["old_status"], &update["new_status"]],
         [&json!(number), &json!(old), &json!(new)]
     );
-    if by != "staff" {
-        assert_eq!(update["changed_by"], by);
-    }
+    assert_eq!(update["changed_by"], by);
     assert!(update["timestamp"].as_str().unwrap().ends_with('Z'));
     match estimated {
         true => assert!(update["estimated_completion"].as_str().unwrap().ends_with('Z')),

@@ -35,6 +35,8 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     (ORDER, "orders_id_seq", "usage"),
     (ORDER, "outbox", "delete, insert, select, update"),
     (ORDER, "refinery_schema_history", "select"),
+    (ORDER, "staff_actions", "insert, select"),
+    (ORDER, "staff_sessions", "delete, insert, select, update (ended_at, last_used_at)"),
     (TRACKING, "database_cluster", "select"),
     (TRACKING, "order_status_log", "select"),
     (
@@ -44,6 +46,7 @@ const RIGHTS: &[(&str, &str, &str)] = &[
          total_amount, type, updated_at)",
     ),
     (TRACKING, "refinery_schema_history", "select"),
+    (TRACKING, "staff_sessions", "select, update (last_used_at)"),
     (TRACKING, "workers", "select"),
     (KITCHEN, "database_cluster", "select"),
     (KITCHEN, "database_writes", "select, update"),
@@ -136,6 +139,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (ORDER, "create table mine (id int)"),
     (ORDER, "create or replace function outbox_forget_all_changes() returns trigger language sql as ''"),
     (ORDER, "select name from workers"),
+    (ORDER, "update staff_actions set name = 'me'"),
+    (ORDER, "delete from staff_actions"),
+    (ORDER, "update staff_sessions set name = 'me'"),
     (ORDER, "update refinery_schema_history set checksum = '1'"),
     (ORDER, "grant select on workers to public"),
     (TRACKING, "select customer_name from orders"),
@@ -149,6 +155,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (TRACKING, "update orders set status = 'cancelled'"),
     (TRACKING, "select id from orders for update"),
     (TRACKING, "delete from workers"),
+    (TRACKING, "select name from staff_actions"),
+    (TRACKING, "update staff_sessions set ended_at = null"),
+    (TRACKING, "insert into staff_sessions (token_sha256) values ('')"),
     (TRACKING, "update database_writes set writing_ms = 0"),
     (TRACKING, "create table mine (id int)"),
     (
@@ -162,6 +171,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (KITCHEN, "update order_status_log set changed_by = 'me'"),
     (KITCHEN, "delete from order_status_log"),
     (KITCHEN, "delete from workers"),
+    (KITCHEN, "select name from staff_sessions"),
     (KITCHEN, "drop table workers"),
 ];
 

@@ -8,6 +8,7 @@ use super::orders::form;
 use super::store::SimStore;
 use super::tables::{Tables, Without};
 use super::world::{Actor, World, sleep_ms};
+use crate::support::token_act;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use fastrand::Rng;
@@ -340,7 +341,7 @@ impl Scenario {
             4..6 => {
                 for _ in 0..rng.u8(1..3) {
                     self.until_done(&number, pause_ms, "staff recalls", |tables, now, number| {
-                        tables.recall_order(now, number, "staff", RECALL_MS)
+                        tables.recall_order(now, number, &token_act(), RECALL_MS)
                     })
                     .await;
                 }
@@ -356,7 +357,7 @@ impl Scenario {
         let mut state = self.world.lock();
         let now = state.now();
         state.note(None, "staff cancels", &number);
-        state.tables.move_order(now, &number, &StaffChange::new(Status::Cancelled, "staff"));
+        state.tables.move_order(now, &number, &StaffChange::new(Status::Cancelled, token_act()));
     }
 
     /// Staff sends a delivery out, and hands any order to its customer.
@@ -364,7 +365,7 @@ impl Scenario {
         for (to, what) in
             [(Status::OutForDelivery, "staff dispatches"), (Status::Completed, "staff completes")]
         {
-            let change = StaffChange::new(to, "staff");
+            let change = StaffChange::new(to, token_act());
             let moved =
                 |tables: &mut Tables, now, number: &OrderNumber| tables.move_order(now, number, &change);
             self.until_done(number, pause_ms, what, moved).await;

@@ -39,7 +39,12 @@ impl Http {
 
     /// A client that shows the staff's token with every request.
     pub fn as_staff(url: impl Into<String>) -> Self {
-        let value = format!("Bearer {STAFF_TOKEN}").parse().unwrap();
+        Self::with_token(url, STAFF_TOKEN)
+    }
+
+    /// A client that shows this token with every request.
+    pub fn with_token(url: impl Into<String>, token: &str) -> Self {
+        let value = format!("Bearer {token}").parse().unwrap();
         Self::with(url.into(), DEADLINE, HeaderMap::from_iter([(AUTHORIZATION, value)]))
     }
 

@@ -27,7 +27,7 @@ pub use env::{STAFF_TOKEN, TestEnv, store_options};
 pub use files::{code_files, files_below};
 pub use http::{Answer, Http, answer, try_answer};
 pub use management::{Management, Message};
-pub use orders::{delivery, dine_in, item, order_of, priced, takeout, with, without};
+pub use orders::{delivery, dine_in, item, order_of, priced, takeout, token_act, with, without};
 pub use pgbouncer::PgBouncer;
 pub use process::processes_naming;
 pub use role::Role;

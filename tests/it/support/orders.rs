@@ -1,5 +1,9 @@
 //! Orders as customers send them.
 
+use std::sync::LazyLock;
+
+use restaurant_system::domain::StaffMember;
+use restaurant_system::store::StaffAct;
 use serde_json::{Value, json};
 
 /// An order of the simplest kind that is right.
@@ -58,4 +62,10 @@ pub fn priced(price: &str) -> String {
     format!(
         r#"{{"customer_name":"Ada","order_type":"takeout","items":[{{"name":"Soup","quantity":1,"price":{price}}}]}}"#
     )
+}
+
+/// What the holder of the token does to an order.
+pub fn token_act() -> StaffAct<'static> {
+    static HOLDER: LazyLock<StaffMember> = LazyLock::new(StaffMember::token_holder);
+    StaffAct { by: &HOLDER, action: "move", detail: None, request_id: "" }
 }

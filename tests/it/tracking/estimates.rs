@@ -1,7 +1,7 @@
 //! `estimated_completion`: honest about the queue and about who is there to cook.
 
 use super::{Order, Tracking, advance, utc};
-use crate::support::{TestEnv, eventually_ok};
+use crate::support::{TestEnv, eventually_ok, token_act};
 use restaurant_system::domain::OrderNumber;
 use restaurant_system::store::StaffOutcome;
 use serde_json::Value;
@@ -104,7 +104,7 @@ async fn a_recalled_order_has_its_old_place_in_the_queue_until_somebody_takes_it
     assert_in(&t, waiting, 200).await;
     let store = t.env.store(Duration::from_secs(10)).await;
     let number = OrderNumber::parse(recalled).unwrap();
-    let outcome = store.recall_order(&number, "staff", Duration::from_secs(60)).await.unwrap();
+    let outcome = store.recall_order(&number, &token_act(), Duration::from_secs(60)).await.unwrap();
     assert_eq!(outcome, StaffOutcome::Done);
     assert_in(&t, recalled, 200).await;
     assert_in(&t, waiting, 400).await;

@@ -1,7 +1,7 @@
 //! `GET /orders/{n}/events` and `GET /events` as a client sees them.
 
 use super::{Order, Tracking, advance, keys, utc};
-use crate::support::{Signal, TestEnv, answer, eventually};
+use crate::support::{Signal, TestEnv, answer, eventually, token_act};
 use restaurant_system::domain::OrderNumber;
 use restaurant_system::store::StaffOutcome;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ async fn a_recalled_orders_stream_tells_each_attempt_and_ends_when_it_is_complet
     }
     let store = t.env.store(Duration::from_secs(10)).await;
     let recalled =
-        store.recall_order(&OrderNumber::parse(number).unwrap(), "staff", Duration::from_secs(60)).await;
+        store.recall_order(&OrderNumber::parse(number).unwrap(), &token_act(), Duration::from_secs(60)).await;
     assert_eq!(recalled.unwrap(), StaffOutcome::Done);
     for status in ["ready", "completed"] {
         advance(&t.db, number, status, "chef_anna").await;
@@ -38,7 +38,7 @@ async fn a_recalled_orders_stream_tells_each_attempt_and_ends_when_it_is_complet
     assert_eq!(statuses, ["received", "cooking", "ready", "cooking", "ready", "completed"]);
     assert_eq!(
         (&told[3].data["old_status"], &told[3].data["changed_by"]),
-        (&json!("ready"), &json!("staff"))
+        (&json!("ready"), &json!("staff:api"))
     );
 }
 

@@ -56,7 +56,9 @@ async fn without_a_token_lists_are_off_and_say_how_to_turn_them_on() {
             let problem = http.get(path).await.problem(403);
             let detail = problem["detail"].as_str().unwrap();
             assert!(
-                detail.contains("staff.token_file") && detail.contains("tracking.public_lists"),
+                ["staff.accounts_file", "staff.token_file", "tracking.public_lists"]
+                    .iter()
+                    .all(|key| detail.contains(key)),
                 "{detail}"
             );
         }

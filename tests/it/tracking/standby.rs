@@ -1,11 +1,15 @@
 //! The tracking service on a hot standby: it reads there, follows, waits for what it was told elsewhere, and writes nothing.
 
 use super::{Order, Tracking, advance};
-use crate::support::{Http, TestEnv, blocking, eventually, eventually_ok, new_state_dir, servers_options};
+use crate::support::{
+    Http, TestEnv, blocking, eventually, eventually_ok, new_state_dir, servers_options, store_options,
+};
 use private_servers::PostgresServer;
+use restaurant_system::store::{StaffSession, Store, StoreAccess, StoreOptions};
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 const N: &str = "ORD_20261122_001";
 const OTHER: &str = "ORD_20261122_002";
@@ -238,4 +242,26 @@ async fn who_began_on_a_standby_goes_to_the_primary_when_that_is_there() {
     let (status, ready) = tracking.http.readiness().await;
     assert!(status == 200 && !ready.to_string().contains("standby"), "{ready}");
     assert_eq!(tracking.role.logs_of("event_streams_reset").len(), 0);
+}
+
+#[tokio::test]
+async fn a_session_of_the_staff_is_known_on_a_standby_and_not_renewed_there() {
+    let (pair, _env, db) = Pair::with_orders().await;
+    const SESSION: &str = "insert into staff_sessions (token_sha256, name, password_sha256, last_used_at)
+        values (sha256('token'), 'max', sha256('password'), now() - interval '1 hour') returning token_sha256";
+    let token: Vec<u8> = db.query_one(SESSION, &[]).await.unwrap().get(0);
+    let token = <[u8; 32]>::try_from(token).unwrap();
+    pair.has_replayed(&db).await;
+    let last_used = "select now() - last_used_at > interval '1 hour' from staff_sessions";
+    for (server, of_unknown, is_renewed) in
+        [(&pair.standby, StaffSession::Over, false), (&pair.primary, StaffSession::Unknown, true)]
+    {
+        let options = StoreOptions { writes: false, ..store_options(server.port(), "restaurant_db") };
+        let store = Store::new(options, CancellationToken::new()).unwrap();
+        store.prepare().await.unwrap();
+        assert!(matches!(store.staff_session(&token).await.unwrap(), StaffSession::Live { .. }));
+        // One that has just begun may not have come to the standby.
+        assert_eq!(store.staff_session(&[0; 32]).await.unwrap(), of_unknown);
+        assert_eq!(db.query_one(last_used, &[]).await.unwrap().get::<_, bool>(0), !is_renewed);
+    }
 }

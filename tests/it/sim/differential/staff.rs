@@ -1,8 +1,9 @@
 //! What staff does, on both sides.
 
 use super::{HOUR_MS, Pair};
+use crate::support::token_act;
 use restaurant_system::domain::{OrderNumber, Status};
-use restaurant_system::store::StaffChange;
+use restaurant_system::store::{StaffAct, StaffChange};
 use std::time::Duration;
 
 impl Pair {
@@ -15,10 +16,8 @@ impl Pair {
         let fits: Vec<OrderNumber> = fits.map(|order| order.number.clone()).collect();
         let some = self.some_number();
         let number = if self.rng.bool() { some } else { self.rng.choice(fits).unwrap_or(some) };
-        let mut change = StaffChange {
-            notes: self.rng.choice([None, Some("why")]).flatten(),
-            ..StaffChange::new(to, "staff")
-        };
+        let detail = self.rng.choice([None, Some("why")]).flatten();
+        let mut change = StaffChange::new(to, StaffAct { detail, ..token_act() });
         if self.rng.u8(0..4) == 0 {
             change.from.truncate(1);
         }
@@ -34,8 +33,8 @@ impl Pair {
         let number = if self.rng.u8(0..3) == 0 { some } else { self.rng.choice(ready).unwrap_or(some) };
         let within_ms = if self.rng.u8(0..4) == 0 { 0 } else { HOUR_MS };
         let within = Duration::from_millis(within_ms.unsigned_abs());
-        let expected = self.model.recall_order(self.now, &number, "staff", within_ms);
-        assert_eq!(self.real.recall_order(&number, "staff", within).await.unwrap(), expected);
+        let expected = self.model.recall_order(self.now, &number, &token_act(), within_ms);
+        assert_eq!(self.real.recall_order(&number, &token_act(), within).await.unwrap(), expected);
         "recall"
     }
 }

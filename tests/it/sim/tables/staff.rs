@@ -2,7 +2,7 @@
 
 use super::{OutboxRow, Tables, Without, log_row};
 use restaurant_system::domain::{OrderNumber, Status};
-use restaurant_system::store::{StaffChange, StaffOutcome};
+use restaurant_system::store::{StaffAct, StaffChange, StaffOutcome};
 
 impl Tables {
     /// `Store::move_order`
@@ -15,12 +15,18 @@ impl Tables {
         if !change.from.contains(&order.status) {
             return StaffOutcome::Conflict(order.status);
         }
-        self.change(now, id, change.to, change.by, change.notes);
+        self.change(now, id, change.to, &change.act.by.changed_by(), change.act.detail);
         StaffOutcome::Done
     }
 
     /// `Store::recall_order`
-    pub fn recall_order(&mut self, now: i64, number: &OrderNumber, by: &str, within_ms: i64) -> StaffOutcome {
+    pub fn recall_order(
+        &mut self,
+        now: i64,
+        number: &OrderNumber,
+        act: &StaffAct<'_>,
+        within_ms: i64,
+    ) -> StaffOutcome {
         let Some((id, order)) = self.by_number(number) else { return StaffOutcome::NotFound };
         if order.status != Status::Ready {
             return StaffOutcome::Conflict(order.status);
@@ -34,7 +40,7 @@ impl Tables {
             order.claimed_at = None;
             order.completed_at = None;
         }
-        self.change(now, id, Status::Cooking, by, None);
+        self.change(now, id, Status::Cooking, &act.by.changed_by(), None);
         StaffOutcome::Done
     }
 
