@@ -81,31 +81,27 @@ fn is_hyphen(c: char) -> bool {
     matches!(c, '-' | '\u{2010}' | '\u{2011}' | '\u{5be}')
 }
 
-/// Everything that is wrong with an item's name.
-pub(super) fn item_name_faults(name: &str) -> Vec<String> {
-    line_faults(name, bounds::ITEM_NAME_CHARS)
-}
-
 /// Everything that is wrong with the reason of a cancellation.
 pub fn reason_faults(reason: &str) -> Vec<String> {
     line_faults(reason, bounds::REASON_CHARS)
 }
 
-fn line_faults(text: &str, chars: RangeInclusive<usize>) -> Vec<String> {
-    let mut faults = Vec::new();
-    length_fault(text, chars, &mut faults);
-    blank_fault(text, &mut faults);
-    faults.extend(line_fault(text, &[]));
-    faults
+/// Everything that is wrong with a text of one line, such as the name of a dish.
+pub(super) fn line_faults(line: &str, chars: RangeInclusive<usize>) -> Vec<String> {
+    text_faults(line, chars, &[])
 }
 
 /// Everything that is wrong with an address. Line breaks and tabs are part of addresses; other control characters
 /// (NUL cannot even be stored) are not.
 pub(super) fn address_faults(address: &str) -> Vec<String> {
+    text_faults(address, bounds::ADDRESS_CHARS, &['\n', '\r', '\t'])
+}
+
+fn text_faults(text: &str, chars: RangeInclusive<usize>, controls: &[char]) -> Vec<String> {
     let mut faults = Vec::new();
-    length_fault(address, bounds::ADDRESS_CHARS, &mut faults);
-    blank_fault(address, &mut faults);
-    faults.extend(line_fault(address, &['\n', '\r', '\t']));
+    length_fault(text, chars, &mut faults);
+    blank_fault(text, &mut faults);
+    faults.extend(line_fault(text, controls));
     faults
 }
 
@@ -127,6 +123,10 @@ mod tests {
     use clean_text::is_clean_line;
 
     use super::*;
+
+    fn item_name_faults(name: &str) -> Vec<String> {
+        line_faults(name, bounds::ITEM_NAME_CHARS)
+    }
 
     #[test]
     fn names_of_every_script_are_taken() {

@@ -2,10 +2,9 @@
 
 use http_kit::openapi_type;
 use http_kit::schemas::{by_serde, never, one_of_texts};
-use poem_openapi::Object;
 use poem_openapi::registry::MetaSchema;
 
-use crate::domain::{Money, OrderItem, OrderType, Status, WorkerState};
+use crate::domain::{Money, OrderType, Status, WorkerState};
 
 openapi_type!(
     Money,
@@ -28,35 +27,3 @@ openapi_type!(
     ),
     never
 );
-openapi_type!(OrderItem, "Item", Item::schema_ref(), Item::register, by_serde);
-
-/// An entry of an order.
-// The schema of [`OrderItem`] alone: the domain derives nothing for a web framework. A test compares the fields.
-#[derive(Object)]
-struct Item {
-    name: String,
-    quantity: u8,
-    /// What one costs.
-    price: Money,
-}
-
-#[cfg(test)]
-mod tests {
-    use poem_openapi::registry::Registry;
-    use poem_openapi::types::Type;
-    use serde_json::Value;
-
-    use super::*;
-
-    #[test]
-    fn the_schema_of_an_item_has_its_fields() {
-        let mut registry = Registry::new();
-        OrderItem::register(&mut registry);
-        let documented: Vec<_> = registry.schemas["Item"].properties.iter().map(|(name, _)| *name).collect();
-        let item = OrderItem { name: "Soup".to_owned(), quantity: 1, price: Money::from_cents(450) };
-        let Value::Object(written) = serde_json::to_value(item).unwrap() else { panic!("no object") };
-        let mut written: Vec<&str> = written.keys().map(String::as_str).collect();
-        written.sort_by_key(|name| documented.iter().position(|documented| documented == name));
-        assert_eq!(documented, written);
-    }
-}

@@ -122,11 +122,11 @@ pub(super) fn names(arrays: &[Array<'_>]) -> String {
     list(arrays, |array| array.name.to_owned())
 }
 
-/// `customer_name, …, total_amount * 0.01, …`
-pub(super) fn values(arrays: &[Array<'_>]) -> String {
+/// `n.customer_name, …, n.total_amount * 0.01, …`
+pub(super) fn values(of: &str, arrays: &[Array<'_>]) -> String {
     list(arrays, |array| match array.written {
-        Written::AsItIs => array.name.to_owned(),
-        Written::AsAmount => format!("{} * 0.01", array.name),
+        Written::AsItIs => format!("{of}.{}", array.name),
+        Written::AsAmount => format!("{of}.{} * 0.01", array.name),
     })
 }
 

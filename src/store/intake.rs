@@ -96,7 +96,7 @@ fn write_numbered(batch: &Columns<'_>, first: usize) -> String {
         "
 placed as (
     insert into orders (id, number, {order_columns})
-    select id, number, {order_values} from numbered
+    select n.id, n.number, {order_values} from numbered n
 ), items as (
     insert into order_items (order_id, {item_columns})
     select n.id, {item_values}
@@ -111,9 +111,9 @@ placed as (
 )
 select n.ord, n.number, l.id as log_id, l.changed_at from numbered n join logged l on l.order_id = n.id",
         order_columns = names(&orders),
-        order_values = values(&orders),
+        order_values = values("n", &orders),
         item_columns = names(&items[1..]),
-        item_values = values(&items[1..]),
+        item_values = values("i", &items[1..]),
         item_arrays = unnest(first, &items),
         announced = announce_logged("orders"),
     )

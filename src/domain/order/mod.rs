@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{address_faults, customer_name_faults, item_name_faults, with_single_spaces};
+use super::text::{address_faults, customer_name_faults, line_faults, with_single_spaces};
 use super::{Money, OrderNumber, OrderType, Priority, bounds};
 
 /// A value as the outside world gave it: perhaps not there, perhaps of a wrong kind.
@@ -257,7 +257,7 @@ impl Check {
 
     fn item_name(&mut self, pointer: &str, input: Input<String>) -> Option<String> {
         let name = self.required(pointer, input)?;
-        let faults = item_name_faults(&name);
+        let faults = line_faults(&name, bounds::ITEM_NAME_CHARS);
         self.sound(pointer, name, faults)
     }
 

@@ -90,7 +90,7 @@ struct Order {
     order_number: String,
     status: Status,
     order_type: OrderType,
-    items: Vec<OrderItem>,
+    items: Vec<Item>,
     /// Σ quantity × price.
     total_amount: Money,
     /// 10, 5 or 1.
@@ -122,6 +122,15 @@ struct Cancellation {
     /// Shown in the order's history, to everybody. Required for an order that is being cooked.
     #[oai(validator(min_length = 1, max_length = 200))]
     reason: Option<String>,
+}
+
+/// An entry of an order.
+#[derive(Object, Serialize)]
+struct Item {
+    name: String,
+    quantity: u8,
+    /// What one costs.
+    price: Money,
 }
 
 /// An order that staff has moved on.
@@ -399,7 +408,7 @@ impl Order {
             order_number: order.order_number,
             status,
             order_type: order.order_type,
-            items: order.items,
+            items: order.items.into_iter().map(Item::of).collect(),
             total_amount: order.total_amount,
             priority: order.priority.value(),
             created_at: UtcTime(created_at),
@@ -410,6 +419,13 @@ impl Order {
             customer_name: for_staff.then_some(order.customer_name),
             delivery_address: order.delivery_address.filter(|_| for_staff),
         }
+    }
+}
+
+impl Item {
+    fn of(item: OrderItem) -> Self {
+        let OrderItem { name, quantity, price } = item;
+        Self { name, quantity, price }
     }
 }
 
