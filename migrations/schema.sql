@@ -31,6 +31,8 @@ create table orders (
     -- how often, and when last, an order that waits too long was announced again
     announced_again      smallint       not null default 0,
     announced_again_at   timestamptz,
+    -- what the kitchen is asked to heed
+    notes                text,
 
     -- ORD_, the day, and a number of three to nine digits
     constraint orders_number_form check (
@@ -52,7 +54,8 @@ create table orders (
         check ((status in ('ready', 'out_for_delivery', 'completed')) = (completed_at is not null)),
     constraint orders_only_deliveries_go_out check (status <> 'out_for_delivery' or type = 'delivery'),
     constraint orders_attempt_not_negative check (attempt >= 0),
-    constraint orders_announced_again_not_negative check (announced_again >= 0)
+    constraint orders_announced_again_not_negative check (announced_again >= 0),
+    constraint orders_notes_length check (char_length(notes) between 1 and 200)
 ) with (fillfactor = 80);
 
 -- what waits, in the order in which it is cooked
@@ -71,11 +74,13 @@ create table order_items (
     name       text          not null,
     quantity   integer       not null,
     price      decimal(8, 2) not null,
+    notes      text,
 
     primary key (order_id, id),
     constraint order_items_name_length check (char_length(name) between 1 and 50),
     constraint order_items_quantity_range check (quantity between 1 and 10),
-    constraint order_items_price_range check (price between 0.01 and 999.99)
+    constraint order_items_price_range check (price between 0.01 and 999.99),
+    constraint order_items_notes_length check (char_length(notes) between 1 and 200)
 );
 
 create table order_status_log (

@@ -21,3 +21,5 @@ pub const TABLES: RangeInclusive<u8> = 1..=100;
 pub const REASON_CHARS: RangeInclusive<usize> = 1..=200;
 /// Characters of an address.
 pub const ADDRESS_CHARS: RangeInclusive<usize> = 10..=500;
+/// Characters of the notes on an order, or on an entry of it.
+pub const NOTES_CHARS: RangeInclusive<usize> = 1..=200;

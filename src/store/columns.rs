@@ -10,16 +10,17 @@ use crate::domain::{Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpda
 
 /// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
 pub(super) const ORDER_COLUMNS: &str =
-    "o.number, o.customer_name, o.type, o.table_number, o.delivery_address, i.names, i.quantities,
-       i.cents, (o.total_amount * 100)::bigint as total_cents, o.priority";
+    "o.number, o.customer_name, o.type, o.table_number, o.delivery_address, o.notes, i.names, i.quantities,
+       i.cents, i.item_notes, (o.total_amount * 100)::bigint as total_cents, o.priority";
 
 /// One row: the items that are meant, in their order, as one array for each column. `offset 0` keeps them in it.
 pub(super) fn items_where(are_meant: &str) -> String {
     format!(
         "
-    select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents
+    select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents,
+           array_agg(notes) as item_notes
     from (
-        select name, quantity, (price * 100)::bigint as cents
+        select name, quantity, (price * 100)::bigint as cents, notes
         from order_items where {are_meant} order by id offset 0
     ) as in_order
 "
@@ -34,6 +35,7 @@ pub(super) fn order_message(row: &Row) -> Result<OrderMessage, StoreError> {
         table_number: narrow_option(row, "table_number")?,
         delivery_address: get(row, "delivery_address")?,
         items: items(row)?,
+        notes: get(row, "notes")?,
         total_amount: Money::from_cents(get(row, "total_cents")?),
         priority: priority(row, "priority")?,
     })
@@ -43,13 +45,15 @@ fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
     let names: Option<Vec<String>> = get(row, "names")?;
     let quantities: Option<Vec<i32>> = get(row, "quantities")?;
     let cents: Option<Vec<i64>> = get(row, "cents")?;
+    let notes: Option<Vec<Option<String>>> = get(row, "item_notes")?;
     let columns = names.unwrap_or_default().into_iter().zip(quantities.unwrap_or_default());
     columns
         .zip(cents.unwrap_or_default())
-        .map(|((name, quantity), cents)| {
+        .zip(notes.unwrap_or_default())
+        .map(|(((name, quantity), cents), notes)| {
             let quantity = u8::try_from(quantity)
                 .map_err(|_| StoreError::Unknown(format!("order_items.quantity is {quantity}")))?;
-            Ok(OrderItem { name, quantity, price: Money::from_cents(cents) })
+            Ok(OrderItem { name, quantity, price: Money::from_cents(cents), notes })
         })
         .collect()
 }
@@ -148,6 +152,7 @@ pub(super) struct Columns<'a> {
     order_type: Vec<&'static str>,
     table_number: Vec<Option<i32>>,
     delivery_address: Vec<Option<&'a str>>,
+    notes: Vec<Option<&'a str>>,
     cents: Vec<i64>,
     priority: Vec<i32>,
     request_id: Vec<&'a str>,
@@ -158,6 +163,7 @@ pub(super) struct Columns<'a> {
     item_name: Vec<&'a str>,
     item_quantity: Vec<i32>,
     item_cents: Vec<i64>,
+    item_notes: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -175,6 +181,7 @@ impl<'a> Columns<'a> {
         self.order_type.push(order.order_type().as_str());
         self.table_number.push(order.table_number().map(i32::from));
         self.delivery_address.push(order.delivery_address());
+        self.notes.push(order.notes());
         self.cents.push(order.total_amount().cents());
         self.priority.push(i32::from(order.priority().value()));
         self.request_id.push(&request.request_id);
@@ -186,16 +193,18 @@ impl<'a> Columns<'a> {
             self.item_name.push(&item.name);
             self.item_quantity.push(i32::from(item.quantity));
             self.item_cents.push(item.price.cents());
+            self.item_notes.push(item.notes.as_deref());
         }
     }
 
     /// What there is of each order, as `orders` has it.
-    pub(super) fn orders(&self) -> [Array<'_>; 8] {
+    pub(super) fn orders(&self) -> [Array<'_>; 9] {
         [
             Array::new("customer_name", "text", &self.customer_name),
             Array::new("type", "text", &self.order_type),
             Array::new("table_number", "int", &self.table_number),
             Array::new("delivery_address", "text", &self.delivery_address),
+            Array::new("notes", "text", &self.notes),
             Array::of_cents("total_amount", &self.cents),
             Array::new("priority", "int", &self.priority),
             Array::new("request_id", "text", &self.request_id),
@@ -208,12 +217,13 @@ impl<'a> Columns<'a> {
     }
 
     /// The items of all orders: the place of its order in the batch, and what there is of each, as `order_items` has it.
-    pub(super) fn items(&self) -> [Array<'_>; 4] {
+    pub(super) fn items(&self) -> [Array<'_>; 5] {
         [
             Array::new("ord", "bigint", &self.item_ord),
             Array::new("name", "text", &self.item_name),
             Array::new("quantity", "int", &self.item_quantity),
             Array::of_cents("price", &self.item_cents),
+            Array::new("notes", "text", &self.item_notes),
         ]
     }
 

@@ -46,6 +46,8 @@ fn the_table_of_an_orders_fields_has_the_domains_bounds() {
         ("items[].price", range(bounds::PRICE)),
         ("table_number", range(bounds::TABLES)),
         ("delivery_address", range(bounds::ADDRESS_CHARS) + " characters"),
+        ("items[].notes", range(bounds::NOTES_CHARS) + " characters"),
+        ("notes", range(bounds::NOTES_CHARS) + " characters"),
     ] {
         let row = text.lines().find(|line| line.starts_with(&format!("| `{field}` |"))).unwrap_or_default();
         assert!(row.contains(&format!(" {bounds}")), "{field} of {bounds}: {row}");

@@ -94,6 +94,7 @@ async fn each_rule_refuses_what_it_forbids() {
         (cents(bounds::PRICE.start().cents() - 1), (bounds::QUANTITY.start() - 1).to_string());
     let customer_names =
         [bounds::CUSTOMER_NAME_CHARS.start() - 1, bounds::CUSTOMER_NAME_CHARS.end() + 1].map(text);
+    let notes = [bounds::NOTES_CHARS.start() - 1, bounds::NOTES_CHARS.end() + 1].map(text);
     let item_names = [bounds::ITEM_NAME_CHARS.start() - 1, bounds::ITEM_NAME_CHARS.end() + 1].map(text);
     let order = |columns: &str, values: &str| {
         format!(
@@ -103,6 +104,11 @@ async fn each_rule_refuses_what_it_forbids() {
     let item = |name: &str, quantity: &str, price: &str| {
         format!(
             "insert into order_items (order_id, name, quantity, price) select min(id), {name}, {quantity}, {price} from orders"
+        )
+    };
+    let noted = |notes: &str| {
+        format!(
+            "insert into order_items (order_id, name, quantity, price, notes) select min(id), 'Soup', 1, 1, {notes} from orders"
         )
     };
     let worker = |columns: &str, values: &str| {
@@ -131,6 +137,8 @@ async fn each_rule_refuses_what_it_forbids() {
             "orders_address_length",
         ),
         (order("type, delivery_address", &address(bounds::ADDRESS_CHARS.end() + 1)), "orders_address_length"),
+        (order("type, notes", &format!("'takeout', {}", notes[0])), "orders_notes_length"),
+        (order("type, notes", &format!("'takeout', {}", notes[1])), "orders_notes_length"),
         (order("type, priority", "'takeout', 2"), "orders_priority_known"),
         (order("type, priority", "'takeout', 0"), "orders_priority_known"),
         (order("type, status", "'takeout', 'cooking'"), "orders_cooked_by_somebody"),
@@ -152,6 +160,8 @@ async fn each_rule_refuses_what_it_forbids() {
         (item("'Soup'", &most, "1"), "order_items_quantity_range"),
         (item("'Soup'", "1", &lowest), "order_items_price_range"),
         (item("'Soup'", "1", &highest), "order_items_price_range"),
+        (noted(&notes[0]), "order_items_notes_length"),
+        (noted(&notes[1]), "order_items_notes_length"),
         (
             "insert into order_items (order_id, name, quantity, price) values (-1, 'x', 1, 1)".to_owned(),
             "order_items_order_id_fkey",
@@ -236,13 +246,14 @@ async fn each_rule_lets_its_limits_pass() {
         );
         db.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{values}: {error:?}"));
     }
-    for (chars, quantity, price) in [
-        (item_name.start(), bounds::QUANTITY.start(), bounds::PRICE.start()),
-        (item_name.end(), bounds::QUANTITY.end(), bounds::PRICE.end()),
+    for (chars, quantity, price, notes) in [
+        (item_name.start(), bounds::QUANTITY.start(), bounds::PRICE.start(), bounds::NOTES_CHARS.start()),
+        (item_name.end(), bounds::QUANTITY.end(), bounds::PRICE.end(), bounds::NOTES_CHARS.end()),
     ] {
         let item = format!(
-            "insert into order_items (order_id, name, quantity, price)
-             select min(id), repeat('ü', {chars}), {quantity}, {price} from orders"
+            "insert into order_items (order_id, name, quantity, price, notes)
+             select min(id), repeat('ü', {chars}), {quantity}, {price}, repeat('ü', {notes}) from orders;
+             update orders set notes = repeat('ü', {notes})"
         );
         db.batch_execute(&item).await.unwrap();
     }

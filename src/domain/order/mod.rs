@@ -27,6 +27,7 @@ pub struct OrderDraft {
     pub items: Input<Vec<Input<ItemDraft>>>,
     pub table_number: Input<i64>,
     pub delivery_address: Input<String>,
+    pub notes: Input<String>,
 }
 
 /// An entry of an [`OrderDraft`].
@@ -36,6 +37,7 @@ pub struct ItemDraft {
     pub quantity: Input<i64>,
     /// What one costs: the text of the number, so that it stays exact.
     pub price: Input<String>,
+    pub notes: Input<String>,
 }
 
 /// One rule that an [`OrderDraft`] breaks, and where.
@@ -53,6 +55,7 @@ pub struct NewOrder {
     customer_name: String,
     service: Service,
     items: Vec<OrderItem>,
+    notes: Option<String>,
 }
 
 /// How an order is served, with what that way needs.
@@ -69,6 +72,8 @@ pub struct OrderItem {
     pub name: String,
     pub quantity: u8,
     pub price: Money,
+    /// What the kitchen is asked to heed.
+    pub notes: Option<String>,
 }
 
 /// An order on its way to the kitchen. Unknown fields are ignored when reading.
@@ -82,6 +87,7 @@ pub struct OrderMessage {
     /// For `delivery`, else `null`.
     pub delivery_address: Option<String>,
     pub items: Vec<OrderItem>,
+    pub notes: Option<String>,
     /// Σ quantity × price.
     pub total_amount: Money,
     pub priority: Priority,
@@ -97,6 +103,7 @@ impl OrderMessage {
             table_number: order.table_number(),
             delivery_address: order.delivery_address().map(str::to_owned),
             items: order.items.clone(),
+            notes: order.notes.clone(),
             total_amount: order.total_amount(),
             priority: order.priority(),
         }
@@ -115,6 +122,7 @@ impl NewOrder {
         let items = check.items(draft.items);
         let table_number = check.table_number(draft.table_number, order_type);
         let delivery_address = check.delivery_address(draft.delivery_address, order_type);
+        let notes = check.notes("/notes", draft.notes);
         let service = order_type.and_then(|order_type| match order_type {
             OrderType::DineIn => table_number.map(|table_number| Service::DineIn { table_number }),
             OrderType::Takeout => Some(Service::Takeout),
@@ -124,7 +132,7 @@ impl NewOrder {
         });
         match (customer_name, service, items) {
             (Some(customer_name), Some(service), Some(items)) if check.violations.is_empty() => {
-                Ok(Self { customer_name, service, items })
+                Ok(Self { customer_name, service, items, notes })
             }
             _ => Err(check.violations),
         }
@@ -160,6 +168,10 @@ impl NewOrder {
         &self.items
     }
 
+    pub fn notes(&self) -> Option<&str> {
+        self.notes.as_deref()
+    }
+
     /// Σ quantity × price.
     pub fn total_amount(&self) -> Money {
         self.items.iter().map(|item| item.price.times(item.quantity)).sum()
@@ -177,11 +189,13 @@ struct CheckedItem {
     name: Option<String>,
     quantity: Option<u8>,
     price: Option<Money>,
+    /// None where there are none, and where they broke a rule: that is among the violations.
+    notes: Option<String>,
 }
 
 impl CheckedItem {
     fn sound(self) -> Option<OrderItem> {
-        Some(OrderItem { name: self.name?, quantity: self.quantity?, price: self.price? })
+        Some(OrderItem { name: self.name?, quantity: self.quantity?, price: self.price?, notes: self.notes })
     }
 }
 
@@ -252,6 +266,7 @@ impl Check {
             name: self.item_name(&format!("{at}/name"), draft.name),
             quantity: self.quantity(&format!("{at}/quantity"), draft.quantity),
             price: self.price(&format!("{at}/price"), draft.price),
+            notes: self.notes(&format!("{at}/notes"), draft.notes),
         }
     }
 
@@ -278,6 +293,15 @@ impl Check {
         let is_allowed = bounds::PRICE.contains(&price);
         let fault = || format!("must be from {} to {}", bounds::PRICE.start(), bounds::PRICE.end());
         self.read(pointer, is_allowed.then_some(price).ok_or_else(fault))
+    }
+
+    fn notes(&mut self, pointer: &str, input: Input<String>) -> Option<String> {
+        if input == Input::Missing {
+            return None;
+        }
+        let notes = self.required(pointer, input)?;
+        let faults = line_faults(&notes, bounds::NOTES_CHARS);
+        self.sound(pointer, notes, faults)
     }
 
     /// The value of a field that orders of type `only` need and others may not have.

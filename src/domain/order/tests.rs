@@ -7,7 +7,8 @@ fn given(text: &str) -> Input<String> {
 }
 
 fn item(name: &str, quantity: i64, price: &str) -> Input<ItemDraft> {
-    Input::Given(ItemDraft { name: given(name), quantity: Input::Given(quantity), price: given(price) })
+    let [name, price] = [name, price].map(given);
+    Input::Given(ItemDraft { name, quantity: Input::Given(quantity), price, notes: Input::Missing })
 }
 
 fn takeout(items: Vec<Input<ItemDraft>>) -> OrderDraft {
@@ -41,12 +42,14 @@ fn every_violation_is_listed_in_the_order_of_the_fields() {
             name: Input::Missing,
             quantity: Input::Invalid("must be an integer".into()),
             price: given("0"),
+            notes: given("two\nlines"),
         }),
     ]);
     draft.customer_name = given("R2D2");
     draft.order_type = given("dine_in");
     draft.table_number = Input::Given(101);
     draft.delivery_address = given("somewhere");
+    draft.notes = Input::Invalid("must be a text".into());
     assert_eq!(
         pointers(draft),
         [
@@ -58,8 +61,10 @@ fn every_violation_is_listed_in_the_order_of_the_fields() {
             "/items/2/name",
             "/items/2/quantity",
             "/items/2/price",
+            "/items/2/notes",
             "/table_number",
-            "/delivery_address"
+            "/delivery_address",
+            "/notes"
         ]
     );
 }
@@ -83,6 +88,14 @@ fn one_to_twenty_entries() {
     assert!(NewOrder::parse(takeout(items(20))).is_ok());
     assert_eq!(pointers(takeout(items(0))), ["/items"]);
     assert_eq!(pointers(takeout(items(21))), ["/items"]);
+}
+
+#[test]
+fn a_message_of_a_version_without_notes_is_read() {
+    let message = r#"{"order_number": "ORD_20261122_001", "customer_name": "Ada", "order_type": "takeout", "table_number": null,
+        "delivery_address": null, "items": [{"name": "Soup", "quantity": 1, "price": 4.50}], "total_amount": 4.50, "priority": 1}"#;
+    let message: OrderMessage = serde_json::from_str(message).unwrap();
+    assert_eq!((message.notes, message.items[0].notes.as_ref()), (None, None));
 }
 
 proptest! {

@@ -84,7 +84,7 @@ struct PlacedOrderView {
     total_amount: Money,
 }
 
-/// An order. The customer's name and address are for staff.
+/// An order. The customer's name, address and notes are for staff.
 #[derive(Object, Serialize)]
 struct Order {
     order_number: String,
@@ -114,6 +114,10 @@ struct Order {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_address: Option<String>,
+    /// For staff only, where there are any.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
 }
 
 /// Why an order is cancelled.
@@ -131,6 +135,10 @@ struct Item {
     quantity: u8,
     /// What one costs.
     price: Money,
+    /// For staff only, where there are any.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
 }
 
 /// An order that staff has moved on.
@@ -408,7 +416,7 @@ impl Order {
             order_number: order.order_number,
             status,
             order_type: order.order_type,
-            items: order.items.into_iter().map(Item::of).collect(),
+            items: order.items.into_iter().map(|item| Item::of(item, for_staff)).collect(),
             total_amount: order.total_amount,
             priority: order.priority.value(),
             created_at: UtcTime(created_at),
@@ -418,14 +426,15 @@ impl Order {
             table_number: order.table_number,
             customer_name: for_staff.then_some(order.customer_name),
             delivery_address: order.delivery_address.filter(|_| for_staff),
+            notes: order.notes.filter(|_| for_staff),
         }
     }
 }
 
 impl Item {
-    fn of(item: OrderItem) -> Self {
-        let OrderItem { name, quantity, price } = item;
-        Self { name, quantity, price }
+    fn of(item: OrderItem, for_staff: bool) -> Self {
+        let OrderItem { name, quantity, price, notes } = item;
+        Self { name, quantity, price, notes: notes.filter(|_| for_staff) }
     }
 }
 

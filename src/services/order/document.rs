@@ -48,7 +48,7 @@ fn customer_name_pattern() -> String {
 }
 
 /// Of one line.
-fn item_name_pattern() -> String {
+fn line_pattern() -> String {
     text_pattern(CONTROLS[0])
 }
 
@@ -97,6 +97,7 @@ fn order_of(order_type: OrderType) -> (&'static str, MetaSchema) {
         ("items", inline(items)),
         ("table_number", inline(table_number)),
         ("delivery_address", inline(delivery_address)),
+        ("notes", inline(notes())),
     ];
     (
         name,
@@ -106,7 +107,7 @@ fn order_of(order_type: OrderType) -> (&'static str, MetaSchema) {
 
 fn item() -> MetaSchema {
     let name = MetaSchema {
-        pattern: Some(item_name_pattern()),
+        pattern: Some(line_pattern()),
         ..described(
             text(bounds::ITEM_NAME_CHARS),
             "Not blank, without characters that break or turn a line or are hidden; joiners between letters.",
@@ -124,6 +125,7 @@ fn item() -> MetaSchema {
             ("name", inline(name)),
             ("quantity", inline(described(integer(bounds::QUANTITY), "How many, for this entry."))),
             ("price", inline(price)),
+            ("notes", inline(notes())),
         ],
         ..described(MetaSchema::new("object"), "An entry of an order.")
     }
@@ -151,6 +153,18 @@ fn delivery_address() -> MetaSchema {
             text(bounds::ADDRESS_CHARS),
             "Where to bring it: not blank; of the characters that break or turn a line or are hidden, only line breaks and tabs, and \
              joiners between letters.",
+        )
+    }
+}
+
+fn notes() -> MetaSchema {
+    MetaSchema {
+        nullable: true,
+        pattern: Some(line_pattern()),
+        ..described(
+            text(bounds::NOTES_CHARS),
+            "What the kitchen should heed: not blank, without characters that break or turn a line or are hidden; joiners between \
+             letters.",
         )
     }
 }
@@ -232,12 +246,15 @@ mod tests {
         #[test]
         fn what_the_document_calls_valid_is_taken(
             name in texts_of(&customer_name_pattern()),
-            dish in texts_of(&item_name_pattern()),
+            dish in texts_of(&line_pattern()),
+            notes in texts_of(&line_pattern()),
             address in texts_of(&address_pattern()),
         ) {
             let mut order = example(OrderType::Delivery);
             order["customer_name"] = name.into();
             order["items"][0]["name"] = dish.into();
+            order["items"][0]["notes"] = notes.as_str().into();
+            order["notes"] = notes.into();
             order["delivery_address"] = address.into();
             if let Err(problem) = parse_order(order.to_string().as_bytes()) {
                 let too_long_or_short = |detail: &str| detail.starts_with("must have ");

@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation, reason_faults};
 
-pub(super) const ORDER_FIELDS: [&str; 5] =
-    ["customer_name", "order_type", "items", "table_number", "delivery_address"];
-pub(super) const ITEM_FIELDS: [&str; 3] = ["name", "quantity", "price"];
+pub(super) const ORDER_FIELDS: [&str; 6] =
+    ["customer_name", "order_type", "items", "table_number", "delivery_address", "notes"];
+pub(super) const ITEM_FIELDS: [&str; 4] = ["name", "quantity", "price", "notes"];
 /// So many elements of a list are looked into; the domain refuses far fewer.
 const MAX_ELEMENTS: usize = 100;
 
@@ -25,6 +25,7 @@ pub fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
         items: items(members.get("items"), &mut unknown)?,
         table_number: integer(members.get("table_number")),
         delivery_address: text(members.get("delivery_address")),
+        notes: text(members.get("notes")),
     };
     if !unknown.is_empty() {
         return Err(Problem::unknown_fields(unknown));
@@ -93,6 +94,7 @@ fn item(index: usize, value: &RawValue, unknown: &mut Vec<String>) -> Result<Inp
         name: text(members.get("name")),
         quantity: integer(members.get("quantity")),
         price: number(members.get("price")),
+        notes: text(members.get("notes")),
     }))
 }
 
@@ -148,7 +150,7 @@ mod tests {
         }
     }
 
-    const ITEM: &str = r#"{"name": "Soup", "quantity": 1, "price": 4.5}"#;
+    const ITEM: &str = r#"{"name": "Soup", "quantity": 1, "price": 4.5, "notes": null}"#;
 
     #[test]
     fn wrong_kinds_are_violations_beside_broken_rules() {
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn null_is_as_good_as_absent() {
         let body = format!(
-            r#"{{"customer_name": "A", "order_type": "takeout", "items": [{ITEM}], "table_number": null, "delivery_address": null}}"#
+            r#"{{"customer_name": "A", "order_type": "takeout", "items": [{ITEM}], "table_number": null, "delivery_address": null, "notes": null}}"#
         );
         assert_eq!(outcome(&body), (201, vec![]));
     }

@@ -130,6 +130,9 @@ proptest! {
             prop_assert!((1..=10).contains(&item.quantity) && (1..=99_999).contains(&item.price.cents()));
             prop_assert!((1..=50).contains(&item.name.chars().count()) && is_clean_line(&item.name));
         }
+        for notes in order.items().iter().filter_map(|item| item.notes.as_deref()).chain(order.notes()) {
+            prop_assert!((1..=200).contains(&notes.chars().count()) && is_clean_line(notes));
+        }
         prop_assert!(order.table_number().is_none_or(|table| (1..=100).contains(&table)));
         prop_assert!(order.delivery_address().is_none_or(|address| (10..=500).contains(&address.chars().count())));
         let lines = order.delivery_address().unwrap_or_default().split(['\n', '\r', '\t']);

@@ -94,6 +94,7 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
             "customer_name",
             "delivery_address",
             "items",
+            "notes",
             "order_number",
             "order_type",
             "priority",
@@ -105,6 +106,7 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
     assert_eq!(order["customer_name"], "Ada Lovelace");
     assert_eq!(order["order_type"], "delivery");
     assert_eq!(order["table_number"], Value::Null);
+    assert_eq!(order["notes"], Value::Null);
     assert_eq!(order["delivery_address"], "12 Analytical Row, London");
     assert_eq!(number_of(&order["total_amount"]), 24.98);
     assert_eq!(number_of(&order["priority"]), 1.0);
@@ -113,7 +115,7 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
 }
 
 fn item(item: &Value) -> (&str, f64, f64) {
-    assert_eq!(item.as_object().unwrap().len(), 3, "{item}");
+    assert_eq!(item.as_object().unwrap().len(), 4, "{item}");
     (item["name"].as_str().unwrap(), number_of(&item["quantity"]), number_of(&item["price"]))
 }
 
@@ -137,6 +139,7 @@ async fn routing_key_and_priority_follow_the_amount_and_absent_values_are_null()
         assert_eq!(number_of(&order["priority"]), f64::from(priority));
         assert_eq!(number_of(&order["table_number"]), 7.0);
         assert!(order.as_object().unwrap()["delivery_address"].is_null());
+        assert!(order["items"][0].as_object().unwrap()["notes"].is_null());
     }
 }
 

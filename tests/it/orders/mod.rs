@@ -2,6 +2,7 @@
 
 mod client;
 mod idempotency;
+mod notes;
 mod numbers;
 mod outages;
 mod overload;

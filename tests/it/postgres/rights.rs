@@ -146,6 +146,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (ORDER, "grant select on workers to public"),
     (TRACKING, "select customer_name from orders"),
     (TRACKING, "select delivery_address from orders"),
+    (TRACKING, "select notes from orders"),
     (TRACKING, "select table_number from orders"),
     (TRACKING, "select * from orders"),
     (TRACKING, "select name from order_items"),

@@ -8,11 +8,14 @@ pub fn form(rng: &mut Rng) -> NewOrder {
     let order_type = OrderType::ALL[rng.usize(..OrderType::ALL.len())];
     let given = |text: &str| Input::Given(text.to_owned());
     let price = ["4.50", "61.00", "120.00"][rng.usize(..3)];
-    let item = ItemDraft { name: given("Soup"), quantity: Input::Given(1), price: given(price) };
+    let notes = |rng: &mut Rng| if rng.bool() { given("No onions") } else { Input::Missing };
+    let item =
+        ItemDraft { name: given("Soup"), quantity: Input::Given(1), price: given(price), notes: notes(rng) };
     let mut draft = OrderDraft {
         customer_name: given("Ada Lovelace"),
         order_type: given(order_type.as_str()),
         items: Input::Given(vec![Input::Given(item)]),
+        notes: notes(rng),
         ..OrderDraft::default()
     };
     match order_type {
