@@ -19,7 +19,7 @@ Examples:
   restaurant-system place --customer \"Ada Lovelace\" --type takeout \\
       --item \"Margherita Pizza:1:15.99\" --item Espresso@2.50
   restaurant-system place --customer \"Ada Lovelace\" --type dine_in --table 7 \\
-      --item \"Caesar Salad:2:8.99\" --track")]
+      --item \"Caesar Salad:2:8.99\" --notes \"no croutons\" --track")]
 pub struct PlaceArgs {
     /// The customer's name
     #[arg(long, value_name = "NAME")]
@@ -40,6 +40,10 @@ pub struct PlaceArgs {
     /// The address to deliver to (delivery)
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+
+    /// What the kitchen should heed, such as "no onions"
+    #[arg(long, value_name = "NOTES")]
+    notes: Option<String>,
 
     /// Makes it safe to place the same order again after a broken connection; a fresh one if absent
     #[arg(long, value_name = "KEY", value_parser = parse_key)]
@@ -89,6 +93,7 @@ pub async fn run(args: PlaceArgs) -> Result<(), PlaceError> {
         items: args.items,
         table_number: args.table,
         delivery_address: args.address,
+        notes: args.notes,
     };
     let key = args.idempotency_key.unwrap_or_else(|| Uuid::now_v7().to_string());
     let placed = place(args.url, &order, key).await;

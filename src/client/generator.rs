@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::menu::{CUSTOMERS, DISHES, STREETS};
+use super::menu::{CUSTOMERS, DISHES, NOTES, STREETS};
 use super::orders::{FormItem, OrderForm};
 use crate::domain::{Money, bounds};
 
@@ -29,10 +29,12 @@ pub enum Flaw {
     /// An address of 9 characters.
     ShortAddress,
     AddressForDineIn,
+    LongNotes,
+    NotesOfTwoLines,
 }
 
 impl Flaw {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::NoCustomer,
         Self::DigitsInName,
         Self::LongName,
@@ -51,6 +53,8 @@ impl Flaw {
         Self::NoAddress,
         Self::ShortAddress,
         Self::AddressForDineIn,
+        Self::LongNotes,
+        Self::NotesOfTwoLines,
     ];
 }
 
@@ -90,6 +94,7 @@ impl OrderGenerator {
             items: self.items(),
             table_number: None,
             delivery_address: None,
+            notes: self.notes(10),
         };
         match self.rng.u32(0..100) {
             0..40 => self.make_dine_in(&mut request),
@@ -112,9 +117,15 @@ impl OrderGenerator {
             .filter_map(|(name, cents)| {
                 let quantity =
                     if self.rng.u32(0..100) < 95 { self.rng.u32(1..=3) } else { self.rng.u32(4..=10) };
-                FormItem::new(*name, quantity, &Money::from_cents(*cents).to_string())
+                let item = FormItem::new(*name, quantity, &Money::from_cents(*cents).to_string())?;
+                Some(FormItem { notes: self.notes(15), ..item })
             })
             .collect()
+    }
+
+    /// Notes on so many of a hundred.
+    fn notes(&mut self, percent: u32) -> Option<String> {
+        (self.rng.u32(0..100) < percent).then(|| self.pick(NOTES).to_owned())
     }
 
     fn make_dine_in(&mut self, request: &mut OrderForm) {
@@ -186,6 +197,14 @@ impl OrderGenerator {
                 self.make_dine_in(request);
                 request.delivery_address = Some(name("At the table by the window"));
             }
+            Flaw::LongNotes => request.notes = Some("a".repeat(bounds::NOTES_CHARS.end() + 1)),
+            Flaw::NotesOfTwoLines => {
+                request
+                    .items
+                    .iter_mut()
+                    .take(1)
+                    .for_each(|item| item.notes = Some(name("No onions\nNo salt")));
+            }
         }
     }
 }
@@ -249,6 +268,11 @@ mod tests {
         assert_eq!(good().map(|order| order.items.len()).collect::<BTreeSet<_>>().len(), 20);
         assert_eq!(good().map(|order| &order.order_type).collect::<BTreeSet<_>>().len(), 3);
         assert_eq!(good().map(|order| &order.customer_name).collect::<BTreeSet<_>>().len(), CUSTOMERS.len());
+        assert_eq!(
+            good().filter_map(|order| order.notes.as_ref()).collect::<BTreeSet<_>>().len(),
+            NOTES.len()
+        );
+        assert!(good().flat_map(|order| &order.items).any(|item| item.notes.is_some()));
         let bad = orders.iter().filter(|order| order.flaw.is_some()).count();
         assert!((400..600).contains(&bad), "{bad} of 5000");
     }

@@ -93,3 +93,18 @@ pub const STREETS: &[&str] = &[
     "MG Road, near the clock tower, Bengaluru 560001",
     "Rua Augusta #12, São Paulo – portão azul",
 ];
+
+/// What guests ask the kitchen to heed.
+pub const NOTES: &[&str] = &[
+    "No onions, please",
+    "Gluten-free, if you can",
+    "Bitte ohne Zwiebeln",
+    "Sans coriandre, s’il vous plaît",
+    "Poco sale",
+    "Sauce on the side; extra hot",
+    "Allergic to nuts!",
+    "不要香菜",
+    "بدون بصل",
+    "For the birthday child 🎂",
+    "Cut into 8 & bring two plates",
+];

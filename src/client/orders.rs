@@ -15,6 +15,8 @@ pub struct OrderForm {
     pub table_number: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +25,8 @@ pub struct FormItem {
     pub quantity: u32,
     /// The price of one, as the exact text of a JSON number.
     pub price: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
 }
 
 impl FormItem {
@@ -31,7 +35,7 @@ impl FormItem {
     pub fn new(name: impl Into<String>, quantity: u32, price: &str) -> Option<Self> {
         let is_decimal = price.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
         let price = RawValue::from_string(price.to_owned()).ok().filter(|_| is_decimal)?;
-        Some(Self { name: name.into(), quantity, price })
+        Some(Self { name: name.into(), quantity, price, notes: None })
     }
 }
 

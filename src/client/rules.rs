@@ -26,6 +26,7 @@ pub(super) fn violations(order: &Value) -> Vec<String> {
         let quantity = item["quantity"].as_u64().unwrap_or_default();
         rule((1..=10).contains(&quantity), "quantity");
         rule(is_price(&item["price"].to_string()), "price");
+        rule(are_notes(&item["notes"]), "items.notes");
     }
     match order_type {
         "dine_in" => {
@@ -45,7 +46,19 @@ pub(super) fn violations(order: &Value) -> Vec<String> {
         }
         _ => rule(order["delivery_address"].is_null(), "delivery_address"),
     }
+    rule(are_notes(&order["notes"]), "notes");
     broken
+}
+
+/// None, or a line that says something.
+fn are_notes(notes: &Value) -> bool {
+    let is_fine = |text: &str| {
+        (1..=200).contains(&text.chars().count())
+            && !text.trim().is_empty()
+            && !text.chars().any(is_forbidden)
+            && joins_only_alike(text)
+    };
+    notes.is_null() || notes.as_str().is_some_and(is_fine)
 }
 
 /// Middle dots and joiners stand between letters, everything else where it likes.

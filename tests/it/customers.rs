@@ -52,7 +52,7 @@ fn json_lines(output: &Output) -> Vec<Value> {
 #[tokio::test]
 async fn an_order_is_placed_and_tracked_until_it_is_ready() {
     let deployment = Deployment::open().await;
-    let item = ["--item", "Margherita Pizza:2:15.99", "--json"];
+    let item = ["--item", "Margherita Pizza:2:15.99", "--notes", "no onions", "--json"];
     let place = deployment
         .run(&[&["place", "--customer", "Ada Lovelace", "--type", "takeout"], &item[..]].concat())
         .await;
@@ -60,6 +60,9 @@ async fn an_order_is_placed_and_tracked_until_it_is_ready() {
     let placed = json_lines(&place).remove(0);
     assert_eq!(placed["total_amount"].to_string(), "31.98");
     let number = placed["order_number"].as_str().unwrap();
+    let sql = "select notes from orders where number = $1";
+    let kept = deployment.env.connect().await.query_one(sql, &[&number]).await.unwrap();
+    assert_eq!(kept.get::<_, &str>("notes"), "no onions");
     let track = deployment.run(&["track", number, "--json"]).await;
     assert!(track.status.success(), "{track:?}");
     let statuses: Vec<Value> = json_lines(&track).iter().map(|update| update["new_status"].clone()).collect();
