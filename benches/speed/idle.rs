@@ -46,7 +46,7 @@ async fn fill(section: &Section<'_>, orders: u32) -> Result<()> {
         "insert into orders (number, customer_name, type, total_amount, priority, status, processed_by, completed_at, \
                              request_id, attempt, created_at, updated_at)
          select 'ORD_' || to_char(timestamp '2024-01-01' + n * interval '1 min', 'YYYYMMDD') || '_' ||
-                to_char(n, 'FM0000000000'), 'Ada Lovelace', 'takeout', 21.00, 1, 'completed', 'chef',
+                to_char(n, 'FM000000000'), 'Ada Lovelace', 'takeout', 21.00, 1, 'completed', 'chef',
                 timestamptz '2024-01-01' + n * interval '1 min', 'x', 1,
                 timestamptz '2024-01-01' + n * interval '1 min', timestamptz '2024-01-01' + n * interval '1 min'
          from generate_series(1, {orders}) as n;

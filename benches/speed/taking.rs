@@ -21,7 +21,7 @@ const PREPARE: &str = "create sequence bench_number; create table bench_flush (n
 /// One order as a program writes it that talks to the database line by line: seven round trips.
 const NAIVE: &str = "\
 begin;
-select to_char(nextval('bench_number'), 'FM0000000000') as n \\gset
+select to_char(nextval('bench_number'), 'FM000000000') as n \\gset
 insert into orders (number, customer_name, type, total_amount, priority, request_id) values ('ORD_20260101_' || :n, 'Ada Lovelace', 'takeout', 21.00, 1, 'x') returning id \\gset
 insert into order_items (order_id, name, quantity, price) values (:id, 'Margherita', 1, 12.50);
 insert into order_items (order_id, name, quantity, price) values (:id, 'Tiramisu', 2, 4.25);
@@ -34,7 +34,7 @@ const BATCH: usize = 64;
 /// The same rows for so many orders in one statement.
 fn in_one_statement(orders: usize) -> String {
     format!(
-        "with n as materialized (select to_char(nextval('bench_number'), 'FM0000000000') as n, \
+        "with n as materialized (select to_char(nextval('bench_number'), 'FM000000000') as n, \
          nextval(pg_get_serial_sequence('orders', 'id')) as id from generate_series(1, {orders})), \
          o as (insert into orders (id, number, customer_name, type, total_amount, priority, request_id) \
          select id, 'ORD_20260101_' || n, 'Ada Lovelace', 'takeout', 21.00, 1, 'x' from n), \
