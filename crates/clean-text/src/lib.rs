@@ -9,33 +9,43 @@ pub fn breaks_or_turns_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character shows as nothing and has no part in how a word is drawn, so that two texts look the same and are
-/// not, or a name looks like none: what Unicode calls default ignorable, letters and marks among it, and noncharacters.
-/// Left out are joiners, told by what is around them ([`is_clean_line`]), and marks of direction and of variation.
+/// Whether a reader cannot tell what a character is, or that it is there, so that two texts look the same and are not, or a
+/// name looks like none: formats such as soft hyphens, zero-width spaces and tags, private characters, noncharacters,
+/// [`HIDDEN_SIGNS`]. Left out are joiners, told by what is around them ([`is_clean_line`]), marks of direction, the signs
+/// that are drawn around numbers in Arabic and Syriac, and what a later Unicode may assign to something that is seen.
 pub fn is_hidden(c: char) -> bool {
-    match c {
-        // A soft hyphen, zero-width spaces, invisible operators, byte order marks, fillers of interlinear text.
-        '\u{ad}'
-        | '\u{180e}'
-        | '\u{200b}'
-        | '\u{2060}'..='\u{2065}'
-        | '\u{206a}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff0}'..='\u{fffb}' => true,
-        // Controls of shorthand and of music.
-        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' => true,
-        // Tags and what is kept for more of them, but for the marks of variation in their midst.
-        '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}' => true,
-        // Noncharacters: the last two of each plane, and a block.
-        '\u{fdd0}'..='\u{fdef}' => true,
-        _ => matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff) || HIDDEN_LETTERS.contains(&c),
+    if c.is_ascii() {
+        return false;
+    }
+    match c.general_category() {
+        GeneralCategory::Unassigned => is_never_seen(c),
+        GeneralCategory::PrivateUse => true,
+        GeneralCategory::Format => {
+            let is_drawn = matches!(
+                c,
+                '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+            );
+            !(is_drawn || is_mark_of_direction(c) || is_joiner(c) || breaks_or_turns_line(c))
+        }
+        _ => HIDDEN_SIGNS.contains(&c),
     }
 }
 
-/// What counts as a letter or a mark and shows as nothing: the grapheme joiner, the fillers of Hangul, two vowels of Khmer
-/// that are never written.
-pub const HIDDEN_LETTERS: [char; 7] =
-    ['\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{3164}', '\u{ffa0}'];
+/// Of what is not assigned: noncharacters, and what is kept for more that is ignored where it is not known.
+fn is_never_seen(c: char) -> bool {
+    matches!(c, '\u{2065}' | '\u{fdd0}'..='\u{fdef}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}')
+        || matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff)
+}
+
+/// What counts as a letter, a mark or a symbol and shows as nothing: the grapheme joiner, the fillers of Hangul, two vowels of
+/// Khmer that are never written, the empty sign of Braille.
+pub const HIDDEN_SIGNS: [char; 8] =
+    ['\u{34f}', '\u{115f}', '\u{1160}', '\u{17b4}', '\u{17b5}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+
+/// As in Arabic, and those from left to right and from right to left.
+fn is_mark_of_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}')
+}
 
 /// Whether a text is one that every text here may be: one line in its own direction, with nothing hidden in it.
 pub fn is_clean_line(text: &str) -> bool {
@@ -95,9 +105,11 @@ fn loose_joiner(text: &str) -> Option<char> {
 fn side_of(c: char) -> Side {
     match c {
         _ if is_letter(c) => Side::Letter,
-        // The colours of skin, and the arrows of a head that is shaken or nodded.
-        '\u{1f3fb}'..='\u{1f3ff}' | '\u{2194}' | '\u{2195}' => Side::Picture,
-        _ if c.general_category() == GeneralCategory::OtherSymbol => Side::Picture,
+        // Arrows, of a head that is shaken or nodded; signs; pictures, and the colours of skin among them.
+        '\u{2190}'..='\u{21ff}'
+        | '\u{2600}'..='\u{27bf}'
+        | '\u{2b00}'..='\u{2bff}'
+        | '\u{1f300}'..='\u{1faff}' => Side::Picture,
         _ => Side::Other,
     }
 }
@@ -129,13 +141,13 @@ pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | ZERO_WIDTH_JOINER)
 }
 
-/// White space, and what shows as little: what is hidden, joiners, marks of direction, the empty sign of Braille.
+/// Whether a character by itself leaves nothing on the paper: anything but letters, numbers, punctuation and symbols.
 pub fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || is_hidden(c)
-        || breaks_or_turns_line(c)
-        || is_joiner(c)
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2800}')
+    use GeneralCategoryGroup::{Letter, Number, Other, Punctuation, Symbol};
+    let group = c.general_category_group();
+    let may_be_seen = matches!(group, Letter | Number | Punctuation | Symbol)
+        || (group == Other && c.general_category() == GeneralCategory::Unassigned);
+    is_hidden(c) || !may_be_seen
 }
 
 /// A character as it can be shown in an error and a log line: itself where it is visible, its code point always.
@@ -156,9 +168,10 @@ mod tests {
     fn a_clean_line_has_one_direction_and_nothing_hidden() {
         let controls =
             "\u{ad}\u{180e}\u{200b}\u{2060}\u{2062}\u{2064}\u{206a}\u{feff}\u{fff9}\u{1d173}\u{e0041}";
-        let unassigned = "\u{fff0}\u{e0080}\u{e01f0}\u{e0fff}\u{fdd0}\u{fffe}\u{ffff}\u{1ffff}\u{10fffe}";
+        let others =
+            "\u{fff0}\u{e0080}\u{e01f0}\u{e0fff}\u{fdd0}\u{fffe}\u{ffff}\u{1ffff}\u{10fffe}\u{e000}\u{f0000}";
         let breaks = "\n\t\0\u{7f}\u{85}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2069}";
-        for c in [controls, unassigned, breaks].concat().chars().chain(HIDDEN_LETTERS) {
+        for c in [controls, others, breaks].concat().chars().chain(HIDDEN_SIGNS) {
             assert!(!is_clean_line(&format!("So{c}up")), "{c:?}");
             assert!(is_invisible(c), "{c:?}");
         }
