@@ -38,12 +38,12 @@
 //!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.
 //! - **A role**: a folder in [`services`], its command in `cli/roles.rs`, its rights in `store/rights.rs` and `broker/part.rs`,
 //!   `dev/run.rs` and `dev/servers.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
-//! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs` or `services/tracking/api.rs`, section 3 or 4 of `docs/CONTRACT.md`, and the snapshot of
-//!   the OpenAPI document. What is around every handler is [`http_kit::app()`].
+//! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs` or `services/tracking/api.rs`, its section of
+//!   `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around every handler is [`http_kit::app()`].
 //! - **A right of the staff**: a row of [`domain::RIGHTS`], the table in `docs/OPERATIONS.md`, and the call that asks for it
 //!   (`services/staff.rs` knows who calls).
-//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`] (`crates/http-kit/src/metrics.rs` has most),
-//!   and section 15 of `docs/CONTRACT.md`.
+//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`]
+//!   (`crates/http-kit/src/metrics.rs` has most), and section 15 of `docs/CONTRACT.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
 //! - **A configuration key**: a row of [`config::TABLE`], and a field where its section is read
 //!   in [`config`].
