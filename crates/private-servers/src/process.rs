@@ -82,7 +82,7 @@ impl ServerProcess {
         self.child.id()
     }
 
-    /// Whether it is still running; one that ended stays a zombie until [`Self::finish`], so its id stays ours.
+    /// Whether it is still running; one that ended stays a zombie until [`Self::stop`], so its id stays ours.
     pub(crate) fn is_running(&self) -> bool {
         is_alive(self.pid())
     }
