@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::error::CliError;
 use crate::broker::Part;
-use crate::config::{Config, ConfigSources, RabbitMqConfig};
+use crate::config::{Config, ConfigSources};
 use crate::domain::StaffAccess;
 use crate::store::{DatabaseOptions, Store, StoreOptions};
 
@@ -254,22 +254,8 @@ pub(super) fn store_options(server: &DatabaseOptions, service: &str, usage: Usag
     }
 }
 
-pub(super) fn broker_options(config: &RabbitMqConfig, part: Part, connection_name: &str) -> BrokerOptions {
-    BrokerOptions {
-        hosts: config.hosts.iter().map(|host| (host.host.clone(), host.port)).collect(),
-        vhost: config.vhost.clone(),
-        user: config.user.clone(),
-        password: config.password.clone(),
-        queue_type: config.queue_type,
-        management_url: config.management_url.clone(),
-        tls: config.tls.clone(),
-        connection_name: connection_name.to_owned(),
-        connect_timeout: config.connect_timeout,
-        heartbeat: Duration::from_secs(u64::from(config.heartbeat_seconds)),
-        confirm_timeout: config.confirm_timeout,
-        max_dead_letters: config.max_dead_letters,
-        ..part.options()
-    }
+pub(super) fn broker_options(server: &BrokerOptions, part: Part, connection_name: &str) -> BrokerOptions {
+    BrokerOptions { topology: Arc::new(part), connection_name: connection_name.to_owned(), ..server.clone() }
 }
 
 /// Why a command is not connected to RabbitMQ.

@@ -22,6 +22,7 @@ mod tracking;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amqp::BrokerOptions;
 use settings::{Diagnostic, Reader};
 
 use crate::domain::StaffAccess;
@@ -32,14 +33,14 @@ use crate::store::DatabaseOptions;
 pub use http::HttpConfig;
 pub use keys::TABLE;
 pub use log::LogConfig;
-pub use rabbitmq::RabbitMqConfig;
 pub use settings::{ConfigError, ConfigSources};
 pub use tracking::TrackingConfig;
 
 #[derive(Debug, Clone)]
 pub struct Config {
     pub database: DatabaseOptions,
-    pub rabbitmq: RabbitMqConfig,
+    /// As an operator reaches it; each role has a part of its own.
+    pub rabbitmq: BrokerOptions,
     pub kitchen: KitchenTimes,
     /// How long after it was ready an order may be recalled.
     pub recall_within: Duration,
@@ -64,7 +65,7 @@ impl Config {
         let mut reader = Reader::new(&TABLE, sources)?;
         let config = Self {
             database: database::read(&mut reader),
-            rabbitmq: RabbitMqConfig::read(&mut reader),
+            rabbitmq: rabbitmq::read(&mut reader),
             kitchen: kitchen::read(&mut reader),
             recall_within: Duration::from_mins(reader.number("kitchen.recall_minutes")),
             outbox: outbox::read(&mut reader),

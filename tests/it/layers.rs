@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Each layer with those that it may use. `main` may use `cli`, and `cli` may use all.
 const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["services", "reconciler", "dev", "client", "http", "store", "broker", "config", "domain"]),
-    ("config", &["services", "reconciler", "http", "store", "domain"]),
+    ("config", &["services", "reconciler", "http", "store", "broker", "domain"]),
     ("services", &["relay", "reconciler", "http", "store", "broker", "domain"]),
     ("dev", &["domain"]),
     ("client", &["domain"]),

@@ -51,7 +51,7 @@ fn assert_is_default(config: &Config) {
     assert_eq!(database.password.expose_secret(), "restaurant_pass");
     assert!(database.tls.is_none());
     let rabbitmq = &config.rabbitmq;
-    assert_eq!(rabbitmq.hosts, [HostPort { host: "localhost".into(), port: 5672 }]);
+    assert_eq!(rabbitmq.hosts, [("localhost".to_owned(), 5672)]);
     assert_eq!((&*rabbitmq.user, rabbitmq.password.expose_secret()), ("guest", "guest"));
     assert_eq!((&*rabbitmq.vhost, rabbitmq.queue_type), ("/", QueueType::Classic));
     let seconds = Duration::from_secs;
@@ -106,7 +106,7 @@ fn every_key_can_be_given_by_the_environment() {
     assert_eq!(hosts, ["db1:5433", "db2:6000"]);
     assert_eq!(config.database.tls, Some(TlsOptions::default()));
     assert_eq!((&*config.rabbitmq.vhost, config.rabbitmq.queue_type), ("kitchen", QueueType::Quorum));
-    assert_eq!(config.rabbitmq.hosts[0].port, 5671, "the TLS port is the default with TLS");
+    assert_eq!(config.rabbitmq.hosts[0].1, 5671, "the TLS port is the default with TLS");
     assert_eq!(config.log.level, LogLevel::Debug);
 }
 
@@ -127,7 +127,7 @@ fn hosts_may_be_lists() {
         .unwrap();
     let hosts: Vec<_> = config.database.hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["a:5433", "b:7"]);
-    assert_eq!(config.rabbitmq.hosts[0].to_string(), "[::1]:5672");
+    assert_eq!(config.rabbitmq.hosts, [("::1".to_owned(), 5672)]);
     assert_eq!(
         error_of("database:\n  host:\n    - a\n    - ''\n"),
         "config.yaml:4: database.host: must not be empty"
