@@ -180,6 +180,36 @@ async fn gather<P>(
     !gathered.is_empty()
 }
 
+/// Handles a batch; where one item may be at fault, each alone, so that it cannot spoil the others. `failed` makes of an error
+/// what each item that met it is answered.
+pub async fn together_or_alone<'a, T, R, E, F: Clone, Fut: Future<Output = Result<Vec<R>, E>>>(
+    items: &'a [T],
+    handle: impl Fn(&'a [T]) -> Fut,
+    is_one_at_fault: impl Fn(&E) -> bool,
+    failed: impl Fn(E) -> F,
+) -> Vec<Result<R, F>> {
+    match handle(items).await {
+        Err(error) if items.len() > 1 && is_one_at_fault(&error) => {}
+        together => return answers(together, items.len(), failed),
+    }
+    let mut results = Vec::with_capacity(items.len());
+    for item in items.chunks(1) {
+        results.extend(answers(handle(item).await, 1, &failed));
+    }
+    results
+}
+
+fn answers<R, E, F: Clone>(
+    outcome: Result<Vec<R>, E>,
+    count: usize,
+    failed: impl Fn(E) -> F,
+) -> Vec<Result<R, F>> {
+    match outcome {
+        Ok(results) => results.into_iter().map(Ok).collect(),
+        Err(error) => std::iter::repeat_n(failed(error), count).map(Err).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

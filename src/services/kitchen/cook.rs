@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use daemon::batcher::{BatchLimits, Batcher};
+use daemon::batcher::{BatchLimits, Batcher, together_or_alone};
 use daemon::retry::Backoff;
 use daemon::sync::locked;
 use tokio::sync::{Notify, oneshot, watch};
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::KitchenOptions;
 use super::unknown::UnknownOrders;
-use crate::domain::OrderNumber;
+use crate::domain::{OrderNumber, WorkerName};
 use crate::relay::RelayWaker;
 use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, PeerCount, StoreError};
 
@@ -325,46 +325,32 @@ async fn claim_batch<S: KitchenStore>(
     claim: Claim,
     numbers: Vec<OrderNumber>,
 ) -> Vec<Result<Option<ClaimedOrder>, WriteFailed>> {
-    match store.claim_orders(&claim, &numbers).await {
-        Ok(claimed) => {
-            // Two messages about one order in one batch: the first gets it.
-            let mut claimed: HashMap<OrderNumber, ClaimedOrder> =
-                claimed.into_iter().map(|order| (order.number.clone(), order)).collect();
-            numbers.iter().map(|number| Ok(claimed.remove(number))).collect()
-        }
-        Err(error) if is_one_at_fault(&error, &numbers) => {
-            let mut results = Vec::with_capacity(numbers.len());
-            for number in numbers {
-                results.extend(Box::pin(claim_batch(store.clone(), claim.clone(), vec![number])).await);
-            }
-            results
-        }
-        Err(error) => vec![Err(failed("claiming", &error)); numbers.len()],
-    }
+    let (store, claim) = (&store, &claim);
+    let claim = |numbers| async move {
+        let claimed = store.claim_orders(claim, numbers).await?;
+        // Two messages about one order in one batch: the first gets it.
+        let mut claimed: HashMap<OrderNumber, ClaimedOrder> =
+            claimed.into_iter().map(|order| (order.number.clone(), order)).collect();
+        Ok(numbers.iter().map(|number| claimed.remove(number)).collect())
+    };
+    together_or_alone(&numbers, claim, is_one_at_fault, |error| failed("claiming", &error)).await
 }
 
 async fn finish_batch<S: KitchenStore>(
     store: S,
-    worker: crate::domain::WorkerName,
+    worker: WorkerName,
     batch: Vec<Finish>,
 ) -> Vec<Result<bool, WriteFailed>> {
-    match store.finish_orders(&worker, &batch).await {
-        Ok(finished) => batch.iter().map(|held| Ok(finished.contains(&held.number))).collect(),
-        Err(error) if is_one_at_fault(&error, &batch) => {
-            let mut results = Vec::with_capacity(batch.len());
-            for held in batch {
-                results.extend(Box::pin(finish_batch(store.clone(), worker.clone(), vec![held])).await);
-            }
-            results
-        }
-        Err(error) => vec![Err(failed("finishing", &error)); batch.len()],
-    }
+    let (store, worker) = (&store, &worker);
+    let finish = |batch| async move {
+        let finished = store.finish_orders(worker, batch).await?;
+        Ok(batch.iter().map(|held| finished.contains(&held.number)).collect())
+    };
+    together_or_alone(&batch, finish, is_one_at_fault, |error| failed("finishing", &error)).await
 }
 
-/// Whether a batch is to be tried again, each order alone: PostgreSQL refused it for one of them, and the others are
-/// innocent.
-fn is_one_at_fault<T>(error: &StoreError, batch: &[T]) -> bool {
-    batch.len() > 1 && !error.is_unavailable()
+fn is_one_at_fault(error: &StoreError) -> bool {
+    !error.is_unavailable()
 }
 
 /// The store has logged its outage; everything else is logged here, once for the batch.

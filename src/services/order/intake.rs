@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use daemon::batcher::{BatchError, BatchLimits, Batcher, Linger};
+use daemon::batcher::{BatchError, BatchLimits, Batcher, Linger, together_or_alone};
 use daemon::sync::locked;
 use http_kit::Problem;
 use http_kit::problem::Kind;
@@ -109,24 +109,16 @@ fn other_body() -> Problem {
     )
 }
 
-/// Takes a batch; where PostgreSQL refuses it, each order alone, so that one cannot spoil the others.
 async fn take<S: IntakeStore>(
     store: S,
     relay: RelayWaker,
     batch: Vec<IntakeRequest>,
 ) -> Vec<Result<Placed, NotPlaced>> {
     let started = Instant::now();
-    let results = match store.place_orders(&batch).await {
-        Ok(placed) => placed.into_iter().map(Ok).collect(),
-        Err(StoreError::Refused { .. }) if batch.len() > 1 => {
-            let mut results = Vec::with_capacity(batch.len());
-            for request in &batch {
-                results.push(take_one(&store, request).await);
-            }
-            results
-        }
-        Err(error) => vec![Err(not_placed(error)); batch.len()],
-    };
+    let place = |batch| store.place_orders(batch);
+    // After any other error the orders may be there, and would be placed twice.
+    let is_one_at_fault = |error: &StoreError| matches!(error, StoreError::Refused { .. });
+    let results = together_or_alone(&batch, place, is_one_at_fault, not_placed).await;
     relay.wake();
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     for (request, result) in batch.iter().zip(&results) {
@@ -144,13 +136,6 @@ async fn take<S: IntakeStore>(
         }
     }
     results
-}
-
-async fn take_one<S: IntakeStore>(store: &S, request: &IntakeRequest) -> Result<Placed, NotPlaced> {
-    match store.place_orders(std::slice::from_ref(request)).await {
-        Ok(placed) => placed.into_iter().next().ok_or(NotPlaced::Refused),
-        Err(error) => Err(not_placed(error)),
-    }
 }
 
 fn not_placed(error: StoreError) -> NotPlaced {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::batcher::{BatchError, BatchLimits, Batcher};
+use daemon::batcher::{BatchError, BatchLimits, Batcher, together_or_alone};
 use http_kit::Problem;
 use tokio_util::task::TaskTracker;
 
@@ -47,17 +47,7 @@ impl Statuses {
     }
 }
 
-/// Reads a batch; where PostgreSQL refuses it, each order alone, so that one cannot spoil the others.
 async fn read(store: Store, numbers: Vec<OrderNumber>) -> Vec<Found> {
-    match store.order_statuses(&numbers).await {
-        Ok(found) => found.into_iter().map(Ok).collect(),
-        Err(error) if numbers.len() > 1 && !error.is_unavailable() => {
-            let mut results = Vec::with_capacity(numbers.len());
-            for number in numbers {
-                results.extend(Box::pin(read(store.clone(), vec![number])).await);
-            }
-            results
-        }
-        Err(error) => vec![Err(Arc::new(error)); numbers.len()],
-    }
+    let read = |numbers| store.order_statuses(numbers);
+    together_or_alone(&numbers, read, |error: &StoreError| !error.is_unavailable(), Arc::new).await
 }
