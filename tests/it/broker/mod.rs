@@ -17,18 +17,16 @@ use std::time::Duration;
 
 use amqp::{Broker, BrokerOptions, Consumer, ConsumerEvent, Deliveries, Delivery, Outgoing, Properties};
 use bytes::Bytes;
-use restaurant_system::broker::{NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, Part, order_routing_key};
+use restaurant_system::broker::{NOTIFICATIONS_EXCHANGE, ORDERS_EXCHANGE, order_routing_key};
 
 use super::support::{DEADLINE, TestEnv, eventually};
 
 /// For this test's virtual host, with less patience than in production.
 fn options(env: &TestEnv) -> BrokerOptions {
     BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), env.servers.rabbitmq.amqp_port())],
-        vhost: env.vhost.clone(),
         heartbeat: Duration::from_secs(2),
         backoff_max: Duration::from_secs(1),
-        ..Part::Operator.options()
+        ..env.broker_options()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::support::{Event, Events, Http, Role, TestEnv, eventually_ok, takeout}
 use amqp::{Broker, BrokerError, BrokerOptions, Outgoing, Properties, PublishOutcome};
 use restaurant_system::broker::{Part, wanted_slot};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const PASSWORD: &str = "a password of this test";
 
@@ -99,11 +100,10 @@ async fn an_order_goes_its_way_with_roles_that_have_only_the_rights_that_they_ne
 /// A connection as this user, when somebody else has made everything.
 async fn connected_as(env: &TestEnv, user: &str, part: Part) -> Broker {
     let options = BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), env.servers.rabbitmq.amqp_port())],
-        vhost: env.vhost.clone(),
+        topology: Arc::new(part),
         user: user.to_owned(),
         password: (if user == "guest" { "guest" } else { PASSWORD }).into(),
-        ..part.options()
+        ..env.broker_options()
     };
     let broker = Broker::start(options);
     assert!(broker.wait_connected().await);

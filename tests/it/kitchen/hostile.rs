@@ -3,7 +3,6 @@
 use super::kit::{Kit, MESSAGES_ONLY};
 use super::poison::falsifying_wire;
 use amqp::{Broker, BrokerOptions, Outgoing, Properties, PublishOutcome};
-use restaurant_system::broker::Part;
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
 use serde_json::{Value, json};
 
@@ -72,12 +71,7 @@ async fn of_very_large_messages_only_the_beginnings_are_kept_and_they_cost_littl
     const MESSAGES: u64 = 50;
     const MESSAGE_MIB: usize = 8;
     let kit = Kit::new().await;
-    let options = BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
-        vhost: kit.env.vhost.clone(),
-        ..Part::Operator.options()
-    };
-    let broker = Broker::start(options);
+    let broker = Broker::start(kit.env.broker_options());
     assert!(broker.wait_connected().await);
     let large = Outgoing {
         exchange: "notifications_fanout".into(),
@@ -123,11 +117,7 @@ async fn lists_within_lists_in_the_headers_of_a_message_end_no_worker() {
     let text = "x".repeat(nested.len() - 5);
     let port =
         falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), &field(b'S', text.as_bytes()), &nested).await;
-    let options = BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), port)],
-        vhost: kit.env.vhost.clone(),
-        ..Part::Operator.options()
-    };
+    let options = BrokerOptions { hosts: vec![("127.0.0.1".to_owned(), port)], ..kit.env.broker_options() };
     let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     let deep = Outgoing {

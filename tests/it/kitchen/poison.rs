@@ -3,7 +3,6 @@
 use super::kit::{Kit, MESSAGES_ONLY};
 use crate::support::{Role, Signal, eventually};
 use amqp::{Broker, BrokerOptions, Outgoing, Properties, Publish, PublishOutcome, QueueType};
-use restaurant_system::broker::Part;
 use restaurant_system::broker::messages::MAX_MESSAGE_BYTES;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -252,12 +251,8 @@ pub(super) async fn publish_many_unreadable(
     count: usize,
 ) {
     let port = falsifying_wire(kit.env.servers.rabbitmq.amqp_port(), b"no UTF-8", b"no\xffUTF-8").await;
-    let options = BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), port)],
-        vhost: kit.env.vhost.clone(),
-        queue_type,
-        ..Part::Operator.options()
-    };
+    let options =
+        BrokerOptions { hosts: vec![("127.0.0.1".to_owned(), port)], queue_type, ..kit.env.broker_options() };
     let broker = Broker::start(options);
     assert!(broker.wait_connected().await);
     let poison = Outgoing {
@@ -406,12 +401,7 @@ const UNKNOWN_ORDER: &str = r#"{"order_number": "ORD_20200101_001", "customer_na
 
 /// Publishes so many messages of the highest priority that are no work.
 async fn publish_useless(kit: &Kit, body: impl Into<bytes::Bytes>, count: usize) {
-    let options = BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
-        vhost: kit.env.vhost.clone(),
-        ..Part::Operator.options()
-    };
-    let broker = Broker::start(options);
+    let broker = Broker::start(kit.env.broker_options());
     assert!(broker.wait_connected().await);
     let useless = Outgoing {
         exchange: "orders_topic".into(),

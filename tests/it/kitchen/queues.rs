@@ -54,12 +54,7 @@ async fn all_orders_are_cooked_where_the_queue_of_a_type_is_a_stream() {
 async fn orders_of_a_type_whose_queue_is_in_other_hands_are_cooked_from_the_backlog() {
     let kit = Kit::new().await;
     let taken = amqp::ConsumeOptions::new(["kitchen_takeout_queue"], 10).exclusive();
-    let options = amqp::BrokerOptions {
-        hosts: vec![("127.0.0.1".to_owned(), kit.env.servers.rabbitmq.amqp_port())],
-        vhost: kit.env.vhost.clone(),
-        ..restaurant_system::broker::Part::Operator.options()
-    };
-    let other = amqp::Broker::start(options);
+    let other = amqp::Broker::start(kit.env.broker_options());
     let _taken = other.consume(taken).await.unwrap();
     let chef = kit.worker("chef_anna", &[]);
     let numbers = [kit.place("dine_in").await, kit.place("takeout").await];

@@ -6,7 +6,9 @@ use super::shared::{
     TEMPLATE, config_text, create_template, migrate, new_state_dir, program, servers_options, shared_servers,
 };
 use super::wait::{blocking, eventually_ok};
+use amqp::BrokerOptions;
 use private_servers::{Servers, ServersOptions};
+use restaurant_system::broker::Part;
 use restaurant_system::store::{DatabaseOptions, Store, StoreAccess, StoreOptions};
 use settings::HostPort;
 use std::path::{Path, PathBuf};
@@ -190,6 +192,15 @@ impl TestEnv {
         let (client, connection) = connected;
         tokio::spawn(connection);
         client
+    }
+
+    /// For this test's virtual host, of the part of an operator.
+    pub fn broker_options(&self) -> BrokerOptions {
+        BrokerOptions {
+            hosts: vec![("127.0.0.1".to_owned(), self.servers.rabbitmq.amqp_port())],
+            vhost: self.vhost.clone(),
+            ..Part::Operator.options()
+        }
     }
 
     /// The program's own store, on this test's database.
