@@ -2,6 +2,7 @@
 //!
 //! What has to do with a server's process blocks: it is called through [`blocking`].
 
+use crate::crash::deployment::insist;
 use crate::support::{blocking, new_state_dir, servers_options};
 use private_servers::{PostgresServer, RabbitMqCluster, RabbitMqServer, watch};
 use serde_json::Value;
@@ -11,8 +12,6 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const BROKERS: usize = 3;
-/// A server's port can be taken by others for a moment.
-const SERVER_STARTS: u32 = 5;
 /// How long a standby may take to follow, and a broker to know of its queues.
 const REPAIR_DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(200);
@@ -156,17 +155,6 @@ impl Drop for Machines {
     fn drop(&mut self) {
         self.databases.iter().for_each(PostgresServer::kill);
         self.brokers.nodes().iter().for_each(RabbitMqServer::kill);
-    }
-}
-
-/// A server that does not come up is no finding about the services: it is tried again some times.
-pub fn insist(name: &str, mut start: impl FnMut() -> Result<(), private_servers::ServerError>) {
-    for tries_left in (0..SERVER_STARTS).rev() {
-        match start() {
-            Ok(()) => return,
-            Err(error) if tries_left == 0 => panic!("{name} does not start again: {error}"),
-            Err(_) => std::thread::sleep(Duration::from_secs(1)),
-        }
     }
 }
 

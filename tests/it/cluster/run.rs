@@ -7,9 +7,8 @@ use super::machines::Machines;
 use super::scenario::Scenario;
 use crate::crash::audit::{Findings, KINDS, Kind, audit};
 use crate::crash::evidence::{Evidence, Printed, gather_from, unfinished_in};
-use crate::crash::listener::{Notes, listen};
 use crate::crash::load::Load;
-use crate::crash::watcher::{Seen, watch};
+use crate::crash::witnesses::Witnesses;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,13 +19,8 @@ use tokio_util::sync::CancellationToken;
 const CALM: Duration = Duration::from_secs(8);
 /// How long what happens may take, with all starts of servers.
 const HAPPEN_DEADLINE: Duration = Duration::from_secs(600);
-const HEAL_DEADLINE: Duration = Duration::from_secs(240);
-const HEAL_POLL: Duration = Duration::from_millis(500);
 /// For so long everything must look healed: a quorum queue tells its figures every 5 s.
 const QUIET: Duration = Duration::from_secs(6);
-/// How long one look at the servers may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(40);
-
 /// So many findings of each kind are printed.
 const MAX_SHOWN: usize = 4;
 
@@ -56,15 +50,14 @@ pub async fn run(
     let synchronous = scenario.synchronous;
     machines.with(move |machines| machines.repair(synchronous)).await;
     let deployment = Arc::new(Deployment::open(machines, &scenario.name.replace('-', "_"), proxied).await);
-    let tending = tokio::spawn({
-        let deployment = Arc::clone(&deployment);
-        async move { deployment.staff.tend().await }
-    });
+    let tended = Arc::clone(&deployment);
+    let witnesses = Witnesses::call(
+        async move { tended.staff.tend().await },
+        machines.brokers.nodes().iter().map(|broker| broker.amqp_port()).collect(),
+        (&deployment.name, AUDIT_QUEUE),
+        tracking_url(&deployment),
+    );
     deployment.wait_until_ready().await;
-    let (notes, seen) = (Notes::default(), Seen::default());
-    let ports = machines.brokers.nodes().iter().map(|broker| broker.amqp_port()).collect();
-    let listening = tokio::spawn(listen(ports, deployment.name.clone(), AUDIT_QUEUE, Arc::clone(&notes)));
-    let watching = tokio::spawn(watch(tracking_url(&deployment), Arc::clone(&seen)));
 
     let entered = Arc::clone(&deployment);
     let urls = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
@@ -81,18 +74,10 @@ pub async fn run(
     stop.cancel();
     customers.await.unwrap();
 
-    let healed_after = heal(&deployment, &load, &seen).await;
-    let told = Evidence {
-        answers: load.answers(),
-        unanswered: load.waiting(),
-        heard: notes.lock().unwrap().clone(),
-        streamed: seen.lock().unwrap().clone(),
-        ..Evidence::default()
-    };
-    let evidence = gather(&deployment, told).await;
-    tending.abort();
-    listening.abort();
-    watching.abort();
+    let unfinished = async |streamed| unfinished(&deployment, streamed).await;
+    let healed_after = witnesses.heal(&load, QUIET, unfinished, |_| {}).await.saturating_sub(QUIET);
+    let evidence = gather(&deployment, witnesses.told(&load)).await;
+    drop(witnesses);
     let kept = deployment.kept.clone();
     deployment.staff.keep_output(&kept).await;
     let findings = audit(&evidence);
@@ -126,24 +111,6 @@ fn longest_without_201(times: &[(Instant, u16)], began: Instant, ended: Instant)
     let mut marks: Vec<Instant> = placed.map(|(at, _)| *at).chain([began, ended]).collect();
     marks.sort_unstable();
     marks.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
-}
-
-/// Waits until every customer was served and nothing is on its way; gives up after [`HEAL_DEADLINE`]: the audit finds
-/// what is left.
-async fn heal(deployment: &Deployment, load: &Load, seen: &Seen) -> Duration {
-    let healing = Instant::now();
-    let mut quiet_since = None;
-    while healing.elapsed() < HEAL_DEADLINE {
-        let streamed = seen.lock().unwrap().len();
-        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(deployment, streamed)).await;
-        if load.waiting() > 0 || !matches!(looked, Ok(Ok(()))) {
-            quiet_since = None;
-        } else if quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET {
-            break;
-        }
-        tokio::time::sleep(HEAL_POLL).await;
-    }
-    healing.elapsed().saturating_sub(QUIET)
 }
 
 /// Whether nothing is on its way any more.

@@ -4,7 +4,8 @@ use super::deployment::{
     Deployment, NAMED_QUEUE, NAMED_SUBSCRIBERS, ORDER_SERVICES, TRACKING_SERVICES, UNNAMED_SUBSCRIBERS,
     WORKERS,
 };
-use super::machines::{BROKERS, insist};
+use super::machines::BROKERS;
+use crate::crash::deployment::insist;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 

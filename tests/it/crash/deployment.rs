@@ -140,7 +140,7 @@ async fn pause(ms: u64) {
 }
 
 /// A server that does not come up is no finding about the services: it is tried again some times.
-fn insist(name: &str, mut start: impl FnMut() -> Result<(), private_servers::ServerError>) {
+pub fn insist(name: &str, mut start: impl FnMut() -> Result<(), private_servers::ServerError>) {
     for tries_left in (0..SERVER_STARTS).rev() {
         match start() {
             Ok(()) => return,

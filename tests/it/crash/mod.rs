@@ -7,6 +7,7 @@
 //! - [`load`]: customers and staff, who remember what they were answered;
 //! - [`listener`]: a subscriber of another make, and [`watcher`], a client of the event stream: they remember what they
 //!   heard;
+//! - [`witnesses`]: these two, and how long everything takes to heal;
 //! - [`evidence`], [`audit`]: what is left, and what must hold of it;
 //! - [`run`]: all of it together, and the table.
 //!
@@ -14,14 +15,15 @@
 //! audit of several machines.
 
 pub mod audit;
-mod deployment;
+pub mod deployment;
 pub mod evidence;
-pub mod listener;
+mod listener;
 pub mod load;
 mod plan;
 mod run;
 pub mod staff;
-pub mod watcher;
+mod watcher;
+pub mod witnesses;
 
 use plan::{EVERY_KIND, Step, Weights};
 

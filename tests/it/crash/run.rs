@@ -4,10 +4,9 @@
 use super::audit::{Findings, KINDS, audit};
 use super::deployment::{Deployment, ORDER_SERVICES, ROLES, TRACKING_SERVICE};
 use super::evidence::{Evidence, gather, unfinished};
-use super::listener::{Notes, listen};
 use super::load::Load;
 use super::plan::Step;
-use super::watcher::{Seen, watch};
+use super::witnesses::Witnesses;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -23,12 +22,6 @@ const RATE_PER_S: u64 = 16;
 const MAX_OVERLAPPING: usize = 4;
 /// How long a fault may take with all that it waits for: others on the same target, the start of a server.
 const FAULT_DEADLINE: Duration = Duration::from_secs(240);
-/// How long everything may take to heal after the last fault of a round.
-const HEAL_DEADLINE: Duration = Duration::from_secs(240);
-/// How long one look at both servers may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(40);
-/// How often it is looked whether everything has healed.
-const HEAL_POLL: Duration = Duration::from_millis(250);
 /// For so long everything must look healed: RabbitMQ's statistics lag behind by half a second and more.
 const QUIET: Duration = Duration::from_secs(2);
 /// So many findings are printed.
@@ -60,20 +53,13 @@ pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
     let began = Instant::now();
     print_plan(rounds);
     let deployment = Arc::new(Deployment::open().await);
-    let notes = Notes::default();
-    let tending = tokio::spawn({
-        let deployment = Arc::clone(&deployment);
-        async move { deployment.staff.tend().await }
-    });
-    let listening = tokio::spawn(listen(
+    let (tended, watched) = (Arc::clone(&deployment), Arc::clone(&deployment));
+    let witnesses = Witnesses::call(
+        async move { tended.staff.tend().await },
         vec![deployment.env.servers.rabbitmq.amqp_port()],
-        deployment.env.vhost.clone(),
-        "notifications_queue",
-        Arc::clone(&notes),
-    ));
-    let seen = Seen::default();
-    let watched = Arc::clone(&deployment);
-    let watching = tokio::spawn(watch(move || watched.staff.url(TRACKING_SERVICE), Arc::clone(&seen)));
+        (&deployment.env.vhost, "notifications_queue"),
+        move || watched.staff.url(TRACKING_SERVICE),
+    );
     let entered = Arc::clone(&deployment);
     let urls = move || ORDER_SERVICES.map(|role| entered.staff.url(role)).to_vec();
     let load = Arc::new(Load::new(urls, RATE_PER_S, seed));
@@ -86,24 +72,16 @@ pub async fn run(seed: u64, rounds: &[Vec<Step>]) -> Report {
         strike(&deployment, round, began, &mut figures).await;
         stop.cancel();
         customers.await.unwrap();
-        figures.heals.push(heal(&deployment, &load, &seen, began).await);
         let db = deployment.env.connect().await;
-        let told = Evidence {
-            answers: load.answers(),
-            unanswered: load.waiting(),
-            heard: notes.lock().unwrap().clone(),
-            streamed: seen.lock().unwrap().clone(),
-            ..Evidence::default()
-        };
-        evidence = gather(&deployment, &db, told).await;
+        let unfinished = async |streamed| unfinished(&deployment, &db, streamed).await;
+        figures.heals.push(witnesses.heal(&load, QUIET, unfinished, |what| tell(began, what)).await);
+        evidence = gather(&deployment, &db, witnesses.told(&load)).await;
         findings = audit(&evidence);
         if !findings.is_empty() {
             break;
         }
     }
-    tending.abort();
-    listening.abort();
-    watching.abort();
+    drop(witnesses);
     (figures.customers, figures.retries) = (load.customers(), load.retries());
     for role in 0..ROLES.len() {
         let lines = deployment.staff.lines(role).await;
@@ -144,38 +122,6 @@ async fn strike(deployment: &Arc<Deployment>, steps: &[Step], began: Instant, fi
     while let Some(ended) = going_on.join_next().await {
         ended.unwrap();
     }
-}
-
-/// Waits until every customer was served and nothing is on its way; gives up after [`HEAL_DEADLINE`]: the audit finds
-/// what is left.
-async fn heal(deployment: &Deployment, load: &Load, seen: &Seen, began: Instant) -> Duration {
-    let healing = Instant::now();
-    let db = deployment.env.connect().await;
-    let mut told = String::new();
-    let mut quiet_since = None;
-    while healing.elapsed() < HEAL_DEADLINE {
-        let streamed = seen.lock().unwrap().len();
-        let looked = tokio::time::timeout(LOOK_TIMEOUT, unfinished(deployment, &db, streamed)).await;
-        let left = match (load.waiting(), looked.unwrap_or_else(|_| Err("no answer of a server".to_owned())))
-        {
-            (0, Ok(())) if quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET => break,
-            (0, Ok(())) => String::new(),
-            (0, Err(left)) => left,
-            (customers, _) => format!("{customers} customers"),
-        };
-        if !left.is_empty() {
-            quiet_since = None;
-        }
-        // What is left changes all the time: only its kind is worth a line.
-        let kind: String = left.chars().filter(|c| !c.is_ascii_digit()).collect();
-        if kind != told && !left.is_empty() {
-            tell(began, &format!("healing: {left}"));
-            told = kind;
-        }
-        tokio::time::sleep(HEAL_POLL).await;
-    }
-    tell(began, &format!("healed, or given up, after {} ms", healing.elapsed().as_millis()));
-    healing.elapsed()
 }
 
 /// A line about the course of the run.
