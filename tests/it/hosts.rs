@@ -1,7 +1,8 @@
 //! A primary that was replaced by its standby and comes back taking writes.
 
 use crate::support::{
-    Http, Role, TestEnv, blocking, eventually, eventually_ok, new_state_dir, servers_options, takeout,
+    self, Http, OWNER, Role, TestEnv, blocking, eventually, new_state_dir, servers_options, superuser,
+    takeout,
 };
 use private_servers::{PostgresOptions, PostgresServer};
 use std::path::Path;
@@ -65,12 +66,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 async fn connect(server: &PostgresServer) -> tokio_postgres::Client {
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(server.port()).dbname("restaurant_db");
-    config.user("restaurant_user").password("restaurant_pass");
-    let (client, connection) = eventually_ok("a connection", || config.connect(tokio_postgres::NoTls)).await;
-    tokio::spawn(connection);
-    client
+    support::connect(server.port(), "restaurant_db", OWNER).await
 }
 
 /// How many connections of the program a server has.
@@ -149,12 +145,7 @@ async fn a_service_leaves_a_primary_whose_commits_hang_when_the_standby_is_promo
     blocking(move || both.new.stop()).await;
     let service = order_service(&env);
     service.wait_for_action("db_connected").await;
-    let passwords = std::fs::read_to_string(servers.old.password_file()).unwrap();
-    let fields: Vec<&str> = passwords.lines().next().unwrap().split(':').collect();
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(servers.old.port()).dbname("postgres").user(fields[3]).password(fields[4]);
-    let (superuser, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let superuser = superuser(&servers.old, "postgres").await;
     superuser.batch_execute("alter system set synchronous_standby_names = 'nobody'").await.unwrap();
     superuser.batch_execute("select pg_reload_conf()").await.unwrap();
     service.wait_for_action("db_connection_failed").await;

@@ -1,7 +1,7 @@
 //! The configuration's sources and their order, what is refused, and that passwords stay inside.
 
 use super::{code, start, text};
-use crate::support::{Signal, TestEnv, eventually};
+use crate::support::{Signal, TestEnv, eventually, superuser};
 use std::net::TcpListener;
 
 const SECRET: &str = "sw0rdf1sh-hunter2";
@@ -150,7 +150,7 @@ async fn of_several_hosts_the_first_that_lives_is_used() {
 #[tokio::test]
 async fn a_password_of_special_characters_from_a_file_is_taken_and_shown_nowhere() {
     let env = TestEnv::new().await;
-    let db = superuser(&env).await;
+    let db = superuser(&env.servers.postgres, &env.database).await;
     let password = "p@ss/w:rd%20#?'\"\\ ü{}&*!";
     let user = format!("special_{}", env.database);
     let quoted = password.replace('\'', "''");
@@ -170,18 +170,6 @@ async fn a_password_of_special_characters_from_a_file_is_taken_and_shown_nowhere
     assert_eq!(role.wait_exit().await.code(), Some(0));
     assert!(!role.output().join("\n").contains("p@ss/w"));
     db.batch_execute(&format!("drop owned by {user}; drop role {user}")).await.unwrap();
-}
-
-/// A connection to the test's database as the one who may create roles.
-async fn superuser(env: &TestEnv) -> tokio_postgres::Client {
-    let passwords = std::fs::read_to_string(env.servers.postgres.password_file()).unwrap();
-    let fields: Vec<&str> = passwords.lines().next().unwrap().split(':').collect();
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(env.servers.postgres.port()).dbname(&env.database);
-    let (client, connection) =
-        config.user(fields[3]).password(fields[4]).connect(tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::kit::{Kit, holds_for};
 use crate::broker::proxy::Proxy;
-use crate::support::{Http, Role, TestEnv, dine_in, eventually};
+use crate::support::{Http, Role, TestEnv, dine_in, eventually, superuser};
 use std::time::Duration;
 use tokio_postgres::Client;
 
@@ -67,18 +67,6 @@ async fn nobody_has_lost_an_order_when_postgresql_was_away_and_is_a_server_that_
     all_keep_their_orders_and_the_dead_lose_theirs(&kit, cooks).await;
 }
 
-/// The superuser, who can change how the server works.
-async fn superuser(env: &TestEnv) -> Client {
-    let passwords = std::fs::read_to_string(env.servers.postgres.password_file()).unwrap();
-    let fields: Vec<&str> = passwords.lines().next().unwrap().split(':').collect();
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(env.servers.postgres.port()).dbname("postgres");
-    let (client, connection) =
-        config.user(fields[3]).password(fields[4]).connect(tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
 /// From now on every commit waits for the standby of this name; for none where it is empty.
 async fn wait_for_standby(superuser: &Client, name: &str) {
     let sql = format!("alter system set synchronous_standby_names = '{name}'");
@@ -91,7 +79,7 @@ async fn while_commits_hang_it_is_an_outage_for_all_who_write_and_nobody_loses_a
     let env = TestEnv::with_own_servers().await;
     env.write_config(CONFIG);
     env.edit_config(|text| text.replace("database:\n", "database:\n  statement_timeout_seconds: 2\n"));
-    let superuser = superuser(&env).await;
+    let superuser = superuser(&env.servers.postgres, "postgres").await;
     let kit = Kit::on(env).await;
     let tracking = kit.env.spawn(&["tracking-service", "--port", "0"]);
     let tracking_http = Http::of(&tracking).await;

@@ -1,6 +1,6 @@
 //! An order service in an environment of its own.
 
-use crate::support::{Http, Role, TestEnv};
+use crate::support::{Http, Role, TestEnv, eventually};
 
 /// Has every statement that reads or writes orders wait until this transaction ends.
 pub async fn lock_orders(client: &mut tokio_postgres::Client) -> tokio_postgres::Transaction<'_> {
@@ -27,6 +27,16 @@ impl OrderService {
         let env = TestEnv::new().await;
         let (role, http) = spawn(&env, flags).await;
         Self { env, role, http }
+    }
+
+    /// Until a statement waits for [`lock_orders`].
+    pub async fn wait_for_a_waiting_lock(&self) {
+        let db = self.env.connect().await;
+        eventually("a statement waits for the lock", || async {
+            let sql = "select exists (select from pg_locks where not granted)";
+            db.query_one(sql, &[]).await.unwrap().get(0)
+        })
+        .await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the same request twice is one order.
 
 use super::client::{OrderService, lock_orders, spawn};
-use crate::support::{Answer, Http, TestEnv, answer, eventually, eventually_ok, takeout, with};
+use crate::support::{Answer, Http, TestEnv, answer, eventually_ok, takeout, with};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -129,12 +129,7 @@ async fn while_the_first_is_in_progress_the_second_is_a_conflict() {
     let lock = lock_orders(&mut blocker).await;
     let http = service.http.clone();
     let first = tokio::spawn(async move { http.post_keyed("key-1", &takeout()).await });
-    let watcher = service.env.connect().await;
-    eventually("the first waits for the lock", || async {
-        let sql = "select exists (select from pg_locks where not granted)";
-        watcher.query_one(sql, &[]).await.unwrap().get(0)
-    })
-    .await;
+    service.wait_for_a_waiting_lock().await;
     let asked = Instant::now();
     let second = service.http.post_keyed("key-1", &takeout()).await;
     assert_eq!(second.problem(409)["type"], "urn:restaurant-system:problem:conflict");

@@ -1,7 +1,7 @@
 //! More orders at once than are allowed, and a database that does not answer.
 
 use super::client::{OrderService, lock_orders, spawn};
-use crate::support::{TestEnv, eventually, eventually_ok, takeout};
+use crate::support::{TestEnv, eventually_ok, takeout};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -11,12 +11,7 @@ async fn those_who_wait_for_a_full_service_get_503_with_retry_after() {
     let lock = lock_orders(&mut blocker).await;
     let http = service.http.clone();
     let first = tokio::spawn(async move { http.post(&takeout()).await });
-    let watcher = service.env.connect().await;
-    eventually("the first waits for the lock", || async {
-        let sql = "select exists (select from pg_locks where not granted)";
-        watcher.query_one(sql, &[]).await.unwrap().get(0)
-    })
-    .await;
+    service.wait_for_a_waiting_lock().await;
     let asked = Instant::now();
     let others = (0..10).map(|_| {
         let http = service.http.clone();

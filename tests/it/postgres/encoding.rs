@@ -1,17 +1,11 @@
 //! Databases that cannot hold every name and dish.
 
-use crate::support::{Role, TestEnv};
-use tokio_postgres::{Config, NoTls};
+use crate::support::{Role, TestEnv, superuser};
 
 /// A database of this encoding beside the environment's own, whose configuration leads to it.
 async fn with_database_of(env: &TestEnv, encoding: &str) -> String {
     let name = format!("{}_{}", env.database, encoding.to_lowercase());
-    let users = std::fs::read_to_string(env.servers.postgres.password_file()).unwrap();
-    let password = users.lines().find_map(|line| line.split_once(":postgres:")).unwrap().1.to_owned();
-    let mut config = Config::new();
-    config.host("127.0.0.1").port(env.servers.postgres.port()).dbname("postgres");
-    let (client, connection) = config.user("postgres").password(password).connect(NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = superuser(&env.servers.postgres, "postgres").await;
     let sql = format!(
         "create database {name} owner restaurant_user encoding '{encoding}' locale 'C' template template0"
     );

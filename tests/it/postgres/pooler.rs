@@ -1,7 +1,7 @@
 //! PgBouncer between the roles and PostgreSQL.
 
 use super::{order_service, seen, watch_settings};
-use crate::support::{Http, PgBouncer, TestEnv, eventually, free_port, takeout};
+use crate::support::{Http, OWNER, PgBouncer, TestEnv, connect, eventually, free_port, takeout};
 
 /// An environment whose configuration leads to this port, where a PgBouncer is to be.
 async fn behind_a_pooler() -> (TestEnv, u16) {
@@ -64,14 +64,10 @@ async fn a_pooler_that_shares_sessions_is_refused_with_its_pool_mode_until_that_
 async fn a_pooler_that_shares_sessions_in_turn_is_found_out() {
     let (env, port) = behind_a_pooler().await;
     let _pooler = PgBouncer::start(&env, port, "pool_mode = transaction\nserver_round_robin = 1").await;
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(port).dbname(&env.database);
-    config.user("restaurant_user").password("restaurant_pass");
     // Two transactions at once: it has two sessions from here on.
     let mut clients = Vec::new();
     for _ in 0..2 {
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = connect(port, &env.database, OWNER).await;
         client.batch_execute("begin").await.unwrap();
         clients.push(client);
     }

@@ -2,15 +2,16 @@
 
 use crate::kitchen::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE};
 use crate::support::{
-    Events, Http, Role, TestEnv, blocking, dine_in, eventually, new_state_dir, servers_options, takeout,
+    Events, Http, OWNER, Role, TestEnv, blocking, connect, dine_in, eventually, new_state_dir,
+    servers_options, takeout,
 };
 use private_servers::PostgresServer;
 use restaurant_system::store::{ReconcilerStore, Store, StoreAccess};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
 
 const ORDER: &str = "restaurant_order";
@@ -92,11 +93,7 @@ fn account_of(group: &str) -> &'static str {
 }
 
 async fn connect_as(account: &str, port: u16, database: &str) -> Client {
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(port).dbname(database).user(account).password("restaurant_pass");
-    let (client, connection) = config.connect(NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
+    connect(port, database, (account, OWNER.1)).await
 }
 
 #[tokio::test]
@@ -410,11 +407,7 @@ async fn a_group_that_is_made_after_the_migrations_is_granted_its_rights_by_the_
             |name: &str| drop_in.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
         assert_eq!(setting("Environment=RESTAURANT_DATABASE_USER="), account_of(group));
         let password = std::fs::read_to_string(setting("LoadCredential=database-password:")).unwrap();
-        let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(server.port()).dbname("restaurant_db");
-        let (db, connection) =
-            config.user(account_of(group)).password(password.trim()).connect(NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let db = connect(server.port(), "restaurant_db", (account_of(group), password.trim())).await;
         db.batch_execute("select number, status from orders").await.unwrap();
         let refused = db.batch_execute("delete from orders").await.unwrap_err();
         assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));

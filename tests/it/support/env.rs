@@ -1,11 +1,12 @@
 //! A test's own environment: database, virtual host, configuration file, and the roles started in it.
 
+use super::db::{OWNER, connect};
 use super::management::Management;
 use super::role::Role;
 use super::shared::{
     TEMPLATE, config_text, create_template, migrate, new_state_dir, program, servers_options, shared_servers,
 };
-use super::wait::{blocking, eventually_ok};
+use super::wait::blocking;
 use amqp::BrokerOptions;
 use private_servers::{Servers, ServersOptions};
 use restaurant_system::broker::Part;
@@ -184,14 +185,7 @@ impl TestEnv {
 
     /// A connection to this test's database.
     pub async fn connect(&self) -> tokio_postgres::Client {
-        let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(self.servers.postgres.port()).dbname(&self.database);
-        config.user("restaurant_user").password("restaurant_pass");
-        let connected =
-            eventually_ok("a connection to the database", || config.connect(tokio_postgres::NoTls)).await;
-        let (client, connection) = connected;
-        tokio::spawn(connection);
-        client
+        connect(self.servers.postgres.port(), &self.database, OWNER).await
     }
 
     /// For this test's virtual host, of the part of an operator.

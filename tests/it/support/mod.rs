@@ -10,6 +10,7 @@
 //! ```
 #![allow(dead_code, unused_imports)]
 
+mod db;
 mod env;
 mod files;
 mod http;
@@ -23,6 +24,7 @@ mod shared;
 mod sse;
 mod wait;
 
+pub use db::{OWNER, connect, superuser};
 pub use env::{STAFF_TOKEN, TestEnv, store_options};
 pub use files::{code_files, files_below};
 pub use http::{Answer, Http, answer, try_answer};

@@ -2,7 +2,7 @@
 
 use super::{Order, Tracking, advance};
 use crate::support::{
-    Http, TestEnv, blocking, eventually, eventually_ok, new_state_dir, servers_options, store_options,
+    self, Http, OWNER, TestEnv, blocking, eventually, new_state_dir, servers_options, store_options,
 };
 use private_servers::PostgresServer;
 use restaurant_system::store::{StaffSession, Store, StoreAccess, StoreOptions};
@@ -87,12 +87,7 @@ async fn tracking(env: TestEnv, servers: &[&PostgresServer], db: Client) -> Trac
 }
 
 async fn connect(server: &PostgresServer) -> Client {
-    let mut config = tokio_postgres::Config::new();
-    config.host("127.0.0.1").port(server.port()).dbname("restaurant_db");
-    config.user("restaurant_user").password("restaurant_pass");
-    let (client, connection) = eventually_ok("a connection", || config.connect(tokio_postgres::NoTls)).await;
-    tokio::spawn(connection);
-    client
+    support::connect(server.port(), "restaurant_db", OWNER).await
 }
 
 async fn query(server: &Arc<PostgresServer>, sql: &'static str) -> String {
