@@ -369,4 +369,24 @@ mod tests {
         assert_eq!(batcher.submit(()).await, Err(BatchError::GivenUp));
         assert_eq!(batcher.submit(()).await, Err(BatchError::GivenUp), "the next batch is handled as well");
     }
+
+    /// What is answered to each where the zero is refused, and whatever comes when the server is away.
+    async fn handled(items: &[u32], is_away: bool) -> Vec<Result<u32, &'static str>> {
+        let handle = |items: &[u32]| {
+            let outcome = match items.contains(&0) || is_away {
+                true => Err(if is_away { "away" } else { "refused" }),
+                false => Ok(items.to_vec()),
+            };
+            std::future::ready(outcome)
+        };
+        together_or_alone(items, handle, |error| *error == "refused", |error| error).await
+    }
+
+    #[tokio::test]
+    async fn one_item_at_fault_spoils_no_other_one() {
+        assert_eq!(handled(&[1, 2], false).await, [Ok(1), Ok(2)]);
+        assert_eq!(handled(&[1, 0, 2], false).await, [Ok(1), Err("refused"), Ok(2)]);
+        assert_eq!(handled(&[0], false).await, [Err("refused")]);
+        assert_eq!(handled(&[1, 0], true).await, [Err("away"), Err("away")]);
+    }
 }
