@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use amqp::{Broker, BrokerError, BrokerOptions};
 use clap::Args;
+use daemon::clock::whole_ms;
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
@@ -194,7 +195,7 @@ impl Setting {
             // The server notices a connection that is cut as well.
             let _ = tokio::time::timeout(GOODBYE, broker.close()).await;
         }
-        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = whole_ms(self.started.elapsed());
         match outcome {
             Ok(()) => {
                 tracing::info!(action = "service_stopped", duration_ms, "stopped as asked");

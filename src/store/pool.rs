@@ -18,6 +18,7 @@ use super::options::{StoreOptions, StoreState};
 use super::ping::{Ping, answers};
 use super::pressure::{Connection, ConnectionPressure};
 use super::session::{ServerSetup, Session};
+use daemon::clock::whole_ms;
 use daemon::retry::Backoff;
 
 /// The way to PostgreSQL. Cheap to clone; all clones share the connections.
@@ -166,7 +167,7 @@ impl Store {
                 Ok(applied) => {
                     self.inner.prepared.store(true, Ordering::Release);
                     self.inner.session.note_prepared();
-                    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    let duration_ms = whole_ms(started.elapsed());
                     self.note_up();
                     tracing::info!(action = "db_connected", duration_ms, details = %format_args!("{applied} migrations applied"), "connected to PostgreSQL");
                     return Ok(applied);
@@ -314,7 +315,7 @@ impl Store {
             before != StoreState::Up
         });
         if let Some(outage) = outage {
-            let duration_ms = u64::try_from(outage.as_millis()).unwrap_or(u64::MAX);
+            let duration_ms = whole_ms(outage);
             tracing::info!(action = "reconnected", details = "postgresql", duration_ms, "PostgreSQL is back");
         }
     }

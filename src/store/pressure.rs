@@ -11,6 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::StoreError;
 use super::error::{chain, is_full};
+use daemon::clock::whole_ms;
 use daemon::retry::Backoff;
 use daemon::sync::locked;
 
@@ -208,7 +209,7 @@ impl ConnectionPressure {
     }
 
     fn note_opening(&self, took: Duration) {
-        self.opening_ms.store(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.opening_ms.store(whole_ms(took), Ordering::Relaxed);
     }
 
     /// Closes connections as they become unused, until there is none.

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use daemon::clock::whole_ms;
 use tokio::sync::watch;
 
 /// Whether the alarm is on, as far as it is known.
@@ -43,7 +44,7 @@ impl Alarm {
     /// The server takes messages.
     pub(super) fn is_over(&self) {
         if let Some(since) = self.since.send_replace(None) {
-            let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let duration_ms = whole_ms(since.elapsed());
             tracing::info!(action = "rabbitmq_unblocked", duration_ms, "RabbitMQ takes messages again");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use daemon::clock::whole_ms;
+
 use super::error::BrokerError;
 
 /// A new kind of failure within an outage (the server is back but refuses the password, say) is worth a line of its
@@ -75,7 +77,7 @@ impl OutageLog {
         let outage = self.outage.take();
         if !self.ever_connected {
             self.ever_connected = true;
-            let duration_ms = millis_since(self.started);
+            let duration_ms = whole_ms(self.started.elapsed());
             tracing::info!(
                 action = "rabbitmq_connected",
                 duration_ms,
@@ -85,7 +87,7 @@ impl OutageLog {
             );
         }
         if let Some(outage) = outage {
-            let duration_ms = millis_since(outage.since);
+            let duration_ms = whole_ms(outage.since.elapsed());
             tracing::info!(
                 action = "reconnected",
                 duration_ms,
@@ -110,10 +112,6 @@ impl OutageLog {
         }
         news
     }
-}
-
-fn millis_since(then: Instant) -> u64 {
-    u64::try_from(then.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

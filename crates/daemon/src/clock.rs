@@ -1,10 +1,17 @@
-//! Times as the contract writes them.
+//! Times as logs and messages have them.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-22T10:11:12.345Z`. What is finer is cut off.
 pub fn rfc3339_ms(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// What is finer is cut off.
+pub fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::clock::whole_ms;
 use super::shutdown::Shutdown;
 use super::sync::locked;
 
@@ -162,13 +163,13 @@ impl Shared {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        whole_ms(self.started.elapsed())
     }
 
     /// Whether every loop has turned within `limit`.
     fn all_turn(&self, limit: Duration) -> bool {
         let now = self.now_ms();
-        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let limit = whole_ms(limit);
         let mut loops = locked(&self.loops);
         loops.retain(|last| last.strong_count() > 0);
         loops

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daemon::clock::whole_ms;
 use daemon::sync::locked;
 use tokio::{sync::Notify, task::AbortHandle};
 
@@ -322,7 +323,7 @@ impl Places {
             .patience
             .saturating_sub((self.patience - self.patience_when_full).mul_f64(fullness.clamp(0.0, 1.0)));
         let Some(overdue) = self.room.started.elapsed().checked_sub(patience) else { return };
-        let overdue = u64::try_from(overdue.as_millis()).unwrap_or(u64::MAX);
+        let overdue = whole_ms(overdue);
         let late: Vec<_> = held
             .seats
             .iter()

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use daemon::batcher::{BatchLimits, Batcher, together_or_alone};
+use daemon::clock::whole_ms;
 use daemon::retry::Backoff;
 use daemon::sync::locked;
 use tokio::sync::{Notify, oneshot, watch};
@@ -237,7 +238,7 @@ impl<S: KitchenStore> Worker<S> {
         if last {
             self.state_changed.notify_one();
         }
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = whole_ms(started.elapsed());
         match &cooked {
             Cooked::Ready => {
                 self.done.fetch_add(1, Ordering::Relaxed);

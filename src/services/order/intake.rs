@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use daemon::batcher::{BatchError, BatchLimits, Batcher, Linger, together_or_alone};
+use daemon::clock::whole_ms;
 use daemon::sync::locked;
 use http_kit::Problem;
 use http_kit::problem::Kind;
@@ -120,7 +121,7 @@ async fn take<S: IntakeStore>(
     let is_one_at_fault = |error: &StoreError| matches!(error, StoreError::Refused { .. });
     let results = together_or_alone(&batch, place, is_one_at_fault, not_placed).await;
     relay.wake();
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = whole_ms(started.elapsed());
     for (request, result) in batch.iter().zip(&results) {
         if let Ok(Placed::New(number)) = result {
             tracing::info!(
