@@ -63,6 +63,7 @@ mod restored;
 mod rights;
 mod session;
 mod staff;
+mod station;
 mod wire;
 mod workers;
 mod writes;
@@ -83,6 +84,9 @@ pub use pool::{Store, StoreAccess};
 pub use reconcile::{LateOrders, ReconcilerStore};
 pub use session::ServerSetup;
 pub use staff::{StaffAct, StaffActionRecord, StaffSession};
+pub use station::{
+    StationItem, StationLook, StationPicture, StationTicket, TicketAct, TicketChange, TicketOutcome,
+};
 pub use workers::{
     HeartbeatOutcome, NameRecord, PeerCount, Registered, WorkerRecord, WorkerRegistration, WorkerStore,
 };

@@ -94,6 +94,12 @@ const GRANTS: &[Grant] = &[
     on(KITCHEN, "order_items", &["select"]),
     on(KITCHEN, "order_status_log", &["select", "insert"]),
     on(KITCHEN, "workers", &["select", "insert", "update"]),
+    on(KITCHEN, "station_tickets", &["select", "insert", "update"]),
+    on(KITCHEN, "station_items", &["select", "insert", "delete"]),
+    // Persons log in at a station, and what they do there is kept.
+    on(KITCHEN, "staff_sessions", &["select", "insert"]),
+    with(KITCHEN, "staff_sessions", &["update"], "last_used_at, ended_at"),
+    on(KITCHEN, "staff_actions", &["insert"]),
     on(KITCHEN, "outbox", &["select", "insert", "update", "delete"]),
     on(KITCHEN, "database_writes", &["select", "update"]),
 ];

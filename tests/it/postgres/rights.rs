@@ -60,6 +60,10 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     ),
     (KITCHEN, "outbox", "delete, insert, select, update"),
     (KITCHEN, "refinery_schema_history", "select"),
+    (KITCHEN, "staff_actions", "insert"),
+    (KITCHEN, "staff_sessions", "insert, select, update (ended_at, last_used_at)"),
+    (KITCHEN, "station_items", "delete, insert, select"),
+    (KITCHEN, "station_tickets", "insert, select, update"),
     (KITCHEN, "workers", "insert, select, update"),
 ];
 
@@ -169,7 +173,10 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (KITCHEN, "update order_status_log set changed_by = 'me'"),
     (KITCHEN, "delete from order_status_log"),
     (KITCHEN, "delete from workers"),
-    (KITCHEN, "select name from staff_sessions"),
+    (KITCHEN, "update staff_sessions set name = 'me'"),
+    (KITCHEN, "delete from staff_sessions"),
+    (KITCHEN, "select name from staff_actions"),
+    (KITCHEN, "delete from station_tickets"),
     (KITCHEN, "drop table workers"),
 ];
 

@@ -1,0 +1,46 @@
+-- Stations: workers at which persons cook. Two new tables and a column with a default: the versions before do not know them.
+
+-- timed: it cooks by itself, for so long as it is told; manual: a person says what is done
+alter table workers add column cooking text not null default 'timed'
+    constraint workers_cooking_known check (cooking in ('timed', 'manual'));
+
+-- What persons did to an order at a station. A row comes with the first claim by a station and outlives attempts, so that marks
+-- survive a takeover and a restart.
+create table station_tickets (
+    order_id         bigint      primary key references orders (id) on delete cascade,
+    -- the worker that shows it
+    station          text        not null,
+    -- the attempt in which this station has it, or had it
+    attempt          integer     not null,
+    taken_at         timestamptz not null default now(),
+    started_at       timestamptz,
+    -- an account; api for the holder of the token
+    started_by       text,
+    -- a person says that it is done; it is ready once that cannot be taken back any more
+    bumped_at        timestamptz,
+    bumped_by        text,
+    -- the attempt out of which it was recalled last: a repeated recall changes nothing
+    recalled_attempt integer,
+    -- a person has seen that it was cancelled
+    acknowledged_at  timestamptz,
+    acknowledged_by  text,
+
+    constraint station_tickets_started_by_somebody check ((started_at is null) = (started_by is null)),
+    constraint station_tickets_bumped_by_somebody check ((bumped_at is null) = (bumped_by is null)),
+    constraint station_tickets_acknowledged_by_somebody check ((acknowledged_at is null) = (acknowledged_by is null))
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+-- those that somebody still has to look at: few, and among them those of orders that were cancelled
+create index station_tickets_open on station_tickets (station, order_id) where bumped_at is null and acknowledged_at is null;
+create index station_tickets_bumped on station_tickets (station, bumped_at) where bumped_at is not null;
+
+-- Which entries of an order are done.
+create table station_items (
+    order_id bigint      not null references orders (id) on delete cascade,
+    -- its place among the order's entries by their ids, from 0
+    item     integer     not null,
+    done_at  timestamptz not null default now(),
+    done_by  text        not null,
+
+    primary key (order_id, item),
+    constraint station_items_item_not_negative check (item >= 0)
+);
