@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, ValueEnum};
 use http_kit::system::openapi_json;
 
-use crate::services::{order, tracking};
+use crate::services::{kitchen, order, tracking};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,12 +22,15 @@ enum HttpRole {
     Order,
     /// The tracking service
     Tracking,
+    /// A kitchen worker's station
+    Station,
 }
 
 pub(super) fn run(args: &OpenapiArgs) -> io::Result<()> {
     let document = match args.service {
         HttpRole::Order => openapi_json::<order::OrderServiceApi>(&order::info()),
         HttpRole::Tracking => openapi_json::<tracking::TrackingApi>(&tracking::info()),
+        HttpRole::Station => openapi_json::<kitchen::StationServiceApi>(&kitchen::station_info()),
     };
     writeln!(io::stdout().lock(), "{}", document.trim_end())
 }

@@ -172,6 +172,13 @@ pub struct StaffAccount {
     pub password: PasswordHash,
 }
 
+impl StaffAccount {
+    /// The person.
+    pub fn member(&self) -> StaffMember {
+        StaffMember { name: self.name.clone(), role: Some(self.role) }
+    }
+}
+
 /// What is wrong with the name of an account.
 pub fn account_name_fault(name: &str) -> Option<&'static str> {
     match name {

@@ -114,6 +114,12 @@ impl<const REQUIRED: bool> Credentials<REQUIRED> {
         Self { shown: Shown::of(headers), address }
     }
 
+    /// The same of a caller who shows a token as a cookie; `None` where there is an `Authorization`, which counts.
+    pub(super) fn or_cookie(&self, token: &str) -> Option<Self> {
+        let shown = Shown::Token(TokenDigest::of(token));
+        matches!(self.shown, Shown::Nothing).then_some(Self { shown, address: self.address })
+    }
+
     /// What it is.
     pub fn shown(&self) -> Shown {
         self.shown

@@ -1,8 +1,9 @@
-//! What this program adds to the HTTP kit ([`http_kit`]) for both of its APIs.
+//! What this program adds to the HTTP kit ([`http_kit`]) for all of its APIs.
 
 pub mod attempts;
 pub mod auth;
+pub mod caller;
 mod schemas;
 
-/// What the `type` of every problem begins with: the same from both services.
+/// What the `type` of every problem begins with: the same from all services.
 pub const PROBLEM_TYPES: &str = "urn:restaurant-system:problem:";

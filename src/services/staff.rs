@@ -4,8 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use daemon::metrics::Metrics;
 use http_kit::Problem;
+use jiff::Timestamp;
+use rustls::crypto::ring;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, watch};
 
@@ -14,6 +18,8 @@ use crate::http::attempts::{Attempts, Guess, Verdict};
 use crate::http::auth::{self, Credentials, OptionalStaffToken, Shown, StaffToken, TokenDigest};
 use crate::store::{StaffSession, Store};
 
+/// The bytes of a session's token. Nobody guesses that many.
+const TOKEN_BYTES: usize = 32;
 /// Passwords that are looked at at once. Each takes a core for some 20 ms, and 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
 /// How long a login waits for its turn, and what a client is told to wait when that was in vain.
@@ -148,16 +154,35 @@ impl StaffAuth {
         }
     }
 
-    /// The digest of the session in which a call comes.
+    /// Begins a session of an account whose password was shown. Gives its token, and when it is over at the latest.
+    ///
+    /// # Errors
+    /// 503 where it cannot be kept.
+    pub(super) async fn open_session(&self, account: &StaffAccount) -> Result<(String, Timestamp), Problem> {
+        let token = new_token()?;
+        let digest = TokenDigest::of(&token).bytes();
+        let expires_at = self.0.store.open_session(&digest, &account.name, &fingerprint(account)).await?;
+        tracing::info!(
+            action = "staff_login",
+            actor = account.name,
+            details = account.role.as_str(),
+            "somebody of the staff has logged in"
+        );
+        Ok((token, expires_at))
+    }
+
+    /// Ends the session in which a call comes.
     ///
     /// # Errors
     /// As [`Self::require`]; 404 where it comes with the one token.
-    pub(super) async fn session(&self, shown: &StaffToken) -> Result<(StaffMember, [u8; 32]), Problem> {
-        let known = self.known(shown).await?;
-        match known.session {
-            Some(token) => Ok((known.member, token.bytes())),
-            None => Err(Problem::not_found("the token of staff.token_file is no session, and does not end")),
-        }
+    pub(super) async fn end_session(&self, shown: &StaffToken) -> Result<(), Problem> {
+        let Caller { member, session } = self.known(shown).await?;
+        let Some(session) = session else {
+            return Err(Problem::not_found("the token of staff.token_file is no session, and does not end"));
+        };
+        self.0.store.end_session(&session.bytes()).await?;
+        tracing::info!(action = "staff_logout", actor = member.name, "somebody of the staff has logged out");
+        Ok(())
     }
 }
 
@@ -180,8 +205,7 @@ impl Inner {
         if !is_token && access.accounts.is_some() {
             let session = self.store.staff_session(&token.bytes()).await?;
             if let Some(account) = account_of(&access, &session) {
-                let member = StaffMember { name: account.name.clone(), role: Some(account.role) };
-                return Ok(Some(Caller { member, session: Some(token) }));
+                return Ok(Some(Caller { member: account.member(), session: Some(token) }));
             }
             // It is no guess: a screen that was left on shows it again and again.
             if session != StaffSession::Unknown {
@@ -210,7 +234,7 @@ fn account_of<'a>(access: &'a StaffAccess, session: &StaffSession) -> Option<&'a
 }
 
 /// By which a session knows that its account has another password.
-pub(super) fn fingerprint(account: &StaffAccount) -> [u8; 32] {
+fn fingerprint(account: &StaffAccount) -> [u8; 32] {
     Sha256::digest(account.password.as_str()).into()
 }
 
@@ -229,4 +253,12 @@ fn too_many_passwords(wait: Duration) -> Problem {
         wait,
         "too many logins from this address have failed; none from it is looked at for now",
     )
+}
+
+/// A token that nobody has had before.
+fn new_token() -> Result<String, Problem> {
+    let mut bytes = [0; TOKEN_BYTES];
+    let filled = ring::default_provider().secure_random.fill(&mut bytes);
+    filled.map_err(|_| Problem::internal("the system has no random numbers"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

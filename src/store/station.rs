@@ -1,7 +1,7 @@
 //! A station's tickets, and what persons do to them.
 //!
-//! A call locks the ticket, then its order, and then decides: whoever makes a bumped order ready locks them in this order as well,
-//! and looks at the bump behind the lock. A bump that was taken back never becomes a ready order then.
+//! A call locks the order, then its ticket, and then decides: whoever makes a bumped order ready locks them in this order as well,
+//! and looks at the bump behind the locks. A bump that was taken back never becomes a ready order then.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -93,7 +93,7 @@ pub enum TicketAct {
     Item { item: u16, done: bool },
     /// Says that it is done.
     Bump,
-    /// Takes that back; or has it cooked again, for as long as the target time of its type.
+    /// Takes that back, where it was said; or has it cooked again, for as long as the target time of its type.
     Recall { within: Duration, targets: CookTimes },
     /// Has seen that it was cancelled.
     Acknowledge,
@@ -185,17 +185,17 @@ from unnest($1::text[]) as own (type),
      lateral (select from orders o where o.status = 'received' and o.type = own.type limit $2) as w";
 
 const LOCK: &str = "
-select t.order_id from orders o join station_tickets t on t.order_id = o.id
-where o.number = $1 and t.station = $2 for no key update of t";
+select o.id from orders o join station_tickets t on t.order_id = o.id
+where o.number = $1 and t.station = $2 for no key update of o";
 
-/// `$1` is the order's id, which has a ticket at the station `$2`.
+/// `$1` is the order's id, which has had a ticket at the station `$2`.
 static LOCKED: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
-select {TICKET_COLUMNS}, o.attempt as present, o.processed_by = $2 as is_here, o.claimed_at is not null as is_claimed,
+select {TICKET_COLUMNS}, o.attempt as present, o.processed_by = $2 and t.station = $2 as is_here, o.claimed_at is not null as is_claimed,
        o.completed_at > clock_timestamp() - make_interval(secs => $3::bigint / 1000.0) as is_recallable
 from orders o join station_tickets t on t.order_id = o.id {ITEMS}
-where o.id = $1 for no key update of o"
+where o.id = $1 for no key update of t"
     )
 });
 
@@ -208,13 +208,10 @@ static TICKET: LazyLock<String> = LazyLock::new(|| {
 const START: &str =
     "update station_tickets set started_at = clock_timestamp(), started_by = $2 where order_id = $1";
 const ITEM_DONE: &str = "insert into station_items (order_id, item, done_by) values ($1, $3, $2)";
-const ITEM_NOT_DONE: &str =
-    "delete from station_items where order_id = $1 and item = $3 and $2::text is not null";
+const ITEM_NOT_DONE: &str = "delete from station_items where order_id = $1 and item = $2";
 const BUMP: &str =
     "update station_tickets set bumped_at = clock_timestamp(), bumped_by = $2 where order_id = $1";
-const UNBUMP: &str = "
-update station_tickets set bumped_at = null, bumped_by = null, recalled_attempt = attempt
-where order_id = $1 and $2::text is not null";
+const UNBUMP: &str = "update station_tickets set bumped_at = null, bumped_by = null where order_id = $1";
 const ACKNOWLEDGE: &str = "update station_tickets set acknowledged_at = clock_timestamp(), acknowledged_by = $2 where order_id = $1";
 
 /// The station has it in hand at once. The times are those of the change, as where staff move an order (`orders`).
@@ -293,7 +290,7 @@ impl Store {
             let Some(row) = transaction.query_opt(&lock, &[&number, &station]).await? else {
                 return Ok(TicketOutcome::NotFound);
             };
-            let order_id: i64 = get(&row, "order_id")?;
+            let order_id: i64 = get(&row, "id")?;
             let within = if let TicketAct::Recall { within, .. } = act { millis(within) } else { 0 };
             let locked = transaction.prepare_cached(&LOCKED).await?;
             let row = transaction.query_one(&locked, &[&order_id, &station, &within]).await?;
@@ -314,14 +311,16 @@ impl Store {
                 }
                 TicketAct::Start | TicketAct::Bump | TicketAct::Acknowledge => (0, Vec::new()),
             };
-            let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&order_id, &by.by.name];
-            match sql {
-                ITEM_DONE | ITEM_NOT_DONE => parameters.push(&item),
-                RECALL => parameters.extend([&all_types as &(dyn ToSql + Sync), &target_ms]),
-                _ => {}
-            }
+            let name = &by.by.name;
+            let parameters: &[&(dyn ToSql + Sync)] = match sql {
+                UNBUMP => &[&order_id],
+                ITEM_NOT_DONE => &[&order_id, &item],
+                ITEM_DONE => &[&order_id, name, &item],
+                RECALL => &[&order_id, name, &all_types, &target_ms],
+                _ => &[&order_id, name],
+            };
             let statement = transaction.prepare_cached(sql).await?;
-            transaction.execute(&statement, &parameters).await?;
+            transaction.execute(&statement, parameters).await?;
             let acted = transaction.prepare_cached(ACTED).await?;
             let (role, StaffAct { action, detail, request_id, .. }) = (by.by.role.map(StaffRole::as_str), by);
             transaction.execute(&acted, &[&by.by.name, &role, action, &number, detail, request_id]).await?;
@@ -367,10 +366,9 @@ impl Found {
         if self.present != self.ticket.attempt {
             return Err(TicketOutcome::OtherAttempt(self.present));
         }
-        let is_recalled = self.ticket.recalled_attempt == Some(attempt);
-        let is_recall = matches!(act, TicketAct::Recall { .. });
         if attempt != self.present {
-            let is_repeated = is_recall && is_recalled;
+            let is_recall = matches!(act, TicketAct::Recall { .. });
+            let is_repeated = is_recall && self.ticket.recalled_attempt == Some(attempt);
             return if is_repeated { Ok(None) } else { Err(TicketOutcome::OtherAttempt(self.present)) };
         }
         let (is_done, sql) = match act {
@@ -384,7 +382,7 @@ impl Found {
             TicketAct::Recall { .. } => {
                 return match status {
                     Status::Cooking if bumped.is_some() => Ok(Some(UNBUMP)),
-                    Status::Cooking if is_recalled => Ok(None),
+                    Status::Cooking => Ok(None),
                     Status::Ready if self.is_recallable => Ok(Some(RECALL)),
                     Status::Ready => Err(TicketOutcome::TooLate),
                     other => Err(TicketOutcome::Conflict(*other)),

@@ -36,6 +36,7 @@ mod servers;
 mod sim;
 mod staff;
 mod startup;
+mod station;
 mod support;
 mod systemd;
 mod tracking;

@@ -29,6 +29,11 @@ fn the_tracking_services_document_is_as_agreed() {
 }
 
 #[test]
+fn the_stations_document_is_as_agreed() {
+    insta::assert_json_snapshot!("station", snapshot_of("station"));
+}
+
+#[test]
 fn a_document_is_the_same_every_time() {
     assert_eq!(printed("order"), printed("order"));
 }

@@ -1,4 +1,4 @@
-//! Reading the body of a request: JSON, bounded in size and in time.
+//! Reading the body of a request, bounded in size and in time: JSON mostly.
 
 use std::{
     marker::PhantomData,
@@ -26,6 +26,8 @@ use super::{
     places::Place,
     problem::{Kind, Problem},
 };
+
+const JSON: &str = "application/json";
 
 /// A body may have this many bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -60,7 +62,7 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonRequest<T> {
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
             description: None,
-            content: vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }],
+            content: vec![MetaMediaType { content_type: JSON, schema: T::schema_ref() }],
             required: true,
         })
     }
@@ -70,7 +72,7 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonRequest<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self { bytes: taken(request, body).await?, schema: PhantomData })
+        Ok(Self { bytes: taken(request, body, JSON).await?, schema: PhantomData })
     }
 }
 
@@ -112,7 +114,7 @@ impl<'a, T: Type> ApiExtractor<'a> for OptionalJsonRequest<T> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let bytes = if UnreadBody::of(request.headers()).is_some() {
-            taken(request, body).await.map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty()))
+            taken(request, body, JSON).await.map(|bytes| Some(bytes).filter(|bytes| !bytes.is_empty()))
         } else {
             Ok(None)
         };
@@ -120,10 +122,14 @@ impl<'a, T: Type> ApiExtractor<'a> for OptionalJsonRequest<T> {
     }
 }
 
-/// Takes a request's body off its connection.
-async fn taken(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
+/// Takes a request's body of this media type off its connection.
+pub(super) async fn taken(
+    request: &Request,
+    body: &mut RequestBody,
+    media_type: &'static str,
+) -> Result<Bytes, Problem> {
     let body = body.take().map_err(Problem::internal)?;
-    let bytes = read_json(request.headers(), body, BODY_MAX_BYTES, BODY_DEADLINE).await?;
+    let bytes = read(media_type, request.headers(), body, BODY_MAX_BYTES, BODY_DEADLINE).await?;
     if let Some(unread) = request.data::<UnreadBody>() {
         unread.0.store(false, Ordering::Relaxed);
     }
@@ -165,18 +171,19 @@ pub(super) async fn discard(request: &mut Request) {
     }
 }
 
-/// Reads a JSON body of at most `max_bytes` within `deadline`.
+/// Reads a body of at most `max_bytes` within `deadline`.
 ///
 /// # Errors
-/// 415 unless the headers say plain `application/json`, 413 when it is larger (at once where the headers say so), 408
+/// 415 unless the headers say plainly that it is of this media type, 413 when it is larger (at once where the headers say so), 408
 /// when it takes longer, 400 when the client goes away or breaks the framing.
-pub async fn read_json(
+pub(super) async fn read(
+    media_type: &'static str,
     headers: &HeaderMap,
     body: Body,
     max_bytes: usize,
     deadline: Duration,
 ) -> Result<Bytes, Problem> {
-    check_type(headers)?;
+    check_type(media_type, headers)?;
     check_encoding(headers)?;
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -219,18 +226,18 @@ async fn collect(
     Ok(if rest.is_empty() { whole } else { rest.freeze() })
 }
 
-/// `application/json`, whatever its parameters; JSON has no other charset than UTF-8, which parsing checks.
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// This type, whatever its parameters; it has no other charset than UTF-8, which parsing checks.
+fn check_type(media_type: &'static str, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Err(Problem::unsupported_media_type(
-            "the Content-Type is missing; it must be application/json",
-        ));
+        return Err(Problem::unsupported_media_type(format!(
+            "the Content-Type is missing; it must be {media_type}"
+        )));
     };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    if essence.eq_ignore_ascii_case(media_type) {
         return Ok(());
     }
-    Err(Problem::unsupported_media_type("the Content-Type must be application/json"))
+    Err(Problem::unsupported_media_type(format!("the Content-Type must be {media_type}")))
 }
 
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
@@ -252,7 +259,7 @@ mod tests {
         if let Some(content_type) = content_type {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
         }
-        read_json(&headers, body, max_bytes, Duration::from_millis(50))
+        super::read(JSON, &headers, body, max_bytes, Duration::from_millis(50))
             .await
             .map_err(|problem| problem.status())
     }
@@ -289,7 +296,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        let problem = read_json(&headers, Body::empty(), 9, BODY_DEADLINE).await.unwrap_err();
+        let problem = super::read(JSON, &headers, Body::empty(), 9, BODY_DEADLINE).await.unwrap_err();
         assert_eq!(problem.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
 

@@ -21,6 +21,8 @@ pub enum Kind {
     RequestTimeout,
     /// 409: it contradicts the present state.
     Conflict,
+    /// 409: the caller has seen an earlier state of the thing that it changes.
+    OtherAttempt,
     /// 413: the body is larger than what is read.
     PayloadTooLarge,
     /// 415: the body is not JSON.
@@ -51,7 +53,7 @@ impl Kind {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict => StatusCode::CONFLICT,
+            Self::Conflict | Self::OtherAttempt => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -74,6 +76,7 @@ impl Kind {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::RequestTimeout => "request-timeout",
             Self::Conflict => "conflict",
+            Self::OtherAttempt => "other-attempt",
             Self::PayloadTooLarge => "payload-too-large",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::Misdirected => "misdirected-request",
@@ -97,6 +100,7 @@ impl Kind {
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::RequestTimeout => "The request took too long to arrive",
             Self::Conflict => "This contradicts the present state",
+            Self::OtherAttempt => "The present attempt is another one",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body is not of a supported type",
             Self::Misdirected => "The request is for another host",

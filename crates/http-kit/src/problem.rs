@@ -232,6 +232,11 @@ impl Problem {
         &self.0.detail
     }
 
+    /// After how many whole seconds to try again.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.0.retry_after.map(|after| (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1))
+    }
+
     /// Every broken rule.
     pub fn field_errors(&self) -> &[FieldError] {
         &self.0.errors
@@ -240,14 +245,13 @@ impl Problem {
     /// The response to a request for `instance` (its path), known as `request_id`, with what the program has the types of
     /// problems begin with.
     pub fn to_response(&self, types: &str, instance: &str, request_id: &str) -> Response {
-        let Inner { kind, retry_after, allow, challenge, .. } = &*self.0;
+        let Inner { kind, allow, challenge, .. } = &*self.0;
         let body = self.to_json(types, instance, request_id);
         let mut response =
             Response::builder().status(kind.status()).content_type(MEDIA_TYPE).body(Body::from(body));
         let headers = response.headers_mut();
-        if let Some(after) = retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = allow {
             headers.insert(header::ALLOW, allow.clone());

@@ -9,16 +9,21 @@ mod held;
 mod messages;
 mod name;
 mod run;
+mod station;
 mod sweep;
 mod unknown;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amqp::{BrokerError, NameError};
+use http_kit::server::ServerLimits;
+use tokio::sync::{Notify, watch};
 
 pub use run::run;
+pub use station::{Station, StationServiceApi, info as station_info};
 
-use crate::domain::{CookTimes, OrderType, WorkerName};
+use crate::domain::{CookTimes, OrderType, StaffAccess, WorkerName};
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
@@ -32,6 +37,37 @@ pub struct KitchenOptions {
     pub prefetch: u16,
     /// How long it cooks and waits.
     pub times: KitchenTimes,
+}
+
+#[derive(Debug, Clone)]
+pub struct StationOptions {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 for a free one.
+    pub port: u16,
+    pub limits: ServerLimits,
+    pub times: StationTimes,
+    /// How long after it was ready a person may recall an order.
+    pub recall_within: Duration,
+    /// An order that has waited for so long goes before all that have waited for less.
+    pub promote_after: Duration,
+    /// By what staff are known, as it is now; without anything nobody can work at the station.
+    pub staff: watch::Receiver<StaffAccess>,
+    /// Told when a person has done something: the worker looks at once.
+    pub look: Arc<Notify>,
+}
+
+/// The times of a station.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StationTimes {
+    /// How long a person may take a bump back before the order is ready.
+    pub bump_undo: Duration,
+    /// How long after it was placed each type is to be ready.
+    pub target: CookTimes,
+    /// From which share of its target time on an order is to be hurried.
+    pub warn: f64,
+    /// From which share of it on an order is late.
+    pub late: f64,
 }
 
 /// The times of a worker.

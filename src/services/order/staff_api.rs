@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_kit::body::JsonRequest;
 use http_kit::members::Members;
 use http_kit::reply::JsonReply;
@@ -12,18 +10,15 @@ use http_kit::{Fail, FieldError, Problem, may};
 use poem::web::RemoteAddr;
 use poem_openapi::param::Query;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
-use rustls::crypto::ring;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::Right;
-use crate::http::auth::{StaffToken, TokenDigest, address_of};
+use crate::http::auth::{StaffToken, address_of};
 use crate::services::paging::{PAGE_DEFAULT, PAGE_MAX, PageCursor};
-use crate::services::staff::{StaffAuth, fingerprint};
+use crate::services::staff::StaffAuth;
 use crate::store::{StaffActionRecord, Store};
 
-/// Nobody guesses that many.
-const TOKEN_BYTES: usize = 32;
 const LOGIN_FIELDS: [&str; 2] = ["name", "password"];
 
 /// Its handlers.
@@ -115,27 +110,16 @@ impl StaffApi {
     async fn login(&self, client: &RemoteAddr, body: JsonRequest<Login>) -> Result<LoginReply, LoginFail> {
         let Login { name, password } = Login::read(&body.bytes)?;
         let account = self.0.staff.login(&name, password, address_of(client)).await?;
-        let token = new_token()?;
-        let digest = TokenDigest::of(&token).bytes();
-        let opened = self.0.store.open_session(&digest, &name, &fingerprint(&account)).await;
-        let expires_at = UtcTime(opened.map_err(Problem::from)?);
-        let role = account.role.as_str();
-        tracing::info!(
-            action = "staff_login",
-            actor = name,
-            details = role,
-            "somebody of the staff has logged in"
-        );
-        let session = NewSession { token, name, role: role.to_owned(), expires_at };
+        let (token, expires_at) = self.0.staff.open_session(&account).await?;
+        let role = account.role.as_str().to_owned();
+        let session = NewSession { token, name, role, expires_at: UtcTime(expires_at) };
         Ok(LoginReply::Begun(JsonReply::new(&session)?))
     }
 
     /// Log out
     #[oai(path = "/sessions/current", method = "delete", operation_id = "endSession")]
     async fn logout(&self, token: StaffToken) -> Result<LogoutReply, LogoutFail> {
-        let (member, session) = self.0.staff.session(&token).await?;
-        self.0.store.end_session(&session).await.map_err(Problem::from)?;
-        tracing::info!(action = "staff_logout", actor = member.name, "somebody of the staff has logged out");
+        self.0.staff.end_session(&token).await?;
         Ok(LogoutReply::Over)
     }
 
@@ -198,12 +182,4 @@ impl From<StaffActionRecord> for StaffAction {
             request_id: record.request_id,
         }
     }
-}
-
-/// A token that nobody has had before.
-fn new_token() -> Result<String, Problem> {
-    let mut bytes = [0; TOKEN_BYTES];
-    let filled = ring::default_provider().secure_random.fill(&mut bytes);
-    filled.map_err(|_| Problem::internal("the system has no random numbers"))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

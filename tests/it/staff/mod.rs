@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 /// Each account with its role and its password.
-const STAFF: [(&str, &str, &str); 3] = [
+pub const STAFF: [(&str, &str, &str); 3] = [
     ("anna", "kitchen", "flour and water"),
     ("carla", "counter", "exact change"),
     ("max", "manager", "who closes up?"),

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     app::app,
-    body::{JsonRequest, read_json},
+    body::{self, JsonRequest},
     docs::ApiInfo,
     etag::Conditional,
     fail::{Fail, may},
@@ -154,7 +154,7 @@ impl TestApi {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<JsonReply<usize>, Fail<{ may::BODY }>> {
-        let bytes = read_json(headers, body, 100, Duration::from_millis(100)).await?;
+        let bytes = body::read("application/json", headers, body, 100, Duration::from_millis(100)).await?;
         Ok(JsonReply::new(&bytes.len())?)
     }
 
