@@ -35,7 +35,7 @@ use super::{
     request_id::{RequestContext, X_REQUEST_ID},
     routes::{RouteInfo, RouteTable},
     shown::on_one_line,
-    system::{Served, SystemApi},
+    system::{Served, SystemApi, WithSystem},
 };
 
 /// The metrics' label for what is not in the table of routes.
@@ -52,7 +52,7 @@ pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, read
     let system = SystemApi::new(Documents::of::<Served<A>>(info), metrics.clone(), readiness);
     let (requests, unmatched) = (HttpMetrics::register(metrics), Arc::from(UNMATCHED));
     App {
-        routes: docs::service(WholeQuery((api, system)), info).into_endpoint(),
+        routes: docs::service(WholeQuery(WithSystem(api, system)), info).into_endpoint(),
         table: RouteTable::of::<Served<A>>(),
         connections: ConnectionMetrics::register(metrics, &requests, &unmatched),
         metrics: requests,

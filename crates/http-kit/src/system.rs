@@ -1,8 +1,17 @@
 //! The routes that every service has beside its own.
 
+use std::collections::HashMap;
+
 use daemon::metrics::Metrics;
-use poem::http::HeaderMap;
-use poem_openapi::{ApiResponse, OpenApi, Tags, param::Header};
+use poem::{
+    endpoint::BoxEndpoint,
+    http::{HeaderMap, Method},
+};
+use poem_openapi::{
+    ApiResponse, OpenApi, Tags,
+    param::Header,
+    registry::{MetaApi, Registry},
+};
 
 use super::{
     asset::Asset,
@@ -15,7 +24,29 @@ use super::{
 };
 
 /// An API with the routes that every service has, as it is served.
-pub(super) type Served<A> = WholeQuery<(A, SystemApi)>;
+pub(super) type Served<A> = WholeQuery<WithSystem<A>>;
+
+/// An API with those routes. A path of its own, `/` say, stands in place of theirs.
+pub(super) struct WithSystem<A>(pub(super) A, pub(super) SystemApi);
+
+impl<A: OpenApi> OpenApi for WithSystem<A> {
+    fn meta() -> Vec<MetaApi> {
+        let (own, mut system) = (A::meta(), SystemApi::meta());
+        let is_own = |path: &str| own.iter().flat_map(|api| &api.paths).any(|own| own.path == path);
+        system.iter_mut().for_each(|api| api.paths.retain(|path| !is_own(&path.path)));
+        own.into_iter().chain(system).collect()
+    }
+
+    fn register(registry: &mut Registry) {
+        A::register(registry);
+        SystemApi::register(registry);
+    }
+
+    fn add_routes(self, routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {
+        self.1.add_routes(routes);
+        self.0.add_routes(routes);
+    }
+}
 
 /// The OpenAPI document of an API (with the routes that every service has) as pretty JSON. No server is needed for it, and
 /// it is the same text every time.

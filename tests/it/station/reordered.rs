@@ -58,7 +58,7 @@ async fn calls_in_any_order_leave_every_rule_in_place_and_the_screens_equal() {
     }
     grill.cancel_whatever_cooks(&numbers[0]).await;
 
-    let twice = "select count(*) from (select from order_status_log where status = 'ready' group by order_id, attempt having count(*) > 1)";
+    let twice = "select count(*) from (select from order_status_log where status = 'ready' group by order_id, attempt having count(*) > 1) as twice";
     assert_eq!(grill.db.query_one(twice, &[]).await.unwrap().get::<_, i64>(0), 0);
     let stray = "select count(*) from orders o join station_tickets t on t.order_id = o.id
         where o.attempt <> t.attempt or (o.status = 'ready' and t.bumped_at is null)

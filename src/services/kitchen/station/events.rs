@@ -2,6 +2,7 @@
 //! of the process looks for them, while there are streams.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -33,6 +34,8 @@ pub(super) struct Board {
     look: StationLook,
     times: StationTimes,
     shown: watch::Sender<Option<Shown>>,
+    /// How many looks have begun.
+    looks: AtomicU64,
     /// Told when this process has changed something, and when a stream begins.
     changed: Notify,
 }
@@ -42,11 +45,14 @@ pub(super) struct Board {
 struct Shown {
     revision: Arc<str>,
     frame: SseFrame,
+    /// Since which look it has been so, or later.
+    look: u64,
 }
 
 impl Board {
     pub(super) fn new(store: Store, look: StationLook, options: &StationOptions) -> Self {
-        Self { store, look, times: options.times, shown: watch::Sender::new(None), changed: Notify::new() }
+        let (shown, looks, changed) = (watch::Sender::new(None), AtomicU64::new(0), Notify::new());
+        Self { store, look, times: options.times, shown, looks, changed }
     }
 
     /// What it shows now.
@@ -87,15 +93,16 @@ impl Board {
         TicketView::new(ticket, &self.times, self.look.promote_after)
     }
 
-    /// The documents from now on.
+    /// The documents from now on. The first is none of before: the client may know of what has changed since.
     pub(super) fn stream(&self) -> impl Stream<Item = SseFrame> + Send + use<> {
-        let shown = self.shown.subscribe();
+        let (shown, passed) = (self.shown.subscribe(), self.looks.load(Ordering::SeqCst));
         self.changed.notify_one();
-        stream::unfold((shown, None), |(mut shown, told): (_, Option<Arc<str>>)| async move {
-            let is_new =
-                |shown: &Option<Shown>| shown.as_ref().is_some_and(|s| Some(&s.revision) != told.as_ref());
+        stream::unfold((shown, None), move |(mut shown, told): (_, Option<Arc<str>>)| async move {
+            let is_new = |shown: &Option<Shown>| {
+                shown.as_ref().is_some_and(|s| s.look > passed && Some(&s.revision) != told.as_ref())
+            };
             // It fails when the station is gone.
-            let Shown { revision, frame } = shown.wait_for(is_new).await.ok()?.clone()?;
+            let Shown { revision, frame, .. } = shown.wait_for(is_new).await.ok()?.clone()?;
             Some((frame, (shown, Some(revision))))
         })
     }
@@ -110,10 +117,12 @@ impl Board {
                 self.changed.notified().await;
                 continue;
             }
-            match self.document().await.map_err(Problem::from).and_then(|document| Shown::of(&document)) {
+            let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
+            let document = self.document().await.map_err(Problem::from);
+            match document.and_then(|document| Shown::of(&document, look)) {
                 Ok(shown) => {
                     backoff.reset();
-                    self.tell(shown);
+                    self.shown.send_replace(Some(shown));
                     tokio::select! {
                         () = self.changed.notified() => {}
                         () = tokio::time::sleep(LOOK) => {}
@@ -134,25 +143,16 @@ impl Board {
             }
         }
     }
-
-    fn tell(&self, found: Shown) {
-        self.shown.send_if_modified(|shown| {
-            let is_new = shown.as_ref().is_none_or(|shown| shown.revision != found.revision);
-            if is_new {
-                *shown = Some(found);
-            }
-            is_new
-        });
-    }
 }
 
 impl Shown {
-    fn of(document: &TicketsView) -> Result<Self, Problem> {
+    fn of(document: &TicketsView, look: u64) -> Result<Self, Problem> {
         let data = serde_json::to_string(document).map_err(Problem::internal)?;
         let (id, event) = (Some(document.revision.clone()), Some("tickets".into()));
         Ok(Self {
             revision: Arc::from(document.revision.as_str()),
             frame: SseEvent { id, event, data }.into(),
+            look,
         })
     }
 }
