@@ -22,6 +22,7 @@ rustPlatform.buildRustPackage {
       ../Cargo.toml
       ../Cargo.lock
       ../LICENSE
+      ../askama.toml
       ../build.rs
       ../config.example.yaml
       ../crates
@@ -29,6 +30,7 @@ rustPlatform.buildRustPackage {
       ../migrations
       ../src
       ../systemd
+      ../web
     ];
   };
 

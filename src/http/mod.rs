@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod auth;
 pub mod caller;
 mod schemas;
+pub mod web;
 
 /// What the `type` of every problem begins with: the same from all services.
 pub const PROBLEM_TYPES: &str = "urn:restaurant-system:problem:";

@@ -74,12 +74,22 @@ pub struct Compressed {
 }
 
 impl Compressed {
-    fn of(text: &str) -> io::Result<Self> {
+    pub(super) fn of(text: &str) -> io::Result<Self> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text.as_bytes())?;
         let mut gzip = encoder.finish()?;
         gzip.shrink_to_fit();
         Ok(Self { tag: ETag::of(&gzip), gzip: gzip.into(), text_bytes: text.len(), policy: None })
+    }
+
+    /// The answer with the document.
+    pub(super) fn into_response(self, content_type: &str, as_gzip: bool) -> Response {
+        let response = Response::builder().content_type(content_type);
+        if as_gzip {
+            return response.header(header::CONTENT_ENCODING, "gzip").body(self.gzip);
+        }
+        let length = HeaderValue::from(self.text_bytes);
+        response.header(header::CONTENT_LENGTH, length).body(self.text())
     }
 
     /// The text again, piece by piece as it is taken.
@@ -123,23 +133,21 @@ impl<M: Media> Asset<M> {
 
 impl<M: Media> IntoResponse for Asset<M> {
     fn into_response(self) -> Response {
-        let response = Response::builder()
-            .header(header::VARY, "Accept-Encoding")
-            .header(header::CACHE_CONTROL, "no-cache")
-            .header(header::ETAG, self.tag.as_str());
-        let response = match &self.document.policy {
-            Some(policy) => response.header(header::CONTENT_SECURITY_POLICY, policy),
-            None => response,
+        let policy = self.document.policy.clone();
+        let mut response = match self.unmodified {
+            true => Response::builder().status(StatusCode::NOT_MODIFIED).finish(),
+            false => self.document.into_response(M::CONTENT_TYPE, self.as_gzip),
         };
-        if self.unmodified {
-            return response.status(StatusCode::NOT_MODIFIED).finish();
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Ok(tag) = HeaderValue::from_str(self.tag.as_str()) {
+            headers.insert(header::ETAG, tag);
         }
-        let response = response.content_type(M::CONTENT_TYPE);
-        if self.as_gzip {
-            return response.header(header::CONTENT_ENCODING, "gzip").body(self.document.gzip);
+        if let Some(policy) = policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
-        let length = HeaderValue::from(self.document.text_bytes);
-        response.header(header::CONTENT_LENGTH, length).body(self.document.text())
+        response
     }
 }
 
@@ -154,7 +162,7 @@ impl<M: Media> ApiResponse for Asset<M> {
 }
 
 /// Whether an `Accept-Encoding` has gzip, or anything, with a weight above 0.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for value in headers.get_all(header::ACCEPT_ENCODING) {
         for coding in value.to_str().unwrap_or_default().split(',') {

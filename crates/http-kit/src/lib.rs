@@ -30,6 +30,7 @@ mod shown;
 pub mod sse;
 mod stream;
 pub mod system;
+pub mod web;
 
 pub use app::{App, app};
 pub use fail::{Fail, may};
