@@ -13,6 +13,7 @@ let
     fileset = lib.fileset.unions [
       ../Cargo.toml
       ../Cargo.lock
+      ../askama.toml
       ../benches/speed
       ../build.rs
       ../clippy.toml
@@ -24,6 +25,7 @@ let
       ../src
       ../systemd
       ../tests
+      ../web
     ];
   };
 
