@@ -145,13 +145,13 @@ function sayLateness(time) {
 
 /** What can be taken back, in the bar for as long as it can. */
 function showToast(time) {
-  const [latest, ...others] = bumped();
+  const left = (ticket) => Math.ceil((Date.parse(ticket.ready_at ?? ticket.bumped_at) - time) / 1000);
+  const [latest, ...others] = bumped().filter((ticket) => left(ticket) > 0);
   setHidden(at('toast'), !latest);
   if (!latest) return;
-  const seconds = Math.max(0, Math.ceil((Date.parse(latest.ready_at ?? latest.bumped_at) - time) / 1000));
   const number = shortNumber(latest.order_number);
   setText(at('toast-text'), count('toast', others.length > 0 ? 2 : 1, { number, more: others.length }));
-  setText(at('toast-undo'), t('toast_undo', { number, key: keys.keyOf('recall'), seconds: seconds || '' }).trim());
+  setText(at('toast-undo'), t('toast_undo', { number, key: keys.keyOf('recall'), seconds: left(latest) }));
 }
 
 function showLive() {

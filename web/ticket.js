@@ -26,7 +26,7 @@ export function latenessOf(ticket, now) {
 class Item {
   constructor({ item }) {
     this.parts = Object.fromEntries(
-      ['quantity', 'name', 'options', 'item-note', 'allergens', 'done-by'].map((name) => [name, make('span', { class: name })]),
+      ['quantity', 'name', 'done-by', 'options', 'item-note', 'allergens'].map((name) => [name, make('span', { class: name })]),
     );
     this.button = make('button', { class: 'item', type: 'button', 'data-item': item, 'data-action': 'item', 'aria-pressed': 'false' });
     this.button.append(...Object.values(this.parts).flatMap((part) => [part, ' ']));
@@ -56,7 +56,7 @@ export class Ticket {
     const span = (name) => make('span', { class: name });
     Object.assign(this, { place: span('place'), timer: span('timer'), kind: span('kind'), word: span('word') });
     this.heading = make('h2', { class: 'number', id }, number);
-    this.badges = ['promoted', 'recalled', 'priority', 'started'].map((name) => [name, make('li', { class: `badge ${name}` })]);
+    this.badges = ['promoted', 'recalled', 'priority'].map((name) => [name, make('li', { class: `badge ${name}` })]);
     this.badgeList = make('ul', { class: 'badges' }, ...this.badges.map(([, badge]) => badge));
     this.note = make('p', { class: 'note' });
     this.itemList = make('ol', { class: 'items' });
@@ -69,7 +69,9 @@ export class Ticket {
       }),
     );
     const head = make('div', { class: 'head' }, this.line(this.place, this.heading, this.timer), this.line(this.kind, this.word), this.badgeList);
-    const foot = make('div', { class: 'foot' }, ...Object.values(this.buttons));
+    // Stands where the button to start was, so that the one for done keeps its place.
+    this.cook = make('p', { class: 'cook' });
+    const foot = make('div', { class: 'foot' }, this.cook, ...Object.values(this.buttons));
     this.article = make('article', { class: 'card', 'aria-labelledby': id }, head, this.body, this.more, foot);
     this.element = make('li', { class: 'ticket', 'data-order': ticket.order_number, tabindex: '-1', 'aria-labelledby': id }, this.article);
     this.element.addEventListener('click', (event) => this.clicked(event));
@@ -128,13 +130,14 @@ export class Ticket {
       promoted: ticket.promoted && t('promoted'),
       recalled: ticket.recalled && t('recalled'),
       priority: ticket.priority > 1 && t('priority', { priority: ticket.priority }),
-      started: ticket.started_by && t('started_by', { name: ticket.started_by }),
     };
     for (const [name, badge] of this.badges) setOptionalText(badge, badges[name] || '');
     setHidden(this.badgeList, Object.values(badges).every((badge) => !badge));
     setOptionalText(this.note, ticket.notes ? t('note', { text: ticket.notes }) : '');
     const update = (view, item) => view.update(item, isOpen);
     keyedList(this.itemList, this.items, ticket.items, (item) => item.item, (item) => new Item(item), update);
+    const hasBegun = this.state === 'started' && ticket.started_by;
+    setOptionalText(this.cook, hasBegun ? t('started_by', { name: ticket.started_by }) : '');
     this.showButtons({
       start: this.state === 'held',
       bump: isOpen,
