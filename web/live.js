@@ -2,6 +2,8 @@
 
 // The service sends something every 15 s at least; a stream that is silent for longer has died unseen.
 const SILENT_MAX_MS = 35_000;
+// One that is being opened for longer may hang in a network that is gone.
+const OPENING_MAX_MS = 3000;
 // Pauses before the next attempt; the last one repeats.
 const PAUSES_MS = [100, 500, 1000, 2000, 3000];
 
@@ -29,7 +31,7 @@ export class Live {
   look() {
     this.attempts = 0;
     this.wake();
-    if (this.isLive && Date.now() - this.lastByte > SILENT_MAX_MS / 2) this.cut();
+    if (Date.now() - this.lastByte > (this.isLive ? SILENT_MAX_MS / 2 : OPENING_MAX_MS)) this.cut();
   }
 
   /** The stream is of no use any more. */

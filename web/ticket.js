@@ -4,8 +4,8 @@ import { keyedList, make, setAttribute, setHidden, setOptionalText, setText } fr
 import { count, duration, kindOf, optionText, shortNumber, t } from './words.js';
 
 const DOUBLE_TAP_MS = 400;
-// A ticket that has just come under a finger was not what the finger was meant for.
-const MOVED_MS = 250;
+// What has just come under a finger, a ticket or another button of it, was not what the finger was meant for.
+const SURPRISE_MS = 300;
 
 // An item of which less than this is out of sight can be read.
 const HIDDEN_PX = 8;
@@ -50,7 +50,7 @@ class Item {
 export class Ticket {
   /** `act(kind, ticket, more)` does something with it. */
   constructor(ticket, act) {
-    Object.assign(this, { act, items: new Map(), movedAt: -MOVED_MS, tappedAt: -DOUBLE_TAP_MS });
+    Object.assign(this, { act, items: new Map(), movedAt: -SURPRISE_MS, changedAt: -SURPRISE_MS, tappedAt: -DOUBLE_TAP_MS });
     const number = shortNumber(ticket.order_number);
     const id = `ticket-${ticket.order_number}`;
     const span = (name) => make('span', { class: name });
@@ -83,12 +83,17 @@ export class Ticket {
   }
 
   clicked(event) {
-    // A click without a pointer comes from a key or a screen reader, whose aim does not move.
-    if (event.detail > 0 && performance.now() - this.movedAt < MOVED_MS) return;
     const button = event.target.closest('button');
+    if (this.isSurprise(event, button)) return;
     if (button) this.pressed(button.dataset.action, button);
     else if (event.timeStamp - this.tappedAt < DOUBLE_TAP_MS) this.finish();
-    this.tappedAt = button ? -DOUBLE_TAP_MS : event.timeStamp;
+    this.tappedAt = button || event.target.closest('.foot') ? -DOUBLE_TAP_MS : event.timeStamp;
+  }
+
+  /** Whether a finger, or the second half of a double click, has met what was not there when it set out. */
+  isSurprise({ pointerType, detail }, button) {
+    const since = button?.matches('.act') ? Math.max(this.movedAt, this.changedAt) : this.movedAt;
+    return (pointerType === 'touch' || detail > 1) && performance.now() - since < SURPRISE_MS;
   }
 
   pressed(action, button) {
@@ -119,7 +124,9 @@ export class Ticket {
 
   render(place) {
     const { ticket, element } = this;
-    this.state = stateOf(ticket);
+    const state = stateOf(ticket);
+    if (this.state && this.state !== state) this.changedAt = performance.now();
+    this.state = state;
     const isOpen = this.state === 'held' || this.state === 'started';
     setAttribute(element, 'data-state', this.state);
     setAttribute(element, 'data-attempt', ticket.attempt);

@@ -22,7 +22,7 @@ const en = {
   priority: 'Priority {priority}',
   recalled: 'Cook again',
   started_by: '{name} cooks',
-  done_by: 'by {name}',
+  done_by: '({name})',
   note: 'Note: {text}',
   allergens: 'Allergens: {list}',
   more_below_one: '▼ {count} more item',
