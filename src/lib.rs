@@ -12,7 +12,7 @@
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
 //! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
-//! | [`http`] | what both HTTP APIs add to [`http_kit`]: who is staff, the schemas of the domain's types |
+//! | [`http`] | what the HTTP APIs add to [`http_kit`]: who is staff, the schemas of the domain's types, the pages |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | what is on RabbitMQ, the fast path: names, who makes what |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
@@ -40,6 +40,8 @@
 //!   `dev/run.rs` and `dev/servers.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
 //! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs` or `services/tracking/api.rs`, its section of
 //!   `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around every handler is [`http_kit::app()`].
+//! - **A page**: its template, styles and scripts in `web/`; `http/web.rs` lists the files, and `web/words.js` has every word that
+//!   a script shows. `crates/http-kit/src/web.rs` has the policy and serves the files.
 //! - **A right of the staff**: a row of [`domain::RIGHTS`], the table in `docs/OPERATIONS.md`, and the call that asks for it
 //!   (`services/staff.rs` knows who calls).
 //! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`]

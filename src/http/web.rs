@@ -20,9 +20,11 @@ macro_rules! files {
 /// What the pages load, from `/assets/{version}/{name}`.
 pub static FILES: LazyLock<Files> = LazyLock::new(|| Files::new(&TEXTS));
 
-static TEXTS: [File; 12] = files![
+static TEXTS: [File; 14] = files![
+    CSS "bar.css",
     CSS "base.css",
     CSS "station.css",
+    CSS "ticket.css",
     JAVASCRIPT "actions.js",
     JAVASCRIPT "board.js",
     JAVASCRIPT "counts.js",
