@@ -4,6 +4,8 @@ import { kept } from './dom.js';
 import { t } from './words.js';
 
 const ANSWER_MAX_MS = 10_000;
+// An action that is older than this is not simply on its way.
+const HELD_UP_MS = 2000;
 // Pauses after a failure that is not the action's fault; the last one repeats. The page also asks for an attempt when it is live again.
 const PAUSES_MS = [500, 1000, 2000, 5000];
 // An action that the service fails at so often would hold up all behind it.
@@ -18,7 +20,7 @@ export class Actions {
     this.prefix = `station:${station}:action:`;
     this.wake = () => {};
     // What a page before this one has left.
-    this.queue = kept.keys(this.prefix).map((key) => ({ key, ...parsed(kept.get(key)) }));
+    this.queue = kept.keys(this.prefix).map((key) => ({ ...parsed(kept.get(key)), key })).filter(({ order }) => order);
   }
 
   /** Does something with a ticket: at once on this screen, and as soon as may be for everybody. */
@@ -31,6 +33,11 @@ export class Actions {
     this.queue.push({ key, ...action });
     this.on.changed();
     this.send();
+  }
+
+  /** Whether something waits for longer than sending takes. */
+  get isHeldUp() {
+    return this.queue.length > 0 && this.now() - Date.parse(this.queue[0].at) > HELD_UP_MS;
   }
 
   /** An attempt at once: the connection may be back. */

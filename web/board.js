@@ -33,7 +33,7 @@ export class Board {
     const make = (ticket) => new Ticket(ticket, this.act);
     const moved = keyedList(this.list, this.views, tickets, key, make, (view, ticket, at) => view.update(ticket, at, now));
     for (const element of moved) this.viewOf(element).movedAt = performance.now();
-    for (const view of this.views.values()) view.measure();
+    for (const view of this.views.values()) if (!view.isMeasured) view.measure();
     setHidden(this.empty, tickets.length > 0);
     setText(this.empty, t('empty'));
     // A ticket that went away with the cursor leaves it to the one that is in its place now.

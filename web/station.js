@@ -160,6 +160,7 @@ function showLive() {
   setText(at('live-text'), text);
   setAttribute(at('live'), 'data-live', live.isLive ? 'yes' : hasBeenLive ? 'no' : 'connecting');
   const isAway = !live.isLive && Date.now() - notLiveSince > BANNER_AFTER_MS;
+  setAttribute(document.body, 'data-away', isAway || actions.isHeldUp);
   setOptionalText(at('banner'), bannerText(isAway, since));
 }
 
@@ -169,6 +170,7 @@ function bannerText(isAway, since) {
     const text = t(hasBeenLive ? 'not_live_banner' : 'never_live', { time: since });
     return actions.queue.length > 0 ? count('not_live_unsent', actions.queue.length, { text }) : text;
   }
+  if (actions.isHeldUp) return count('unsent', actions.queue.length);
   return sound.state === 'tap' ? t('sound_tap_banner') : '';
 }
 

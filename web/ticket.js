@@ -151,7 +151,7 @@ export class Ticket {
       undo: this.state === 'bumped',
       acknowledge: this.state === 'cancelled',
     });
-    this.measure();
+    this.isMeasured = false;
   }
 
   showButtons(shown) {
@@ -186,6 +186,7 @@ export class Ticket {
   /** Says how many items are out of sight. */
   measure() {
     const { body, more } = this;
+    this.isMeasured = true;
     if (!body.isConnected) return;
     const isCut = body.scrollHeight > body.clientHeight + 4;
     setHidden(more, !isCut);

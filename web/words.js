@@ -71,6 +71,8 @@ const en = {
   not_live_banner: 'No connection since {time}. What you do is kept, and sent when the connection is back.',
   not_live_unsent_one: '{text} {count} action waits.',
   not_live_unsent_other: '{text} {count} actions wait.',
+  unsent_one: '{count} action is not sent yet. The station tries again by itself.',
+  unsent_other: '{count} actions are not sent yet. The station tries again by itself.',
   never_live: 'No connection yet. The station tries again by itself.',
   no_right: 'This account may not work at a station. Log out in the settings, and log in with another one.',
 
