@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use http_kit::browser::{Provenance, SessionCookie};
 use http_kit::form::FormRequest;
-use http_kit::reply::Page;
-use http_kit::reply::media::Html;
+use http_kit::web::{ServedFile, WebPage};
 use http_kit::{Fail, Problem, may};
 use poem::Request;
-use poem::http::StatusCode;
+use poem::http::{HeaderMap, StatusCode};
+use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 
 use crate::domain::{Right, SESSION_MAX, WorkerName};
 use crate::http::auth::address_of;
 use crate::http::caller::StaffCaller;
+use crate::http::web::{FILES, LoginPage, StationPage, page};
 use crate::services::staff::{StaffAuth, lacks};
 
 /// The station's page, and that of the login.
@@ -46,13 +47,13 @@ struct LoginForm {
 enum HomeReply {
     /// The page.
     #[oai(status = 200)]
-    Page(Page<Html>),
+    Page(WebPage),
     /// Nobody is logged in.
     #[oai(status = 303)]
     Elsewhere(#[oai(header = "Location")] String),
     /// Whoever is logged in may not work here: the login, and why.
     #[oai(status = 403)]
-    Refused(Page<Html>),
+    Refused(WebPage),
 }
 
 #[derive(ApiResponse)]
@@ -62,13 +63,13 @@ enum LoginReply {
     Begun(#[oai(header = "Location")] String, #[oai(header = "Set-Cookie")] String),
     /// The login again: the name or the password is wrong.
     #[oai(status = 401)]
-    Wrong(Page<Html>),
+    Wrong(WebPage),
     /// The login again: this is not for that person, or for nobody.
     #[oai(status = 403)]
-    Refused(Page<Html>),
+    Refused(WebPage),
     /// The login again: too many have failed.
     #[oai(status = 429)]
-    TooMany(Page<Html>, #[oai(header = "Retry-After")] u64),
+    TooMany(WebPage, #[oai(header = "Retry-After")] u64),
 }
 
 #[derive(ApiResponse)]
@@ -89,10 +90,10 @@ impl WebApi {
     async fn home(&self, request: &Request) -> Result<HomeReply, PageFail> {
         let caller = StaffCaller::of(request)?;
         match self.0.staff.require(&caller.0, Right::Station).await {
-            Ok(member) => Ok(HomeReply::Page(station_page(&self.0.station, &member.name))),
+            Ok(member) => Ok(HomeReply::Page(self.station_page(&member.name)?)),
             Err(problem) => match problem.status() {
                 StatusCode::UNAUTHORIZED => Ok(HomeReply::Elsewhere(LOGIN.to_owned())),
-                StatusCode::FORBIDDEN => Ok(HomeReply::Refused(self.login_page("", problem.detail()))),
+                StatusCode::FORBIDDEN => Ok(HomeReply::Refused(self.login_page("", problem.detail())?)),
                 _ => Err(problem.into()),
             },
         }
@@ -100,8 +101,8 @@ impl WebApi {
 
     /// The login
     #[oai(path = "/login", method = "get", operation_id = "loginPage")]
-    async fn form(&self) -> Result<Page<Html>, Fail<{ may::NOTHING }>> {
-        Ok(self.login_page("", ""))
+    async fn form(&self) -> Result<WebPage, Fail<{ may::NOTHING }>> {
+        Ok(self.login_page("", "")?)
     }
 
     /// Log in
@@ -115,7 +116,7 @@ impl WebApi {
             Ok(cookie) => return Ok(LoginReply::Begun(HOME.to_owned(), cookie)),
             Err(problem) => problem,
         };
-        let page = self.login_page(&name, problem.detail());
+        let page = self.login_page(&name, problem.detail())?;
         Ok(match problem.status() {
             StatusCode::UNAUTHORIZED => LoginReply::Wrong(page),
             StatusCode::FORBIDDEN => LoginReply::Refused(page),
@@ -124,6 +125,17 @@ impl WebApi {
             }
             _ => return Err(problem.into()),
         })
+    }
+
+    /// What the pages load
+    #[oai(path = "/assets/:version/:name", method = "get", operation_id = "pageFile")]
+    async fn file(
+        &self,
+        headers: &HeaderMap,
+        version: Path<String>,
+        name: Path<String>,
+    ) -> Result<ServedFile, Fail<{ may::NOT_FOUND }>> {
+        Ok(FILES.get(&version, &name, headers)?)
     }
 
     /// Log out
@@ -161,24 +173,11 @@ impl WebApi {
         Ok(SessionCookie::of(headers, client).set(&token, SESSION_MAX))
     }
 
-    fn login_page(&self, name: &str, error: &str) -> Page<Html> {
-        let (station, name, error) = (escaped(self.0.station.as_str()), escaped(name), escaped(error));
-        Page::new(format!(
-            "<!doctype html><html lang=\"en\"><title>Log in – {station}</title><h1>{station}</h1><p role=\"alert\">{error}</p>\
-             <form method=\"post\" action=\"/login\"><p><label>Name <input name=\"name\" value=\"{name}\" required></label>\
-             <p><label>Password <input name=\"password\" type=\"password\" required></label><p><button>Log in</button></form>"
-        ))
+    fn login_page(&self, name: &str, error: &str) -> Result<WebPage, Problem> {
+        page(&LoginPage { place: self.0.station.as_str(), name, error })
     }
-}
 
-fn station_page(station: &WorkerName, account: &str) -> Page<Html> {
-    let (station, account) = (escaped(station.as_str()), escaped(account));
-    Page::new(format!(
-        "<!doctype html><html lang=\"en\"><title>{station}</title><h1>{station}</h1><p>{account}</p>\
-         <form method=\"post\" action=\"/logout\"><button>Log out</button></form>"
-    ))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    fn station_page(&self, account: &str) -> Result<WebPage, Problem> {
+        page(&StationPage { station: self.0.station.as_str(), account })
+    }
 }
