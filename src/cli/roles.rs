@@ -1,8 +1,9 @@
 //! The commands that run a role, and `migrate`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use daemon::runtime::DedicatedRuntime;
 
 use super::common::{CommonArgs, Setting, Usage, number};
@@ -10,13 +11,16 @@ use super::error::CliError;
 use crate::broker::Part;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
-use crate::services::kitchen::{self, KitchenOptions};
+use crate::services::kitchen::{self, Cooking, KitchenOptions, StationOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
 use crate::services::tracking::{self, TrackingServiceOptions};
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// An order that has waited for so long shows before all others at a station.
+const PROMOTE_AFTER: Duration = Duration::from_secs(900);
 
 #[derive(Debug, Args)]
 struct ListenArgs {
@@ -49,7 +53,8 @@ pub(super) struct OrderServiceArgs {
 #[command(after_help = "\
 Examples:
   restaurant-system kitchen-worker --worker-name chef_anna
-  restaurant-system kitchen-worker --worker-name chef_mario --order-types dine_in --prefetch 4 --cook-seconds 2.5")]
+  restaurant-system kitchen-worker --worker-name chef_mario --order-types dine_in --prefetch 4 --cook-seconds 2.5
+  restaurant-system kitchen-worker --worker-name grill --cooking manual --prefetch 12 --port 3001")]
 pub(super) struct KitchenWorkerArgs {
     /// Its name; no two living workers share one
     #[arg(long, value_name = "NAME", env = "RESTAURANT_WORKER_NAME")]
@@ -75,8 +80,24 @@ pub(super) struct KitchenWorkerArgs {
           value_parser = parse_cook_seconds)]
     cook_seconds: Option<String>,
 
+    /// By what an order becomes ready: its time, or a person who says so at the station, which this worker serves then
+    #[arg(long, value_enum, value_name = "HOW", env = "RESTAURANT_COOKING", default_value_t = CookingArg::Auto)]
+    cooking: CookingArg,
+
+    /// With --cooking manual, the station's port; 0 for a free one
+    #[arg(long, env = "RESTAURANT_PORT", default_value_t = 3001)]
+    port: u16,
+
+    #[command(flatten)]
+    listen: ListenArgs,
     #[command(flatten)]
     common: CommonArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CookingArg {
+    Auto,
+    Manual,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +192,19 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         heartbeat_interval: args.heartbeat_interval,
         prefetch: args.prefetch,
         times: setting.config.kitchen,
+        cooking: match args.cooking {
+            CookingArg::Auto => Cooking::Timed,
+            CookingArg::Manual => Cooking::Manual(StationOptions {
+                host: args.listen.host,
+                port: args.port,
+                limits: setting.server_limits(kitchen::STATION_STREAMS_MAX),
+                times: setting.config.station,
+                recall_within: setting.config.recall_within,
+                promote_after: PROMOTE_AFTER,
+                staff: setting.staff.clone(),
+                look: Arc::default(),
+            }),
+        },
     };
     let store = setting.store(Usage::Worker)?;
     // While a batch is written the worker hears of hundreds of orders: the next batch does not wait behind them.

@@ -14,6 +14,10 @@ const DEAD_LETTERS: (u64, u64) = (1, 10_000_000);
 const OUTBOX_ROWS: (u64, u64) = (1, u32::MAX as u64);
 /// A day at most: nobody brings an order back later.
 const RECALL_MINUTES: (u64, u64) = (0, 1440);
+/// In minutes. A day at most, as for a recall.
+const TARGET: (u64, u64) = (1, 1440);
+/// In shares of the target time.
+const LATE: (f64, f64) = (0.0, 100.0);
 /// amqprs wants 2 s at least; a broker that is silent for more than an hour is away.
 const HEARTBEAT: (u64, u64) = (2, 3600);
 
@@ -58,6 +62,14 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::seconds("kitchen.stop_seconds", 0.0, "30", "a stopping worker may finish what it cooks for so long; then it gives it back"),
     Key::seconds("kitchen.grace_seconds", 0.0, "2", "an order without a message waits so long before an idle worker claims it from the database"),
     Key::number("kitchen.recall_minutes", RECALL_MINUTES, "15", "staff may have an order cooked again for so long after it was ready; 0: never"),
+    Key::section("kitchen.target_minutes", "how long after it was placed an order is to be ready, for kitchen-worker --cooking manual"),
+    Key::number("kitchen.target_minutes.dine_in", TARGET, "15", ""),
+    Key::number("kitchen.target_minutes.takeout", TARGET, "15", ""),
+    Key::number("kitchen.target_minutes.delivery", TARGET, "20", ""),
+    Key::section("kitchen.late", "from which share of its target time on an order shows as"),
+    Key::decimal("kitchen.late.warn", LATE, "0.6", "one to be hurried"),
+    Key::decimal("kitchen.late.late", LATE, "1.0", "late"),
+    Key::seconds("kitchen.bump_undo_seconds", 0.0, "3", "a cook may take back for so long that an order is done"),
 
     Key::section("outbox", "what is committed and not yet announced"),
     Key::number("outbox.max_rows", OUTBOX_ROWS, "1000000", "while so many rows wait, because RabbitMQ is away for long, orders get 503"),

@@ -1,9 +1,11 @@
-//! `kitchen:` cooking times and a worker's waits.
+//! `kitchen:` cooking times, a worker's waits, and a station's times.
+
+use std::time::Duration;
 
 use settings::Reader;
 
 use crate::domain::CookTimes;
-use crate::services::kitchen::KitchenTimes;
+use crate::services::kitchen::{KitchenTimes, StationTimes};
 
 pub(super) fn read(reader: &mut Reader) -> KitchenTimes {
     KitchenTimes {
@@ -14,5 +16,19 @@ pub(super) fn read(reader: &mut Reader) -> KitchenTimes {
         },
         stop_timeout: reader.seconds("kitchen.stop_seconds"),
         grace: reader.seconds("kitchen.grace_seconds"),
+    }
+}
+
+pub(super) fn read_station(reader: &mut Reader) -> StationTimes {
+    let mut minutes = |key: &str| Duration::from_mins(reader.number(key));
+    StationTimes {
+        target: CookTimes {
+            dine_in: minutes("kitchen.target_minutes.dine_in"),
+            takeout: minutes("kitchen.target_minutes.takeout"),
+            delivery: minutes("kitchen.target_minutes.delivery"),
+        },
+        bump_undo: reader.seconds("kitchen.bump_undo_seconds"),
+        warn: reader.decimal("kitchen.late.warn"),
+        late: reader.decimal("kitchen.late.late"),
     }
 }

@@ -27,7 +27,7 @@ use settings::{Diagnostic, Reader};
 
 use crate::domain::StaffAccess;
 use crate::reconciler::ReconcilerOptions;
-use crate::services::kitchen::KitchenTimes;
+use crate::services::kitchen::{KitchenTimes, StationTimes};
 use crate::store::DatabaseOptions;
 
 pub use http::HttpConfig;
@@ -42,6 +42,7 @@ pub struct Config {
     /// As an operator reaches it; each role has a part of its own.
     pub rabbitmq: BrokerOptions,
     pub kitchen: KitchenTimes,
+    pub station: StationTimes,
     /// How long after it was ready an order may be recalled.
     pub recall_within: Duration,
     /// What is committed and not yet announced.
@@ -67,6 +68,7 @@ impl Config {
             database: database::read(&mut reader),
             rabbitmq: rabbitmq::read(&mut reader),
             kitchen: kitchen::read(&mut reader),
+            station: kitchen::read_station(&mut reader),
             recall_within: Duration::from_mins(reader.number("kitchen.recall_minutes")),
             outbox: outbox::read(&mut reader),
             tracking: TrackingConfig::read(&mut reader),

@@ -11,6 +11,7 @@ use super::convert::{
 };
 use super::outbox::announce_logged;
 use super::readable::readable;
+use super::station_work::{DUE, adopt, ticketed};
 use super::writes::tick;
 use super::{Announcement, AnnouncementContent, OutboxStore, Store, StoreError, WorkerStore};
 use crate::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName};
@@ -23,6 +24,8 @@ pub struct Claim {
     pub order_types: Vec<OrderType>,
     /// How long it will cook each type.
     pub cook_times: CookTimes,
+    /// Persons make its orders ready, at a station: each order gets a ticket.
+    pub is_manual: bool,
 }
 
 /// An order in a worker's hands.
@@ -111,7 +114,7 @@ static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Claims what is `picked`, for the worker `$1`, which cooks the types `$2`. `$3` and `$4` are all types and how long it cooks
-/// each; `$5` is for `picked` alone.
+/// each; `$5` is for `picked` alone. With `$7` persons make them ready.
 fn claim(picked: &str) -> String {
     format!(
         "
@@ -127,27 +130,38 @@ with {picked}, claimed as (
     insert into order_status_log (order_id, status, previous_status, attempt, changed_by, estimated_completion)
     select id, 'cooking', previous_status, attempt, $1, estimated_completion from claimed where not taken_over
     returning *
-), announced as ({announced}
+), {ticketed}, announced as ({announced}
 )
 select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, l.id as log_id, {CHANGE_COLUMNS}
 from claimed c left join logged l on l.order_id = c.id",
+        ticketed = ticketed("claimed c where $7::boolean"),
         announced = announce_logged("statuses")
     )
 }
 
 static FINISH: LazyLock<String> = LazyLock::new(|| {
+    finish("", "unnest($2::text[], $3::int[]) as f (number, attempt) where o.number = f.number", "$1::text")
+});
+
+/// What persons have bumped.
+static FINISH_BUMPED: LazyLock<String> =
+    LazyLock::new(|| finish(&format!("{DUE}, "), "due f where o.id = f.id", "'staff:' || f.bumped_by"));
+
+static ADOPT: LazyLock<String> = LazyLock::new(adopt);
+
+/// Finishes what the worker `$1` holds of the orders `f` with their attempts, as the doing of `changed_by`.
+fn finish(before: &str, meant: &str, changed_by: &str) -> String {
     format!(
         "
-with finished as (
+with {before}finished as (
     update orders o
     set status = 'ready', completed_at = now(), updated_at = now(), estimated_completion = null
-    from unnest($2::text[], $3::int[]) as f (number, attempt)
-    where o.number = f.number and o.attempt = f.attempt and o.status = 'cooking' and o.claimed_at is not null
+    from {meant} and o.attempt = f.attempt and o.status = 'cooking' and o.claimed_at is not null
       and o.processed_by = $1
-    returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent
+    returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent, {changed_by} as changed_by
 ), logged as (
     insert into order_status_log (order_id, status, previous_status, attempt, changed_by, notes)
-    select f.id, 'ready', 'cooking', f.attempt, $1,
+    select f.id, 'ready', 'cooking', f.attempt, f.changed_by,
            case when f.attempt > 1 then
                case when exists (select from order_status_log l where l.order_id = f.id and l.status = 'ready')
                     then 'recalled' else 'taken over' end || '; attempt ' || f.attempt end
@@ -158,11 +172,11 @@ with finished as (
     update workers set orders_processed = orders_processed + (select count(*) from finished)
     where name = $1 and exists (select from finished)
 )
-select f.number, f.priority, f.request_id, f.traceparent, l.id as log_id, {CHANGE_COLUMNS}
+select f.number, f.attempt, f.priority, f.request_id, f.traceparent, l.id as log_id, {CHANGE_COLUMNS}
 from finished f join logged l on l.order_id = f.id",
         announced = announce_logged("statuses")
     )
-});
+}
 
 const GIVE_BACK: &str = "
 update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
@@ -243,6 +257,27 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
         held: &[Finish],
     ) -> impl Future<Output = Result<Vec<NotHeld>, StoreError>> + Send;
 
+    /// `cooking → ready` for those that this worker still holds and that a person at its station has bumped so long ago; gives
+    /// them. One that was cancelled, recalled or taken over meanwhile is not among them.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; what was finished without the caller knowing is [not held](Self::not_held) any more.
+    fn finish_bumped(
+        &self,
+        worker: &WorkerName,
+        undo: Duration,
+    ) -> impl Future<Output = Result<Vec<Finish>, StoreError>> + Send;
+
+    /// What this worker holds, in the attempts in which it does: its own claims, those of an earlier start of it, and what
+    /// a person has recalled to its station. All of them have their tickets then.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; safe to repeat.
+    fn adopt_orders(
+        &self,
+        worker: &WorkerName,
+    ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
+
     /// Whether PostgreSQL has the order as finished by this worker in this attempt: what to ask when the answer to
     /// [`Self::finish_orders`] was lost.
     fn is_finished_by(
@@ -320,10 +355,25 @@ impl KitchenStore for Store {
         self.run("looking at the orders in hand", async |client| {
             let statement = client.prepare_cached(NOT_HELD).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &numbers, &attempts]).await?;
-            Ok(readable(&rows, |row| {
-                let order = Finish { number: order_number(row, "number")?, attempt: get(row, "attempt")? };
-                Ok(NotHeld { order, became: get(row, "became")? })
-            }))
+            Ok(readable(&rows, |row| Ok(NotHeld { order: finished(row)?, became: get(row, "became")? })))
+        })
+        .await
+    }
+
+    async fn finish_bumped(&self, worker: &WorkerName, undo: Duration) -> Result<Vec<Finish>, StoreError> {
+        self.run("finishing what was bumped", async |client| {
+            let statement = client.prepare_cached(&FINISH_BUMPED).await?;
+            let rows = client.query(&statement, &[&worker.as_str(), &millis(undo)]).await?;
+            self.remember_changes(&rows);
+            Ok(readable(&rows, finished))
+        })
+        .await
+    }
+
+    async fn adopt_orders(&self, worker: &WorkerName) -> Result<Vec<ClaimedOrder>, StoreError> {
+        self.run("looking at what the station holds", async |client| {
+            let statement = client.prepare_cached(&ADOPT).await?;
+            Ok(readable(&client.query(&statement, &[&worker.as_str()]).await?, claimed_order))
         })
         .await
     }
@@ -359,18 +409,14 @@ impl Store {
             let statement = client.prepare_cached(sql).await?;
             let worker = claim.worker.as_str();
             let rows = client
-                .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &offline_after()])
+                .query(
+                    &statement,
+                    &[&worker, &types, &all_types, &cook_ms, &parameter, &offline_after(), &claim.is_manual],
+                )
                 .await?;
             self.remember_changes(&rows);
             // Committed for all: what is left out the heartbeat releases.
-            Ok(readable(&rows, |row| {
-                Ok(ClaimedOrder {
-                    number: order_number(row, "number")?,
-                    order_type: order_type(row, "type")?,
-                    attempt: get(row, "attempt")?,
-                    request_id: get(row, "request_id")?,
-                })
-            }))
+            Ok(readable(&rows, claimed_order))
         })
         .await
     }
@@ -392,6 +438,19 @@ impl Store {
         });
         self.inner.announcement_cache.remember(changes.into_iter().flatten());
     }
+}
+
+fn claimed_order(row: &Row) -> Result<ClaimedOrder, StoreError> {
+    Ok(ClaimedOrder {
+        number: order_number(row, "number")?,
+        order_type: order_type(row, "type")?,
+        attempt: get(row, "attempt")?,
+        request_id: get(row, "request_id")?,
+    })
+}
+
+fn finished(row: &Row) -> Result<Finish, StoreError> {
+    Ok(Finish { number: order_number(row, "number")?, attempt: get(row, "attempt")? })
 }
 
 fn columns(orders: &[Finish]) -> (Vec<&str>, Vec<i32>) {

@@ -64,6 +64,7 @@ mod rights;
 mod session;
 mod staff;
 mod station;
+mod station_work;
 mod wire;
 mod workers;
 mod writes;

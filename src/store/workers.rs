@@ -22,6 +22,8 @@ pub struct WorkerRegistration {
     pub order_types: Vec<OrderType>,
     pub heartbeat_interval: Duration,
     pub capacity: u16,
+    /// Persons make its orders ready, at a station.
+    pub is_manual: bool,
 }
 
 /// Who is at work: not offline, and seen within two of their heartbeat intervals. Of the types that the worker cooks, the
@@ -81,24 +83,26 @@ pub struct WorkerRecord {
     pub order_types: Vec<OrderType>,
 }
 
-/// What an earlier start of the same name had in hand is back in the backlog with the registration. It is refused where
+/// What an earlier start of the same name had in hand is back in the backlog with the registration; a station keeps it, with
+/// what persons have done to it. It is refused where
 /// neither $7 nor an earlier try of this start allows it, and the row is not what it was found to be ($8, $9).
 static REGISTER: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 with {ticked}, me as (
-    insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity, seen_writing_ms)
-    values ($1, $2, 'online', now(), $3, $4, $5, {WRITING_MS})
+    insert into workers (name, type, status, last_seen, session, heartbeat_interval_ms, capacity, seen_writing_ms, cooking)
+    values ($1, $2, 'online', now(), $3, $4, $5, {WRITING_MS}, $10)
     on conflict (name) do update
     set type = excluded.type, status = 'online', last_seen = now(), session = excluded.session,
         heartbeat_interval_ms = excluded.heartbeat_interval_ms, capacity = excluded.capacity,
-        seen_writing_ms = excluded.seen_writing_ms
+        seen_writing_ms = excluded.seen_writing_ms, cooking = excluded.cooking
     where $7::boolean or workers.session = $3
        or (workers.session is not distinct from $8::uuid and workers.last_seen = $9::timestamptz)
-    returning type
+    returning type, cooking
 ), released as (
     update orders set claimed_at = null, updated_at = now(), estimated_completion = null
-    where processed_by = $1 and status = 'cooking' and claimed_at is not null and exists (select from me)
+    where processed_by = $1 and status = 'cooking' and claimed_at is not null
+      and exists (select from me where cooking = 'timed')
     returning id
 ){PEERS_TAIL}",
         ticked = tick("")
@@ -111,17 +115,17 @@ select session, last_seen, heartbeat_interval_ms, status = 'offline' as is_offli
 from workers where name = $1";
 
 /// What the worker is said to hold and does not know of is released: it was claimed, but the answer was lost. So long
-/// ($5) after the claim its answer is not on its way any more.
+/// ($5) after the claim its answer is not on its way any more. A station finds what it holds itself.
 static HEARTBEAT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 with {ticked}, me as (
     update workers set last_seen = now(), status = $3, seen_writing_ms = {WRITING_MS}
-    where name = $1 and session = $2 returning name, type
+    where name = $1 and session = $2 returning name, type, cooking
 ), released as (
     update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
     from me
-    where o.processed_by = me.name and o.status = 'cooking'
+    where me.cooking = 'timed' and o.processed_by = me.name and o.status = 'cooking'
       and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
     returning o.id
 ){PEERS_TAIL}",
@@ -265,6 +269,7 @@ impl Store {
                         &whoever_has_it,
                         &session,
                         &last_seen,
+                        &if worker.is_manual { "manual" } else { "timed" },
                     ],
                 )
                 .await?;

@@ -117,6 +117,7 @@ fn claim() -> Claim {
         worker: "chef_anna".parse().unwrap(),
         order_types: OrderType::ALL.to_vec(),
         cook_times: CookTimes::uniform(Duration::from_secs(5)),
+        is_manual: false,
     }
 }
 

@@ -35,6 +35,7 @@ async fn a_claim_by_number_does_not_read_all_that_wait() {
         worker: "chef_anna".parse().unwrap(),
         order_types: OrderType::ALL.to_vec(),
         cook_times: CookTimes::uniform(Duration::from_secs(5)),
+        is_manual: false,
     };
     let numbers: Vec<OrderNumber> =
         (1500..1520).map(|n| OrderNumber::parse(&format!("ORD_20260102_{n}")).unwrap()).collect();
@@ -185,8 +186,12 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     })
     .await;
     let cook_times = CookTimes::uniform(Duration::from_secs(600));
-    let claim =
-        Claim { worker: "chef_anna".parse().unwrap(), order_types: OrderType::ALL.to_vec(), cook_times };
+    let claim = Claim {
+        worker: "chef_anna".parse().unwrap(),
+        order_types: OrderType::ALL.to_vec(),
+        cook_times,
+        is_manual: false,
+    };
     a.reads_little("recalling", async |store| {
         let recalled = store.recall_order(&number(10_002), &token_act(), Duration::from_secs(3600)).await;
         assert_eq!(recalled.unwrap(), StaffOutcome::Done);

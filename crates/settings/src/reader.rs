@@ -146,6 +146,16 @@ impl Reader {
         })
     }
 
+    /// A number within the bounds of the table, decimals allowed.
+    pub fn decimal(&mut self, key: &str) -> f64 {
+        let kind = self.kind(key);
+        self.value(key, |text| {
+            let Some(Kind::Decimal(min, max)) = kind else { return Err(NOT_IN_TABLE.to_owned()) };
+            let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
+            number.ok_or_else(|| format!("must be a number from {min} to {max}"))
+        })
+    }
+
     /// The address of an HTTP API where one is given: `http://host:port`, without a slash at its end. Encryption is left
     /// out on purpose. The error does not repeat the text, which might have a password in it.
     pub fn http_url(&mut self, key: &str, default_port: u16) -> Option<String> {

@@ -40,6 +40,8 @@ pub enum Kind {
     Number(u64, u64),
     /// A time in seconds, decimals allowed, of at least so many.
     Seconds(f64),
+    /// A number from the first to the second, decimals allowed.
+    Decimal(f64, f64),
 }
 
 impl Key {
@@ -71,6 +73,16 @@ impl Key {
     /// A key with a time in seconds, of at least `min`.
     pub const fn seconds(path: &'static str, min: f64, default: &'static str, help: &'static str) -> Self {
         Self { kind: Kind::Seconds(min), ..Self::text(path, default, help) }
+    }
+
+    /// A key with a number from `min` to `max`, decimals allowed.
+    pub const fn decimal(
+        path: &'static str,
+        (min, max): (f64, f64),
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Self { kind: Kind::Decimal(min, max), ..Self::text(path, default, help) }
     }
 
     /// The same without a default.

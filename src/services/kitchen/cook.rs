@@ -13,9 +13,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::KitchenOptions;
 use super::unknown::UnknownOrders;
-use crate::domain::{OrderNumber, WorkerName};
+use super::{Cooking, KitchenOptions};
+use crate::domain::{OrderNumber, OrderType, Status, WorkerName};
 use crate::relay::RelayWaker;
 use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, PeerCount, StoreError};
 
@@ -65,6 +65,13 @@ pub(super) struct Worker<S> {
 /// Tells an order's cook which status the order has now.
 type LetGo = oneshot::Sender<String>;
 
+/// An order that has come to hand.
+pub(super) struct InHand {
+    held: Finish,
+    order_type: OrderType,
+    let_go: oneshot::Receiver<String>,
+}
+
 /// A write did not happen, or it is unknown whether it did. The reason has been logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteFailed {
@@ -83,6 +90,8 @@ pub(super) enum Cooked {
     LetGo(String),
     /// It waits for a worker again.
     GivenBack,
+    /// It stays this worker's, which goes: whoever finds that takes it over, unless the worker is back before.
+    Left,
 }
 
 /// A batch holds a third of what a worker may have in hand at most. In a rush all of it would gather in one batch otherwise,
@@ -103,7 +112,11 @@ impl<S: KitchenStore> Worker<S> {
         let claim = Claim {
             worker: options.name.clone(),
             order_types: options.order_types.clone(),
-            cook_times: options.times.cook,
+            cook_times: match &options.cooking {
+                Cooking::Timed => options.times.cook,
+                Cooking::Manual(station) => station.times.target,
+            },
+            is_manual: matches!(options.cooking, Cooking::Manual(_)),
         };
         let limits = limits(options.prefetch);
         let claims = {
@@ -202,33 +215,43 @@ impl<S: KitchenStore> Worker<S> {
         self.store.wait_up().await;
     }
 
-    /// Cooks an order that this worker has claimed, and finishes it. It ends early when the order is not this worker's any
-    /// more, and when the orders in hand are to be given back.
-    pub(super) async fn cook(&self, order: ClaimedOrder) -> Cooked {
-        let started = Instant::now();
-        let cook_time = self.options.times.cook.of(order.order_type);
-        self.relay.wake();
-        let held = Finish { number: order.number, attempt: order.attempt };
-        let (let_go, lost) = oneshot::channel();
+    /// Takes an order in hand that this worker holds; `None` where it is already.
+    pub(super) fn take(&self, order: &ClaimedOrder) -> Option<InHand> {
+        let held = Finish { number: order.number.clone(), attempt: order.attempt };
+        let (tell, let_go) = oneshot::channel();
         let first = {
             let mut in_hand = self.lock();
-            in_hand.insert(held.clone(), Some(let_go));
+            if in_hand.contains_key(&held) {
+                return None;
+            }
+            in_hand.insert(held.clone(), Some(tell));
             in_hand.len() == 1
         };
         if first {
             self.state_changed.notify_one();
             self.began.notify_one();
         }
+        Some(InHand { held, order_type: order.order_type, let_go })
+    }
+
+    /// Cooks an order, and finishes it. It ends early when the order is not this worker's any more, and when the orders in
+    /// hand are to be given back.
+    pub(super) async fn cook(&self, in_hand: InHand) -> Cooked {
+        let started = Instant::now();
+        let InHand { held, order_type, let_go } = in_hand;
+        let cook_time = (!self.claim.is_manual).then(|| self.options.times.cook.of(order_type));
+        self.relay.wake();
+        let takes = cook_time.map_or("by hand".to_owned(), |time| format!("{} s", time.as_secs_f64()));
         tracing::info!(
             action = "order_processing_started",
-            details = %format_args!("{}, {} s, attempt {}", order.order_type, cook_time.as_secs_f64(), order.attempt),
+            details = %format_args!("{order_type}, {takes}, attempt {}", held.attempt),
             "cooking"
         );
         let cooked = tokio::select! {
             biased;
             () = until_cooked(cook_time) => self.finish(&held).await,
-            Ok(became) = lost => Cooked::LetGo(became),
-            () = self.give_back.cancelled() => self.put_back(&held).await,
+            Ok(became) = let_go => self.ended_elsewhere(became),
+            () = self.give_back.cancelled() => self.part_with(&held).await,
         };
         let last = {
             let mut in_hand = self.lock();
@@ -263,6 +286,13 @@ impl<S: KitchenStore> Worker<S> {
                     "the order waits for a worker again"
                 );
             }
+            Cooked::Left => {
+                tracing::info!(
+                    action = "order_left",
+                    duration_ms,
+                    "the order is this worker's until it is back, or another takes it over"
+                );
+            }
         }
         cooked
     }
@@ -292,7 +322,17 @@ impl<S: KitchenStore> Worker<S> {
         }
     }
 
-    async fn put_back(&self, held: &Finish) -> Cooked {
+    /// What has become of an order without its cook. Where persons say what is ready, that is the usual end.
+    fn ended_elsewhere(&self, became: String) -> Cooked {
+        let is_ready = self.claim.is_manual && became == Status::Ready.as_str();
+        if is_ready { Cooked::Ready } else { Cooked::LetGo(became) }
+    }
+
+    /// An order at a station stays there, with what persons have done to it.
+    async fn part_with(&self, held: &Finish) -> Cooked {
+        if self.claim.is_manual {
+            return Cooked::Left;
+        }
         match self.store.give_back_orders(&self.options.name, std::slice::from_ref(held)).await {
             Ok(0) => Cooked::Lost,
             Ok(_) => Cooked::GivenBack,
@@ -309,10 +349,12 @@ impl<S: KitchenStore> Worker<S> {
     }
 }
 
-/// Even a sleep of no time takes until the next tick of the runtime's clock, a millisecond.
-async fn until_cooked(cook_time: Duration) {
-    if !cook_time.is_zero() {
-        tokio::time::sleep(cook_time).await;
+/// Even a sleep of no time takes until the next tick of the runtime's clock, a millisecond. Without a time it is never over.
+async fn until_cooked(cook_time: Option<Duration>) {
+    match cook_time {
+        None => std::future::pending().await,
+        Some(Duration::ZERO) => {}
+        Some(cook_time) => tokio::time::sleep(cook_time).await,
     }
 }
 

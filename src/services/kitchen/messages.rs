@@ -95,9 +95,10 @@ async fn process<S: KitchenStore>(
     match claimed {
         Some(order) => {
             worker.note_work();
-            match worker.cook(order).await {
+            let Some(in_hand) = worker.take(&order) else { return Verdict::Acknowledge };
+            match worker.cook(in_hand).await {
                 Cooked::Ready | Cooked::Lost | Cooked::LetGo(_) => Verdict::Acknowledge,
-                Cooked::GivenBack => Verdict::GiveBack,
+                Cooked::GivenBack | Cooked::Left => Verdict::GiveBack,
             }
         }
         None => refused(worker, &number).await,

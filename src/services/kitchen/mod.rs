@@ -1,8 +1,10 @@
 //! The kitchen worker: claims orders, cooks them, says so.
 //!
 //! An order reaches it by message or, when a message is late, held up or lost, by a backlog sweep. Either way the
-//! claim decides, and only the holder of the current attempt can finish the order.
+//! claim decides, and only the holder of the current attempt can finish the order. It is ready when its time is over, or when a
+//! person at the worker's station says so.
 
+mod by_hand;
 mod cook;
 mod heartbeat;
 mod held;
@@ -21,7 +23,7 @@ use http_kit::server::ServerLimits;
 use tokio::sync::{Notify, watch};
 
 pub use run::run;
-pub use station::{Station, StationServiceApi, info as station_info};
+pub use station::{STREAMS_MAX as STATION_STREAMS_MAX, Station, StationServiceApi, info as station_info};
 
 use crate::domain::{CookTimes, OrderType, StaffAccess, WorkerName};
 use crate::store::StoreError;
@@ -37,6 +39,16 @@ pub struct KitchenOptions {
     pub prefetch: u16,
     /// How long it cooks and waits.
     pub times: KitchenTimes,
+    pub cooking: Cooking,
+}
+
+/// By what an order becomes ready.
+#[derive(Debug, Clone)]
+pub enum Cooking {
+    /// Its time is over.
+    Timed,
+    /// A person says so at a station.
+    Manual(StationOptions),
 }
 
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use super::cook::Worker;
-use super::{KitchenError, KitchenOptions, heartbeat, held, messages, name, sweep};
+use super::{Cooking, KitchenError, KitchenOptions, by_hand, heartbeat, held, messages, name, sweep};
 use crate::broker::kitchen_queue;
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
@@ -120,6 +120,14 @@ async fn work<S: KitchenStore, B: Consume>(
     let cooks = TaskTracker::new();
     cooks.spawn(sweep::watch(Arc::clone(worker), Arc::clone(&slots), stopping.clone(), cooks.clone()));
     let _watch = AbortOnDropHandle::new(tokio::spawn(held::watch(Arc::clone(worker))));
+    let by_hand = match &worker.options.cooking {
+        Cooking::Timed => None,
+        Cooking::Manual(station) => {
+            let watch =
+                by_hand::watch(Arc::clone(worker), station.clone(), Arc::clone(&slots), cooks.clone());
+            Some(AbortOnDropHandle::new(tokio::spawn(watch)))
+        }
+    };
 
     let handle = |delivery| {
         let (worker, broker) = (Arc::clone(worker), broker.clone());
@@ -133,6 +141,7 @@ async fn work<S: KitchenStore, B: Consume>(
     };
     stopping.cancel();
     cooks.close();
+    drop(by_hand);
     if outcome.is_err() {
         worker.give_back.cancel();
     }
@@ -192,9 +201,15 @@ async fn consume<B: Consume>(
     }
 }
 
-/// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back.
+/// Lets the orders in hand be finished within the stop time, unless there is a hurry; gives the rest back. A station does not
+/// wait for persons: what they have bumped is ready now.
 async fn finish_or_give_back<S: KitchenStore>(worker: &Worker<S>, cooks: &TaskTracker, shutdown: &Shutdown) {
     let hurry = shutdown.hurry();
+    if worker.claim.is_manual && !worker.give_back.is_cancelled() {
+        // Best effort: the bumps are kept, for whoever has the orders next.
+        let _ = tokio::time::timeout(GIVE_BACK_TIME, by_hand::finish(worker, Duration::ZERO)).await;
+        worker.give_back.cancel();
+    }
     tokio::select! {
         biased;
         () = cooks.wait() => return,

@@ -118,12 +118,13 @@ async fn claim_overdue<S: KitchenStore>(
     };
     let found = !claimed.is_empty();
     for order in claimed {
+        let Some(in_hand) = worker.take(&order) else { continue };
         let slot = taken.split(1);
         let span = order_span(&order.request_id, order.number.as_str());
         let worker = Arc::clone(worker);
         tasks.spawn(
             async move {
-                worker.cook(order).await;
+                worker.cook(in_hand).await;
                 drop(slot);
             }
             .instrument(span),

@@ -116,7 +116,12 @@ impl Pair {
     fn claimant(&mut self) -> Claim {
         let (name, order_types) = WORKERS[self.rng.usize(..WORKERS.len())];
         let cook_times = CookTimes::uniform(Duration::from_secs(5));
-        Claim { worker: name.parse().unwrap(), order_types: order_types.to_vec(), cook_times }
+        Claim {
+            worker: name.parse().unwrap(),
+            order_types: order_types.to_vec(),
+            cook_times,
+            is_manual: false,
+        }
     }
 
     /// Any order, or one that does not exist.
@@ -206,6 +211,7 @@ impl Pair {
             order_types: order_types.to_vec(),
             heartbeat_interval: Duration::from_secs(3600),
             capacity: self.rng.u16(1..4),
+            is_manual: false,
         };
         if self.rng.bool() {
             return self.register_over(name, registration).await;

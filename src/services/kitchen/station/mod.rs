@@ -28,7 +28,7 @@ use events::Board;
 use web::WebApi;
 
 /// Screens that one station serves at once.
-const STREAMS_MAX: usize = 64;
+pub const STREAMS_MAX: usize = 64;
 
 /// Everything that a station answers.
 pub type StationServiceApi = (StationApi, WebApi);
