@@ -63,7 +63,7 @@ pub(super) async fn finish<S: KitchenStore>(worker: &Worker<S>, undo: Duration) 
 }
 
 /// Takes in hand what the worker holds without knowing of it. It may be more than there are slots for: then each of these
-/// orders has the next slot that becomes free.
+/// orders waits for one like a message does, in hand already.
 async fn adopt<S: KitchenStore>(
     worker: &Arc<Worker<S>>,
     slots: &Arc<Semaphore>,
