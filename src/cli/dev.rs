@@ -15,6 +15,7 @@ use crate::dev::{self, DevError, DevOptions};
 Examples:
   restaurant-system dev
   restaurant-system dev --fresh --cook-seconds 2 --simulate 5
+  restaurant-system dev --manual --simulate 1
   restaurant-system dev --workers chef_anna --order-port 4000 --tracking-port 4002
 
 PostgreSQL and RabbitMQ are run from the installed programs (Debian: apt-get install
@@ -33,6 +34,12 @@ pub struct DevArgs {
     /// Port of the tracking service.
     #[arg(long, value_name = "PORT", default_value_t = 3002, value_parser = clap::value_parser!(u16).range(1..))]
     pub tracking_port: u16,
+    /// Run a station beside the simulated cooks, at which you cook: its pages are in a browser.
+    #[arg(long)]
+    pub manual: bool,
+    /// With --manual, port of the station.
+    #[arg(long, value_name = "PORT", default_value_t = 3001, value_parser = clap::value_parser!(u16).range(1..))]
+    pub station_port: u16,
     /// Names of the kitchen workers, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "chef_anna,chef_mario")]
     pub workers: Vec<String>,
@@ -62,6 +69,7 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         fresh: args.fresh,
         order_port: args.order_port,
         tracking_port: args.tracking_port,
+        station_port: args.manual.then_some(args.station_port),
         workers: args.workers,
         cook_seconds: args.cook_seconds,
         simulate_rate: args.simulate,

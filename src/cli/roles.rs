@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use daemon::runtime::DedicatedRuntime;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::common::{CommonArgs, Setting, Usage, number};
 use super::error::CliError;
 use crate::broker::Part;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
-use crate::services::kitchen::{self, Cooking, KitchenOptions, StationOptions};
+use crate::services::kitchen::{self, KitchenOptions, Station, StationOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
 use crate::services::tracking::{self, TrackingServiceOptions};
@@ -192,26 +193,35 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         heartbeat_interval: args.heartbeat_interval,
         prefetch: args.prefetch,
         times: setting.config.kitchen,
-        cooking: match args.cooking {
-            CookingArg::Auto => Cooking::Timed,
-            CookingArg::Manual => Cooking::Manual(StationOptions {
-                host: args.listen.host,
-                port: args.port,
-                limits: setting.server_limits(kitchen::STATION_STREAMS_MAX),
-                times: setting.config.station,
-                recall_within: setting.config.recall_within,
-                promote_after: PROMOTE_AFTER,
-                staff: setting.staff.clone(),
-                look: Arc::default(),
-            }),
-        },
+        station: matches!(args.cooking, CookingArg::Manual).then(|| StationOptions {
+            host: args.listen.host,
+            port: args.port,
+            limits: setting.server_limits(kitchen::STATION_STREAMS_MAX),
+            times: setting.config.station,
+            recall_within: setting.config.recall_within,
+            promote_after: PROMOTE_AFTER,
+            staff: setting.staff.clone(),
+            look: Arc::default(),
+        }),
     };
     let store = setting.store(Usage::Worker)?;
     // While a batch is written the worker hears of hundreds of orders: the next batch does not wait behind them.
     let writing = DedicatedRuntime::start("kitchen").map_err(CliError::failed)?;
     let shutdown = setting.shutdown.clone();
+    let mut station = None;
+    if let Some(of_station) = options.station.clone() {
+        let stopping = shutdown.stopping();
+        match Station::bind(&options, of_station, &store, &broker, &stopping).await {
+            Ok(bound) => station = Some(AbortOnDropHandle::new(tokio::spawn(bound.serve(stopping)))),
+            Err(error) => return setting.leave(Some(broker), Err(error)).await,
+        }
+    }
     let outcome =
         kitchen::run(options, store, broker.clone(), shutdown, writing.handle(), &setting.manager).await;
+    if let Some(station) = station.filter(|_| outcome.is_ok()) {
+        // It was asked to stop as well, and answers what it was asked before.
+        let _ = station.await;
+    }
     setting.leave(Some(broker), outcome).await
 }
 

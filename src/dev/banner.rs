@@ -11,7 +11,11 @@ use super::state::StateFiles;
 const EXAMPLE_ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"name":"Margherita Pizza","quantity":1,"price":15.99}]}"#;
 
 /// The text, which ends with a line break.
-pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, files: &StateFiles) -> String {
+pub(crate) fn banner(
+    (order_port, tracking_port, station_port): (u16, u16, Option<u16>),
+    servers: &Servers,
+    files: &StateFiles,
+) -> String {
     let postgres = format!(
         "PGPASSFILE={} psql -h 127.0.0.1 -p {} -U {} {}",
         shell_word(&servers.postgres.password_file().to_string_lossy()),
@@ -33,9 +37,11 @@ pub(crate) fn banner(order_port: u16, tracking_port: u16, servers: &Servers, fil
                 "http://127.0.0.1:{tracking_port}   documentation: http://127.0.0.1:{tracking_port}/docs"
             ),
         ),
-        ("PostgreSQL", postgres),
-        ("RabbitMQ", rabbitmq),
     ];
+    rows.extend(
+        station_port.map(|port| ("station", format!("http://127.0.0.1:{port}   log in as anna or max"))),
+    );
+    rows.extend([("PostgreSQL", postgres), ("RabbitMQ", rabbitmq)]);
     if let Some(port) = servers.rabbitmq.management_port() {
         rows.push((
             "",

@@ -26,6 +26,18 @@ const SIMULATION_STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const SERVER_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_SERVER_RESTARTS: u32 = 5;
 
+/// The worker at whose station persons cook.
+const STATION: &str = "station";
+/// As many tickets as a small screen shows.
+const STATION_TICKETS: &str = "8";
+
+/// A role that listens on `port`, which `flag` changes.
+struct HttpRole {
+    role: &'static str,
+    port: u16,
+    flag: &'static str,
+}
+
 /// The settings of `dev`.
 #[derive(Debug, Clone)]
 pub struct DevOptions {
@@ -39,6 +51,8 @@ pub struct DevOptions {
     pub order_port: u16,
     /// The tracking service's port.
     pub tracking_port: u16,
+    /// The port of a station where persons cook; `None` for no station.
+    pub station_port: Option<u16>,
     /// The kitchen workers' names.
     pub workers: Vec<String>,
     /// Cooking time of every order in seconds; `None` for the configured ones.
@@ -83,16 +97,16 @@ pub async fn run(options: DevOptions) -> Result<(), DevError> {
     }
 }
 
-/// Both HTTP ports, before anything is started.
+/// The HTTP ports, before anything is started.
 fn check_ports(options: &DevOptions) -> Result<(), DevError> {
-    let wanted = [(options.order_port, "--order-port"), (options.tracking_port, "--tracking-port")];
-    if options.order_port == options.tracking_port {
-        return Err(DevError::PortTaken { port: options.tracking_port, flag: "--tracking-port" });
+    let mut taken = Vec::new();
+    for HttpRole { port, flag, .. } in options.http_roles() {
+        if taken.contains(&port) || !ports::is_free(port) {
+            return Err(DevError::PortTaken { port, flag });
+        }
+        taken.push(port);
     }
-    match wanted.into_iter().find(|(port, _)| !ports::is_free(*port)) {
-        Some((port, flag)) => Err(DevError::PortTaken { port, flag }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 async fn start_servers(
@@ -166,7 +180,8 @@ async fn run_roles(
 }
 
 fn say_banner(options: &DevOptions, servers: &Servers, files: &StateFiles) {
-    let text = banner(options.order_port, options.tracking_port, servers, files);
+    let ports = (options.order_port, options.tracking_port, options.station_port);
+    let text = banner(ports, servers, files);
     outlet::complain(format_args!("{text}"));
 }
 
@@ -195,13 +210,13 @@ async fn keep_running(servers: &Arc<Servers>) -> DevError {
     }
 }
 
-/// Waits until both HTTP roles say that they can do their job.
+/// Waits until the HTTP roles say that they can do their job.
 async fn wait_until_ready(options: &DevOptions) -> Result<(), DevError> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build();
     let failed = |role: &str, problem: String| DevError::RoleFailed { role: role.to_owned(), problem };
     let client = client.map_err(|error| failed("the check whether roles are ready", error.to_string()))?;
     let deadline = Instant::now() + READY_TIMEOUT;
-    for (role, port) in [("order-service", options.order_port), ("tracking-service", options.tracking_port)] {
+    for HttpRole { role, port, .. } in options.http_roles() {
         loop {
             let answer = client.get(format!("http://127.0.0.1:{port}/readyz")).send().await;
             let state = match answer {
@@ -240,6 +255,35 @@ impl DevOptions {
             role.name = format!("kitchen-worker {worker}");
             roles.push(role);
         }
+        if let Some(port) = self.station_port.map(|port| port.to_string()) {
+            let args = [
+                "--worker-name",
+                STATION,
+                "--cooking",
+                "manual",
+                "--prefetch",
+                STATION_TICKETS,
+                "--port",
+                &port,
+            ];
+            let mut role = self.role("kitchen-worker", &args, &files.config_of("kitchen-worker"));
+            role.name = format!("kitchen-worker {STATION}");
+            roles.push(role);
+        }
+        roles
+    }
+
+    /// The roles that listen.
+    fn http_roles(&self) -> Vec<HttpRole> {
+        let mut roles = vec![
+            HttpRole { role: "order-service", port: self.order_port, flag: "--order-port" },
+            HttpRole { role: "tracking-service", port: self.tracking_port, flag: "--tracking-port" },
+        ];
+        roles.extend(self.station_port.map(|port| HttpRole {
+            role: "the station",
+            port,
+            flag: "--station-port",
+        }));
         roles
     }
 

@@ -29,8 +29,14 @@ fn dev_command(state: &Path, ports: (u16, u16)) -> Command {
 
 /// Starts `dev` and waits until it says that everything runs.
 async fn start(state: &Path) -> Dev {
+    start_with(state, &[]).await
+}
+
+async fn start_with(state: &Path, more: &[&str]) -> Dev {
     let ports = (free_port(), free_port());
-    let mut role = Role::spawn("dev", dev_command(state, ports));
+    let mut command = dev_command(state, ports);
+    command.args(more);
+    let mut role = Role::spawn("dev", command);
     let deadline = Instant::now() + START_TIMEOUT;
     while !role.error_lines().iter().any(|line| line.contains("restaurant is open")) {
         assert!(role.is_running(), "dev ended: {:?}", role.output());
@@ -233,7 +239,9 @@ async fn ctrl_c_while_the_servers_start_ends_everything() {
 #[tokio::test]
 async fn ctrl_c_while_the_servers_stop_kills_them() {
     let dir = new_state_dir();
-    let mut role = start(dir.path()).await.role;
+    let port = free_port().to_string();
+    let mut role = start_with(dir.path(), &["--manual", "--station-port", &port]).await.role;
+    assert_station_serves(&role, &port).await;
     freeze_a_process_of_postgres(dir.path());
     role.signal(Signal::SIGINT);
     let stopping = |line: &String| line.contains("stopping PostgreSQL and RabbitMQ");
@@ -244,6 +252,14 @@ async fn ctrl_c_while_the_servers_stop_kills_them() {
     let took = asked.elapsed();
     assert!(took < dev::servers_options().postgres.stop_timeout / 2, "{took:?}: {:?}", role.output());
     assert_eq!(processes_naming(dir.path()), Vec::<String>::new());
+}
+
+async fn assert_station_serves(dev: &Role, port: &str) {
+    let address = format!("http://127.0.0.1:{port}");
+    let is_told = |line: &String| line.contains("station") && line.contains(&address);
+    assert!(dev.error_lines().iter().any(is_told), "{:?}", dev.error_lines());
+    let document = Http::new(address).get("/openapi.json").await;
+    assert!(document.ok()["paths"].get("/station/tickets").is_some());
 }
 
 /// Without this one PostgreSQL cannot end by itself, however long it has: it ends when its time is over, or is killed.

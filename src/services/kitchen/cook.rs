@@ -13,8 +13,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::KitchenOptions;
 use super::unknown::UnknownOrders;
-use super::{Cooking, KitchenOptions};
 use crate::domain::{OrderNumber, OrderType, Status, WorkerName};
 use crate::relay::RelayWaker;
 use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, PeerCount, StoreError};
@@ -112,11 +112,8 @@ impl<S: KitchenStore> Worker<S> {
         let claim = Claim {
             worker: options.name.clone(),
             order_types: options.order_types.clone(),
-            cook_times: match &options.cooking {
-                Cooking::Timed => options.times.cook,
-                Cooking::Manual(station) => station.times.target,
-            },
-            is_manual: matches!(options.cooking, Cooking::Manual(_)),
+            cook_times: options.station.as_ref().map_or(options.times.cook, |station| station.times.target),
+            is_manual: options.station.is_some(),
         };
         let limits = limits(options.prefetch);
         let claims = {

@@ -39,16 +39,8 @@ pub struct KitchenOptions {
     pub prefetch: u16,
     /// How long it cooks and waits.
     pub times: KitchenTimes,
-    pub cooking: Cooking,
-}
-
-/// By what an order becomes ready.
-#[derive(Debug, Clone)]
-pub enum Cooking {
-    /// Its time is over.
-    Timed,
-    /// A person says so at a station.
-    Manual(StationOptions),
+    /// Where persons say that an order is ready; without it an order is when its time is over.
+    pub station: Option<StationOptions>,
 }
 
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cook::Worker;
-use super::{Cooking, KitchenError, KitchenOptions};
+use super::{KitchenError, KitchenOptions};
 use crate::domain::OFFLINE_AFTER_INTERVALS;
 use crate::store::{KitchenStore, NameRecord, PeerCount, Registered, StoreError, WorkerRegistration};
 
@@ -63,7 +63,7 @@ pub(super) async fn enter<S: KitchenStore, B: Consume>(
         order_types: options.order_types.clone(),
         heartbeat_interval: options.heartbeat_interval,
         capacity: options.prefetch,
-        is_manual: matches!(options.cooking, Cooking::Manual(_)),
+        is_manual: options.station.is_some(),
     };
     let queue = queue(options);
     let (held, Registered { released, peers }) = tokio::select! {
@@ -86,7 +86,7 @@ pub(super) async fn enter<S: KitchenStore, B: Consume>(
 /// What the worker does, in words.
 pub(super) fn described(options: &KitchenOptions) -> String {
     let types: Vec<&str> = options.order_types.iter().map(|t| t.as_str()).collect();
-    let by_hand = if matches!(options.cooking, Cooking::Manual(_)) { ", by hand" } else { "" };
+    let by_hand = if options.station.is_some() { ", by hand" } else { "" };
     format!("cooks {}, {} at once{by_hand}", types.join(","), options.prefetch)
 }
 

@@ -14,7 +14,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use super::cook::Worker;
-use super::{Cooking, KitchenError, KitchenOptions, by_hand, heartbeat, held, messages, name, sweep};
+use super::{KitchenError, KitchenOptions, by_hand, heartbeat, held, messages, name, sweep};
 use crate::broker::kitchen_queue;
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
@@ -120,14 +120,10 @@ async fn work<S: KitchenStore, B: Consume>(
     let cooks = TaskTracker::new();
     cooks.spawn(sweep::watch(Arc::clone(worker), Arc::clone(&slots), stopping.clone(), cooks.clone()));
     let _watch = AbortOnDropHandle::new(tokio::spawn(held::watch(Arc::clone(worker))));
-    let by_hand = match &worker.options.cooking {
-        Cooking::Timed => None,
-        Cooking::Manual(station) => {
-            let watch =
-                by_hand::watch(Arc::clone(worker), station.clone(), Arc::clone(&slots), cooks.clone());
-            Some(AbortOnDropHandle::new(tokio::spawn(watch)))
-        }
-    };
+    let by_hand = worker.options.station.clone().map(|station| {
+        let watch = by_hand::watch(Arc::clone(worker), station, Arc::clone(&slots), cooks.clone());
+        AbortOnDropHandle::new(tokio::spawn(watch))
+    });
 
     let handle = |delivery| {
         let (worker, broker) = (Arc::clone(worker), broker.clone());

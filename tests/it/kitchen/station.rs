@@ -1,8 +1,9 @@
-//! A station: a worker whose orders persons make ready. What they do is written to the database here, as its calls do it.
+//! A station: a worker whose orders persons make ready. What they do is mostly written to the database here, as its calls do
+//! it.
 
 use super::kit::{Kit, holds_for};
 use super::without_rabbitmq::Wire;
-use crate::support::{Role, STAFF_TOKEN, Signal, TestEnv, answer, eventually, eventually_ok};
+use crate::support::{Http, Role, STAFF_TOKEN, Signal, TestEnv, answer, eventually, eventually_ok};
 use serde_json::json;
 use std::time::Duration;
 
@@ -368,4 +369,32 @@ async fn a_worker_that_becomes_a_station_makes_tickets_of_what_it_holds_and_back
     assert_eq!(kit.history(&number).await.pop().unwrap().1, "chef_anna");
     let sql = "select cooking from workers where name = 'chef_anna'";
     assert_eq!(kit.db.query_one(sql, &[]).await.unwrap().get::<_, &str>(0), "timed");
+}
+
+#[tokio::test]
+async fn a_person_makes_an_order_ready_and_recalls_it_over_http() {
+    let kit = Kit::with(SOON).await;
+    let mut grill = kit.station("grill", "1", &[]).await;
+    let station = Http::as_staff(grill.url().await);
+    let number = kit.place("takeout").await;
+    kit.wait_ticket(&number, "grill", 1).await;
+    let does = async |what: &str, attempt: i32| {
+        let path = format!("/station/tickets/{number}/{what}");
+        let done = answer(station.request("POST", &path).json(&json!({"attempt": attempt}))).await;
+        assert_eq!(done.status, 200, "{done:?}");
+    };
+    does("bump", 1).await;
+    kit.wait_status(&number, "ready").await;
+    does("recall", 1).await;
+    let is_in_hand = |log: &serde_json::Value| log["details"] == "takeout, by hand, attempt 2";
+    grill.wait_for_log("it is in hand again", is_in_hand).await;
+    let shown = station.get("/station/tickets").await.ok();
+    assert_eq!(shown["tickets"][0]["order_number"], json!(number));
+    does("bump", 2).await;
+    kit.wait_status(&number, "ready").await;
+    let by: Vec<String> = kit.history(&number).await.into_iter().map(|(_, by)| by).collect();
+    assert_eq!(by, ["order-service", "grill", "staff:api", "staff:api", "staff:api"]);
+    assert_eq!(kit.worker_row("grill").await.1, 2);
+    grill.signal(Signal::SIGTERM);
+    assert_eq!(grill.wait_exit().await.code(), Some(0));
 }

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::reconciler::{self, ReconcilerOptions};
 use restaurant_system::relay::{self, RelayOwner};
-use restaurant_system::services::kitchen::{self, Cooking, KitchenError, KitchenOptions, KitchenTimes};
+use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions, KitchenTimes};
 use restaurant_system::services::order::Intake;
 use restaurant_system::store::{IdempotencyKey, IntakeRequest, StaffChange, StaffOutcome};
 use std::sync::{Arc, Mutex};
@@ -178,7 +178,7 @@ impl Scenario {
                 stop_timeout: Duration::from_millis(rng.u64(0..4_000)),
                 grace: Duration::from_millis(rng.u64(500..6_000)),
             },
-            cooking: Cooking::Timed,
+            station: None,
         };
         let reconciler = (rng.u8(0..3) == 0).then(|| ReconcilerOptions {
             max_rows: 1_000,

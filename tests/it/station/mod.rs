@@ -52,6 +52,7 @@ impl Grill {
             heartbeat_interval: Duration::from_secs(30),
             prefetch: 8,
             times: KitchenTimes { cook: seconds(0), stop_timeout: Duration::ZERO, grace: Duration::ZERO },
+            station: None,
         };
         let options = StationOptions {
             host: "127.0.0.1".to_owned(),
