@@ -127,6 +127,16 @@ let
       default = 30;
       description = "Seconds between two signs of life. After two without one its orders are taken over.";
     };
+
+    stationPort = mkOption {
+      type = types.nullOr types.port;
+      default = null;
+      example = 3001;
+      description = ''
+        Port of 127.0.0.1 on which it serves a station, where persons say what is ready; null for a simulated cook. The
+        staff are those of {option}`staffAccountsFile` and {option}`staffTokenFile`.
+      '';
+    };
   };
 in
 {

@@ -109,18 +109,21 @@ let
     "rabbitmq-password"
   ];
 
+  # By what the staff are known.
+  staffSecrets =
+    optional (credentials ? staff-token) "staff-token"
+    ++ optional (credentials ? staff-accounts) "staff-accounts";
+
+  staffEnvironment =
+    optional (credentials ? staff-token) "RESTAURANT_STAFF_TOKEN_FILE=%d/staff-token"
+    ++ optional (credentials ? staff-accounts) "RESTAURANT_STAFF_ACCOUNTS_FILE=%d/staff-accounts";
+
   forHttp =
     role: environment:
     common {
       inherit role;
-      secrets =
-        bothPasswords
-        ++ optional (credentials ? staff-token) "staff-token"
-        ++ optional (credentials ? staff-accounts) "staff-accounts";
-      environment =
-        environment
-        ++ optional (credentials ? staff-token) "RESTAURANT_STAFF_TOKEN_FILE=%d/staff-token"
-        ++ optional (credentials ? staff-accounts) "RESTAURANT_STAFF_ACCOUNTS_FILE=%d/staff-accounts";
+      secrets = bothPasswords ++ staffSecrets;
+      environment = environment ++ staffEnvironment;
     };
 
   templates = [
@@ -156,13 +159,26 @@ let
   cooks = mapAttrsToList (
     name: cook:
     dropIn "kitchen-worker@${name}" 20 {
-      Service.Environment = [
-        "RESTAURANT_PREFETCH=${toString cook.prefetch}"
-        "RESTAURANT_HEARTBEAT_INTERVAL=${toString cook.heartbeatInterval}"
-      ]
-      ++ optional (
-        cook.orderTypes != null
-      ) "RESTAURANT_ORDER_TYPES=${lib.concatStringsSep "," cook.orderTypes}";
+      Service = {
+        Environment = [
+          "RESTAURANT_PREFETCH=${toString cook.prefetch}"
+          "RESTAURANT_HEARTBEAT_INTERVAL=${toString cook.heartbeatInterval}"
+        ]
+        ++ optional (
+          cook.orderTypes != null
+        ) "RESTAURANT_ORDER_TYPES=${lib.concatStringsSep "," cook.orderTypes}"
+        ++ lib.optionals (cook.stationPort != null) (
+          [
+            "RESTAURANT_COOKING=manual"
+            "RESTAURANT_PORT=${toString cook.stationPort}"
+          ]
+          ++ staffEnvironment
+        );
+      }
+      // lib.optionalAttrs (cook.stationPort != null) {
+        SocketBindAllow = "tcp:${toString cook.stationPort}";
+        LoadCredential = map (secret: "${secret}:${credentials.${secret}}") staffSecrets;
+      };
     }
   ) cfg.kitchenWorkers;
 in

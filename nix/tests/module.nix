@@ -108,6 +108,11 @@ let
         prefetch = 4;
         heartbeatInterval = 2.5;
       };
+      staffAccountsFile = "/run/secrets/accounts";
+      kitchenWorkers.grill = {
+        prefetch = 12;
+        stationPort = 3001;
+      };
     };
     frontOnly = elsewhere // {
       staffTokenFile = "/run/secrets/staff";
