@@ -12,7 +12,7 @@
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
 //! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
-//! | [`http`] | what the HTTP APIs add to [`http_kit`]: who is staff, the schemas of the domain's types, the pages |
+//! | [`http`] | what the HTTP APIs add to [`http_kit`]: who is staff, by token or cookie, the schemas of the domain's types, the pages |
 //! | [`store`] | the only SQL: PostgreSQL, the truth |
 //! | [`broker`] | what is on RabbitMQ, the fast path: names, who makes what |
 //! | [`domain`] | what a restaurant is: pure, no I/O, no clock |
@@ -38,12 +38,15 @@
 //!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.
 //! - **A role**: a folder in [`services`], its command in `cli/roles.rs`, its rights in `store/rights.rs` and `broker/part.rs`,
 //!   `dev/run.rs` and `dev/servers.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
-//! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs` or `services/tracking/api.rs`, its section of
-//!   `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around every handler is [`http_kit::app()`].
+//! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs`, `services/tracking/api.rs` or
+//!   `services/kitchen/station/api.rs`, its section of `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around
+//!   every handler is [`http_kit::app()`].
 //! - **A page**: its template, styles and scripts in `web/`; `http/web.rs` lists the files, and `web/words.js` has every word that
 //!   a script shows. `crates/http-kit/src/web.rs` has the policy and serves the files.
 //! - **A right of the staff**: a row of [`domain::RIGHTS`], the table in `docs/OPERATIONS.md`, and the call that asks for it
 //!   (`services/staff.rs` knows who calls).
+//! - **What a person does at a station**: `store/station.rs` decides and writes it, `services/kitchen/station/api.rs` has the
+//!   call, and `services/kitchen/station/views.rs` what is shown.
 //! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`]
 //!   (`crates/http-kit/src/metrics.rs` has most), and section 15 of `docs/CONTRACT.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.

@@ -6,7 +6,7 @@ use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::services::order::parse_order;
 use restaurant_system::store::{
     Claim, EventCursor, Finish, IdempotencyKey, IntakeRequest, IntakeStore, KitchenStore, OrderFilter,
-    StaffChange, StaffOutcome, StaffSession, Store,
+    StaffChange, StaffOutcome, StaffSession, StationLook, Store, TicketAct, TicketOutcome,
 };
 use tokio_postgres::Client;
 
@@ -102,12 +102,14 @@ const LIVES: &str = "
 insert into order_items (order_id, name, quantity, price) select id, 'Pizza', 1, 9.99 from orders;
 insert into order_status_log (order_id, status, changed_by)
 select id, s.status, 'chef_anna' from orders, unnest('{received,cooking,ready}'::text[]) as s (status);
+insert into station_tickets (order_id, station, attempt, bumped_at, bumped_by)
+select id, 'chef_anna', attempt, now() - interval '2 days', 'anna' from orders;
 insert into idempotency_keys (key, body_sha256, order_id) select 'key-' || id, sha256('x'), id from orders;
 insert into workers (name, type, status) select 'chef_' || n, 'takeout', 'offline' from generate_series(1, 50) as n;
 analyze;";
 const ALL_ROWS_READ: &str = "
 select sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::bigint as rows from pg_stat_user_tables
-where relname in ('orders', 'order_items', 'order_status_log', 'idempotency_keys', 'outbox')";
+where relname in ('orders', 'order_items', 'order_status_log', 'idempotency_keys', 'outbox', 'station_tickets')";
 /// A connection tells what it has read when it ends, if not before.
 const END_CONNECTIONS: &str = "
 select count(pg_terminate_backend(pid)) from pg_stat_activity
@@ -206,6 +208,22 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         let claimed = store.claim_orders(&claim, &[number(10_002)]).await.unwrap();
         let held = Finish { number: number(10_002), attempt: claimed[0].attempt };
         assert_eq!(store.finish_orders(&claim.worker, &[held]).await.unwrap().len(), 1);
+    })
+    .await;
+    let station = StationLook {
+        station: claim.worker.clone(),
+        order_types: OrderType::ALL.to_vec(),
+        recall_within: Duration::from_secs(900),
+        promote_after: Duration::from_secs(900),
+    };
+    a.reads_little("a station's tickets", async |store| {
+        assert_eq!(store.station_picture(&station).await.unwrap().tickets.len(), 0);
+    })
+    .await;
+    a.reads_little("recalling at a station", async |store| {
+        let act = TicketAct::Recall { within: Duration::from_secs(3600), targets: cook_times };
+        let recalled = store.act_on_ticket(&claim.worker, &number(10_004), 0, act, &token_act()).await;
+        assert!(matches!(recalled.unwrap(), TicketOutcome::Done { .. }));
     })
     .await;
     a.reads_little("handing over", async |store| {

@@ -6,6 +6,7 @@ mod login;
 mod recalls;
 mod reordered;
 mod streams;
+mod system;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ const RECALL_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// A station with its database.
 struct Grill {
-    _env: TestEnv,
+    env: TestEnv,
     db: Client,
     /// Shows the staff's one token.
     http: Http,
@@ -41,7 +42,10 @@ struct Grill {
 
 impl Grill {
     async fn start() -> Self {
-        let env = TestEnv::new().await;
+        Self::on(TestEnv::new().await).await
+    }
+
+    async fn on(env: TestEnv) -> Self {
         let store = env.store(Duration::from_secs(10)).await;
         let broker = crate::broker::connected(&env).await;
         let look = Arc::new(Notify::new());
@@ -78,7 +82,7 @@ impl Grill {
         db.execute("insert into workers (name, type) values ($1, 'dine_in,takeout')", &[&STATION])
             .await
             .unwrap();
-        Self { _env: env, db, http, look, _stop: stop.drop_guard() }
+        Self { env, db, http, look, _stop: stop.drop_guard() }
     }
 
     /// An order of two entries that waits.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Grill;
-use crate::support::Events;
+use crate::support::{Events, TestEnv, blocking, eventually};
 use serde_json::json;
 
 const A: &str = "ORD_20261130_001";
@@ -52,4 +52,28 @@ async fn two_screens_agree_within_a_second() {
         assert_eq!(shown[0], shown[1], "{what}");
         assert!(begun.elapsed() < Duration::from_secs(1), "{what}: {:?}", begun.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_screen_is_told_nothing_while_postgresql_is_away_and_the_truth_when_it_is_back() {
+    let mut grill = Grill::on(TestEnv::with_own_servers().await).await;
+    grill.ticket(A).await;
+    let mut screen = Events::open(&grill.http, "/station/events", None).await;
+    let first = screen.next().await.unwrap();
+    let servers = grill.env.servers.clone();
+    blocking(move || servers.postgres.kill()).await;
+    let refused = grill.does("bump", A, 1).await;
+    refused.problem(503);
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    grill.http.get("/station/tickets").await.problem(503);
+    let silence = tokio::time::timeout(Duration::from_secs(2), screen.next_whenever()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    let servers = grill.env.servers.clone();
+    blocking(move || servers.postgres.restart()).await.unwrap();
+    eventually("the bump is kept", async || grill.does("bump", A, 1).await.status == 200).await;
+    let told = screen.next().await.unwrap();
+    assert!(told.id != first.id && told.data["tickets"][0]["bumped_at"].is_string(), "{told:?}");
+    grill.db = grill.env.connect().await;
+    assert!(grill.finish(A).await);
+    assert_eq!(screen.next().await.unwrap().data["ready"][0]["order_number"], json!(A));
 }
