@@ -41,11 +41,12 @@ select number, type, attempt, request_id from held",
 }
 
 /// The orders of the station `$1` that a person has bumped `$2` milliseconds ago, with who it was. A person may take a bump
-/// back at the same time: ticket and order are locked in the order in which that is done, and looked at again behind the lock.
+/// back at the same time: order and ticket are locked in the order in which that is done, as a claim locks them, and looked at again
+/// behind the locks.
 pub(super) const DUE: &str = "due as materialized (
     select o.id, o.attempt, t.bumped_by
     from orders o join station_tickets t on t.order_id = o.id and t.attempt = o.attempt
     where o.processed_by = $1 and o.status = 'cooking' and o.claimed_at is not null
       and t.bumped_at <= now() - make_interval(secs => $2::bigint / 1000.0)
-    order by o.id for update of t, o
+    order by o.id for update of o, t
 )";

@@ -1,6 +1,9 @@
 //! Taking a bump back, and having a ready order cooked again.
 
-use super::Grill;
+use std::time::Duration;
+
+use super::{Grill, STATION};
+use restaurant_system::store::KitchenStore;
 use serde_json::json;
 
 const A: &str = "ORD_20261130_001";
@@ -19,6 +22,24 @@ async fn a_bump_that_is_taken_back_makes_nothing_ready_and_the_attempt_goes_on()
     grill.does("bump", A, 1).await.ok();
     assert!(grill.finish(A).await);
     assert_eq!(grill.actions().await, ["bump", "recall", "bump"].map(|what| format!("api {what} {A}")));
+}
+
+#[tokio::test]
+async fn a_bump_that_is_taken_back_as_it_is_made_ready_is_one_or_the_other() {
+    let grill = Grill::start().await;
+    let (store, worker) = (grill.env.store(Duration::from_secs(10)).await, STATION.parse().unwrap());
+    grill.ticket(A).await;
+    let mut attempt = 1;
+    for _ in 0..40 {
+        grill.does("bump", A, attempt).await.ok();
+        let (back, ready) =
+            tokio::join!(grill.does("recall", A, attempt), store.finish_bumped(&worker, Duration::ZERO));
+        let ticket = back.ok();
+        // Out of ready, which it was for a moment; or before it was.
+        attempt += i32::try_from(ready.unwrap().len()).unwrap();
+        assert_eq!((&ticket["attempt"], &ticket["bumped_at"]), (&json!(attempt), &json!(null)));
+        assert_eq!(ticket["status"], "cooking");
+    }
 }
 
 #[tokio::test]
