@@ -36,11 +36,11 @@ export class Board {
     for (const view of this.views.values()) if (!view.isMeasured) view.measure();
     setHidden(this.empty, tickets.length > 0);
     setText(this.empty, t('empty'));
-    // A ticket that went away with the cursor leaves it to the one that is in its place now.
+    // A ticket that went away with the cursor leaves it to the one that is in its place now; nobody has asked to scroll there.
     if (cursor && !cursor.isConnected) {
       this.cursor = null;
       const { elements } = this;
-      if (elements.length > 0) this.choose(elements[Math.min(place, elements.length - 1)]);
+      if (elements.length > 0) startOf(elements[Math.min(place, elements.length - 1)]).focus({ preventScroll: true });
     }
     this.measure();
   }
@@ -66,7 +66,7 @@ export class Board {
   /** Puts the cursor on a ticket: on its first item that is not done. */
   choose(element) {
     if (!element) return;
-    const item = element.querySelector('.item[aria-pressed="false"]:not([aria-disabled])') ?? element;
+    const item = startOf(element);
     item.focus({ preventScroll: true });
     element.scrollIntoView({ block: 'nearest' });
     item.scrollIntoView({ block: 'nearest' });
@@ -123,6 +123,9 @@ export class Board {
     setOptionalText(this.below, text && late > 0 ? t('below_late', { text, late }) : text);
   }
 }
+
+/** Where the cursor stands first in a ticket. */
+const startOf = (element) => element.querySelector('.item[aria-pressed="false"]:not([aria-disabled])') ?? element;
 
 class ReadyRow {
   constructor(ticket, act) {
