@@ -2,6 +2,7 @@
 {
   mkShell,
   cargo,
+  chromium,
   clippy,
   pgbouncer,
   rustc,
@@ -12,6 +13,7 @@
 mkShell {
   packages = [
     cargo
+    chromium
     clippy
     pgbouncer
     rustc

@@ -6,6 +6,7 @@
 mod advisories;
 mod backup;
 mod broker;
+mod browser;
 mod cli;
 mod cluster;
 mod contract;

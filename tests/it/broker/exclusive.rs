@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use amqp::{BrokerError, Consume, ConsumeOptions, ConsumerEvent, Deliveries, NameError, NameHold};
 
-use super::proxy::Proxy;
 use super::{connected, cut, options, start, wait_for_event, within};
-use crate::support::{TestEnv, eventually, eventually_ok};
+use crate::support::{Proxy, TestEnv, eventually, eventually_ok};
 
 const NAME: &str = "kitchen_worker.chef_anna";
 

@@ -7,7 +7,6 @@ mod exclusive;
 mod logs;
 mod members;
 mod outages;
-pub mod proxy;
 mod publishing;
 mod renewal;
 mod slots;

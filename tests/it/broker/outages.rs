@@ -10,9 +10,8 @@ use amqp::{
 use secrecy::SecretString;
 
 use super::logs::Logs;
-use super::proxy::Proxy;
 use super::{connected, id, next_delivery, options, order, start, update, wait_for_event, within};
-use crate::support::{TestEnv, blocking, eventually};
+use crate::support::{Proxy, TestEnv, blocking, eventually};
 
 const TAKEOUT: &str = "kitchen_takeout_queue";
 

@@ -8,9 +8,8 @@ use amqp::{
 };
 use restaurant_system::broker::wanted_slot;
 
-use super::proxy::Proxy;
 use super::{connected, id, options, start, update, within};
-use crate::support::TestEnv;
+use crate::support::{Proxy, TestEnv};
 
 const PREFETCH: u16 = 10;
 const KINDS: [QueueType; 2] = [QueueType::Classic, QueueType::Quorum];

@@ -2,8 +2,7 @@
 //! commits waited for one.
 
 use super::kit::{Kit, holds_for};
-use crate::broker::proxy::Proxy;
-use crate::support::{Http, Role, TestEnv, dine_in, eventually, superuser};
+use crate::support::{Http, Proxy, Role, TestEnv, dine_in, eventually, superuser};
 use std::time::Duration;
 use tokio_postgres::Client;
 

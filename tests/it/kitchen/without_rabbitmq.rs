@@ -2,8 +2,7 @@
 
 use super::kit::Kit;
 use crate::broker::connected;
-use crate::broker::proxy::Proxy;
-use crate::support::{Role, eventually};
+use crate::support::{Proxy, Role, eventually};
 use amqp::Consume;
 
 const BEAT: [&str; 2] = ["--heartbeat-interval", "1"];

@@ -84,7 +84,7 @@ impl Restaurant {
 }
 
 /// Names the accounts file, and the one with the token where that is wanted.
-fn configure(env: &TestEnv, with_token: bool) {
+pub fn configure(env: &TestEnv, with_token: bool) {
     write_accounts(env, &ACCOUNTS);
     let path = |name: &str| env.dir().join(name).display().to_string();
     env.write_config("");

@@ -13,6 +13,7 @@ enum Mode {
     Cut,
 }
 
+/// A TCP relay on a port of its own.
 pub struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
@@ -29,7 +30,7 @@ impl Proxy {
                 if *seen.borrow() == Mode::Cut {
                     continue;
                 }
-                let outbound = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let Ok(outbound) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
                 let ((in_read, in_write), (out_read, out_write)) =
                     (inbound.into_split(), outbound.into_split());
                 tokio::spawn(forward(in_read, out_write, seen.clone()));
@@ -39,8 +40,14 @@ impl Proxy {
         Self { address, mode }
     }
 
+    /// Where it is, as a pair.
     pub fn host(&self) -> (String, u16) {
         (self.address.ip().to_string(), self.address.port())
+    }
+
+    /// Where it is, as the URL of an HTTP service.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Ends all connections and refuses new ones.
