@@ -232,6 +232,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         port: args.port,
         limits: setting.server_limits(setting.config.tracking.max_event_streams),
         cook_times: setting.config.kitchen.cook,
+        promote_after: setting.config.kitchen.promote_after,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,
         staff: setting.staff.clone(),

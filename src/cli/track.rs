@@ -149,6 +149,8 @@ struct View<O, N> {
     status: String,
     since: Option<Timestamp>,
     estimate: Option<Timestamp>,
+    /// How many orders were ahead when it was asked for.
+    orders_ahead: Option<u64>,
 }
 
 impl<O, N> View<O, N> {
@@ -158,13 +160,14 @@ impl<O, N> View<O, N> {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(BAR_LENGTH).with_style(style)
         });
-        Self { out, notes, json, bar, status: String::new(), since: None, estimate: None }
+        Self { out, notes, json, bar, status: String::new(), since: None, estimate: None, orders_ahead: None }
     }
 
-    /// The estimate, which is known before the first event.
+    /// What is known before the first event.
     fn start(&mut self, status: &StatusAnswer) {
         self.status.clone_from(&status.current_status);
         self.estimate = parse_time(status.estimated_completion.as_deref());
+        self.orders_ahead = status.orders_ahead;
     }
 
     fn refresh(&self, now: Timestamp) {
@@ -190,7 +193,7 @@ impl<O: Write, N: Write> View<O, N> {
         let was_ready = update.old_status.as_deref() == Some(Status::Ready.as_str());
         self.estimate = update.estimated_completion.or(self.estimate.filter(|_| !was_ready));
         self.refresh(Timestamp::now());
-        let line = if self.json { data.to_owned() } else { describe(update) };
+        let line = if self.json { data.to_owned() } else { describe(update, self.orders_ahead) };
         print_above(self.bar.as_ref(), &mut self.out, &line)
     }
 
@@ -208,15 +211,23 @@ fn print_above(bar: Option<&ProgressBar>, out: &mut impl Write, line: &str) -> i
     }
 }
 
-/// One change for people: `12:00:00  cooking    by chef_anna, ready at about 12:00:10`. Times are UTC.
-fn describe(update: &StatusUpdate) -> String {
+/// One change for people: `12:00:00  cooking    by chef_anna, ready at about 12:00:10`. Times are UTC. Where it waits, how many
+/// orders are ahead of it.
+fn describe(update: &StatusUpdate, orders_ahead: Option<u64>) -> String {
+    let is_waiting = update.new_status == Status::Received.as_str();
+    let ahead = match orders_ahead.filter(|_| is_waiting) {
+        Some(1) => ", 1 order ahead".to_owned(),
+        Some(orders) => format!(", {orders} orders ahead"),
+        None => String::new(),
+    };
     let estimate = match update.estimated_completion {
         Some(time) if update.new_status.parse().is_ok_and(|status: Status| !status.is_settled()) => {
             format!(", ready at about {}", clock(time))
         }
         _ => String::new(),
     };
-    format!("{}  {:<10} by {}{estimate}", clock(update.timestamp), update.new_status, update.changed_by)
+    let (time, status, by) = (clock(update.timestamp), &update.new_status, &update.changed_by);
+    format!("{time}  {status:<10} by {by}{ahead}{estimate}")
 }
 
 fn clock(time: Timestamp) -> String {
@@ -312,6 +323,20 @@ mod tests {
         assert_eq!(result.unwrap_err().to_string(), "order ORD_20261122_001 was cancelled");
         let (result, ..) = watch_script(vec![answer("404 Not Found", "{}")], Until::Ready, false).await;
         assert_eq!(result.unwrap_err().to_string(), "there is no order ORD_20261122_001");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_waits_is_shown_with_its_place_in_the_queue() {
+        let status = STATUS.replace("cooking", "received").replace('}', r#","orders_ahead":3}"#);
+        let events = [status_event(1, "", "received"), status_event(2, "received", "cooking")].concat();
+        let script = vec![
+            answer("200 OK", &status),
+            cut_stream(&format!("{events}{}", status_event(3, "cooking", "ready"))),
+        ];
+        let (result, out, _) = watch_script(script, Until::Ready, false).await;
+        result.unwrap();
+        let ahead = out.lines().map(|line| line.contains(", 3 orders ahead")).collect::<Vec<_>>();
+        assert_eq!(ahead, [true, false, false], "{out}");
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct StatusAnswer {
     pub updated_at: String,
     /// When it will be ready, where that can be told.
     pub estimated_completion: Option<String>,
+    /// How many orders are cooked before it; none once it cooks, or told by an older service.
+    pub orders_ahead: Option<u64>,
     pub processed_by: Option<String>,
 }
 

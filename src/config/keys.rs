@@ -61,6 +61,7 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::seconds("kitchen.cook_seconds.delivery", 0.0, "12", ""),
     Key::seconds("kitchen.stop_seconds", 0.0, "30", "a stopping worker may finish what it cooks for so long; then it gives it back"),
     Key::seconds("kitchen.grace_seconds", 0.0, "2", "an order without a message waits so long before an idle worker claims it from the database"),
+    Key::seconds("kitchen.promote_after_seconds", 0.1, "900", "an order that has waited so long goes before all that have waited for less, whatever their priority"),
     Key::number("kitchen.recall_minutes", RECALL_MINUTES, "15", "staff may have an order cooked again for so long after it was ready; 0: never"),
     Key::section("kitchen.target_minutes", "how long after it was placed an order is to be ready, for kitchen-worker --cooking manual"),
     Key::number("kitchen.target_minutes.dine_in", TARGET, "15", ""),

@@ -16,6 +16,7 @@ pub(super) fn read(reader: &mut Reader) -> KitchenTimes {
         },
         stop_timeout: reader.seconds("kitchen.stop_seconds"),
         grace: reader.seconds("kitchen.grace_seconds"),
+        promote_after: reader.seconds("kitchen.promote_after_seconds"),
     }
 }
 

@@ -29,12 +29,20 @@ impl CookTimes {
 /// The work that stands between a waiting order and an idle worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KitchenLoad {
-    /// Orders that wait ahead of this one for the same cooks: higher priority, or the same and older.
+    /// Orders that wait ahead of this one for the same cooks.
     pub waiting_ahead: u64,
     /// Orders that the cooks of this type have in hand.
     pub cooking: u64,
     /// How many orders all online workers that cook this type can have in hand at once.
     pub capacity: u64,
+}
+
+impl KitchenLoad {
+    /// How many orders the cooks begin in this time, where enough of them wait.
+    pub fn cooked_within(&self, time: Duration, cook_time: Duration) -> usize {
+        let orders = time.as_millis().saturating_mul(self.capacity.into()) / cook_time.as_millis().max(1);
+        usize::try_from(orders).unwrap_or(usize::MAX)
+    }
 }
 
 /// How long a waiting order takes from now until it is ready: the rounds of cooking that go ahead of it, and its own.

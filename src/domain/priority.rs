@@ -15,6 +15,8 @@ impl Priority {
     /// From 50.00 to 100.00, both included.
     pub const MEDIUM: Self = Self(5);
     pub const LOW: Self = Self(1);
+    /// The most urgent first.
+    pub const ALL: [Self; 3] = [Self::HIGH, Self::MEDIUM, Self::LOW];
 
     /// THE priority rule (contract, section 3). To change it, change it here, and the `check` on `orders.priority`.
     pub const fn of_total(total: Money) -> Self {

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
+use super::claims::{CLAIM_NAMED, CLAIM_OVERDUE, CLAIM_PROMOTED, PROMOTION_DUE};
 use super::columns::{CHANGE_COLUMNS, status_update};
-use super::convert::{
-    get, millis, offline_after, order_number, order_type, priority, quoted_statuses, status, type_names,
-};
+use super::convert::{get, millis, offline_after, order_number, order_type, priority, status, type_names};
 use super::outbox::announce_logged;
 use super::readable::readable;
-use super::station_work::{DUE, adopt, ticketed};
-use super::writes::tick;
+use super::station_work::{DUE, adopt};
 use super::{Announcement, AnnouncementContent, OutboxStore, Store, StoreError, WorkerStore};
 use crate::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName};
 
@@ -26,6 +24,8 @@ pub struct Claim {
     pub cook_times: CookTimes,
     /// Persons make its orders ready, at a station: each order gets a ticket.
     pub is_manual: bool,
+    /// What has waited for so long goes before all that have waited for less.
+    pub promote_after: Duration,
 }
 
 /// An order in a worker's hands.
@@ -65,78 +65,6 @@ pub enum Refusal {
         status: Status,
         processed_by: Option<String>,
     },
-}
-
-/// What an order must be like to be claimed: waiting, or in nobody's hand, or in the hand of another who is lost.
-/// A holder is lost when its heartbeat is older than it may be, or it says itself that it is offline. Nobody could beat
-/// while PostgreSQL was away or took no writes: after its start everybody has the 5 s that it takes at most to try it again
-/// (`pool`), and the time that a heartbeat may take; and that time is measured by the clock of writes as well (`writes`).
-/// What the claimant itself has in hand it never takes from itself; what it does not know to have, its heartbeat releases.
-/// `$1` is the claimant, `$6` the number of missed heartbeats that make a worker lost.
-const CLAIMABLE: &str = "
-(o.status = 'received' or (o.status = 'cooking' and (o.claimed_at is null or (o.processed_by <> $1 and not exists (
-    select from workers w
-    where w.name = o.processed_by and w.status <> 'offline'
-      and (greatest(w.last_seen, pg_postmaster_start_time() + interval '5 s')
-              > now() - make_interval(secs => w.heartbeat_interval_ms * $6::int / 1000.0)
-          or w.seen_writing_ms is not null and exists (
-              select from database_writes d
-              where d.spared_until > now()
-                 or d.writing_ms - w.seen_writing_ms <= w.heartbeat_interval_ms::bigint * $6::int)))))))";
-
-/// By their numbers. In a `case`, so that no index of statuses can be used for it: where statistics lag behind, all orders
-/// that are not completed look like fewer than those that are named here.
-static CLAIM_NAMED: LazyLock<String> = LazyLock::new(|| {
-    claim(&format!(
-        "picked as materialized (
-    select o.id, o.status from orders o
-    where o.number = any($5::text[]) and o.type = any($2::text[])
-      and case when {CLAIMABLE} then true else false end
-    order by o.id for update of o
-)"
-    ))
-});
-
-/// What has waited for too long. A backlog sweep sets the clock of writes as well; a claim by message does not, of which
-/// there may be hundreds a second.
-static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
-    claim(&format!(
-        "{ticked}, picked as materialized (
-    select o.id, o.status from orders o
-    where o.status in ('{in_kitchen}') and o.type = any($2::text[]) and {CLAIMABLE}
-      and (o.status = 'cooking'
-           or o.updated_at < now() - make_interval(secs => ($5::bigint[])[1] / 1000.0))
-    order by o.priority desc, o.id limit ($5::bigint[])[2] for update of o skip locked
-)",
-        ticked = tick(""),
-        in_kitchen = quoted_statuses(|status| !status.is_settled())
-    ))
-});
-
-/// Claims what is `picked`, for the worker `$1`, which cooks the types `$2`. `$3` and `$4` are all types and how long it cooks
-/// each; `$5` is for `picked` alone. With `$7` persons make them ready.
-fn claim(picked: &str) -> String {
-    format!(
-        "
-with {picked}, claimed as (
-    update orders o
-    set status = 'cooking', processed_by = $1, attempt = o.attempt + 1, claimed_at = now(), updated_at = now(),
-        estimated_completion = now() + make_interval(secs => c.cook_ms / 1000.0)
-    from picked p, unnest($3::text[], $4::bigint[]) as c (type, cook_ms)
-    where o.id = p.id and c.type = o.type
-    returning o.id, o.number, o.type, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion,
-              p.status as previous_status, p.status = 'cooking' as taken_over
-), logged as (
-    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, estimated_completion)
-    select id, 'cooking', previous_status, attempt, $1, estimated_completion from claimed where not taken_over
-    returning *
-), {ticketed}, announced as ({announced}
-)
-select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, l.id as log_id, {CHANGE_COLUMNS}
-from claimed c left join logged l on l.order_id = c.id",
-        ticketed = ticketed("claimed c where $7::boolean"),
-        announced = announce_logged("statuses")
-    )
 }
 
 static FINISH: LazyLock<String> = LazyLock::new(|| {
@@ -207,7 +135,8 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
     ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
 
     /// Sweeps the backlog: claims up to `limit` orders that have waited longer than `grace` although a worker
-    /// is free, or that were given back or lost, the most urgent first. Orders that others are claiming at this moment are passed over.
+    /// is free, or that are promoted, given back or lost. The promoted go first, the oldest of them before the others; then the
+    /// most urgent. Orders that others are claiming at this moment are passed over.
     ///
     /// # Errors
     /// As for [`Self::claim_orders`].
@@ -217,6 +146,23 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
         grace: Duration,
         limit: i64,
     ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
+
+    /// Claims up to `limit` promoted orders that were never cooked, the oldest first. Orders that others are claiming at this moment
+    /// are passed over.
+    ///
+    /// # Errors
+    /// As for [`Self::claim_orders`].
+    fn claim_promoted(
+        &self,
+        claim: &Claim,
+        limit: i64,
+    ) -> impl Future<Output = Result<Vec<ClaimedOrder>, StoreError>> + Send;
+
+    /// When [`Self::claim_promoted`] will find something: zero where it does so now, `None` where nothing waits.
+    fn promotion_due(
+        &self,
+        claim: &Claim,
+    ) -> impl Future<Output = Result<Option<Duration>, StoreError>> + Send;
 
     /// Why an order that was asked for was not claimed.
     fn refusal(
@@ -303,7 +249,22 @@ impl KitchenStore for Store {
         grace: Duration,
         limit: i64,
     ) -> Result<Vec<ClaimedOrder>, StoreError> {
-        self.claim(&CLAIM_OVERDUE, claim, &[millis(grace), limit]).await
+        self.claim(&CLAIM_OVERDUE, claim, &[limit, millis(claim.promote_after), millis(grace)]).await
+    }
+
+    async fn claim_promoted(&self, claim: &Claim, limit: i64) -> Result<Vec<ClaimedOrder>, StoreError> {
+        self.claim(&CLAIM_PROMOTED, claim, &[limit, millis(claim.promote_after)]).await
+    }
+
+    async fn promotion_due(&self, claim: &Claim) -> Result<Option<Duration>, StoreError> {
+        let (types, after_ms) = (type_names(&claim.order_types), millis(claim.promote_after));
+        self.run("looking for the oldest order", async |client| {
+            let statement = client.prepare_cached(&PROMOTION_DUE).await?;
+            let due_ms: Option<i64> =
+                get(&client.query_one(&statement, &[&types, &after_ms]).await?, "due_ms")?;
+            Ok(due_ms.map(|due_ms| Duration::from_millis(u64::try_from(due_ms).unwrap_or(0))))
+        })
+        .await
     }
 
     async fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Result<Refusal, StoreError> {

@@ -22,7 +22,7 @@
 //! - **`offset 0`** ends a subquery that the planner must not merge into a join: it looks each row up by its key instead
 //!   (`outbox`, `events`).
 //! - **`case when … then true else false end`** keeps a condition from being looked up in an index whose rows the planner
-//!   underestimates (`kitchen`, CLAIM_NAMED).
+//!   underestimates (`claims`, CLAIM_NAMED).
 //! - **`materialized`** has a part read once, before those that use it: rows are picked and locked, then written. Without it
 //!   a part that only one other uses is merged into that one.
 //! - **Locks in one order.** Rows are locked `order by` their key, so that two statements never wait for each other. `skip
@@ -38,6 +38,7 @@
 
 mod announcement;
 mod announcement_cache;
+mod claims;
 mod columns;
 mod connect;
 mod convert;
@@ -57,6 +58,7 @@ mod ping;
 mod pool;
 mod pooler;
 mod pressure;
+mod promotion;
 mod readable;
 mod reconcile;
 mod restored;

@@ -56,6 +56,7 @@ pub struct OrderStatus {
     pub order_type: OrderType,
     pub priority: Priority,
     pub status: Status,
+    pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// When its present holder will be done; `None` while nobody has it in hand.
     pub estimated_completion: Option<Timestamp>,
@@ -263,7 +264,7 @@ impl Store {
         numbers: &[OrderNumber],
     ) -> Result<Vec<Option<OrderStatus>>, StoreError> {
         const SQL: &str =
-            "select id, number, type, priority, status, updated_at, processed_by, estimated_completion,
+            "select id, number, type, priority, status, created_at, updated_at, processed_by, estimated_completion,
             status = 'cooking' and coalesce(estimated_completion < now(), false) and not exists (
                 select from workers w
                 where w.name = processed_by and w.status <> 'offline'
@@ -282,6 +283,7 @@ impl Store {
                     order_type: order_type(row, "type")?,
                     priority: priority(row, "priority")?,
                     status: status(row, "status")?,
+                    created_at: get(row, "created_at")?,
                     updated_at: get(row, "updated_at")?,
                     estimated_completion: get(row, "estimated_completion")?,
                     processed_by: get(row, "processed_by")?,

@@ -118,6 +118,7 @@ fn claim() -> Claim {
         order_types: OrderType::ALL.to_vec(),
         cook_times: CookTimes::uniform(Duration::from_secs(5)),
         is_manual: false,
+        promote_after: Duration::from_secs(900),
     }
 }
 

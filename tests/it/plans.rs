@@ -36,6 +36,7 @@ async fn a_claim_by_number_does_not_read_all_that_wait() {
         order_types: OrderType::ALL.to_vec(),
         cook_times: CookTimes::uniform(Duration::from_secs(5)),
         is_manual: false,
+        promote_after: Duration::from_secs(900),
     };
     let numbers: Vec<OrderNumber> =
         (1500..1520).map(|n| OrderNumber::parse(&format!("ORD_20260102_{n}")).unwrap()).collect();
@@ -54,6 +55,34 @@ async fn a_claim_by_number_does_not_read_all_that_wait() {
         by_others < 200,
         "{by_number} entries were read by number, {by_others} otherwise, to claim 20 orders"
     );
+}
+
+#[tokio::test]
+async fn looking_for_the_oldest_orders_does_not_read_all_that_wait() {
+    let env = TestEnv::new().await;
+    env.connect().await.batch_execute(RUSH).await.unwrap();
+    let db = env.connect().await;
+    let a = Asking { env, db };
+    let mut claim = Claim {
+        worker: "chef_anna".parse().unwrap(),
+        order_types: OrderType::ALL.to_vec(),
+        cook_times: CookTimes::uniform(Duration::from_secs(5)),
+        is_manual: false,
+        promote_after: Duration::from_secs(900),
+    };
+    a.reads_little("the time of the next promotion", async |store| {
+        assert!(store.promotion_due(&claim).await.unwrap().is_some_and(|due| due > Duration::from_secs(600)));
+    })
+    .await;
+    a.reads_little("looking for promoted orders where there are none", async |store| {
+        assert_eq!(store.claim_promoted(&claim, 10).await.unwrap(), []);
+    })
+    .await;
+    claim.promote_after = Duration::ZERO;
+    a.reads_little("claiming promoted orders", async |store| {
+        assert_eq!(store.claim_promoted(&claim, 10).await.unwrap().len(), 10);
+    })
+    .await;
 }
 
 /// A restaurant that long said of no order that it was handed over, and says so now. It serves takeouts alone.
@@ -169,7 +198,7 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     .await;
     for order_type in OrderType::ALL {
         a.reads_little(&format!("the kitchen of {order_type}"), async |store| {
-            store.kitchen_picture(order_type).await.unwrap();
+            store.kitchen_picture(order_type, Duration::from_secs(900)).await.unwrap();
         })
         .await;
     }
@@ -193,6 +222,7 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         order_types: OrderType::ALL.to_vec(),
         cook_times,
         is_manual: false,
+        promote_after: Duration::from_secs(900),
     };
     a.reads_little("recalling", async |store| {
         let recalled = store.recall_order(&number(10_002), &token_act(), Duration::from_secs(3600)).await;

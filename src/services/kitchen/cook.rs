@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::KitchenOptions;
+use super::promotion::{Promotion, share_out};
 use super::unknown::UnknownOrders;
 use crate::domain::{OrderNumber, OrderType, Status, WorkerName};
 use crate::relay::RelayWaker;
@@ -46,6 +47,8 @@ pub(super) struct Worker<S> {
     useless: AtomicU32,
     /// Told when they are many.
     pub(super) fed_up: Notify,
+    /// What goes before the orders of its messages.
+    pub(super) promotion: Arc<Promotion>,
     /// How many orders it has made ready.
     done: AtomicU64,
     /// The workers that share the sweeps, as of the last heartbeat.
@@ -114,11 +117,15 @@ impl<S: KitchenStore> Worker<S> {
             order_types: options.order_types.clone(),
             cook_times: options.station.as_ref().map_or(options.times.cook, |station| station.times.target),
             is_manual: options.station.is_some(),
+            promote_after: options.times.promote_after,
         };
         let limits = limits(options.prefetch);
+        let promotion = Arc::<Promotion>::default();
         let claims = {
-            let (store, claim) = (store.clone(), claim.clone());
-            Batcher::start(limits, tasks, move |numbers| claim_batch(store.clone(), claim.clone(), numbers))
+            let (store, claim, promotion) = (store.clone(), claim.clone(), Arc::clone(&promotion));
+            let next =
+                move |numbers| claim_next(store.clone(), claim.clone(), Arc::clone(&promotion), numbers);
+            Batcher::start(limits, tasks, next)
         };
         let finishes = {
             let (store, worker) = (store.clone(), options.name.clone());
@@ -135,6 +142,7 @@ impl<S: KitchenStore> Worker<S> {
             deliveries: AtomicU64::new(0),
             useless: AtomicU32::new(0),
             fed_up: Notify::new(),
+            promotion,
             done: AtomicU64::new(0),
             peers: watch::Sender::new(peers),
             rounds: Notify::new(),
@@ -145,7 +153,7 @@ impl<S: KitchenStore> Worker<S> {
         }
     }
 
-    /// Claims one order; `None` when it is not there to be claimed.
+    /// Claims one order, or a promoted one in its place; `None` when it is not there to be claimed.
     pub(super) async fn claim(&self, number: OrderNumber) -> Result<Option<ClaimedOrder>, WriteFailed> {
         self.claims.submit(number).await.unwrap_or(Err(WriteFailed::Refused))
     }
@@ -358,6 +366,35 @@ async fn until_cooked(cook_time: Option<Duration>) {
 /// The pauses between attempts while PostgreSQL is away.
 pub(super) fn backoff() -> Backoff {
     Backoff::new(WRITE_RETRY.0, WRITE_RETRY.1)
+}
+
+/// Where orders are promoted, they are claimed in place of some that are asked for, which have to wait.
+async fn claim_next<S: KitchenStore>(
+    store: S,
+    claim: Claim,
+    promotion: Arc<Promotion>,
+    numbers: Vec<OrderNumber>,
+) -> Vec<Result<Option<ClaimedOrder>, WriteFailed>> {
+    let promoted = match promotion.claim(&store, &claim, numbers.len()).await {
+        Ok(promoted) => promoted,
+        Err(error) => match failed("claiming promoted", &error) {
+            WriteFailed::Away => return vec![Err(WriteFailed::Away); numbers.len()],
+            WriteFailed::Refused => Vec::new(),
+        },
+    };
+    if promoted.is_empty() {
+        return claim_batch(store, claim, numbers).await;
+    }
+    let shares = share_out(promoted, &numbers);
+    let others = numbers.into_iter().zip(&shares).filter(|(_, share)| share.is_none());
+    let others: Vec<OrderNumber> = others.map(|(number, _)| number).collect();
+    let mut claimed =
+        if others.is_empty() { Vec::new() } else { claim_batch(store, claim, others).await }.into_iter();
+    let own_or_promoted = |share: Option<ClaimedOrder>| match share {
+        Some(order) => Ok(Some(order)),
+        None => claimed.next().unwrap_or(Err(WriteFailed::Refused)),
+    };
+    shares.into_iter().map(own_or_promoted).collect()
 }
 
 async fn claim_batch<S: KitchenStore>(

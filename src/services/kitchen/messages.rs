@@ -1,17 +1,23 @@
 //! Orders that come by message.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amqp::{Consume, Received};
 use daemon::telemetry::order_span;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Level};
 
 use super::cook::{Cooked, Worker, WriteFailed, backoff};
-use crate::domain::{OrderMessage, OrderNumber};
+use crate::domain::{OrderMessage, OrderNumber, Status};
 use crate::services::dead_letters::{dead_letter, dead_letter_at, request_id, too_large, unreadable};
 use crate::store::{KitchenStore, Refusal};
+
+/// A message waits so long at most while promoted orders are cooked in its slots. RabbitMQ closes the channel on which a message is
+/// not acknowledged for half an hour, and cooking takes its time as well. Then it goes to the end of its priority.
+const HELD_BACK_MAX: Duration = Duration::from_mins(10);
 
 /// What is to be done with a delivery.
 enum Verdict {
@@ -60,23 +66,40 @@ pub(super) async fn handle<S: KitchenStore, B: Consume>(
     .await;
 }
 
+/// Cooks the order in the first slot that no promoted order needs; in those before it cooks promoted ones.
 async fn process<S: KitchenStore>(
     worker: &Worker<S>,
     slots: &Semaphore,
     stopping: &CancellationToken,
     number: OrderNumber,
 ) -> Verdict {
+    let came = Instant::now();
+    while came.elapsed() < HELD_BACK_MAX {
+        if let Some(verdict) = in_next_slot(worker, slots, stopping, &number).await {
+            return verdict;
+        }
+    }
+    Verdict::GiveBack
+}
+
+/// `None`: another order was cooked in the slot, and this one still waits.
+async fn in_next_slot<S: KitchenStore>(
+    worker: &Worker<S>,
+    slots: &Semaphore,
+    stopping: &CancellationToken,
+    number: &OrderNumber,
+) -> Option<Verdict> {
     let slot = tokio::select! {
         biased;
-        () = stopping.cancelled() => return Verdict::GiveBack,
+        () = stopping.cancelled() => return Some(Verdict::GiveBack),
         slot = slots.acquire() => slot,
     };
     // The slots are never closed.
-    let Ok(_slot) = slot else { return Verdict::GiveBack };
+    let Ok(_slot) = slot else { return Some(Verdict::GiveBack) };
     let mut backoff = backoff();
     let claimed = loop {
         if stopping.is_cancelled() {
-            return Verdict::GiveBack;
+            return Some(Verdict::GiveBack);
         }
         match worker.claim(number.clone()).await {
             Ok(claimed) => break claimed,
@@ -86,22 +109,31 @@ async fn process<S: KitchenStore>(
                 () = worker.database_back(&mut backoff) => {}
             },
             Err(WriteFailed::Refused) => {
-                return Verdict::DeadLetter(
+                return Some(Verdict::DeadLetter(
                     "the database refuses the claim; see the worker's log".to_owned(),
-                );
+                ));
             }
         }
     };
-    match claimed {
-        Some(order) => {
-            worker.note_work();
-            let Some(in_hand) = worker.take(&order) else { return Verdict::Acknowledge };
-            match worker.cook(in_hand).await {
+    let Some(order) = claimed else { return Some(refused(worker, number).await) };
+    worker.note_work();
+    let is_own = order.number == *number;
+    if let Some(in_hand) = worker.take(&order) {
+        if is_own {
+            return Some(match worker.cook(in_hand).await {
                 Cooked::Ready | Cooked::Lost | Cooked::LetGo(_) => Verdict::Acknowledge,
                 Cooked::GivenBack | Cooked::Left => Verdict::GiveBack,
-            }
+            });
         }
-        None => refused(worker, &number).await,
+        let span = order_span(&order.request_id, order.number.as_str());
+        worker.cook(in_hand).instrument(span).await;
+    } else if is_own {
+        return Some(Verdict::Acknowledge);
+    }
+    // Meanwhile it may have been cooked as a promoted one, or cancelled.
+    match worker.store.refusal(&worker.claim, number).await {
+        Ok(Refusal::NotWaiting { status: Status::Received, .. }) | Err(_) => None,
+        Ok(_) => Some(refused(worker, number).await),
     }
 }
 

@@ -10,6 +10,7 @@ mod heartbeat;
 mod held;
 mod messages;
 mod name;
+mod promotion;
 mod run;
 mod station;
 mod sweep;
@@ -83,6 +84,8 @@ pub struct KitchenTimes {
     pub stop_timeout: Duration,
     /// How long an order waits for its message before a free worker claims it in a backlog sweep.
     pub grace: Duration,
+    /// An order that has waited so long goes before all that have waited for less.
+    pub promote_after: Duration,
 }
 
 /// Why a worker cannot go on.

@@ -14,7 +14,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 use super::cook::Worker;
-use super::{KitchenError, KitchenOptions, by_hand, heartbeat, held, messages, name, sweep};
+use super::{KitchenError, KitchenOptions, by_hand, heartbeat, held, messages, name, promotion, sweep};
 use crate::broker::kitchen_queue;
 use crate::domain::WorkerState;
 use crate::relay::{self, RelayOwner};
@@ -124,6 +124,12 @@ async fn work<S: KitchenStore, B: Consume>(
         let watch = by_hand::watch(Arc::clone(worker), station, Arc::clone(&slots), cooks.clone());
         AbortOnDropHandle::new(tokio::spawn(watch))
     });
+    let _promotion = AbortOnDropHandle::new(tokio::spawn(promotion::watch(
+        worker.store.clone(),
+        worker.claim.clone(),
+        Arc::clone(&worker.promotion),
+        worker.peers.subscribe(),
+    )));
 
     let handle = |delivery| {
         let (worker, broker) = (Arc::clone(worker), broker.clone());

@@ -24,7 +24,7 @@ use super::rendered_event::RenderedEvent;
 use super::statuses::Statuses;
 use super::stream::{Begin, Openings, all_events, order_events, rest_of};
 use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
-use crate::domain::{CookTimes, OrderType, Status, estimate_waiting};
+use crate::domain::{OrderType, Status};
 use crate::http::PROBLEM_TYPES;
 use crate::http::auth::StaffToken;
 use crate::services::lookup::{no_such_order, order_number_in_path};
@@ -56,7 +56,6 @@ struct TrackingState {
     store: Store,
     statuses: Statuses,
     pictures: KitchenPictures,
-    cook_times: CookTimes,
     live: Live,
     lists: Lists,
 }
@@ -99,12 +98,13 @@ impl TrackingApi {
     ) -> Result<Conditional<StatusView>, OneFail> {
         let number = order_number_in_path(&order_number)?;
         let order = self.0.statuses.of(&number).await?;
-        let estimated_completion = self.estimate(&order).await?;
+        let (estimated_completion, orders_ahead) = self.estimate(&order).await?;
         let view = StatusView {
             order_number: order.number.as_str().to_owned(),
             current_status: order.status,
             updated_at: UtcTime(order.updated_at),
             estimated_completion: estimated_completion.map(UtcTime),
+            orders_ahead: orders_ahead.filter(|_| order.status == Status::Received),
             processed_by: order.processed_by,
         };
         Ok(Conditional::new(JsonReply::new(&view)?, if_none_match.0.as_deref()))
@@ -247,28 +247,25 @@ impl TrackingApi {
     pub(super) fn new(
         store: Store,
         statuses: Statuses,
-        cook_times: CookTimes,
+        pictures: KitchenPictures,
         live: Live,
         lists: Lists,
     ) -> Self {
-        let pictures = KitchenPictures::new(store.clone());
-        Self(Arc::new(TrackingState { store, statuses, pictures, cook_times, live, lists }))
+        Self(Arc::new(TrackingState { store, statuses, pictures, live, lists }))
     }
 
-    /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online.
-    async fn estimate(&self, order: &OrderStatus) -> Result<Option<Timestamp>, Problem> {
+    /// When the order will be ready: what its holder said, or, while it waits, by the queue ahead and the workers online; then
+    /// also how many orders go before it.
+    async fn estimate(&self, order: &OrderStatus) -> Result<(Option<Timestamp>, Option<u64>), Problem> {
         if order.status.is_settled() || order.is_abandoned {
-            return Ok(None);
+            return Ok((None, None));
         }
         // Whoever has it in hand said so; one that is late still cooks.
         if order.estimated_completion.is_some() {
-            return Ok(order.estimated_completion);
+            return Ok((order.estimated_completion, None));
         }
-        let Ahead { load, cook_time, now } = self.0.pictures.ahead_of(order).await.map_err(shared_failure)?;
-        let cook_time = cook_time.unwrap_or_else(|| self.0.cook_times.of(order.order_type));
-        // PostgreSQL's clock may have been put back.
-        let now = now.max(order.updated_at);
-        Ok(estimate_waiting(load, cook_time).and_then(|wait| rounded_up(now, wait)))
+        let Ahead { orders, wait, now } = self.0.pictures.ahead_of(order).await.map_err(shared_failure)?;
+        Ok((wait.and_then(|wait| rounded_up(now, wait)), Some(orders)))
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::domain::{KitchenLoad, OrderType};
+use crate::domain::{CookTimes, OrderType};
 use crate::store::{KitchenPicture, OrderStatus, Store, StoreError};
 
 /// A reading is paid for with so many times the time that it took: reading takes 1/20 of the time.
@@ -25,6 +25,10 @@ const CREDIT: Duration = Duration::from_secs(4);
 /// The kitchens of all types.
 pub(super) struct KitchenPictures {
     store: Store,
+    /// How long each type cooks that was never cooked.
+    cook_times: CookTimes,
+    /// From when on a waiting order goes before all that have waited for less.
+    promote_after: Duration,
     dine_in: Mutex<CachedPicture>,
     takeout: Mutex<CachedPicture>,
     delivery: Mutex<CachedPicture>,
@@ -43,21 +47,21 @@ struct Reading {
     paid: Instant,
 }
 
-/// What an estimate of one order is made from.
+/// What there is ahead of one order.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    /// What stands between it and a free cook.
-    pub(super) load: KitchenLoad,
-    /// How long its type took to cook lately; `None` if it was never cooked.
-    pub(super) cook_time: Option<Duration>,
+    /// How many orders go before it.
+    pub(super) orders: u64,
+    /// How long it takes from `now` until it is ready; `None` while nobody who can cook it is online.
+    pub(super) wait: Option<Duration>,
     /// By PostgreSQL's clock, as all times of orders are: this process's may be wrong.
     pub(super) now: Timestamp,
 }
 
 impl KitchenPictures {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, cook_times: CookTimes, promote_after: Duration) -> Self {
         let (dine_in, takeout, delivery) = Default::default();
-        Self { store, dine_in, takeout, delivery }
+        Self { store, cook_times, promote_after, dine_in, takeout, delivery }
     }
 
     /// What there is ahead of an order.
@@ -70,9 +74,16 @@ impl KitchenPictures {
         };
         // Held during the reading: those who come meanwhile wait for it, or for the one after it.
         let mut cached = cached.lock().await;
-        let (picture, now) = cached.look(asked, || self.store.kitchen_picture(order.order_type)).await?;
-        let load = picture.load_ahead_of(order.priority, order.id);
-        Ok(Ahead { load, cook_time: picture.cook_time, now })
+        let read = || self.store.kitchen_picture(order.order_type, self.promote_after);
+        let (picture, now) = cached.look(asked, read).await?;
+        // PostgreSQL's clock may have been put back.
+        let now = now.max(order.updated_at);
+        let waited = Duration::try_from(now.duration_since(order.created_at)).unwrap_or_default();
+        let promoted_in = self.promote_after.saturating_sub(waited);
+        let cook_time = picture.cook_time.unwrap_or_else(|| self.cook_times.of(order.order_type));
+        let place = (order.priority, order.id);
+        let orders = picture.load_ahead_of(order.priority, order.id).waiting_ahead;
+        Ok(Ahead { orders, wait: picture.wait_of(place, promoted_in, cook_time), now })
     }
 }
 

@@ -16,6 +16,8 @@ mod views;
 pub use api::{TrackingApi, info};
 pub use run::run;
 
+use std::time::Duration;
+
 use http_kit::server::{ServerError, ServerLimits};
 use tokio::sync::watch;
 
@@ -30,6 +32,8 @@ pub struct TrackingServiceOptions {
     pub limits: ServerLimits,
     /// How long each type cooks, for estimates where nothing was measured yet.
     pub cook_times: CookTimes,
+    /// From when on a waiting order goes before all that have waited for less.
+    pub promote_after: Duration,
     /// Streams of live events that are served at once.
     pub max_event_streams: usize,
     /// Whether anybody may list the orders and follow all of them; else staff alone.

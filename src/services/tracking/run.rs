@@ -13,6 +13,7 @@ use super::event_hub::EventHub;
 use super::feed;
 use super::followed_orders::FollowedOrders;
 use super::lists::Lists;
+use super::load::KitchenPictures;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
@@ -61,7 +62,8 @@ pub async fn run(
     } else {
         Lists::for_staff(StaffAuth::new(options.staff, store.clone(), &metrics))
     };
-    let api = TrackingApi::new(store.clone(), statuses, options.cook_times, live, lists);
+    let pictures = KitchenPictures::new(store.clone(), options.cook_times, options.promote_after);
+    let api = TrackingApi::new(store.clone(), statuses, pictures, live, lists);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
     let served = serve_prepared(listening, endpoint, options.limits, &store, &stopping, manager).await;
     settle(&background).await;

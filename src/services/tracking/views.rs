@@ -17,6 +17,9 @@ pub(super) struct StatusView {
     /// before it was done, until another takes it over.
     #[oai(nullable)]
     pub(super) estimated_completion: Option<UtcTime>,
+    /// How many orders are cooked before it, as it looks now; counted up to 10,000, and `null` once it cooks.
+    #[oai(nullable)]
+    pub(super) orders_ahead: Option<u64>,
     /// Who cooks or cooked it.
     #[oai(nullable)]
     pub(super) processed_by: Option<String>,

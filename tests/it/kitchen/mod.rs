@@ -14,6 +14,7 @@ mod poison;
 mod promotion;
 mod queues;
 mod slots;
+mod starvation;
 mod station;
 mod stopping;
 mod stopping_cut_off;

@@ -1,6 +1,7 @@
 //! Holds the model of the tables against PostgreSQL: the same random operations on both give the same answers and leave
 //! the same rows. What depends on time is made to be long ago or far away.
 
+mod promotion;
 mod staff;
 
 use super::orders::form;
@@ -48,7 +49,7 @@ struct Pair {
 #[tokio::test]
 async fn the_model_of_the_tables_answers_as_postgresql_does() {
     let env = TestEnv::new().await;
-    let mut pair = Pair::new(&env, super::variable("SIM_SEED").unwrap_or(6)).await;
+    let mut pair = Pair::new(&env, super::variable("SIM_SEED").unwrap_or(4)).await;
     for step in 0..STEPS {
         let what = pair.step().await;
         pair.adopt_log_ids().await;
@@ -79,8 +80,9 @@ impl Pair {
         match self.rng.u32(0..100) {
             0..15 => self.place().await,
             15..32 => self.claim().await,
-            32..42 => self.claim_overdue().await,
-            42..60 => self.finish().await,
+            32..40 => self.claim_overdue().await,
+            40..43 => self.claim_promoted().await,
+            43..60 => self.finish().await,
             60..65 => self.give_back().await,
             65..71 => self.register().await,
             71..78 => self.heartbeat().await,
@@ -116,12 +118,8 @@ impl Pair {
     fn claimant(&mut self) -> Claim {
         let (name, order_types) = WORKERS[self.rng.usize(..WORKERS.len())];
         let cook_times = CookTimes::uniform(Duration::from_secs(5));
-        Claim {
-            worker: name.parse().unwrap(),
-            order_types: order_types.to_vec(),
-            cook_times,
-            is_manual: false,
-        }
+        let (order_types, promote_after) = (order_types.to_vec(), Duration::from_secs(3600));
+        Claim { worker: name.parse().unwrap(), order_types, cook_times, promote_after, is_manual: false }
     }
 
     /// Any order, or one that does not exist.
@@ -142,16 +140,6 @@ impl Pair {
         let expected = self.model.refusal(&claim, &numbers[0]);
         assert_eq!(self.real.refusal(&claim, &numbers[0]).await.unwrap(), expected);
         "claim"
-    }
-
-    async fn claim_overdue(&mut self) -> &'static str {
-        let (claim, limit) = (self.claimant(), self.rng.u8(1..4));
-        let grace = if self.rng.bool() { Duration::ZERO } else { Duration::from_secs(3600) };
-        let grace_ms = i64::try_from(grace.as_millis()).unwrap();
-        let expected = self.model.claim_overdue(self.now, &claim, grace_ms, usize::from(limit));
-        let found = self.real.claim_overdue(&claim, grace, i64::from(limit)).await.unwrap();
-        self.claimed(&claim, expected, found);
-        "claim what is overdue"
     }
 
     fn claimed(&mut self, claim: &Claim, mut expected: Vec<ClaimedOrder>, mut found: Vec<ClaimedOrder>) {
@@ -272,8 +260,10 @@ impl Pair {
             self.set_silent(name, true).await;
             return "a silent worker";
         }
-        if self.rng.bool() {
-            return self.outage().await;
+        match self.rng.u8(0..3) {
+            0 => return self.outage().await,
+            1 => return self.promote().await,
+            _ => {}
         }
         let number = self.some_number();
         let sql = "update orders set claimed_at = claimed_at - interval '1 day' where number = $1";

@@ -15,6 +15,7 @@ mod broker;
 mod differential;
 mod faults;
 pub mod orders;
+mod promotion;
 mod scenario;
 mod store;
 mod tables;

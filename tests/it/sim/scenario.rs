@@ -29,6 +29,8 @@ const PATIENCE_MS: i64 = 300_000;
 const SETTLED_MS: i64 = 30_000;
 /// How long after it was ready an order may be recalled.
 const RECALL_MS: i64 = 60_000;
+/// A worker looks for promoted orders every 10 s, and may freeze for 12 s meanwhile, or have to look again.
+const PROMOTION_SLACK_MS: i64 = 30_000;
 /// How long a customer waits for an answer.
 const CUSTOMER_TIMEOUT: Duration = Duration::from_secs(8);
 const WORKERS: [(&str, &[OrderType]); 3] = [
@@ -177,6 +179,7 @@ impl Scenario {
                 cook: CookTimes::uniform(Duration::from_millis(rng.u64(0..5_000))),
                 stop_timeout: Duration::from_millis(rng.u64(0..4_000)),
                 grace: Duration::from_millis(rng.u64(500..6_000)),
+                promote_after: Duration::from_millis(rng.u64(1_000..20_000)),
             },
             station: None,
         };
@@ -189,11 +192,18 @@ impl Scenario {
         if reconciler.is_some() && rng.bool() {
             kitchen.times.grace = Duration::from_secs(3_600);
         }
+        let scenario = Self { reconciler, ..Self::with(world, kitchen, rng.usize(1..4)) };
+        scenario.world.lock().tables.promotion_slack_ms = Some(PROMOTION_SLACK_MS);
+        scenario
+    }
+
+    /// With these workers, all alike but for their types; nothing is announced again.
+    pub fn with(world: World, kitchen: KitchenOptions, workers: usize) -> Self {
         Self {
             world,
-            reconciler,
-            workers: rng.usize(1..4),
+            workers,
             kitchen,
+            reconciler: None,
             shutdowns: Arc::default(),
             services: Arc::default(),
             answers: Arc::default(),
@@ -232,7 +242,7 @@ impl Scenario {
         }
     }
 
-    async fn keep_worker(self, at: usize) {
+    pub async fn keep_worker(self, at: usize) {
         loop {
             self.clone().worker(at).await;
             self.rest().await;
@@ -246,7 +256,7 @@ impl Scenario {
     }
 
     /// An order service without its HTTP, started again whenever it has died.
-    async fn keep_service(self, at: usize) {
+    pub async fn keep_service(self, at: usize) {
         self.services.lock().unwrap().push(None);
         loop {
             let actor = self.world.start_process("order-service");
@@ -286,7 +296,7 @@ impl Scenario {
     }
 
     /// One request; `None` when it is refused, or the answer does not come.
-    async fn ask(&self, request: IntakeRequest, rng: &mut Rng) -> Option<OrderNumber> {
+    pub async fn ask(&self, request: IntakeRequest, rng: &mut Rng) -> Option<OrderNumber> {
         let service = self.some_service(rng)?;
         let died = service.actor.died();
         let answered = tokio::select! {

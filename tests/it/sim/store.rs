@@ -385,6 +385,20 @@ impl KitchenStore for SimStore {
         Ok(claimed)
     }
 
+    async fn claim_promoted(&self, claim: &Claim, limit: i64) -> Result<Vec<ClaimedOrder>, StoreError> {
+        let (claim, limit) = (claim.clone(), usize::try_from(limit).unwrap());
+        let effect = move |state: &mut State, now| state.tables.claim_promoted(now, &claim, limit);
+        let claimed = self.call("claims promoted orders", effect).await?;
+        self.claimed(false, &claimed);
+        Ok(claimed)
+    }
+
+    async fn promotion_due(&self, claim: &Claim) -> Result<Option<Duration>, StoreError> {
+        let claim = claim.clone();
+        self.call("looks for the oldest order", move |state, now| state.tables.promotion_due(now, &claim))
+            .await
+    }
+
     async fn refusal(&self, claim: &Claim, number: &OrderNumber) -> Result<Refusal, StoreError> {
         let (claim, number) = (claim.clone(), number.clone());
         self.call("asks for the refusal", move |state, _| state.tables.refusal(&claim, &number)).await

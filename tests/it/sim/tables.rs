@@ -4,6 +4,7 @@
 mod held;
 mod names;
 mod outbox;
+mod promotion;
 mod staff;
 mod writes;
 
@@ -46,6 +47,8 @@ pub enum Without {
     KeyRow,
     /// The new attempt that a recall begins.
     NewAttempt,
+    /// What goes before all others.
+    Promotion,
     /// Announcing again what waits for long, and what a broker without memory has to be told.
     Reconciler,
 }
@@ -60,6 +63,7 @@ pub struct Order {
     pub processed_by: Option<String>,
     pub attempt: i32,
     pub claimed_at: Option<i64>,
+    pub created_at: i64,
     pub updated_at: i64,
     /// Since when it has been ready.
     pub completed_at: Option<i64>,
@@ -115,6 +119,8 @@ pub struct Tables {
     /// How long after a claim its answer is not on its way any more: twice the store's operation timeout.
     pub settled_ms: i64,
     pub without: Without,
+    /// So long may an order be promoted before nobody passes it over any more, where that is looked at.
+    pub promotion_slack_ms: Option<i64>,
     /// How many finishes came from somebody who did not hold the order any more.
     pub stale_finishes: usize,
     /// What no statement may do and one did.
@@ -207,6 +213,7 @@ impl Tables {
             processed_by: None,
             attempt: 0,
             claimed_at: None,
+            created_at: now,
             updated_at: now,
             completed_at: None,
             estimated_completion: None,
@@ -215,19 +222,6 @@ impl Tables {
         };
         self.orders.insert(id, order);
         number
-    }
-
-    /// `CLAIMABLE`
-    fn is_claimable(&self, now: i64, order: &Order, worker: &WorkerName) -> bool {
-        match order.status {
-            Status::Received => true,
-            Status::Cooking => {
-                order.claimed_at.is_none()
-                    || order.processed_by.as_deref() != Some(worker.as_str())
-                        && !order.processed_by.as_ref().is_some_and(|holder| self.is_alive(now, holder))
-            }
-            _ => false,
-        }
     }
 
     /// `Store::claim_orders`
@@ -243,35 +237,9 @@ impl Tables {
         self.take(now, claim, &picked)
     }
 
-    /// `Store::claim_overdue`
-    pub fn claim_overdue(
-        &mut self,
-        now: i64,
-        claim: &Claim,
-        grace_ms: i64,
-        limit: usize,
-    ) -> Vec<ClaimedOrder> {
-        if self.without == Without::Sweep {
-            return Vec::new();
-        }
-        let mut waiting: Vec<_> = self
-            .orders
-            .iter()
-            .filter(|(_, order)| {
-                claim.order_types.contains(&order.form.order_type())
-                    && self.is_claimable(now, order, &claim.worker)
-                    && (order.status == Status::Cooking || order.updated_at < now - grace_ms)
-            })
-            .map(|(id, order)| (std::cmp::Reverse(order.form.priority()), *id))
-            .collect();
-        waiting.sort_unstable();
-        let picked: Vec<i64> = waiting.into_iter().take(limit).map(|(_, id)| id).collect();
-        self.writes.tick(now);
-        self.take(now, claim, &picked)
-    }
-
     /// `CLAIM_TAIL`
     fn take(&mut self, now: i64, claim: &Claim, picked: &[i64]) -> Vec<ClaimedOrder> {
+        self.check_promotion(now, claim, picked);
         let (mut claimed, mut logged) = (Vec::with_capacity(picked.len()), BTreeMap::new());
         for id in picked {
             let previous = self.set_status(*id, Status::Cooking);

@@ -55,7 +55,12 @@ impl Grill {
             order_types: vec![OrderType::DineIn, OrderType::Takeout],
             heartbeat_interval: Duration::from_secs(30),
             prefetch: 8,
-            times: KitchenTimes { cook: seconds(0), stop_timeout: Duration::ZERO, grace: Duration::ZERO },
+            times: KitchenTimes {
+                cook: seconds(0),
+                stop_timeout: Duration::ZERO,
+                grace: Duration::ZERO,
+                promote_after: Duration::from_secs(900),
+            },
             station: None,
         };
         let options = StationOptions {

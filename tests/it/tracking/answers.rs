@@ -23,8 +23,16 @@ async fn the_status_has_exactly_its_keys_and_their_types_in_every_status() {
         let answer = t.get(&format!("/orders/{N}/status")).await;
         assert_eq!(
             keys(&answer),
-            ["current_status", "estimated_completion", "order_number", "processed_by", "updated_at"]
+            [
+                "current_status",
+                "estimated_completion",
+                "order_number",
+                "orders_ahead",
+                "processed_by",
+                "updated_at"
+            ]
         );
+        assert_eq!(answer["orders_ahead"], if status == "received" { json!(0) } else { Value::Null });
         assert_eq!(answer["order_number"], N);
         assert_eq!(answer["current_status"], status);
         assert_eq!(answer["processed_by"], by);

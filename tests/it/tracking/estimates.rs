@@ -8,6 +8,9 @@ use serde_json::Value;
 use std::time::Duration;
 
 const COOKS: &str = "kitchen:\n  cook_seconds: {dine_in: 100, takeout: 200, delivery: 400}\n";
+/// With it, when an order goes before all that have waited for less.
+const PROMOTING: &str =
+    "kitchen:\n  promote_after_seconds: 1000\n  cook_seconds: {dine_in: 100, takeout: 200, delivery: 400}\n";
 /// Estimates are rounded up to at most this.
 const STEP: i64 = 5;
 /// What may pass between the estimate and the look at the clock.
@@ -82,6 +85,42 @@ async fn the_queue_ahead_and_the_workers_online_count() {
     worker(&t, "chef_mario", "takeout,dine_in", 3).await;
     assert_in(&t, numbers[0], 200).await;
     assert_in(&t, numbers[2], 300).await;
+}
+
+/// Lets the order have been placed so many seconds earlier.
+async fn placed_earlier(t: &Tracking, number: &str, seconds: i32) {
+    let sql = "update orders set created_at = created_at - make_interval(secs => $2::int) where number = $1";
+    t.db.execute(sql, &[&number, &seconds]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_has_waited_for_long_has_only_its_elders_ahead_and_counts_on_it_before() {
+    let t = Tracking::with_config(PROMOTING).await;
+    worker(&t, "chef_anna", "takeout", 1).await;
+    let (first, second, urgent) = ("ORD_20261122_001", "ORD_20261122_002", "ORD_20261122_003");
+    for number in [first, second] {
+        Order::new(number).insert(&t.db).await;
+    }
+    for n in 3..23 {
+        Order { priority: 10, ..Order::new(&format!("ORD_20261122_{n:03}")) }.insert(&t.db).await;
+    }
+    let ahead = async |number: &str| {
+        t.get(&format!("/orders/{number}/status")).await["orders_ahead"].as_u64().unwrap()
+    };
+    // Twenty are more urgent: 4,000 s. After 1,000 s none of them goes first any more; the cook is in the midst of one then.
+    assert_in(&t, first, 1000 + 100 + 200).await;
+    assert_in(&t, second, 1000 + 100 + 400).await;
+    assert_in(&t, urgent, 200).await;
+    assert_eq!([ahead(first).await, ahead(second).await, ahead(urgent).await], [20, 21, 0]);
+    placed_earlier(&t, first, 900).await;
+    assert_in(&t, first, 100 + 100 + 200).await;
+    placed_earlier(&t, first, 101).await;
+    assert_in(&t, first, 200).await;
+    assert_in(&t, urgent, 400).await;
+    assert_eq!([ahead(first).await, ahead(second).await, ahead(urgent).await], [0, 21, 1]);
+    placed_earlier(&t, second, 1001).await;
+    assert_in(&t, second, 400).await;
+    assert_eq!([ahead(first).await, ahead(second).await, ahead(urgent).await], [0, 1, 2]);
 }
 
 #[tokio::test]
