@@ -12,16 +12,13 @@ use super::error::CliError;
 use crate::broker::Part;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
-use crate::services::kitchen::{self, KitchenOptions, Station, StationOptions};
+use crate::services::kitchen::{self, EstimateErrors, KitchenOptions, Station, StationOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
-use crate::services::tracking::{self, TrackingServiceOptions};
+use crate::services::tracking::{self, TrackingServiceOptions, UnmeasuredTimes};
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// An order that has waited for so long shows before all others at a station.
-const PROMOTE_AFTER: Duration = Duration::from_secs(900);
 
 #[derive(Debug, Args)]
 struct ListenArgs {
@@ -199,9 +196,10 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
             limits: setting.server_limits(kitchen::STATION_STREAMS_MAX),
             times: setting.config.station,
             recall_within: setting.config.recall_within,
-            promote_after: PROMOTE_AFTER,
+            promote_after: setting.config.kitchen.promote_after,
             staff: setting.staff.clone(),
             look: Arc::default(),
+            estimate_errors: EstimateErrors::default(),
         }),
     };
     let store = setting.store(Usage::Worker)?;
@@ -231,7 +229,10 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits(setting.config.tracking.max_event_streams),
-        cook_times: setting.config.kitchen.cook,
+        unmeasured: UnmeasuredTimes {
+            timed: setting.config.kitchen.cook,
+            manual: setting.config.station.target,
+        },
         promote_after: setting.config.kitchen.promote_after,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,

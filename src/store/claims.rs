@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::columns::CHANGE_COLUMNS;
 use super::convert::quoted_statuses;
+use super::measured::seconds_of;
 use super::outbox::announce_logged;
 use super::promotion::{is_promoted, oldest};
 use super::station_work::ticketed;
@@ -28,7 +29,7 @@ const CLAIMABLE: &str = "
 
 /// By their numbers. In a `case`, so that no index of statuses can be used for it: where statistics lag behind, all orders
 /// that are not completed look like fewer than those that are named here.
-pub(super) static CLAIM_NAMED: LazyLock<String> = LazyLock::new(|| {
+pub(super) static CLAIM_NAMED: LazyLock<ClaimSql> = LazyLock::new(|| {
     claim(&format!(
         "picked as materialized (
     select o.id, o.status from orders o
@@ -39,9 +40,9 @@ pub(super) static CLAIM_NAMED: LazyLock<String> = LazyLock::new(|| {
     ))
 });
 
-/// What has waited for too long, what is promoted before all else and the oldest of that first. A backlog sweep sets the clock of writes as well; a claim by message does not, of which
-/// there may be hundreds a second.
-pub(super) static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
+/// What has waited for too long, what is promoted before all else and the oldest of that first. A backlog sweep sets the clock of
+/// writes as well; a claim by message does not, of which there may be hundreds a second.
+pub(super) static CLAIM_OVERDUE: LazyLock<ClaimSql> = LazyLock::new(|| {
     claim(&format!(
         "{ticked}, picked as materialized (
     select o.id, o.status from orders o
@@ -59,7 +60,7 @@ pub(super) static CLAIM_OVERDUE: LazyLock<String> = LazyLock::new(|| {
 
 /// What is promoted and still to be cooked for the first time; what was recalled, given back or lost is for the sweep. More are
 /// looked at than are asked for: others may be claiming the oldest at this moment. In a `case`, as in [`CLAIM_NAMED`].
-pub(super) static CLAIM_PROMOTED: LazyLock<String> = LazyLock::new(|| {
+pub(super) static CLAIM_PROMOTED: LazyLock<ClaimSql> = LazyLock::new(|| {
     claim(&format!(
         "picked as materialized (
     select o.id, o.status from orders o
@@ -83,15 +84,30 @@ pub(super) static PROMOTION_DUE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// A claim, by what makes its orders ready.
+pub(super) struct ClaimSql {
+    pub(super) timed: String,
+    pub(super) manual: String,
+}
+
 /// Claims what is `picked`, for the worker `$1`, which cooks the types `$2`. `$3` and `$4` are all types and how long it cooks
-/// each; `$5` is for `picked` alone. With `$7` persons make them ready.
-fn claim(picked: &str) -> String {
+/// each; `$5` is for `picked` alone. Where persons make them ready, what was measured goes before `$4`.
+fn claim(picked: &str) -> ClaimSql {
+    let cook_seconds = "c.cook_ms / 1000.0";
+    let measured = format!("coalesce({}, {cook_seconds})", seconds_of("o.id", "o.type"));
+    ClaimSql {
+        timed: claim_for(picked, cook_seconds, ""),
+        manual: claim_for(picked, &measured, &format!("{}, ", ticketed("claimed c"))),
+    }
+}
+
+fn claim_for(picked: &str, cook_seconds: &str, ticketed: &str) -> String {
     format!(
         "
 with {picked}, claimed as (
     update orders o
     set status = 'cooking', processed_by = $1, attempt = o.attempt + 1, claimed_at = now(), updated_at = now(),
-        estimated_completion = now() + make_interval(secs => c.cook_ms / 1000.0)
+        estimated_completion = now() + make_interval(secs => {cook_seconds})
     from picked p, unnest($3::text[], $4::bigint[]) as c (type, cook_ms)
     where o.id = p.id and c.type = o.type
     returning o.id, o.number, o.type, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion,
@@ -100,11 +116,10 @@ with {picked}, claimed as (
     insert into order_status_log (order_id, status, previous_status, attempt, changed_by, estimated_completion)
     select id, 'cooking', previous_status, attempt, $1, estimated_completion from claimed where not taken_over
     returning *
-), {ticketed}, announced as ({announced}
+), {ticketed}announced as ({announced}
 )
 select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, l.id as log_id, {CHANGE_COLUMNS}
 from claimed c left join logged l on l.order_id = c.id",
-        ticketed = ticketed("claimed c where $7::boolean"),
         announced = announce_logged("statuses")
     )
 }

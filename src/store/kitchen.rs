@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use super::claims::{CLAIM_NAMED, CLAIM_OVERDUE, CLAIM_PROMOTED, PROMOTION_DUE};
-use super::columns::{CHANGE_COLUMNS, status_update};
+use super::claims::{CLAIM_NAMED, CLAIM_OVERDUE, CLAIM_PROMOTED, ClaimSql, PROMOTION_DUE};
+use super::columns::status_update;
 use super::convert::{get, millis, offline_after, order_number, order_type, priority, status, type_names};
-use super::outbox::announce_logged;
+use super::finish::{FINISH, FINISH_BUMPED};
 use super::readable::readable;
-use super::station_work::{DUE, adopt};
+use super::station_work::adopt;
 use super::{Announcement, AnnouncementContent, OutboxStore, Store, StoreError, WorkerStore};
 use crate::domain::{CookTimes, OrderNumber, OrderType, Status, WorkerName};
 
@@ -45,6 +45,14 @@ pub struct Finish {
     pub attempt: i32,
 }
 
+/// An order that a person has bumped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bumped {
+    pub order: Finish,
+    /// By how much its claim's estimate was wrong.
+    pub estimate_error: Option<Duration>,
+}
+
 /// An order that left a worker's hands without its doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotHeld {
@@ -67,44 +75,7 @@ pub enum Refusal {
     },
 }
 
-static FINISH: LazyLock<String> = LazyLock::new(|| {
-    finish("", "unnest($2::text[], $3::int[]) as f (number, attempt) where o.number = f.number", "$1::text")
-});
-
-/// What persons have bumped.
-static FINISH_BUMPED: LazyLock<String> =
-    LazyLock::new(|| finish(&format!("{DUE}, "), "due f where o.id = f.id", "'staff:' || f.bumped_by"));
-
 static ADOPT: LazyLock<String> = LazyLock::new(adopt);
-
-/// Finishes what the worker `$1` holds of the orders `f` with their attempts, as the doing of `changed_by`.
-fn finish(before: &str, meant: &str, changed_by: &str) -> String {
-    format!(
-        "
-with {before}finished as (
-    update orders o
-    set status = 'ready', completed_at = now(), updated_at = now(), estimated_completion = null
-    from {meant} and o.attempt = f.attempt and o.status = 'cooking' and o.claimed_at is not null
-      and o.processed_by = $1
-    returning o.id, o.number, o.attempt, o.priority, o.request_id, o.traceparent, {changed_by} as changed_by
-), logged as (
-    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, notes)
-    select f.id, 'ready', 'cooking', f.attempt, f.changed_by,
-           case when f.attempt > 1 then
-               case when exists (select from order_status_log l where l.order_id = f.id and l.status = 'ready')
-                    then 'recalled' else 'taken over' end || '; attempt ' || f.attempt end
-    from finished f
-    returning *
-), announced as ({announced}
-), counted as (
-    update workers set orders_processed = orders_processed + (select count(*) from finished)
-    where name = $1 and exists (select from finished)
-)
-select f.number, f.attempt, f.priority, f.request_id, f.traceparent, l.id as log_id, {CHANGE_COLUMNS}
-from finished f join logged l on l.order_id = f.id",
-        announced = announce_logged("statuses")
-    )
-}
 
 const GIVE_BACK: &str = "
 update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
@@ -212,7 +183,7 @@ pub trait KitchenStore: WorkerStore + OutboxStore {
         &self,
         worker: &WorkerName,
         undo: Duration,
-    ) -> impl Future<Output = Result<Vec<Finish>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Bumped>, StoreError>> + Send;
 
     /// What this worker holds, in the attempts in which it does: its own claims, those of an earlier start of it, and what
     /// a person has recalled to its station. All of them have their tickets then.
@@ -321,12 +292,16 @@ impl KitchenStore for Store {
         .await
     }
 
-    async fn finish_bumped(&self, worker: &WorkerName, undo: Duration) -> Result<Vec<Finish>, StoreError> {
+    async fn finish_bumped(&self, worker: &WorkerName, undo: Duration) -> Result<Vec<Bumped>, StoreError> {
         self.run("finishing what was bumped", async |client| {
             let statement = client.prepare_cached(&FINISH_BUMPED).await?;
             let rows = client.query(&statement, &[&worker.as_str(), &millis(undo)]).await?;
             self.remember_changes(&rows);
-            Ok(readable(&rows, finished))
+            Ok(readable(&rows, |row| {
+                let seconds: Option<f64> = get(row, "estimate_error_seconds")?;
+                let estimate_error = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                Ok(Bumped { order: finished(row)?, estimate_error })
+            }))
         })
         .await
     }
@@ -356,7 +331,7 @@ impl KitchenStore for Store {
 impl Store {
     async fn claim<P>(
         &self,
-        sql: &str,
+        sql: &ClaimSql,
         claim: &Claim,
         parameter: &[P],
     ) -> Result<Vec<ClaimedOrder>, StoreError>
@@ -367,13 +342,11 @@ impl Store {
         let all_types = type_names(&OrderType::ALL);
         let cook_ms: Vec<i64> = OrderType::ALL.iter().map(|t| millis(claim.cook_times.of(*t))).collect();
         self.run("claiming orders", async |client| {
-            let statement = client.prepare_cached(sql).await?;
+            let statement =
+                client.prepare_cached(if claim.is_manual { &sql.manual } else { &sql.timed }).await?;
             let worker = claim.worker.as_str();
             let rows = client
-                .query(
-                    &statement,
-                    &[&worker, &types, &all_types, &cook_ms, &parameter, &offline_after(), &claim.is_manual],
-                )
+                .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &offline_after()])
                 .await?;
             self.remember_changes(&rows);
             // Committed for all: what is left out the heartbeat releases.

@@ -1,12 +1,14 @@
 //! What estimates are made from.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::convert::{get, millis, offline_after};
+use super::measured::{seconds_of, seconds_of_type};
 use super::promotion::{is_promoted, promoted_before_the_first_that_is_not};
 use super::{Store, StoreError};
 use crate::domain::{KitchenLoad, OrderType, Priority, estimate_waiting};
@@ -15,6 +17,8 @@ use crate::domain::{KitchenLoad, OrderType, Priority, estimate_waiting};
 const COUNTED_ORDERS: i64 = 10_000;
 /// So many of the last orders of a type say how long that type cooks.
 const MEASURED_ORDERS: i64 = 50;
+/// Where persons cook, so many of the next orders are told a time of their own size. Those behind wait longer than they cook.
+const SIZED_ORDERS: usize = 100;
 
 /// The queue comes as arrays in one row, two of them in one order: thousands of rows would each be made and read. What was recalled
 /// or given back waits in it as well.
@@ -22,9 +26,12 @@ static PICTURE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 with cooks as (
-    select name, capacity from workers
+    select name, capacity, cooking from workers
     where status <> 'offline' and last_seen > now() - make_interval(secs => heartbeat_interval_ms * $2::int / 1000.0)
       and $1 = any(string_to_array(type, ','))
+), kitchen as (
+    select coalesce(sum(capacity), 0)::bigint as capacity, coalesce(bool_and(cooking = 'manual'), false) as is_manual
+    from cooks
 ), waiting as (
     select coalesce(array_agg(priority), '{{}}') as priorities, coalesce(array_agg(id), '{{}}') as ids from (
         (select priority, id from orders where status = 'received' and type = $1
@@ -43,11 +50,19 @@ with cooks as (
 select promoted, priorities, ids, now() as taken_at,
     (select count(*) from orders
         where status = 'cooking' and claimed_at is not null and processed_by in (select name from cooks)) as cooking,
-    (select coalesce(sum(capacity), 0)::bigint from cooks) as capacity,
-    (select (extract(epoch from avg(completed_at - claimed_at)) * 1000)::bigint from (
-        select completed_at, claimed_at from orders
-        where type = $1 and completed_at is not null order by completed_at desc limit $4) as measured) as cook_ms
-from waiting, promoted",
+    capacity, is_manual,
+    case when is_manual then ({of_type} * 1000)::bigint else
+        (select (extract(epoch from avg(completed_at - claimed_at)) * 1000)::bigint from (
+            select completed_at, claimed_at from orders
+            where type = $1 and completed_at is not null order by completed_at desc limit $4) as measured)
+    end as cook_ms,
+    case when is_manual then
+        array(select ({of_order} * 1000)::bigint
+              from unnest((promoted || ids)[:{SIZED_ORDERS}]) with ordinality as o (id, n) order by n)
+    else '{{}}' end as own_ms
+from waiting, promoted, kitchen",
+        of_type = seconds_of_type("$1"),
+        of_order = seconds_of("o.id", "$1"),
         promoted = is_promoted("$5::bigint"),
         never_cooked = promoted_before_the_first_that_is_not("$1", "$3", "$5::bigint")
     )
@@ -65,8 +80,12 @@ pub struct KitchenPicture {
     pub cooking: u64,
     /// How many orders all online workers that cook this type can have in hand at once.
     pub capacity: u64,
-    /// How long the type took to cook lately; `None` if it was never cooked.
+    /// Persons cook it, and nobody else does.
+    pub is_manual: bool,
+    /// How long the type took to cook lately; `None` if it was never cooked so.
     pub cook_time: Option<Duration>,
+    /// How long persons take for an order of its size, by ids; of those that are next.
+    pub own_times: HashMap<i64, Duration>,
     pub taken_at: Timestamp,
 }
 
@@ -129,17 +148,19 @@ impl Store {
             // The schema knows three of them; another would be no reason to estimate nothing.
             let of_stored = |value: i32| Priority::from_stored(u8::try_from(value).unwrap_or(u8::MAX));
             let promoted: Vec<i64> = get(&row, "promoted")?;
+            let sized = promoted.iter().chain(&ids).copied().zip(get::<Vec<Option<i64>>>(&row, "own_ms")?);
+            let own_times = sized.filter_map(|(id, own_ms)| Some((id, from_millis(own_ms)?))).collect();
             let waiting = priorities.into_iter().map(of_stored).zip(ids);
             let waiting = waiting.filter(|(_, id)| promoted.binary_search(id).is_err()).collect();
             let number = |column| get::<i64>(&row, column).map(|n| u64::try_from(n).unwrap_or(0));
-            let cook_ms: Option<i64> = get(&row, "cook_ms")?;
-            let cook_time = cook_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
             Ok(KitchenPicture {
                 promoted,
                 waiting,
                 cooking: number("cooking")?,
                 capacity: number("capacity")?,
-                cook_time,
+                is_manual: get(&row, "is_manual")?,
+                cook_time: from_millis(get(&row, "cook_ms")?),
+                own_times,
                 taken_at: get(&row, "taken_at")?,
             })
         })
@@ -149,6 +170,10 @@ impl Store {
 
 fn count(orders: usize) -> u64 {
     u64::try_from(orders).unwrap_or(u64::MAX)
+}
+
+fn from_millis(ms: Option<i64>) -> Option<Duration> {
+    ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis)
 }
 
 #[cfg(test)]

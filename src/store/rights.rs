@@ -78,6 +78,9 @@ const GRANTS: &[Grant] = &[
          claimed_at, estimated_completion",
     ),
     on(TRACKING, "order_status_log", &["select"]),
+    // How many dishes an order has, not which.
+    with(TRACKING, "order_items", &["select"], "order_id, quantity"),
+    on(TRACKING, "cooking_times", &["select"]),
     on(TRACKING, "workers", &["select"]),
     on(TRACKING, "staff_sessions", &["select"]),
     // A session that is used here alone is in use all the same.
@@ -102,6 +105,7 @@ const GRANTS: &[Grant] = &[
     on(KITCHEN, "staff_actions", &["insert"]),
     on(KITCHEN, "outbox", &["select", "insert", "update", "delete"]),
     on(KITCHEN, "database_writes", &["select", "update"]),
+    on(KITCHEN, "cooking_times", &["select", "insert", "update"]),
 ];
 
 /// The statements that grant what is missing, where all migrations are applied. An owner is told of what the groups lack that

@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status, type_names};
+use super::measured::seconds_of;
 use super::readable::readable;
 use super::staff::StaffAct;
 use super::{Store, StoreError};
@@ -215,10 +216,13 @@ const UNBUMP: &str = "update station_tickets set bumped_at = null, bumped_by = n
 const ACKNOWLEDGE: &str = "update station_tickets set acknowledged_at = clock_timestamp(), acknowledged_by = $2 where order_id = $1";
 
 /// The station has it in hand at once. The times are those of the change, as where staff move an order (`orders`).
-const RECALL: &str = "
+static RECALL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 with recalled as (
     update orders o set status = 'cooking', attempt = o.attempt + 1, claimed_at = clock_timestamp(), completed_at = null,
-        updated_at = clock_timestamp(), estimated_completion = clock_timestamp() + make_interval(secs => c.target_ms / 1000.0)
+        updated_at = clock_timestamp(),
+        estimated_completion = clock_timestamp() + make_interval(secs => coalesce({measured}, c.target_ms / 1000.0))
     from unnest($3::text[], $4::bigint[]) as c (type, target_ms)
     where o.id = $1 and c.type = o.type
     returning o.id, o.attempt, o.updated_at, o.estimated_completion
@@ -231,7 +235,10 @@ with recalled as (
     select id, 'cooking', 'ready', attempt, 'staff:' || $2, updated_at, estimated_completion from recalled
     returning id, order_id
 )
-insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
+insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged",
+        measured = seconds_of("o.id", "o.type")
+    )
+});
 
 const ACTED: &str = "
 insert into staff_actions (name, role, action, order_number, detail, request_id) values ($1, $2, $3, $4, $5, $6)";
@@ -316,7 +323,7 @@ impl Store {
                 UNBUMP => &[&order_id],
                 ITEM_NOT_DONE => &[&order_id, &item],
                 ITEM_DONE => &[&order_id, name, &item],
-                RECALL => &[&order_id, name, &all_types, &target_ms],
+                _ if sql == *RECALL => &[&order_id, name, &all_types, &target_ms],
                 _ => &[&order_id, name],
             };
             let statement = transaction.prepare_cached(sql).await?;
@@ -327,7 +334,7 @@ impl Store {
             let now = transaction.prepare_cached(&TICKET).await?;
             let ticket = Box::new(ticket(&transaction.query_one(&now, &[&order_id]).await?)?);
             transaction.commit().await?;
-            let change = if sql == RECALL { TicketChange::Status } else { TicketChange::Ticket };
+            let change = if sql == *RECALL { TicketChange::Status } else { TicketChange::Ticket };
             Ok(TicketOutcome::Done { ticket, change })
         })
         .await
@@ -383,7 +390,7 @@ impl Found {
                 return match status {
                     Status::Cooking if bumped.is_some() => Ok(Some(UNBUMP)),
                     Status::Cooking => Ok(None),
-                    Status::Ready if self.is_recallable => Ok(Some(RECALL)),
+                    Status::Ready if self.is_recallable => Ok(Some(RECALL.as_str())),
                     Status::Ready => Err(TicketOutcome::TooLate),
                     other => Err(TicketOutcome::Conflict(*other)),
                 };

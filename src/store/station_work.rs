@@ -40,11 +40,13 @@ select number, type, attempt, request_id from held",
     )
 }
 
-/// The orders of the station `$1` that a person has bumped `$2` milliseconds ago, with who it was. A person may take a bump
-/// back at the same time: order and ticket are locked in the order in which that is done, as a claim locks them, and looked at again
-/// behind the locks.
+/// The orders of the station `$1` that a person has bumped `$2` milliseconds ago, with who it was, how long they took and what
+/// their estimates were. A person may take a bump back at the same time: order and ticket are locked in the order in which that
+/// is done, as a claim locks them, and looked at again behind the locks.
 pub(super) const DUE: &str = "due as materialized (
-    select o.id, o.attempt, t.bumped_by
+    select o.id, o.type, o.attempt, t.bumped_by, o.estimated_completion,
+           extract(epoch from o.estimated_completion - o.claimed_at)::float8 as promised_seconds,
+           greatest(0, extract(epoch from t.bumped_at - o.claimed_at)::float8 + $2::bigint / 1000.0) as seconds
     from orders o join station_tickets t on t.order_id = o.id and t.attempt = o.attempt
     where o.processed_by = $1 and o.status = 'cooking' and o.claimed_at is not null
       and t.bumped_at <= now() - make_interval(secs => $2::bigint / 1000.0)

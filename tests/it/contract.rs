@@ -192,8 +192,9 @@ fn every_action_of_the_log_is_there() {
 async fn every_metric_is_there_and_no_other() {
     let env = TestEnv::new().await;
     let mut served = BTreeSet::new();
-    for role in ["order-service", "tracking-service"] {
-        let service = env.spawn(&[role, "--port", "0"]);
+    let station = ["kitchen-worker", "--worker-name", "grill", "--cooking", "manual"];
+    for role in [&["order-service"][..], &["tracking-service"], &station] {
+        let service = env.spawn(&[role, &["--port", "0"]].concat());
         let http = Http::of(&service).await;
         // Requests are counted when they are answered.
         http.get("/healthz").await;

@@ -256,6 +256,23 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         assert!(matches!(recalled.unwrap(), TicketOutcome::Done { .. }));
     })
     .await;
+    let by_hand = Claim { worker: "grill".parse().unwrap(), is_manual: true, ..claim.clone() };
+    a.db.execute("insert into workers (name, type, cooking) values ('grill', 'takeout', 'manual')", &[])
+        .await
+        .unwrap();
+    a.reads_little("the kitchen of a station", async |store| {
+        assert!(store.kitchen_picture(OrderType::Takeout, Duration::from_secs(900)).await.unwrap().is_manual);
+    })
+    .await;
+    a.reads_little("cooking at a station", async |store| {
+        let waiting = OrderNumber::parse("ORD_20260102_1002").unwrap();
+        assert_eq!(store.claim_orders(&by_hand, &[waiting]).await.unwrap().len(), 1);
+        let bump = "update station_tickets set bumped_at = now(), bumped_by = 'anna'
+            where order_id = (select id from orders where number = 'ORD_20260102_1002')";
+        a.db.execute(bump, &[]).await.unwrap();
+        assert_eq!(store.finish_bumped(&by_hand.worker, Duration::ZERO).await.unwrap().len(), 1);
+    })
+    .await;
     a.reads_little("handing over", async |store| {
         let change = StaffChange::new(Status::Completed, token_act());
         assert_eq!(store.move_order(&ready, &change).await.unwrap(), StaffOutcome::Done);

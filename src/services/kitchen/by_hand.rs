@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::StationOptions;
 use super::cook::{Worker, backoff};
 use crate::domain::Status;
-use crate::store::{KitchenStore, NotHeld, StoreError};
+use crate::store::{Bumped, KitchenStore, NotHeld, StoreError};
 
 /// How often the station is looked at: a bump is finished so much later at most than its time to take it back is over.
 const STATION_POLL: Duration = Duration::from_millis(500);
@@ -56,7 +56,10 @@ pub(super) async fn finish<S: KitchenStore>(worker: &Worker<S>, undo: Duration) 
     if !finished.is_empty() {
         worker.relay.wake();
     }
-    for order in finished {
+    for Bumped { order, estimate_error } in finished {
+        if let (Some(station), Some(error)) = (&worker.options.station, estimate_error) {
+            station.estimate_errors.note(error);
+        }
         worker.let_go(NotHeld { order, became: Status::Ready.as_str().to_owned() });
     }
     Ok(())

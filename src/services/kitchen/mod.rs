@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod cook;
+mod estimate_errors;
 mod heartbeat;
 mod held;
 mod messages;
@@ -23,6 +24,7 @@ use amqp::{BrokerError, NameError};
 use http_kit::server::ServerLimits;
 use tokio::sync::{Notify, watch};
 
+pub use estimate_errors::EstimateErrors;
 pub use run::run;
 pub use station::{STREAMS_MAX as STATION_STREAMS_MAX, Station, StationServiceApi, info as station_info};
 
@@ -60,6 +62,8 @@ pub struct StationOptions {
     pub staff: watch::Receiver<StaffAccess>,
     /// Told when a person has done something: the worker looks at once.
     pub look: Arc<Notify>,
+    /// Of the orders that became ready here.
+    pub estimate_errors: EstimateErrors,
 }
 
 /// The times of a station.

@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::domain::{CookTimes, OrderType};
+use super::UnmeasuredTimes;
+use crate::domain::OrderType;
 use crate::store::{KitchenPicture, OrderStatus, Store, StoreError};
 
 /// A reading is paid for with so many times the time that it took: reading takes 1/20 of the time.
@@ -25,8 +26,7 @@ const CREDIT: Duration = Duration::from_secs(4);
 /// The kitchens of all types.
 pub(super) struct KitchenPictures {
     store: Store,
-    /// How long each type cooks that was never cooked.
-    cook_times: CookTimes,
+    unmeasured: UnmeasuredTimes,
     /// From when on a waiting order goes before all that have waited for less.
     promote_after: Duration,
     dine_in: Mutex<CachedPicture>,
@@ -59,9 +59,9 @@ pub(super) struct Ahead {
 }
 
 impl KitchenPictures {
-    pub(super) fn new(store: Store, cook_times: CookTimes, promote_after: Duration) -> Self {
+    pub(super) fn new(store: Store, unmeasured: UnmeasuredTimes, promote_after: Duration) -> Self {
         let (dine_in, takeout, delivery) = Default::default();
-        Self { store, cook_times, promote_after, dine_in, takeout, delivery }
+        Self { store, unmeasured, promote_after, dine_in, takeout, delivery }
     }
 
     /// What there is ahead of an order.
@@ -80,10 +80,14 @@ impl KitchenPictures {
         let now = now.max(order.updated_at);
         let waited = Duration::try_from(now.duration_since(order.created_at)).unwrap_or_default();
         let promoted_in = self.promote_after.saturating_sub(waited);
-        let cook_time = picture.cook_time.unwrap_or_else(|| self.cook_times.of(order.order_type));
+        let cook_time =
+            picture.cook_time.unwrap_or_else(|| self.unmeasured.of(order.order_type, picture.is_manual));
         let place = (order.priority, order.id);
         let orders = picture.load_ahead_of(order.priority, order.id).waiting_ahead;
-        Ok(Ahead { orders, wait: picture.wait_of(place, promoted_in, cook_time), now })
+        let wait = picture.wait_of(place, promoted_in, cook_time);
+        let own_time = picture.own_times.get(&order.id).copied().unwrap_or(cook_time);
+        let wait = wait.map(|wait| wait.saturating_sub(cook_time).saturating_add(own_time));
+        Ok(Ahead { orders, wait, now })
     }
 }
 

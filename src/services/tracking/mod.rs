@@ -21,7 +21,7 @@ use std::time::Duration;
 use http_kit::server::{ServerError, ServerLimits};
 use tokio::sync::watch;
 
-use crate::domain::{CookTimes, StaffAccess};
+use crate::domain::{CookTimes, OrderType, StaffAccess};
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
@@ -30,8 +30,7 @@ pub struct TrackingServiceOptions {
     /// Port to listen on; 0 for a free one.
     pub port: u16,
     pub limits: ServerLimits,
-    /// How long each type cooks, for estimates where nothing was measured yet.
-    pub cook_times: CookTimes,
+    pub unmeasured: UnmeasuredTimes,
     /// From when on a waiting order goes before all that have waited for less.
     pub promote_after: Duration,
     /// Streams of live events that are served at once.
@@ -40,6 +39,20 @@ pub struct TrackingServiceOptions {
     pub public_lists: bool,
     /// By what staff are known, as it is now; without anything what is for staff is off.
     pub staff: watch::Receiver<StaffAccess>,
+}
+
+/// How long each type cooks, for estimates where nothing was measured yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnmeasuredTimes {
+    pub timed: CookTimes,
+    /// Where persons say what is ready.
+    pub manual: CookTimes,
+}
+
+impl UnmeasuredTimes {
+    fn of(&self, order_type: OrderType, is_manual: bool) -> Duration {
+        if is_manual { self.manual.of(order_type) } else { self.timed.of(order_type) }
+    }
 }
 
 /// Why the tracking service cannot go on.

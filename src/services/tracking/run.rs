@@ -62,7 +62,7 @@ pub async fn run(
     } else {
         Lists::for_staff(StaffAuth::new(options.staff, store.clone(), &metrics))
     };
-    let pictures = KitchenPictures::new(store.clone(), options.cook_times, options.promote_after);
+    let pictures = KitchenPictures::new(store.clone(), options.unmeasured, options.promote_after);
     let api = TrackingApi::new(store.clone(), statuses, pictures, live, lists);
     let endpoint = app(api, &info(), &metrics, readiness(&store, &broker));
     let served = serve_prepared(listening, endpoint, options.limits, &store, &stopping, manager).await;

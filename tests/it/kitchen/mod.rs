@@ -9,6 +9,7 @@ mod disk_full;
 mod hostile;
 pub(crate) mod kit;
 mod many;
+mod measured;
 mod outages;
 mod poison;
 mod promotion;

@@ -38,7 +38,9 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     (ORDER, "refinery_schema_history", "select"),
     (ORDER, "staff_actions", "insert, select"),
     (ORDER, "staff_sessions", "delete, insert, select, update (ended_at, last_used_at)"),
+    (TRACKING, "cooking_times", "select"),
     (TRACKING, "database_cluster", "select"),
+    (TRACKING, "order_items", "select (order_id, quantity)"),
     (TRACKING, "order_status_log", "select"),
     (
         TRACKING,
@@ -49,6 +51,7 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     (TRACKING, "refinery_schema_history", "select"),
     (TRACKING, "staff_sessions", "select, update (last_used_at)"),
     (TRACKING, "workers", "select"),
+    (KITCHEN, "cooking_times", "insert, select, update"),
     (KITCHEN, "database_cluster", "select"),
     (KITCHEN, "database_writes", "select, update"),
     (KITCHEN, "order_items", "select"),

@@ -4,9 +4,9 @@ use super::tables::LockedBatch;
 use super::world::{Actor, IDLE_TRANSACTION_MS, OPERATION_TIMEOUT_MS, State, sleep_ms};
 use restaurant_system::domain::{OrderNumber, WorkerName, WorkerState};
 use restaurant_system::store::{
-    Announcement, Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, IntakeStore, KitchenStore,
-    LateOrders, LockedRows, NameRecord, NotHeld, OutboxStore, Placed, ReconcilerStore, Refusal, Registered,
-    StoreAccess, StoreError, StoreState, WorkerRegistration, WorkerStore,
+    Announcement, Bumped, Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, IntakeStore,
+    KitchenStore, LateOrders, LockedRows, NameRecord, NotHeld, OutboxStore, Placed, ReconcilerStore, Refusal,
+    Registered, StoreAccess, StoreError, StoreState, WorkerRegistration, WorkerStore,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -429,7 +429,7 @@ impl KitchenStore for SimStore {
     }
 
     // Nobody works at a station here: every worker cooks by time.
-    async fn finish_bumped(&self, _: &WorkerName, _: Duration) -> Result<Vec<Finish>, StoreError> {
+    async fn finish_bumped(&self, _: &WorkerName, _: Duration) -> Result<Vec<Bumped>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -16,7 +16,7 @@ use reqwest::RequestBuilder;
 use restaurant_system::domain::{CookTimes, OrderType, PasswordHash, StaffAccess, StaffAccount};
 use restaurant_system::http::auth::TokenDigest;
 use restaurant_system::services::kitchen::{
-    KitchenOptions, KitchenTimes, Station, StationOptions, StationTimes,
+    EstimateErrors, KitchenOptions, KitchenTimes, Station, StationOptions, StationTimes,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -78,6 +78,7 @@ impl Grill {
             // The sender may go: what was sent last stays.
             staff: watch::channel(staff()).1,
             look: Arc::clone(&look),
+            estimate_errors: EstimateErrors::default(),
         };
         let stop = CancellationToken::new();
         let station = Station::bind(&worker, options, &store, &broker, &stop).await.unwrap();

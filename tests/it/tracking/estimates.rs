@@ -219,6 +219,31 @@ async fn measured_times_replace_configured_ones() {
     assert_in(&t, "ORD_20261122_002", 400).await;
 }
 
+#[tokio::test]
+async fn where_persons_cook_it_is_made_from_what_they_took_for_its_size() {
+    let t = Tracking::with_config(&format!("{COOKS}  target_minutes:\n    takeout: 10\n")).await;
+    worker(&t, "grill", "takeout", 1).await;
+    t.db.execute("update workers set cooking = 'manual'", &[]).await.unwrap();
+    let numbers = ["ORD_20261122_001", "ORD_20261122_002"];
+    for number in numbers {
+        Order::new(number).insert(&t.db).await;
+    }
+    let sql = "insert into order_items (order_id, name, quantity, price) select max(id), 'Pizza', 9, 9.99 from orders";
+    t.db.batch_execute(sql).await.unwrap();
+    for (number, seconds) in numbers.into_iter().zip([600, 1200]) {
+        assert_in(&t, number, seconds).await;
+    }
+    // One dish, and nine; the first kind was cooked thrice as often lately.
+    let sql = "insert into cooking_times values ('takeout', 0, 15, 100, 0, 0), ('takeout', 4, 5, 300, 0, 0)";
+    t.db.batch_execute(sql).await.unwrap();
+    for (number, seconds) in numbers.into_iter().zip([100, 150 + 300]) {
+        assert_in(&t, number, seconds).await;
+    }
+    // Beside a worker that cooks by time the last orders say it, as ever.
+    worker(&t, "chef_anna", "takeout", 1).await;
+    assert_in(&t, numbers[0], 200).await;
+}
+
 /// The queue is read for many at once; each order's place in it is its own.
 #[tokio::test]
 async fn many_who_ask_at_once_are_each_told_their_own_place() {

@@ -63,6 +63,7 @@ impl Station {
             promote_after: options.promote_after,
         };
         let metrics = Metrics::new();
+        options.estimate_errors.register(&metrics);
         let board = Arc::new(Board::new(store.clone(), look, &options));
         let staff = StaffAuth::new(options.staff.clone(), store.clone(), &metrics);
         let streams = EventStreams::new(STREAMS_MAX, STREAMS_MAX, stopping.clone(), &metrics);
