@@ -7,7 +7,7 @@ alter table workers add column cooking text not null default 'timed'
 -- What persons did to an order at a station. A row comes with the first claim by a station and outlives attempts, so that marks
 -- survive a takeover and a restart.
 create table station_tickets (
-    order_id         bigint      primary key references orders (id) on delete cascade,
+    order_id         bigint      primary key,
     -- the worker that shows it
     station          text        not null,
     -- the attempt in which this station has it, or had it
@@ -35,7 +35,7 @@ create index station_tickets_bumped on station_tickets (station, bumped_at) wher
 
 -- Which entries of an order are done.
 create table station_items (
-    order_id bigint      not null references orders (id) on delete cascade,
+    order_id bigint      not null,
     -- its place among the order's entries by their ids, from 0
     item     integer     not null,
     done_at  timestamptz not null default now(),
@@ -44,3 +44,22 @@ create table station_items (
     primary key (order_id, item),
     constraint station_items_item_not_negative check (item >= 0)
 );
+
+-- As with an order's items, no foreign key: emptying the tables that were there before does not fail on these.
+create or replace function orders_take_their_rows_along() returns trigger language plpgsql as $$
+begin
+    delete from order_items where order_id in (select id from deleted);
+    delete from order_status_log where order_id in (select id from deleted);
+    delete from station_tickets where order_id in (select id from deleted);
+    delete from station_items where order_id in (select id from deleted);
+    return null;
+end $$;
+
+create or replace function orders_take_all_rows_along() returns trigger language plpgsql as $$
+begin
+    delete from order_items;
+    delete from order_status_log;
+    delete from station_tickets;
+    delete from station_items;
+    return null;
+end $$;

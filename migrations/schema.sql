@@ -174,7 +174,7 @@ create table workers (
 -- What persons did to an order at a station. A row comes with the first claim by a station and outlives attempts, so that marks
 -- survive a takeover and a restart.
 create table station_tickets (
-    order_id         bigint      primary key references orders (id) on delete cascade,
+    order_id         bigint      primary key,
     -- the worker that shows it
     station          text        not null,
     -- the attempt in which this station has it, or had it
@@ -202,7 +202,7 @@ create index station_tickets_bumped on station_tickets (station, bumped_at) wher
 
 -- Which entries of an order are done.
 create table station_items (
-    order_id bigint      not null references orders (id) on delete cascade,
+    order_id bigint      not null,
     -- its place among the order's entries by their ids, from 0
     item     integer     not null,
     done_at  timestamptz not null default now(),
@@ -428,6 +428,8 @@ create function orders_take_their_rows_along() returns trigger language plpgsql 
 begin
     delete from order_items where order_id in (select id from deleted);
     delete from order_status_log where order_id in (select id from deleted);
+    delete from station_tickets where order_id in (select id from deleted);
+    delete from station_items where order_id in (select id from deleted);
     return null;
 end $$;
 
@@ -438,6 +440,8 @@ create function orders_take_all_rows_along() returns trigger language plpgsql as
 begin
     delete from order_items;
     delete from order_status_log;
+    delete from station_tickets;
+    delete from station_items;
     return null;
 end $$;
 

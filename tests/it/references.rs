@@ -12,6 +12,10 @@ const ITEM: &str =
     "insert into order_items (order_id, name, quantity, price) select min(id), 'Soup', 1, 1 from orders";
 const LOG: &str =
     "insert into order_status_log (order_id, status, changed_by) select id, 'received', 'x' from orders";
+/// At a station: of each order a ticket, and its first entry done.
+const TICKET: &str = "
+    insert into station_tickets (order_id, station, attempt) select id, 'grill', 1 from orders;
+    insert into station_items (order_id, item, done_by) select id, 0, 'anna' from orders";
 const DELETE: &str = "delete from orders where number = 'ORD_20261122_001'";
 
 /// An environment with two orders.
@@ -95,6 +99,15 @@ async fn an_order_keeps_the_id_that_its_rows_have() {
 }
 
 #[tokio::test]
+async fn an_order_takes_its_ticket_along() {
+    let (_env, db) = two_orders().await;
+    db.batch_execute(&format!("{TICKET}; {DELETE}")).await.unwrap();
+    for table in ["station_tickets", "station_items"] {
+        assert_eq!(count(&db, table).await, 1, "{table}: the other order's");
+    }
+}
+
+#[tokio::test]
 async fn all_tables_can_be_emptied_together_or_from_orders() {
     let (_env, db) = two_orders().await;
     let outbox =
@@ -103,8 +116,10 @@ async fn all_tables_can_be_emptied_together_or_from_orders() {
         "truncate orders cascade",
         "truncate outbox, order_status_log, order_items, idempotency_keys, orders",
     ] {
-        db.batch_execute(&format!("{ITEM}; {LOG}; {outbox}; {truncate}")).await.unwrap();
-        for table in ["orders", "order_items", "order_status_log", "outbox"] {
+        db.batch_execute(&format!("{ITEM}; {LOG}; {TICKET}; {outbox}; {truncate}")).await.unwrap();
+        for table in
+            ["orders", "order_items", "order_status_log", "station_tickets", "station_items", "outbox"]
+        {
             assert_eq!(count(&db, table).await, 0, "{table} after {truncate}");
         }
         db.batch_execute(ORDER).await.unwrap();

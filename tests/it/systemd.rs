@@ -76,7 +76,7 @@ async fn a_worker_tells_its_whole_life() {
         manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna", "--cook-seconds", "3"]);
     manager.wait_told("READY=1").await;
     manager.wait_told("STATUS=waiting for orders, 0 done").await;
-    assert!(!chef.logs_of("worker_registered").is_empty(), "ready before it can work");
+    chef.wait_for_action("worker_registered").await;
     manager.wait_more("WATCHDOG=1", 2).await;
 
     env.write_config("kitchen: {grace_seconds: 0.2}\nlog: {level: debug}\n");
@@ -171,7 +171,7 @@ async fn a_worker_without_rabbitmq_is_ready_and_says_what_it_waits_for() {
     let chef = manager.spawn(&env, &["kitchen-worker", "--worker-name", "chef_anna"]);
     manager.wait_told("STATUS=waiting for orders, 0 done; waiting for RabbitMQ since ").await;
     manager.wait_told("READY=1").await;
-    assert!(!chef.logs_of("worker_registered").is_empty(), "ready before it can work");
+    chef.wait_for_action("worker_registered").await;
     manager.wait_more("WATCHDOG=1", 2).await;
 }
 

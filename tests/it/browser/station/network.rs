@@ -63,6 +63,8 @@ async fn a_station_that_is_killed_comes_back_with_its_tickets_and_their_marks() 
     let mut station = Station::open().await;
     let tablet = station.tablet(Device::TABLET).await;
     tolerate_outages(&tablet);
+    // A station that starts answers so until it has reached PostgreSQL.
+    tablet.tolerate("503");
     let number = station.place(&two_items()).await;
     tablet.click(&item_of(&number, 1)).await;
     tablet.click(&button(&number, "start")).await;
