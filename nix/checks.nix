@@ -18,6 +18,7 @@ let
       ../build.rs
       ../clippy.toml
       ../config.example.yaml
+      ../contrib
       ../crates
       ../docs
       ../migrations

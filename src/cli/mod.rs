@@ -6,6 +6,7 @@ mod dead_letters;
 pub mod dev;
 mod error;
 mod manual;
+mod menu;
 mod mode;
 mod openapi;
 pub mod place;
@@ -66,6 +67,8 @@ enum Command {
     Man(manual::ManArgs),
     /// Hash passwords of the staff, and list who works here
     Staff(staff::StaffArgs),
+    /// Check the menu in a file
+    Menu(menu::MenuArgs),
     /// Look at what no worker could process, and decide what becomes of it
     DeadLetters(dead_letters::DeadLettersArgs),
     /// See whether the queues on RabbitMQ are as they should be, and make them so
@@ -116,6 +119,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
         Command::Staff(args) => staff::run(&args),
+        Command::Menu(args) => menu::run(&args),
         Command::DeadLetters(args) => dead_letters::run(args).await,
         Command::Queues(args) => queues::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),

@@ -11,6 +11,7 @@ mod http;
 mod keys;
 mod kitchen;
 mod log;
+mod menu;
 mod outbox;
 mod rabbitmq;
 mod staff;
@@ -33,6 +34,7 @@ use crate::store::DatabaseOptions;
 pub use http::HttpConfig;
 pub use keys::TABLE;
 pub use log::LogConfig;
+pub use menu::read_menu;
 pub use settings::{ConfigError, ConfigSources};
 pub use tracking::TrackingConfig;
 

@@ -23,3 +23,5 @@ pub const REASON_CHARS: RangeInclusive<usize> = 1..=200;
 pub const ADDRESS_CHARS: RangeInclusive<usize> = 10..=500;
 /// Characters of the notes on an order, or on an entry of it.
 pub const NOTES_CHARS: RangeInclusive<usize> = 1..=200;
+/// Characters of what a menu says of an item.
+pub const DESCRIPTION_CHARS: RangeInclusive<usize> = 1..=300;

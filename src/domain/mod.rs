@@ -5,6 +5,7 @@
 
 pub mod bounds;
 mod estimate;
+mod menu;
 mod money;
 mod number;
 mod order;
@@ -15,12 +16,17 @@ mod staff;
 mod status;
 mod status_update;
 mod text;
+mod violation;
 mod worker;
 
 pub use estimate::{CookTimes, KitchenLoad, estimate_waiting};
+pub use menu::{
+    Allergen, Diet, InvalidMenuId, InvalidTimeOfDay, Menu, MenuCategory, MenuChoice, MenuId, MenuItem,
+    MenuOption, Priced, TimeOfDay, Wish, menu_description_faults, menu_name_faults,
+};
 pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};
-pub use order::{Input, ItemDraft, NewOrder, OrderDraft, OrderItem, OrderMessage, Service, Violation};
+pub use order::{Input, ItemDraft, NewOrder, OrderDraft, OrderItem, OrderMessage, Service};
 pub use order_type::{OrderType, UnknownOrderType};
 pub use password::{PasswordHash, UnusableHash};
 pub use priority::Priority;
@@ -31,4 +37,5 @@ pub use staff::{
 pub use status::{Status, TRANSITIONS, UnknownStatus};
 pub use status_update::StatusUpdate;
 pub use text::reason_faults;
+pub use violation::Violation;
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

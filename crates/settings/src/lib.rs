@@ -11,6 +11,7 @@ mod table;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod yaml;
 
 pub use error::{ConfigError, Diagnostic, Origin};
@@ -20,3 +21,4 @@ pub use reader::Reader;
 pub use records::Faults;
 pub use source::ConfigSources;
 pub use table::{Key, Kind, Table};
+pub use tree::{Fields, Place, read_tree};

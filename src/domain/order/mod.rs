@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::text::{address_faults, customer_name_faults, line_faults, with_single_spaces};
-use super::{Money, OrderNumber, OrderType, Priority, bounds};
+use super::{Money, OrderNumber, OrderType, Priority, Violation, bounds};
 
 /// A value as the outside world gave it: perhaps not there, perhaps of a wrong kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,15 +38,6 @@ pub struct ItemDraft {
     /// What one costs: the text of the number, so that it stays exact.
     pub price: Input<String>,
     pub notes: Input<String>,
-}
-
-/// One rule that an [`OrderDraft`] breaks, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// JSON pointer (RFC 6901) to the offending value, such as `/items/0/price`.
-    pub pointer: String,
-    /// What is wrong, as the end of a sentence that begins with the field.
-    pub detail: String,
 }
 
 /// An order that has passed every rule. It can only be made by [`NewOrder::parse`].
@@ -207,7 +198,7 @@ struct Check {
 
 impl Check {
     fn violate(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.violations.push(Violation { pointer: pointer.into(), detail: detail.into() });
+        self.violations.push(Violation::new(pointer, detail));
     }
 
     /// The value of a required field.

@@ -1,6 +1,7 @@
 //! The command line and the configuration, from outside: what it takes, what it refuses, and with which exit code.
 
 mod configuration;
+mod menu;
 mod modes;
 mod packaging;
 mod secrets;
