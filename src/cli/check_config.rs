@@ -30,6 +30,9 @@ pub(super) fn run(args: &CheckConfigArgs) -> Result<(), CliError> {
     let mut sources = args.config.sources();
     sources.without_files = args.without_files;
     let config = Config::load(&sources)?;
+    if !args.without_files {
+        config.menu()?;
+    }
     config.warnings.iter().for_each(|warning| outlet::complain(format_args!("warning: {warning}\n")));
     let file = config.file.as_deref().map_or("no file".into(), |file| file.to_string_lossy());
     writeln!(std::io::stdout().lock(), "{file}: the configuration can be used").map_err(CliError::failed)

@@ -67,7 +67,7 @@ enum Command {
     Man(manual::ManArgs),
     /// Hash passwords of the staff, and list who works here
     Staff(staff::StaffArgs),
-    /// Check the menu in a file
+    /// Check a menu, and put it in force
     Menu(menu::MenuArgs),
     /// Look at what no worker could process, and decide what becomes of it
     DeadLetters(dead_letters::DeadLettersArgs),
@@ -119,7 +119,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
         Command::Staff(args) => staff::run(&args),
-        Command::Menu(args) => menu::run(&args),
+        Command::Menu(args) => menu::run(&args).await,
         Command::DeadLetters(args) => dead_letters::run(args).await,
         Command::Queues(args) => queues::run(args).await,
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),

@@ -151,6 +151,7 @@ struct MigrateTimeout(f64);
 
 pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError> {
     let setting = Setting::new("order-service", &args.common, None, |sources| sources)?;
+    let menu = setting.config.menu()?;
     let options = OrderServiceOptions {
         host: args.listen.host,
         port: args.port,
@@ -160,6 +161,8 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         reconciler: setting.config.outbox,
         staff: setting.staff.clone(),
         recall_within: setting.config.recall_within,
+        menu,
+        time_zone: setting.config.time_zone.clone(),
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service", Part::OrderService, Usage::Service);

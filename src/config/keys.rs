@@ -90,6 +90,12 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::text("staff.accounts_file", "/etc/restaurant-system/staff-accounts.yaml", "who works here: OPERATIONS.md, \"Staff\"; read again on SIGHUP").unset(),
     Key::text("staff.token_file", "/etc/restaurant-system/staff-token", "for programs: a token of 32 characters or more (head -c 32 /dev/urandom | base64), with all rights").unset(),
 
+    Key::section("restaurant", ""),
+    Key::text("restaurant.time_zone", "UTC", "as the time zone database has it: Europe/Berlin; the hours of the menu are in it"),
+
+    Key::section("menu", "what can be ordered: OPERATIONS.md, \"The menu\""),
+    Key::text("menu.file", "/etc/restaurant-system/menu.yaml", "the order service puts it in force at its start; without it what `menu apply` has put there").unset(),
+
     Key::section("log", ""),
     Key::text("log.level", "info", "error, warn, info, debug or trace; read again on SIGHUP under systemd"),
     Key::text("log.format", "auto", "json, journald, pretty; auto: the journal under systemd, pretty at a terminal, else json"),

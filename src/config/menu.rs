@@ -117,8 +117,7 @@ fn choice(place: &Place<'_>, ids: &mut Ids) -> Option<MenuChoice> {
 }
 
 fn each<T>(place: &Place<'_>, read: impl FnMut(&Place<'_>) -> Option<T>) -> Vec<T> {
-    let mut read = read;
-    place.list().iter().filter_map(|place| read(place)).collect()
+    place.list().iter().filter_map(read).collect()
 }
 
 /// The entries of a field that may be left out.

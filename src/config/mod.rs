@@ -24,9 +24,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amqp::BrokerOptions;
+use jiff::tz::TimeZone;
 use settings::{Diagnostic, Reader};
 
-use crate::domain::StaffAccess;
+use crate::domain::{Menu, StaffAccess};
 use crate::reconciler::ReconcilerOptions;
 use crate::services::kitchen::{KitchenTimes, StationTimes};
 use crate::store::DatabaseOptions;
@@ -52,6 +53,10 @@ pub struct Config {
     pub tracking: TrackingConfig,
     pub http: HttpConfig,
     pub staff: StaffAccess,
+    /// Of the restaurant.
+    pub time_zone: TimeZone,
+    /// See [`Config::menu`].
+    menu_file: Option<PathBuf>,
     pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
@@ -76,10 +81,28 @@ impl Config {
             tracking: TrackingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
             staff: staff::read(&mut reader),
+            time_zone: reader.optional("restaurant.time_zone", time_zone).unwrap_or(TimeZone::UTC),
+            // The order service alone reads it, and the others need not be able to.
+            menu_file: reader.file_at("menu.file", |_| Ok(())),
             log: LogConfig::read(&mut reader),
             file: reader.file().map(Path::to_owned),
             warnings: Vec::new(),
         };
         Ok(Self { warnings: reader.finish()?, ..config })
     }
+
+    /// The menu in the file that it names, if it names one.
+    ///
+    /// # Errors
+    /// As for [`read_menu`].
+    pub fn menu(&self) -> Result<Option<Menu>, ConfigError> {
+        self.menu_file.as_deref().map(read_menu).transpose()
+    }
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    let unknown = |_| {
+        "must be of the system's time zone database, such as Europe/Berlin; is tzdata installed?".to_owned()
+    };
+    if name == "UTC" { Ok(TimeZone::UTC) } else { TimeZone::get(name).map_err(unknown) }
 }

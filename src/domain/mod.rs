@@ -22,7 +22,8 @@ mod worker;
 pub use estimate::{CookTimes, KitchenLoad, estimate_waiting};
 pub use menu::{
     Allergen, Diet, InvalidMenuId, InvalidTimeOfDay, Menu, MenuCategory, MenuChoice, MenuId, MenuItem,
-    MenuOption, Priced, TimeOfDay, Wish, menu_description_faults, menu_name_faults,
+    MenuOption, Priced, Shortage, TimeOfDay, Wish, business_day_end, menu_description_faults,
+    menu_name_faults,
 };
 pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};

@@ -52,6 +52,7 @@ mod lineage;
 mod load;
 mod low_water_mark;
 mod measured;
+mod menu;
 mod migrations;
 mod options;
 mod orders;
@@ -80,6 +81,7 @@ pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Reach, 
 pub use intake::{IntakeStore, Placed};
 pub use kitchen::{Bumped, Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, Refusal};
 pub use load::KitchenPicture;
+pub use menu::MenuLook;
 pub use options::{DatabaseOptions, StoreOptions, StoreState};
 pub use orders::{
     HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffChange, StaffOutcome,

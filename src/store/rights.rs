@@ -68,6 +68,8 @@ const GRANTS: &[Grant] = &[
     on(ORDER, "staff_sessions", &["select", "insert", "delete"]),
     with(ORDER, "staff_sessions", &["update"], "last_used_at, ended_at"),
     on(ORDER, "staff_actions", &["select", "insert"]),
+    on(ORDER, "menu", &["select", "insert", "update"]),
+    on(ORDER, "menu_shortages", &["select", "insert", "update", "delete"]),
     on(TRACKING, "refinery_schema_history", &["select"]),
     on(TRACKING, "database_cluster", &["select"]),
     with(

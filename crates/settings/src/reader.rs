@@ -99,7 +99,7 @@ impl Reader {
     }
 
     /// The value of a key where there is one, made by `parse`, whose error text says what is expected.
-    fn optional<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn optional<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let (text, origin) = self.found(key)?;
         parse(&text).map_err(|message| self.problem(key, origin, message)).ok()
     }
@@ -317,7 +317,7 @@ impl Reader {
 }
 
 fn resolve(text: &str, origin: &Origin, credentials: Option<&Path>) -> Result<PathBuf, String> {
-    if text.trim().is_empty() {
+    if text.trim().is_empty() || text.contains('\0') {
         return Err("must name a file".to_owned());
     }
     let credential = ["${CREDENTIALS_DIRECTORY}/", "$CREDENTIALS_DIRECTORY/"]

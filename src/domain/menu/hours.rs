@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::Time;
+use jiff::civil::{Date, Time, time};
+use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
 /// A time of the day, to the minute.
@@ -58,10 +59,23 @@ pub(super) fn contain(from: TimeOfDay, until: TimeOfDay, at: Time) -> bool {
     }
 }
 
+/// A guest after midnight belongs to the evening before; by then the last of them has gone home.
+const BUSINESS_DAY_ENDS: Time = time(4, 0, 0, 0);
+
+/// When the business day ends in which this is, by the clock of the restaurant.
+pub fn business_day_end(now: &Zoned) -> Timestamp {
+    let end_on = |date: Date| {
+        let end = date.to_datetime(BUSINESS_DAY_ENDS).to_zoned(now.time_zone().clone());
+        end.ok().map(|end| end.timestamp())
+    };
+    let days = [Some(now.date()), now.date().tomorrow().ok()];
+    let end = days.into_iter().flatten().filter_map(end_on).find(|end| *end > now.timestamp());
+    // There is always one before the year 9999.
+    end.unwrap_or_else(|| now.timestamp())
+}
+
 #[cfg(test)]
 mod tests {
-    use jiff::civil::time;
-
     use super::*;
 
     #[test]
@@ -79,6 +93,22 @@ mod tests {
             (TimeOfDay::MIDNIGHT, noon, time(0, 0, 0, 0), true),
         ] {
             assert_eq!(contain(from, until, at), expected, "{from} {until} {at}");
+        }
+    }
+
+    #[test]
+    fn a_business_day_ends_at_four_in_the_morning_by_the_clock_of_the_restaurant() {
+        for (now, end) in [
+            ("2026-11-22T20:00:00+01:00[Europe/Berlin]", "2026-11-23T03:00:00Z"),
+            ("2026-11-23T03:59:59+01:00[Europe/Berlin]", "2026-11-23T03:00:00Z"),
+            ("2026-11-23T04:00:00+01:00[Europe/Berlin]", "2026-11-24T03:00:00Z"),
+            // The night before summer time has an hour less, and that after it an hour more.
+            ("2026-03-28T22:00:00+01:00[Europe/Berlin]", "2026-03-29T02:00:00Z"),
+            ("2026-10-24T22:00:00+02:00[Europe/Berlin]", "2026-10-25T03:00:00Z"),
+            ("2026-11-22T20:00:00+00:00[UTC]", "2026-11-23T04:00:00Z"),
+        ] {
+            let now: Zoned = now.parse().unwrap();
+            assert_eq!(business_day_end(&now).to_string(), end, "{now}");
         }
     }
 

@@ -7,11 +7,12 @@ mod price;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
 pub use food::{Allergen, Diet};
-pub use hours::{InvalidTimeOfDay, TimeOfDay};
+pub use hours::{InvalidTimeOfDay, TimeOfDay, business_day_end};
 pub use price::{Priced, Wish};
 
 use super::text::line_faults;
@@ -75,6 +76,14 @@ pub struct MenuChoice {
     pub default: bool,
     /// What it adds to the dish.
     pub allergens: Vec<Allergen>,
+}
+
+/// How many portions of an item there are, for as long as that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// 0: it is sold out.
+    pub remaining: u32,
+    pub until: Timestamp,
 }
 
 /// The name of an item, option or choice in an order: a slug.

@@ -3,6 +3,9 @@
 mod api;
 mod document;
 mod intake;
+mod menu;
+mod menu_api;
+mod menu_views;
 mod reading;
 mod run;
 mod staff_api;
@@ -15,9 +18,10 @@ pub use reading::parse_order;
 pub use run::run;
 
 use http_kit::server::{ServerError, ServerLimits};
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use crate::domain::StaffAccess;
+use crate::domain::{Menu, StaffAccess};
 use crate::reconciler::ReconcilerOptions;
 use crate::store::StoreError;
 
@@ -37,10 +41,14 @@ pub struct OrderServiceOptions {
     pub staff: watch::Receiver<StaffAccess>,
     /// How long after it was ready staff may recall an order.
     pub recall_within: Duration,
+    /// Put in force at the start; without one what was applied before stays.
+    pub menu: Option<Menu>,
+    /// Of the restaurant.
+    pub time_zone: TimeZone,
 }
 
 /// Everything that the service answers.
-pub type OrderServiceApi = (api::OrderApi, staff_api::StaffApi);
+pub type OrderServiceApi = (api::OrderApi, staff_api::StaffApi, menu_api::MenuApi);
 
 /// Why the order service cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -99,11 +99,11 @@ fn item(index: usize, value: &RawValue, unknown: &mut Vec<String>) -> Result<Inp
 }
 
 /// `null` is as good as absent.
-fn given(value: Option<&RawValue>) -> Option<&RawValue> {
+pub(super) fn given(value: Option<&RawValue>) -> Option<&RawValue> {
     value.filter(|value| value.get() != "null")
 }
 
-fn text(value: Option<&RawValue>) -> Input<String> {
+pub(super) fn text(value: Option<&RawValue>) -> Input<String> {
     match given(value) {
         None => Input::Missing,
         Some(value) => match serde_json::from_str(value.get()) {
@@ -113,7 +113,7 @@ fn text(value: Option<&RawValue>) -> Input<String> {
     }
 }
 
-fn integer(value: Option<&RawValue>) -> Input<i64> {
+pub(super) fn integer(value: Option<&RawValue>) -> Input<i64> {
     match given(value) {
         None => Input::Missing,
         Some(value) => match value.get().parse() {

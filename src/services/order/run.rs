@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{OrderApi, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
+use super::menu::MenuBoard;
+use super::menu_api::MenuApi;
 use super::staff_api::StaffApi;
 use super::{OrderServiceError, OrderServiceOptions};
 use crate::reconciler;
@@ -91,12 +93,12 @@ pub async fn run(
         options.recall_within,
         Budget::new("validation_failed", &metrics),
     );
+    let board = MenuBoard::new(store.clone());
+    background.spawn(board.clone().keep(options.menu, stop_background.clone()));
+    let menu_api = MenuApi::new(store.clone(), board, staff.clone(), options.time_zone);
     let staff_api = StaffApi::new(store.clone(), staff);
-    let endpoint = app((api, staff_api), &info(), &metrics, readiness(&store, &broker)).with_admission(
-        Method::POST,
-        PLACE_ORDER_PATH,
-        refusal,
-    );
+    let endpoint = app((api, staff_api, menu_api), &info(), &metrics, readiness(&store, &broker))
+        .with_admission(Method::POST, PLACE_ORDER_PATH, refusal);
 
     let served =
         serve_prepared(listening, endpoint, options.limits, &store, &shutdown.stopping(), manager).await;

@@ -2,6 +2,7 @@
 
 mod client;
 mod idempotency;
+mod menu;
 mod notes;
 mod numbers;
 mod outages;

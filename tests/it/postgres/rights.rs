@@ -37,6 +37,8 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     (ORDER, "outbox", "delete, insert, select, update"),
     (ORDER, "refinery_schema_history", "select"),
     (ORDER, "staff_actions", "insert, select"),
+    (ORDER, "menu", "insert, select, update"),
+    (ORDER, "menu_shortages", "delete, insert, select, update"),
     (ORDER, "staff_sessions", "delete, insert, select, update (ended_at, last_used_at)"),
     (TRACKING, "cooking_times", "select"),
     (TRACKING, "database_cluster", "select"),

@@ -1,0 +1,126 @@
+//! The menu that is in force, as this service knows it: looked at each second, so that no request asks PostgreSQL for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_kit::Problem;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Menu, Shortage};
+use crate::store::{Store, StoreError};
+
+/// How often it is looked at: for so long an order service may offer what another has changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The menu and what of it is short.
+#[derive(Debug, Clone)]
+pub(super) struct MenuInForce {
+    version: i64,
+    pub(super) menu: Arc<Menu>,
+    shortages: HashMap<String, Shortage>,
+}
+
+impl MenuInForce {
+    /// How many portions of an item there are at most, where that is limited.
+    pub(super) fn shortage(&self, item: &str, now: Timestamp) -> Option<Shortage> {
+        self.shortages.get(item).copied().filter(|shortage| shortage.until > now)
+    }
+}
+
+/// What is known of the menu.
+#[derive(Debug, Clone)]
+enum Known {
+    /// PostgreSQL has not been asked yet.
+    Nothing,
+    NoMenu,
+    Menu(Arc<MenuInForce>),
+}
+
+#[derive(Clone)]
+pub(super) struct MenuBoard(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    known: watch::Sender<Known>,
+    /// Looks follow each other, so that none puts back what a later one has found.
+    looking: Mutex<()>,
+}
+
+impl MenuBoard {
+    pub(super) fn new(store: Store) -> Self {
+        Self(Arc::new(Inner { store, known: watch::Sender::new(Known::Nothing), looking: Mutex::default() }))
+    }
+
+    /// The menu in force.
+    ///
+    /// # Errors
+    /// 404 where there is none, 503 where that is not known yet.
+    pub(super) fn current(&self) -> Result<Arc<MenuInForce>, Problem> {
+        match &*self.0.known.borrow() {
+            Known::Nothing => Err(Problem::unavailable(LOOK, "the menu has not been read yet")),
+            Known::NoMenu => Err(Problem::not_found("there is no menu; prices are the customers'")),
+            Known::Menu(menu) => Ok(Arc::clone(menu)),
+        }
+    }
+
+    /// Sees what is in force now.
+    pub(super) async fn look(&self) -> Result<(), StoreError> {
+        let _turn = self.0.looking.lock().await;
+        let before = match &*self.0.known.borrow() {
+            Known::Menu(menu) => Some(Arc::clone(menu)),
+            Known::Nothing | Known::NoMenu => None,
+        };
+        let found = self.0.store.look_at_menu(before.as_ref().map(|before| before.version)).await?;
+        let menu = match (found.menu, before) {
+            (Some(menu), _) => {
+                let details =
+                    format!("version {}, {} items", found.version.unwrap_or_default(), menu.items().count());
+                tracing::info!(action = "menu_read", details, "another menu is in force");
+                Some(Arc::new(menu))
+            }
+            (None, before) => before.map(|before| Arc::clone(&before.menu)),
+        };
+        let known = match (found.version, menu) {
+            (Some(version), Some(menu)) => {
+                Known::Menu(Arc::new(MenuInForce { version, menu, shortages: found.shortages }))
+            }
+            _ => Known::NoMenu,
+        };
+        self.0.known.send_replace(known);
+        Ok(())
+    }
+
+    /// Puts the menu of the configuration in force, if there is one, and looks at what is in force from then on.
+    pub(super) async fn keep(self, mut configured: Option<Menu>, stop: CancellationToken) {
+        let mut has_failed = false;
+        loop {
+            let kept = self.apply_and_look(&mut configured).await;
+            match &kept {
+                Err(error) if !error.is_unavailable() && !has_failed => {
+                    let error: &dyn std::error::Error = error;
+                    tracing::error!(action = "menu_not_read", error, "the menu is what it was before");
+                    has_failed = true;
+                }
+                Err(_) => {}
+                Ok(()) => has_failed = false,
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn apply_and_look(&self, configured: &mut Option<Menu>) -> Result<(), StoreError> {
+        if let Some(menu) = configured {
+            if let Some(version) = self.0.store.apply_menu(menu).await? {
+                tracing::info!(action = "menu_applied", version, "the menu of the configuration is in force");
+            }
+            *configured = None;
+        }
+        self.look().await
+    }
+}
