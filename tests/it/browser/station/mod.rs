@@ -9,8 +9,8 @@ mod tickets;
 use super::{Device, Page};
 use crate::staff::{STAFF, configure};
 use crate::support::{
-    Http, Proxy, Role, STAFF_TOKEN, TestEnv, answer, delivery, dine_in, eventually, free_port, item, takeout,
-    with,
+    Http, Proxy, Role, STAFF_TOKEN, TestEnv, answer, delivery, dine_in, eventually, eventually_ok, free_port,
+    item, takeout, with,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
