@@ -115,7 +115,13 @@ async fn in_next_slot<S: KitchenStore>(
             }
         }
     };
-    let Some(order) = claimed else { return Some(refused(worker, number).await) };
+    let Some(order) = claimed else {
+        return Some(match worker.store.refusal(&worker.claim, number).await {
+            Ok(refusal) => refused(worker, number, refusal),
+            // PostgreSQL went away in between: the message comes again.
+            Err(_) => Verdict::GiveBack,
+        });
+    };
     worker.note_work();
     let is_own = order.number == *number;
     if let Some(in_hand) = worker.take(&order) {
@@ -133,28 +139,26 @@ async fn in_next_slot<S: KitchenStore>(
     // Meanwhile it may have been cooked as a promoted one, or cancelled.
     match worker.store.refusal(&worker.claim, number).await {
         Ok(Refusal::NotWaiting { status: Status::Received, .. }) | Err(_) => None,
-        Ok(_) => Some(refused(worker, number).await),
+        Ok(refusal) => Some(refused(worker, number, refusal)),
     }
 }
 
 /// What to do with the message of an order that was not there to be claimed.
-async fn refused<S: KitchenStore>(worker: &Worker<S>, number: &OrderNumber) -> Verdict {
-    match worker.store.refusal(&worker.claim, number).await {
-        Ok(Refusal::NotWaiting { status, processed_by }) => {
+fn refused<S: KitchenStore>(worker: &Worker<S>, number: &OrderNumber, refusal: Refusal) -> Verdict {
+    match refusal {
+        Refusal::NotWaiting { status, processed_by } => {
             let holder = processed_by.unwrap_or_default();
             tracing::debug!(action = "order_not_waiting", details = %format_args!("{status} {holder}"), "nothing to do");
             Verdict::Acknowledge
         }
-        Ok(Refusal::Unknown) => {
+        Refusal::Unknown => {
             worker.note_useless();
             Verdict::Unknown(number.clone())
         }
-        Ok(Refusal::OtherType(order_type)) => {
+        Refusal::OtherType(order_type) => {
             worker.note_useless();
             Verdict::DeadLetter(format!("order {number} is {order_type}, which this queue is not for"))
         }
-        // PostgreSQL went away in between: the message comes again.
-        Err(_) => Verdict::GiveBack,
     }
 }
 
