@@ -60,6 +60,11 @@ impl<'a> Place<'a> {
         self.note(self.line, &self.path, message);
     }
 
+    /// Whether anything is noted yet, here or elsewhere in the file.
+    pub fn is_faulty(&self) -> bool {
+        !self.faults.borrow().is_empty()
+    }
+
     fn note(&self, line: usize, path: &str, message: impl Into<String>) {
         let origin = Origin::File { path: self.file.to_owned(), line: Some(line) };
         let path = Some(path).filter(|path| !path.is_empty());

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::retry::Backoff;
 use http_kit::Problem;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Menu, Shortage};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreAccess, StoreError};
 
 /// How often it is looked at: for so long an order service may offer what another has changed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is tried to look while PostgreSQL is away: from, to.
+const LOOK_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// The menu and what of it is short.
 #[derive(Debug, Clone)]
@@ -96,20 +99,31 @@ impl MenuBoard {
     /// Puts the menu of the configuration in force, if there is one, and looks at what is in force from then on.
     pub(super) async fn keep(self, mut configured: Option<Menu>, stop: CancellationToken) {
         let mut has_failed = false;
+        let mut backoff = Backoff::new(LOOK_RETRY.0, LOOK_RETRY.1);
         loop {
-            let kept = self.apply_and_look(&mut configured).await;
-            match &kept {
-                Err(error) if !error.is_unavailable() && !has_failed => {
-                    let error: &dyn std::error::Error = error;
-                    tracing::error!(action = "menu_not_read", error, "the menu is what it was before");
+            let pause = match self.apply_and_look(&mut configured).await {
+                Err(error) if error.is_unavailable() => None,
+                Err(error) => {
+                    if !has_failed {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::error!(action = "menu_not_read", error, "the menu is what it was before");
+                    }
                     has_failed = true;
+                    Some(LOOK)
                 }
-                Err(_) => {}
-                Ok(()) => has_failed = false,
-            }
+                Ok(()) => {
+                    has_failed = false;
+                    backoff.reset();
+                    Some(LOOK)
+                }
+            };
+            let next_look = async {
+                tokio::time::sleep(pause.unwrap_or_else(|| backoff.next_delay())).await;
+                self.0.store.wait_up().await;
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = next_look => {}
             }
         }
     }

@@ -88,6 +88,7 @@ fn every_fault_is_named_with_its_line_and_its_path() {
     ] {
         assert!(said.contains(fault), "{fault}\n{said}");
     }
+    assert!(!said.contains("has no item"), "they are there, and wrong: {said}");
 }
 
 #[test]
