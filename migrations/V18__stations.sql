@@ -1,8 +1,8 @@
 -- Stations: workers at which persons cook. Two new tables and a column with a default: the versions before do not know them.
 
--- timed: it cooks by itself, for so long as it is told; manual: a person says what is done
-alter table workers add column cooking text not null default 'timed'
-    constraint workers_cooking_known check (cooking in ('timed', 'manual'));
+-- auto: it cooks by itself, for so long as it is told; manual: a person says what is done
+alter table workers add column cooking text not null default 'auto'
+    constraint workers_cooking_known check (cooking in ('auto', 'manual'));
 
 -- What persons did to an order at a station. A row comes with the first claim by a station and outlives attempts, so that marks
 -- survive a takeover and a restart.

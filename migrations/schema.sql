@@ -161,14 +161,14 @@ create table workers (
     capacity              integer     not null default 1,
     -- what database_writes.writing_ms showed at its last heartbeat
     seen_writing_ms       bigint,
-    -- timed: it cooks by itself; manual: it is a station, at which a person says what is done
-    cooking               text        not null default 'timed',
+    -- auto: it cooks by itself; manual: it is a station, at which a person says what is done
+    cooking               text        not null default 'auto',
 
     constraint workers_status_known check (status in ('online', 'processing', 'offline')),
     constraint workers_orders_processed_not_negative check (orders_processed >= 0),
     constraint workers_heartbeat_interval_positive check (heartbeat_interval_ms > 0),
     constraint workers_capacity_positive check (capacity > 0),
-    constraint workers_cooking_known check (cooking in ('timed', 'manual'))
+    constraint workers_cooking_known check (cooking in ('auto', 'manual'))
 ) with (fillfactor = 80);
 
 -- What persons did to an order at a station. A row comes with the first claim by a station and outlives attempts, so that marks

@@ -199,7 +199,6 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
             limits: setting.server_limits(kitchen::STATION_STREAMS_MAX),
             times: setting.config.station,
             recall_within: setting.config.recall_within,
-            promote_after: setting.config.kitchen.promote_after,
             staff: setting.staff.clone(),
             look: Arc::default(),
             estimate_errors: EstimateErrors::default(),
@@ -233,7 +232,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         port: args.port,
         limits: setting.server_limits(setting.config.tracking.max_event_streams),
         unmeasured: UnmeasuredTimes {
-            timed: setting.config.kitchen.cook,
+            auto: setting.config.kitchen.cook,
             manual: setting.config.station.target,
         },
         promote_after: setting.config.kitchen.promote_after,

@@ -86,7 +86,7 @@ pub(super) static PROMOTION_DUE: LazyLock<String> = LazyLock::new(|| {
 
 /// A claim, by what makes its orders ready.
 pub(super) struct ClaimSql {
-    pub(super) timed: String,
+    pub(super) auto: String,
     pub(super) manual: String,
 }
 
@@ -96,7 +96,7 @@ fn claim(picked: &str) -> ClaimSql {
     let cook_seconds = "c.cook_ms / 1000.0";
     let measured = format!("coalesce({}, {cook_seconds})", seconds_of("o.id", "o.type"));
     ClaimSql {
-        timed: claim_for(picked, cook_seconds, ""),
+        auto: claim_for(picked, cook_seconds, ""),
         manual: claim_for(picked, &measured, &format!("{}, ", ticketed("claimed c"))),
     }
 }

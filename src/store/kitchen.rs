@@ -343,7 +343,7 @@ impl Store {
         let cook_ms: Vec<i64> = OrderType::ALL.iter().map(|t| millis(claim.cook_times.of(*t))).collect();
         self.run("claiming orders", async |client| {
             let statement =
-                client.prepare_cached(if claim.is_manual { &sql.manual } else { &sql.timed }).await?;
+                client.prepare_cached(if claim.is_manual { &sql.manual } else { &sql.auto }).await?;
             let worker = claim.worker.as_str();
             let rows = client
                 .query(&statement, &[&worker, &types, &all_types, &cook_ms, &parameter, &offline_after()])

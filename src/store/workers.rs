@@ -102,7 +102,7 @@ with {ticked}, me as (
 ), released as (
     update orders set claimed_at = null, updated_at = now(), estimated_completion = null
     where processed_by = $1 and status = 'cooking' and claimed_at is not null
-      and exists (select from me where cooking = 'timed')
+      and exists (select from me where cooking = 'auto')
     returning id
 ){PEERS_TAIL}",
         ticked = tick("")
@@ -125,7 +125,7 @@ with {ticked}, me as (
 ), released as (
     update orders o set claimed_at = null, updated_at = now(), estimated_completion = null
     from me
-    where me.cooking = 'timed' and o.processed_by = me.name and o.status = 'cooking'
+    where me.cooking = 'auto' and o.processed_by = me.name and o.status = 'cooking'
       and o.claimed_at < now() - make_interval(secs => $5::bigint / 1000.0) and o.number <> all($4::text[])
     returning o.id
 ){PEERS_TAIL}",
@@ -269,7 +269,7 @@ impl Store {
                         &whoever_has_it,
                         &session,
                         &last_seen,
-                        &if worker.is_manual { "manual" } else { "timed" },
+                        &if worker.is_manual { "manual" } else { "auto" },
                     ],
                 )
                 .await?;

@@ -56,8 +56,6 @@ pub struct StationOptions {
     pub times: StationTimes,
     /// How long after it was ready a person may recall an order.
     pub recall_within: Duration,
-    /// An order that has waited for so long goes before all that have waited for less.
-    pub promote_after: Duration,
     /// By what staff are known, as it is now; without anything nobody can work at the station.
     pub staff: watch::Receiver<StaffAccess>,
     /// Told when a person has done something: the worker looks at once.

@@ -44,14 +44,14 @@ pub struct TrackingServiceOptions {
 /// How long each type cooks, for estimates where nothing was measured yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnmeasuredTimes {
-    pub timed: CookTimes,
+    pub auto: CookTimes,
     /// Where persons say what is ready.
     pub manual: CookTimes,
 }
 
 impl UnmeasuredTimes {
     fn of(&self, order_type: OrderType, is_manual: bool) -> Duration {
-        if is_manual { self.manual.of(order_type) } else { self.timed.of(order_type) }
+        if is_manual { self.manual.of(order_type) } else { self.auto.of(order_type) }
     }
 }
 

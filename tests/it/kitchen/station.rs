@@ -368,7 +368,7 @@ async fn a_worker_that_becomes_a_station_makes_tickets_of_what_it_holds_and_back
     kit.wait_status(&number, "ready").await;
     assert_eq!(kit.history(&number).await.pop().unwrap().1, "chef_anna");
     let sql = "select cooking from workers where name = 'chef_anna'";
-    assert_eq!(kit.db.query_one(sql, &[]).await.unwrap().get::<_, &str>(0), "timed");
+    assert_eq!(kit.db.query_one(sql, &[]).await.unwrap().get::<_, &str>(0), "auto");
 }
 
 #[tokio::test]

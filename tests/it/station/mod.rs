@@ -74,7 +74,6 @@ impl Grill {
                 late: 1.0,
             },
             recall_within: RECALL_WITHIN,
-            promote_after: Duration::from_secs(900),
             // The sender may go: what was sent last stays.
             staff: watch::channel(staff()).1,
             look: Arc::clone(&look),

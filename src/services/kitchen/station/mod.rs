@@ -60,7 +60,7 @@ impl Station {
             station: worker.name.clone(),
             order_types: worker.order_types.clone(),
             recall_within: options.recall_within,
-            promote_after: options.promote_after,
+            promote_after: worker.times.promote_after,
         };
         let metrics = Metrics::new();
         options.estimate_errors.register(&metrics);
