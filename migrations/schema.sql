@@ -75,6 +75,10 @@ create table order_items (
     quantity   integer       not null,
     price      decimal(8, 2) not null,
     notes      text,
+    -- what it was on the menu, its choices by their names, and what the menu said is in it; null: without a menu, and none
+    menu_item_id text,
+    options    jsonb,
+    allergens  jsonb,
 
     primary key (order_id, id),
     constraint order_items_name_length check (char_length(name) between 1 and 50),

@@ -27,7 +27,7 @@ pub use menu::{
 };
 pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};
-pub use order::{Input, ItemDraft, NewOrder, OrderDraft, OrderItem, OrderMessage, Service};
+pub use order::{Input, ItemDraft, NewOrder, Offer, OrderDraft, OrderItem, OrderMessage, Service};
 pub use order_type::{OrderType, UnknownOrderType};
 pub use password::{PasswordHash, UnusableHash};
 pub use priority::Priority;
@@ -38,5 +38,5 @@ pub use staff::{
 pub use status::{Status, TRANSITIONS, UnknownStatus};
 pub use status_update::StatusUpdate;
 pub use text::reason_faults;
-pub use violation::Violation;
+pub use violation::{Violation, ViolationKind};
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

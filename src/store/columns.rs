@@ -1,26 +1,29 @@
 //! The columns of an order and of its changes: how new orders are written, and how they are read. To add a field to an order, add
 //! it here in both.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::StoreError;
 use super::convert::{get, narrow_option, order_number, order_type, priority, status, status_option};
-use crate::domain::{Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate};
+use crate::domain::{MenuId, Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate};
 
 /// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
 pub(super) const ORDER_COLUMNS: &str =
     "o.number, o.customer_name, o.type, o.table_number, o.delivery_address, o.notes, i.names, i.quantities,
-       i.cents, i.item_notes, (o.total_amount * 100)::bigint as total_cents, o.priority";
+       i.cents, i.item_notes, i.item_options, i.item_allergens, (o.total_amount * 100)::bigint as total_cents, o.priority";
 
 /// One row: the items that are meant, in their order, as one array for each column. `offset 0` keeps them in it.
 pub(super) fn items_where(are_meant: &str) -> String {
     format!(
         "
     select array_agg(name) as names, array_agg(quantity) as quantities, array_agg(cents) as cents,
-           array_agg(notes) as item_notes
+           array_agg(notes) as item_notes, array_agg(options::text) as item_options,
+           array_agg(allergens::text) as item_allergens
     from (
-        select name, quantity, (price * 100)::bigint as cents, notes
+        select name, quantity, (price * 100)::bigint as cents, notes, options, allergens
         from order_items where {are_meant} order by id offset 0
     ) as in_order
 "
@@ -46,16 +49,39 @@ fn items(row: &Row) -> Result<Vec<OrderItem>, StoreError> {
     let quantities: Option<Vec<i32>> = get(row, "quantities")?;
     let cents: Option<Vec<i64>> = get(row, "cents")?;
     let notes: Option<Vec<Option<String>>> = get(row, "item_notes")?;
+    let options: Option<Vec<Option<String>>> = get(row, "item_options")?;
+    let allergens: Option<Vec<Option<String>>> = get(row, "item_allergens")?;
     let columns = names.unwrap_or_default().into_iter().zip(quantities.unwrap_or_default());
     columns
         .zip(cents.unwrap_or_default())
         .zip(notes.unwrap_or_default())
-        .map(|(((name, quantity), cents), notes)| {
+        .zip(options.unwrap_or_default().into_iter().zip(allergens.unwrap_or_default()))
+        .map(|((((name, quantity), cents), notes), (options, allergens))| {
             let quantity = u8::try_from(quantity)
                 .map_err(|_| StoreError::Unknown(format!("order_items.quantity is {quantity}")))?;
-            Ok(OrderItem { name, quantity, price: Money::from_cents(cents), notes })
+            Ok(OrderItem {
+                name,
+                quantity,
+                price: Money::from_cents(cents),
+                options: json_list(options)?,
+                notes,
+                allergens: json_list(allergens)?,
+                menu_item_id: None,
+            })
         })
         .collect()
+}
+
+/// A list that is `null` where it is empty.
+pub(super) fn json_list<T: DeserializeOwned>(text: Option<String>) -> Result<Vec<T>, StoreError> {
+    let list = text.map(|text| serde_json::from_str(&text)).transpose();
+    list.map(Option::unwrap_or_default)
+        .map_err(|error| StoreError::Unknown(format!("an item's list: {error}")))
+}
+
+/// The other way round.
+fn json_of<T: Serialize>(list: &[T]) -> Option<String> {
+    if list.is_empty() { None } else { serde_json::to_string(list).ok() }
 }
 
 /// What [`status_update`] reads beside the order's `number`, of the log row `l`. Rows of the version before do not say what
@@ -109,6 +135,7 @@ pub(super) enum Written {
     AsItIs,
     /// Cents, which become an amount: PostgreSQL takes no integer for a `decimal` parameter.
     AsAmount,
+    AsJson,
 }
 
 impl<'a> Array<'a> {
@@ -118,6 +145,10 @@ impl<'a> Array<'a> {
 
     fn of_cents(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
         Self { name, of: "bigint", written: Written::AsAmount, values }
+    }
+
+    fn of_json(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
+        Self { written: Written::AsJson, ..Self::new(name, "text", values) }
     }
 }
 
@@ -131,6 +162,7 @@ pub(super) fn values(of: &str, arrays: &[Array<'_>]) -> String {
     list(arrays, |array| match array.written {
         Written::AsItIs => format!("{of}.{}", array.name),
         Written::AsAmount => format!("{of}.{} * 0.01", array.name),
+        Written::AsJson => format!("{of}.{}::jsonb", array.name),
     })
 }
 
@@ -164,10 +196,13 @@ pub(super) struct Columns<'a> {
     item_quantity: Vec<i32>,
     item_cents: Vec<i64>,
     item_notes: Vec<Option<&'a str>>,
+    item_menu_id: Vec<Option<&'a str>>,
+    item_options: Vec<Option<String>>,
+    item_allergens: Vec<Option<String>>,
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn of(batch: &'a [IntakeRequest]) -> Self {
+    pub(super) fn of(batch: &[&'a IntakeRequest]) -> Self {
         let mut columns = Self::default();
         for (ord, request) in (1_i64..).zip(batch) {
             columns.push(ord, request);
@@ -194,6 +229,9 @@ impl<'a> Columns<'a> {
             self.item_quantity.push(i32::from(item.quantity));
             self.item_cents.push(item.price.cents());
             self.item_notes.push(item.notes.as_deref());
+            self.item_menu_id.push(item.menu_item_id.as_ref().map(MenuId::as_str));
+            self.item_options.push(json_of(&item.options));
+            self.item_allergens.push(json_of(&item.allergens));
         }
     }
 
@@ -217,13 +255,16 @@ impl<'a> Columns<'a> {
     }
 
     /// The items of all orders: the place of its order in the batch, and what there is of each, as `order_items` has it.
-    pub(super) fn items(&self) -> [Array<'_>; 5] {
+    pub(super) fn items(&self) -> [Array<'_>; 8] {
         [
             Array::new("ord", "bigint", &self.item_ord),
             Array::new("name", "text", &self.item_name),
             Array::new("quantity", "int", &self.item_quantity),
             Array::of_cents("price", &self.item_cents),
             Array::new("notes", "text", &self.item_notes),
+            Array::new("menu_item_id", "text", &self.item_menu_id),
+            Array::of_json("options", &self.item_options),
+            Array::of_json("allergens", &self.item_allergens),
         ]
     }
 

@@ -3,21 +3,27 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::columns::{Columns, IntakeRequest, names, unnest, values};
+use deadpool_postgres::GenericClient;
+
+use super::columns::{Columns, IdempotencyKey, IntakeRequest, names, unnest, values};
 use super::convert::{get, millis};
 use super::outbox::announce_logged;
+use super::portions::{self, Portions};
+use super::pressure::Connection;
 use super::{Announcement, AnnouncementContent, Store, StoreError};
-use crate::domain::{OrderMessage, OrderNumber};
+use crate::domain::{Money, OrderMessage, OrderNumber};
 
 /// What became of one [`IntakeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
     /// It was taken, now.
     New(OrderNumber),
-    /// It had been taken before under the same key, with the same body.
-    Before(OrderNumber),
+    /// It had been taken before under the same key, with the same body, and came to this.
+    Before(OrderNumber, Money),
     /// The key belongs to a request with another body.
     OtherBody,
+    /// There are not enough portions of these entries: each with its place in the order, and what is left.
+    SoldOut(Vec<(usize, u32)>),
 }
 
 /// One statement for the whole batch, so one implicit transaction and one flush: number range, orders, items, log and
@@ -120,7 +126,7 @@ select n.ord, n.number, l.id as log_id, l.changed_at from numbered n join logged
 }
 
 const BY_KEY: &str = "
-select k.key, k.body_sha256, o.number
+select k.key, k.body_sha256, o.number, (o.total_amount * 100)::bigint as total_cents
 from idempotency_keys k join orders o on o.id = k.order_id
 where k.key = any($1::text[])";
 
@@ -142,44 +148,109 @@ pub trait IntakeStore: Clone + Send + Sync + 'static {
 
 impl IntakeStore for Store {
     async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
+        let batch: Vec<&IntakeRequest> = batch.iter().collect();
+        let items = portions::items_of(&batch);
         self.run("taking orders", async |client| {
-            let columns = Columns::of(batch);
-            let rows = if batch.iter().any(|request| request.idempotency.is_some()) {
-                let statement = client.prepare_cached(&PLACE_KEYED).await?;
-                client.query(&statement, &columns.with_keys()).await?
+            let written = if items.is_empty() || !portions::are_any_short(&**client, &items).await? {
+                write(&**client, &batch).await?
             } else {
-                let statement = client.prepare_cached(&PLACE).await?;
-                client.query(&statement, &columns.without_keys()).await?
+                write_counted(client, &batch, &items).await?
             };
-            let mut placed: Vec<Option<Placed>> = vec![None; batch.len()];
-            let mut written = Vec::with_capacity(rows.len());
-            for row in rows {
-                let ord: i64 = get(&row, "ord")?;
-                let number = super::convert::order_number(&row, "number")?;
-                let index = usize::try_from(ord - 1).unwrap_or(usize::MAX);
-                if let (Some(slot), Some(request)) = (placed.get_mut(index), batch.get(index)) {
-                    *slot = Some(Placed::New(number.clone()));
-                    written.push(announcement(request, number, &row)?);
-                }
-            }
-            self.inner.announcement_cache.remember(written.into_iter());
-            if placed.iter().any(Option::is_none) {
-                placed_before(client, batch, &mut placed).await?;
-            }
-            placed
-                .into_iter()
-                .map(|p| {
-                    p.ok_or_else(|| StoreError::Unavailable {
-                        reason: "an idempotency key just expired".into(),
-                    })
-                })
-                .collect()
+            self.inner.announcement_cache.remember(written.announcements.into_iter());
+            let missing = || StoreError::Unavailable { reason: "an idempotency key just expired".to_owned() };
+            written.placed.into_iter().map(|placed| placed.ok_or_else(missing)).collect()
         })
         .await
     }
 }
 
+/// What became of a batch; `None` of a request whose key was there, and is there no more.
+struct Written {
+    placed: Vec<Option<Placed>>,
+    announcements: Vec<Announcement>,
+}
+
+async fn write(client: &impl GenericClient, batch: &[&IntakeRequest]) -> Result<Written, StoreError> {
+    let columns = Columns::of(batch);
+    let rows = if batch.iter().any(|request| request.idempotency.is_some()) {
+        let statement = client.prepare_cached(&PLACE_KEYED).await?;
+        client.query(&statement, &columns.with_keys()).await?
+    } else {
+        let statement = client.prepare_cached(&PLACE).await?;
+        client.query(&statement, &columns.without_keys()).await?
+    };
+    let mut placed: Vec<Option<Placed>> = vec![None; batch.len()];
+    let mut announcements = Vec::with_capacity(rows.len());
+    for row in rows {
+        let ord: i64 = get(&row, "ord")?;
+        let number = super::convert::order_number(&row, "number")?;
+        let index = usize::try_from(ord - 1).unwrap_or(usize::MAX);
+        if let (Some(slot), Some(request)) = (placed.get_mut(index), batch.get(index)) {
+            *slot = Some(Placed::New(number.clone()));
+            announcements.push(announcement(request, number, &row)?);
+        }
+    }
+    if placed.iter().any(Option::is_none) {
+        placed_before(client, batch, &mut placed).await?;
+    }
+    Ok(Written { placed, announcements })
+}
+
+/// The same where portions of some of these items are counted. Their rows are locked until the commit, so each portion is taken
+/// once, with the order that it is for or not at all. One request's order is taken whole or not.
+async fn write_counted(
+    client: &mut Connection,
+    batch: &[&IntakeRequest],
+    items: &[&str],
+) -> Result<Written, StoreError> {
+    let transaction = client.transaction().await?;
+    let mut portions = Portions::lock(&transaction, items).await?;
+    let mut placed: Vec<Option<Placed>> = vec![None; batch.len()];
+    // A repetition takes nothing: its portions are taken.
+    placed_before(&transaction, batch, &mut placed).await?;
+    let mut accepted = Vec::with_capacity(batch.len());
+    for (index, request) in batch.iter().enumerate() {
+        if placed[index].is_some() {
+            continue;
+        }
+        match portions.take(&request.order) {
+            Ok(()) => accepted.push(index),
+            Err(short) => placed[index] = Some(Placed::SoldOut(short)),
+        }
+    }
+    if accepted.is_empty() {
+        // Not even a day begins with them.
+        return Ok(Written { placed, announcements: Vec::new() });
+    }
+    let orders: Vec<&IntakeRequest> = accepted.iter().map(|index| batch[*index]).collect();
+    let written = write(&transaction, &orders).await?;
+    for (index, outcome) in accepted.into_iter().zip(written.placed) {
+        if !matches!(outcome, Some(Placed::New(_))) {
+            // Another service has taken it meanwhile, and its portions. Nothing of this batch is kept.
+            let reason = "a request came to two services at once".to_owned();
+            return Err(StoreError::Unavailable { reason });
+        }
+        placed[index] = outcome;
+    }
+    portions.write(&transaction).await?;
+    transaction.commit().await?;
+    Ok(Written { placed, announcements: written.announcements })
+}
+
 impl Store {
+    /// What was placed before under the key of this request; `None` where nothing was.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn placed_under(&self, key: &IdempotencyKey) -> Result<Option<Placed>, StoreError> {
+        self.run("looking for a key", async |client| {
+            let statement = client.prepare_cached(BY_KEY).await?;
+            let rows = client.query(&statement, &[&[key.key.as_str()].as_slice()]).await?;
+            rows.first().map(|row| before(row, key)).transpose()
+        })
+        .await
+    }
+
     /// Forgets idempotency keys that are older than `age`, a bounded number of them. Says how many.
     pub async fn forget_idempotency_keys(&self, age: Duration) -> Result<u64, StoreError> {
         const SQL: &str = "delete from idempotency_keys where key in (
@@ -212,28 +283,37 @@ fn announcement(
 
 /// Fills in what an earlier transaction placed under the keys of those that were not placed now.
 async fn placed_before(
-    client: &deadpool_postgres::Object,
-    batch: &[IntakeRequest],
+    client: &impl GenericClient,
+    batch: &[&IntakeRequest],
     placed: &mut [Option<Placed>],
 ) -> Result<(), StoreError> {
-    let open = |placed: &Option<Placed>, request: &IntakeRequest| match placed {
+    let open = |placed: &Option<Placed>, request: &&IntakeRequest| match placed {
         None => request.idempotency.as_ref().map(|i| i.key.clone()),
         Some(_) => None,
     };
     let keys: Vec<String> = placed.iter().zip(batch).filter_map(|(p, r)| open(p, r)).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
     let statement = client.prepare_cached(BY_KEY).await?;
     for row in client.query(&statement, &[&keys]).await? {
         let key: &str = get(&row, "key")?;
-        let body_sha256: &[u8] = get(&row, "body_sha256")?;
-        let number = super::convert::order_number(&row, "number")?;
         for (slot, request) in placed.iter_mut().zip(batch) {
             let Some(idempotency) = request.idempotency.as_ref().filter(|i| i.key == key) else { continue };
             if slot.is_none() {
-                let same = idempotency.body_sha256.as_slice() == body_sha256;
-                let before = Placed::Before(number.clone());
-                *slot = Some(if same { before } else { Placed::OtherBody });
+                *slot = Some(before(&row, idempotency)?);
             }
         }
     }
     Ok(())
+}
+
+/// What a row of [`BY_KEY`] says to a request under its key.
+fn before(row: &tokio_postgres::Row, key: &IdempotencyKey) -> Result<Placed, StoreError> {
+    let body_sha256: &[u8] = get(row, "body_sha256")?;
+    if key.body_sha256.as_slice() != body_sha256 {
+        return Ok(Placed::OtherBody);
+    }
+    let total_amount = Money::from_cents(get(row, "total_cents")?);
+    Ok(Placed::Before(super::convert::order_number(row, "number")?, total_amount))
 }

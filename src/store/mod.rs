@@ -60,6 +60,7 @@ mod outbox;
 mod ping;
 mod pool;
 mod pooler;
+mod portions;
 mod pressure;
 mod promotion;
 mod readable;

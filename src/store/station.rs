@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::columns::json_list;
 use super::convert::{get, millis, narrow_option, order_number, order_type, priority, status, type_names};
 use super::measured::seconds_of;
 use super::readable::readable;
@@ -57,7 +58,10 @@ pub struct StationTicket {
 pub struct StationItem {
     pub name: String,
     pub quantity: u8,
+    /// As the order has them, and as a version after this one may write them.
+    pub options: Vec<String>,
     pub notes: Option<String>,
+    pub allergens: Vec<String>,
     /// Who has done it.
     pub done_by: Option<String>,
 }
@@ -136,14 +140,15 @@ pub enum TicketChange {
 const TICKET_COLUMNS: &str =
     "o.number, o.status, o.type, o.table_number, o.priority, o.notes, o.created_at, o.completed_at, t.attempt, t.taken_at,
     t.started_at, t.started_by, t.bumped_at, t.bumped_by, t.recalled_attempt, t.acknowledged_at is not null as is_acknowledged,
-    i.names, i.quantities, i.item_notes, i.done_by";
+    i.names, i.quantities, i.item_options, i.item_notes, i.item_allergens, i.done_by";
 
 /// The items of the order `o` in their order, with who has done them.
 const ITEMS: &str = "left join lateral (
     select array_agg(n.name order by n.place) as names, array_agg(n.quantity order by n.place) as quantities,
-           array_agg(n.notes order by n.place) as item_notes, array_agg(s.done_by order by n.place) as done_by
+           array_agg(n.options::text order by n.place) as item_options, array_agg(n.notes order by n.place) as item_notes,
+           array_agg(n.allergens::text order by n.place) as item_allergens, array_agg(s.done_by order by n.place) as done_by
     from (
-        select order_id, name, quantity, notes, (row_number() over (order by id) - 1)::int as place
+        select order_id, name, quantity, options, notes, allergens, (row_number() over (order by id) - 1)::int as place
         from order_items where order_id = o.id offset 0
     ) as n
     left join station_items s on s.order_id = n.order_id and s.item = n.place
@@ -437,15 +442,19 @@ fn ticket(row: &Row) -> Result<StationTicket, StoreError> {
 fn items(row: &Row) -> Result<Vec<StationItem>, StoreError> {
     let names: Option<Vec<String>> = get(row, "names")?;
     let quantities: Option<Vec<i32>> = get(row, "quantities")?;
+    let options: Option<Vec<Option<String>>> = get(row, "item_options")?;
     let notes: Option<Vec<Option<String>>> = get(row, "item_notes")?;
+    let allergens: Option<Vec<Option<String>>> = get(row, "item_allergens")?;
     let done_by: Option<Vec<Option<String>>> = get(row, "done_by")?;
     let columns = names.unwrap_or_default().into_iter().zip(quantities.unwrap_or_default());
     columns
         .zip(notes.unwrap_or_default().into_iter().zip(done_by.unwrap_or_default()))
-        .map(|((name, quantity), (notes, done_by))| {
+        .zip(options.unwrap_or_default().into_iter().zip(allergens.unwrap_or_default()))
+        .map(|(((name, quantity), (notes, done_by)), (options, allergens))| {
             let quantity = u8::try_from(quantity)
                 .map_err(|_| StoreError::Unknown(format!("order_items.quantity is {quantity}")))?;
-            Ok(StationItem { name, quantity, notes, done_by })
+            let (options, allergens) = (json_list(options)?, json_list(allergens)?);
+            Ok(StationItem { name, quantity, options, notes, allergens, done_by })
         })
         .collect()
 }

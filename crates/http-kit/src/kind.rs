@@ -39,8 +39,21 @@ pub enum Kind {
     Internal,
     /// 503: not now; `Retry-After` says when.
     Unavailable,
+    /// One of the program's own.
+    Own(&'static OwnKind),
     /// Any other status that the framework may answer with.
     Other(StatusCode),
+}
+
+/// A kind that is not one of HTTP, but of what the program does.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OwnKind {
+    /// See [`Kind::status`].
+    pub status: StatusCode,
+    /// See [`Kind::slug`].
+    pub slug: &'static str,
+    /// See [`Kind::title`].
+    pub title: &'static str,
 }
 
 impl Kind {
@@ -61,6 +74,7 @@ impl Kind {
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Own(kind) => kind.status,
             Self::Other(status) => status,
         }
     }
@@ -85,6 +99,7 @@ impl Kind {
             Self::TooManyRequests => "too-many-requests",
             Self::Internal => "internal-error",
             Self::Unavailable => "service-unavailable",
+            Self::Own(kind) => kind.slug,
             Self::Other(_) => "request-failed",
         }
     }
@@ -109,6 +124,7 @@ impl Kind {
             Self::TooManyRequests => "Too many attempts failed",
             Self::Internal => "Something went wrong on our side",
             Self::Unavailable => "The service cannot do this right now",
+            Self::Own(kind) => kind.title,
             Self::Other(status) => status.canonical_reason().unwrap_or("The request failed"),
         }
     }

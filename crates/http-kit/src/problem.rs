@@ -17,7 +17,7 @@ use poem::{
 use poem_openapi::Object;
 use serde::Serialize;
 
-pub use super::kind::Kind;
+pub use super::kind::{Kind, OwnKind};
 use super::shown::cut;
 
 /// The media type of a problem document.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use jiff::civil::Time;
 
 use super::super::{Money, OrderType, Violation};
-use super::{Allergen, Menu, MenuChoice, MenuItem, MenuOption};
+use super::{Allergen, Menu, MenuChoice, MenuId, MenuItem, MenuOption};
 
 /// An entry of an order, by ids of the menu.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
-    pub item: &'a str,
+    pub item: &'a MenuId,
     /// Of all options together, in any order.
-    pub choices: &'a [String],
+    pub choices: &'a [MenuId],
     /// `None` where that is a fault of its own.
     pub order_type: Option<OrderType>,
     /// The time of the day in the restaurant.
@@ -22,6 +22,7 @@ pub struct Wish<'a> {
 /// What comes of a [`Wish`] that can be fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
+    pub id: MenuId,
     pub name: String,
     /// What one costs, with its choices.
     pub price: Money,
@@ -37,7 +38,7 @@ impl Menu {
     /// # Errors
     /// Every rule that it breaks; pointers begin at the entry.
     pub fn price(&self, wish: &Wish<'_>) -> Result<Priced, Vec<Violation>> {
-        let Some(item) = self.item(wish.item) else {
+        let Some(item) = self.item(wish.item.as_str()) else {
             return Err(vec![Violation::new("/menu_item_id", "is not on the menu")]);
         };
         let mut violations = item.not_now(wish);
@@ -48,6 +49,7 @@ impl Menu {
         let chosen: Vec<&MenuChoice> = item.options.iter().flat_map(|o| o.chosen(wish.choices)).collect();
         let allergens = chosen.iter().flat_map(|choice| &choice.allergens).chain(&item.allergens).copied();
         Ok(Priced {
+            id: item.id.clone(),
             name: item.name.clone(),
             price: chosen.iter().map(|choice| choice.price_delta).chain([item.price]).sum(),
             options: chosen.iter().map(|choice| choice.name.clone()).collect(),
@@ -72,9 +74,11 @@ impl MenuItem {
         details.into_iter().map(|detail| Violation::new("/menu_item_id", detail)).collect()
     }
 
-    fn wrong_choices(&self, choices: &[String]) -> Vec<Violation> {
+    fn wrong_choices(&self, choices: &[MenuId]) -> Vec<Violation> {
         let mut violations = Vec::new();
-        let is_there = |id: &String| self.options.iter().any(|option| option.choice(id).is_some());
+        let is_there = |id: &MenuId| {
+            self.options.iter().flat_map(|option| &option.choices).any(|choice| choice.id == *id)
+        };
         for (index, id) in choices.iter().enumerate() {
             if !is_there(id) {
                 violations.push(Violation::new(format!("/options/{index}"), "is no choice of this item"));
@@ -104,14 +108,9 @@ impl MenuItem {
 }
 
 impl MenuOption {
-    fn choice(&self, id: &str) -> Option<&MenuChoice> {
-        self.choices.iter().find(|choice| choice.id.as_str() == id)
-    }
-
     /// Its choices among these; where one is needed and there is none, its defaults.
-    fn chosen(&self, ids: &[String]) -> Vec<&MenuChoice> {
-        let named: Vec<_> =
-            self.choices.iter().filter(|choice| ids.iter().any(|id| choice.id.as_str() == id)).collect();
+    fn chosen(&self, ids: &[MenuId]) -> Vec<&MenuChoice> {
+        let named: Vec<_> = self.choices.iter().filter(|choice| ids.contains(&choice.id)).collect();
         if !named.is_empty() || self.min == 0 {
             return named;
         }

@@ -40,7 +40,8 @@ fn with(item: MenuItem) -> Menu {
     Menu { categories: vec![MenuCategory { name: "All".to_owned(), items: vec![item] }] }
 }
 
-fn menu() -> Menu {
+/// Pizzas from 17:00 to 01:00, small or large, with three extras.
+pub(in crate::domain) fn pizzeria() -> Menu {
     let size = option("size", (1, 1), vec![choice("small", -150, &[]), choice("large", 250, &[])]);
     let nuts = choice("walnuts", 120, &[Allergen::Nuts]);
     let extra = option("extra", (0, 2), vec![choice("olives", 100, &[]), nuts, choice("basil", 0, &[])]);
@@ -48,23 +49,24 @@ fn menu() -> Menu {
 }
 
 fn price(menu: &Menu, item: &str, choices: &[&str]) -> Result<Priced, Vec<String>> {
-    let choices: Vec<String> = choices.iter().map(|choice| (*choice).to_owned()).collect();
+    let choices: Vec<MenuId> = choices.iter().map(|choice| id(choice)).collect();
+    let item = &id(item);
     let wish = Wish { item, choices: &choices, order_type: Some(OrderType::Takeout), at: time(20, 0, 0, 0) };
     menu.price(&wish).map_err(|violations| violations.into_iter().map(|v| v.pointer).collect())
 }
 
 #[test]
 fn choices_add_to_the_price_and_to_the_allergens() {
-    let priced = price(&menu(), "pizza", &["walnuts", "large"]).unwrap();
+    let priced = price(&pizzeria(), "pizza", &["walnuts", "large"]).unwrap();
     assert_eq!(priced.price.to_string(), "12.70");
     assert_eq!(priced.options, ["LARGE", "WALNUTS"]);
     assert_eq!(priced.allergens, [Allergen::Gluten, Allergen::Milk, Allergen::Nuts]);
-    assert_eq!(price(&menu(), "pizza", &["small"]).unwrap().price.to_string(), "7.50");
+    assert_eq!(price(&pizzeria(), "pizza", &["small"]).unwrap().price.to_string(), "7.50");
 }
 
 #[test]
 fn what_is_wrong_with_choices_is_said_at_once() {
-    let menu = menu();
+    let menu = pizzeria();
     assert_eq!(price(&menu, "piza", &[]), Err(vec!["/menu_item_id".to_owned()]));
     assert_eq!(price(&menu, "pizza", &[]), Err(vec!["/options".to_owned()]));
     let wrong = ["small", "large", "tuna", "olives", "olives"];
@@ -76,10 +78,9 @@ fn what_is_wrong_with_choices_is_said_at_once() {
 
 #[test]
 fn the_type_and_the_hours_are_kept() {
-    let menu = menu();
-    let choices = ["small".to_owned()];
-    let wish =
-        |order_type, hour| Wish { item: "pizza", choices: &choices, order_type, at: time(hour, 30, 0, 0) };
+    let menu = pizzeria();
+    let (item, choices) = (&id("pizza"), [id("small")]);
+    let wish = |order_type, hour| Wish { item, choices: &choices, order_type, at: time(hour, 30, 0, 0) };
     assert!(menu.price(&wish(Some(OrderType::DineIn), 0)).is_ok());
     assert!(menu.price(&wish(None, 17)).is_ok());
     let violations = menu.price(&wish(Some(OrderType::Delivery), 12)).unwrap_err();
@@ -92,7 +93,7 @@ fn the_type_and_the_hours_are_kept() {
 
 #[test]
 fn a_default_counts_where_a_choice_is_needed_and_none_is_made() {
-    let mut menu = menu();
+    let mut menu = pizzeria();
     let options = &mut menu.categories[0].items[0].options;
     (options[0].choices[1].default, options[1].choices[0].default) = (true, true);
     assert_eq!(price(&menu, "pizza", &[]).unwrap().price.to_string(), "11.50");
@@ -134,8 +135,8 @@ fn an_id_is_a_slug() {
 
 #[test]
 fn a_menu_survives_json() {
-    let json = serde_json::to_string(&menu()).unwrap();
-    assert_eq!(serde_json::from_str::<Menu>(&json).unwrap(), menu());
+    let json = serde_json::to_string(&pizzeria()).unwrap();
+    assert_eq!(serde_json::from_str::<Menu>(&json).unwrap(), pizzeria());
 }
 
 proptest! {

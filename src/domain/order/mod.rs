@@ -1,11 +1,15 @@
 //! Taking an order: the validation table of the contract (section 3), all of it at once.
 
+mod offered;
+
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::text::{address_faults, customer_name_faults, line_faults, with_single_spaces};
-use super::{Money, OrderNumber, OrderType, Priority, Violation, bounds};
+use super::{Allergen, MenuId, Money, OrderNumber, OrderType, Priority, Violation, bounds};
+
+pub use offered::Offer;
 
 /// A value as the outside world gave it: perhaps not there, perhaps of a wrong kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +41,9 @@ pub struct ItemDraft {
     pub quantity: Input<i64>,
     /// What one costs: the text of the number, so that it stays exact.
     pub price: Input<String>,
+    pub menu_item_id: Input<String>,
+    /// Ids of choices.
+    pub options: Input<Vec<Input<String>>>,
     pub notes: Input<String>,
 }
 
@@ -63,8 +70,17 @@ pub struct OrderItem {
     pub name: String,
     pub quantity: u8,
     pub price: Money,
+    /// The names of its choices; none without a menu.
+    #[serde(default)]
+    pub options: Vec<String>,
     /// What the kitchen is asked to heed.
     pub notes: Option<String>,
+    /// What the menu says is in it; none without a menu.
+    #[serde(default)]
+    pub allergens: Vec<Allergen>,
+    /// What it is on the menu, while the order is taken.
+    #[serde(skip)]
+    pub menu_item_id: Option<MenuId>,
 }
 
 /// An order on its way to the kitchen. Unknown fields are ignored when reading.
@@ -102,15 +118,16 @@ impl OrderMessage {
 }
 
 impl NewOrder {
-    /// Applies every rule and reports every violation, in the order of the fields.
+    /// Applies every rule and reports every violation, in the order of the fields. The names and prices are those of the menu
+    /// that is offered; where none is, the customer's.
     ///
     /// # Errors
     /// The violations; never an empty list.
-    pub fn parse(draft: OrderDraft) -> Result<Self, Vec<Violation>> {
+    pub fn parse(draft: OrderDraft, offer: Option<&Offer<'_>>) -> Result<Self, Vec<Violation>> {
         let mut check = Check::default();
         let customer_name = check.customer_name(draft.customer_name);
         let order_type = check.order_type(draft.order_type);
-        let items = check.items(draft.items);
+        let items = check.items(draft.items, order_type, offer);
         let table_number = check.table_number(draft.table_number, order_type);
         let delivery_address = check.delivery_address(draft.delivery_address, order_type);
         let notes = check.notes("/notes", draft.notes);
@@ -182,11 +199,22 @@ struct CheckedItem {
     price: Option<Money>,
     /// None where there are none, and where they broke a rule: that is among the violations.
     notes: Option<String>,
+    options: Vec<String>,
+    allergens: Vec<Allergen>,
+    menu_item_id: Option<MenuId>,
 }
 
 impl CheckedItem {
     fn sound(self) -> Option<OrderItem> {
-        Some(OrderItem { name: self.name?, quantity: self.quantity?, price: self.price?, notes: self.notes })
+        Some(OrderItem {
+            name: self.name?,
+            quantity: self.quantity?,
+            price: self.price?,
+            options: self.options,
+            notes: self.notes,
+            allergens: self.allergens,
+            menu_item_id: self.menu_item_id,
+        })
     }
 }
 
@@ -237,7 +265,12 @@ impl Check {
         self.read("/order_type", text.parse::<OrderType>())
     }
 
-    fn items(&mut self, input: Input<Vec<Input<ItemDraft>>>) -> Option<Vec<OrderItem>> {
+    fn items(
+        &mut self,
+        input: Input<Vec<Input<ItemDraft>>>,
+        order_type: Option<OrderType>,
+        offer: Option<&Offer<'_>>,
+    ) -> Option<Vec<OrderItem>> {
         let drafts = self.required("/items", input)?;
         let count = drafts.len();
         let (fewest, most) = bounds::ITEMS.into_inner();
@@ -245,20 +278,37 @@ impl Check {
             self.violate("/items", format!("must have {fewest} to {most} entries, has {count}"));
         }
         // Past the limit nothing more is looked at: the list of violations stays bounded.
+        let drafts = drafts.into_iter().take(most).enumerate();
         let items: Vec<CheckedItem> =
-            drafts.into_iter().take(most).enumerate().map(|(i, draft)| self.item(i, draft)).collect();
+            drafts.map(|(i, draft)| self.item(i, draft, order_type, offer)).collect();
         items.into_iter().map(CheckedItem::sound).collect()
     }
 
-    fn item(&mut self, index: usize, input: Input<ItemDraft>) -> CheckedItem {
+    fn item(
+        &mut self,
+        index: usize,
+        input: Input<ItemDraft>,
+        order_type: Option<OrderType>,
+        offer: Option<&Offer<'_>>,
+    ) -> CheckedItem {
         let at = format!("/items/{index}");
         let Some(draft) = self.required(&at, input) else { return CheckedItem::default() };
-        CheckedItem {
+        if let Some(offer) = offer {
+            return self.offered_item(&at, draft, order_type, offer);
+        }
+        let checked = CheckedItem {
             name: self.item_name(&format!("{at}/name"), draft.name),
             quantity: self.quantity(&format!("{at}/quantity"), draft.quantity),
             price: self.price(&format!("{at}/price"), draft.price),
             notes: self.notes(&format!("{at}/notes"), draft.notes),
+            ..CheckedItem::default()
+        };
+        // Without a menu they say nothing. They have to be ids all the same: a menu may come.
+        if draft.menu_item_id != Input::Missing {
+            self.menu_id(&format!("{at}/menu_item_id"), draft.menu_item_id);
         }
+        self.choices(&format!("{at}/options"), draft.options);
+        checked
     }
 
     fn item_name(&mut self, pointer: &str, input: Input<String>) -> Option<String> {

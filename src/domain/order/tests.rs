@@ -8,7 +8,7 @@ fn given(text: &str) -> Input<String> {
 
 fn item(name: &str, quantity: i64, price: &str) -> Input<ItemDraft> {
     let [name, price] = [name, price].map(given);
-    Input::Given(ItemDraft { name, quantity: Input::Given(quantity), price, notes: Input::Missing })
+    Input::Given(ItemDraft { name, quantity: Input::Given(quantity), price, ..ItemDraft::default() })
 }
 
 fn takeout(items: Vec<Input<ItemDraft>>) -> OrderDraft {
@@ -21,14 +21,16 @@ fn takeout(items: Vec<Input<ItemDraft>>) -> OrderDraft {
 }
 
 fn pointers(draft: OrderDraft) -> Vec<String> {
-    NewOrder::parse(draft).unwrap_err().into_iter().map(|v| v.pointer).collect()
+    NewOrder::parse(draft, None).unwrap_err().into_iter().map(|v| v.pointer).collect()
 }
 
 #[test]
 fn the_original_example_costs_what_it_says() {
-    let order =
-        NewOrder::parse(takeout(vec![item("Margherita Pizza", 1, "15.99"), item("Caesar Salad", 1, "8.99")]))
-            .unwrap();
+    let order = NewOrder::parse(
+        takeout(vec![item("Margherita Pizza", 1, "15.99"), item("Caesar Salad", 1, "8.99")]),
+        None,
+    )
+    .unwrap();
     assert_eq!(order.total_amount().to_string(), "24.98");
     assert_eq!(order.priority(), Priority::LOW);
 }
@@ -43,6 +45,7 @@ fn every_violation_is_listed_in_the_order_of_the_fields() {
             quantity: Input::Invalid("must be an integer".into()),
             price: given("0"),
             notes: given("two\nlines"),
+            ..ItemDraft::default()
         }),
     ]);
     draft.customer_name = given("R2D2");
@@ -76,7 +79,7 @@ fn an_empty_draft_misses_what_is_always_required() {
 
 #[test]
 fn entries_of_one_dish_are_not_summed() {
-    let order = NewOrder::parse(takeout(vec![item("Cola", 10, "2"); *bounds::ITEMS.end()])).unwrap();
+    let order = NewOrder::parse(takeout(vec![item("Cola", 10, "2"); *bounds::ITEMS.end()]), None).unwrap();
     assert_eq!(order.total_amount().to_string(), "400.00");
     let over = takeout(vec![item("Cola", 10, "2"), item("Cola", 11, "2")]);
     assert_eq!(pointers(over), ["/items/1/quantity"]);
@@ -85,7 +88,7 @@ fn entries_of_one_dish_are_not_summed() {
 #[test]
 fn one_to_twenty_entries() {
     let items = |n: usize| (0..n).map(|i| item(&format!("Dish {i}"), 1, "1.00")).collect::<Vec<_>>();
-    assert!(NewOrder::parse(takeout(items(20))).is_ok());
+    assert!(NewOrder::parse(takeout(items(20)), None).is_ok());
     assert_eq!(pointers(takeout(items(0))), ["/items"]);
     assert_eq!(pointers(takeout(items(21))), ["/items"]);
 }
@@ -108,7 +111,7 @@ proptest! {
                 item(&format!("Dish {i}"), i64::from(*quantity), &Money::from_cents(*cents).to_string())
             })
             .collect();
-        let order = NewOrder::parse(takeout(items)).unwrap();
+        let order = NewOrder::parse(takeout(items), None).unwrap();
         let cents: i64 = entries.iter().map(|(quantity, cents)| i64::from(*quantity) * cents).sum();
         prop_assert_eq!(order.total_amount(), Money::from_cents(cents));
     }
@@ -126,6 +129,6 @@ proptest! {
         let mut draft = takeout(vec![item(&name, quantity, &price)]);
         draft.customer_name = Input::Given(kind.clone());
         draft.order_type = Input::Given(kind);
-        let _ = NewOrder::parse(draft);
+        let _ = NewOrder::parse(draft, None);
     }
 }

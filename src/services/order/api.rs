@@ -18,16 +18,19 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::document::OrderRequest;
-use super::intake::Intake;
+use super::intake::{Intake, Taken};
+use super::menu::MenuBoard;
 use super::reading::{parse_cancellation, parse_order};
-use crate::domain::{Money, OrderItem, OrderNumber, OrderType, Right, StaffMember, Status};
+use crate::domain::{Allergen, Money, OrderItem, OrderNumber, OrderType, Right, StaffMember, Status};
 use crate::http::PROBLEM_TYPES;
 use crate::http::auth::{OptionalStaffToken, StaffToken};
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::services::staff::{StaffAuth, lacks};
-use crate::store::{IdempotencyKey, IntakeRequest, OrderDetails, StaffAct, StaffChange, StaffOutcome, Store};
+use crate::store::{
+    IdempotencyKey, IntakeRequest, OrderDetails, Placed, StaffAct, StaffChange, StaffOutcome, Store,
+};
 
 /// Where orders are placed, as [`OrderApi::place`] has it.
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";
@@ -55,15 +58,17 @@ pub fn info() -> ApiInfo {
 #[derive(Clone)]
 pub struct OrderApi(Arc<OrderState>);
 
-struct OrderState {
-    store: Store,
-    intake: Intake,
-    outbox_full: OutboxFull,
-    staff: StaffAuth,
-    relay: RelayWaker,
-    recall_within: Duration,
+/// What its handlers use.
+pub(super) struct OrderState {
+    pub(super) store: Store,
+    pub(super) intake: Intake,
+    pub(super) board: MenuBoard,
+    pub(super) outbox_full: OutboxFull,
+    pub(super) staff: StaffAuth,
+    pub(super) relay: RelayWaker,
+    pub(super) recall_within: Duration,
     /// For orders that are refused: anybody can send those.
-    refusals: Budget,
+    pub(super) refusals: Budget,
 }
 
 #[derive(Tags)]
@@ -135,6 +140,10 @@ struct Item {
     quantity: u8,
     /// What one costs.
     price: Money,
+    /// The names of its choices.
+    options: Vec<String>,
+    /// What the menu said is in it.
+    allergens: Vec<Allergen>,
     /// For staff only, where there are any.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,6 +167,17 @@ enum PlaceReply {
         #[oai(header = "Location")]
         String,
     ),
+}
+
+impl PlaceReply {
+    fn of(taken: Taken) -> Result<Self, Problem> {
+        let Taken { number, total_amount } = taken;
+        let order_number = number.as_str().to_owned();
+        let location = format!("/orders/{order_number}");
+        let reply =
+            JsonReply::new(&PlacedOrderView { order_number, status: Status::Received, total_amount })?;
+        Ok(Self::Created(reply, location))
+    }
 }
 
 type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>;
@@ -186,8 +206,12 @@ impl OrderApi {
         body: JsonRequest<OrderRequest>,
     ) -> Result<PlaceReply, PlaceFail> {
         let idempotency = idempotency(headers, &body.bytes)?;
-        let order = parse_order(&body.bytes).inspect_err(|problem| self.log_invalid(problem))?;
-        let total_amount = order.total_amount();
+        let menu = self.0.board.in_force().await?;
+        let now = self.0.board.now();
+        let order = match parse_order(&body.bytes, menu.as_ref().map(|menu| menu.offer(&now)).as_ref()) {
+            Ok(order) => order,
+            Err(problem) => return self.refused(problem, idempotency.filter(|_| menu.is_some())).await,
+        };
         if self.0.outbox_full.get() {
             return Err(Problem::unavailable(
                 OUTBOX_RETRY_AFTER,
@@ -195,7 +219,7 @@ impl OrderApi {
             )
             .into());
         }
-        let number = self
+        let taken = self
             .0
             .intake
             .place(IntakeRequest {
@@ -205,11 +229,7 @@ impl OrderApi {
                 idempotency,
             })
             .await?;
-        let order_number = number.as_str().to_owned();
-        let location = format!("/orders/{order_number}");
-        let reply =
-            JsonReply::new(&PlacedOrderView { order_number, status: Status::Received, total_amount })?;
-        Ok(PlaceReply::Created(reply, location))
+        Ok(PlaceReply::of(taken)?)
     }
 
     /// An order
@@ -308,26 +328,26 @@ impl OrderApi {
 }
 
 impl OrderApi {
-    pub(super) fn new(
-        store: Store,
-        intake: Intake,
-        outbox_full: OutboxFull,
-        staff: StaffAuth,
-        relay: RelayWaker,
-        recall_within: Duration,
-        refusals: Budget,
-    ) -> Self {
-        Self(Arc::new(OrderState { store, intake, outbox_full, staff, relay, recall_within, refusals }))
+    pub(super) fn new(state: OrderState) -> Self {
+        Self(Arc::new(state))
     }
 
-    fn log_invalid(&self, problem: &Problem) {
+    /// Refuses an order, unless it is the repetition of one that was placed by a menu of before.
+    async fn refused(&self, problem: Problem, key: Option<IdempotencyKey>) -> Result<PlaceReply, PlaceFail> {
+        if let Some(key) = key
+            && let Some(Placed::Before(number, total_amount)) =
+                self.0.store.placed_under(&key).await.map_err(Problem::from)?
+        {
+            return Ok(PlaceReply::of(Taken { number, total_amount })?);
+        }
         if self.0.refusals.allows() {
             tracing::info!(
                 action = "validation_failed",
-                details = faults_of(problem),
+                details = faults_of(&problem),
                 "an order was refused"
             );
         }
+        Err(problem.into())
     }
 
     /// Has staff move an order on.
@@ -433,8 +453,8 @@ impl Order {
 
 impl Item {
     fn of(item: OrderItem, for_staff: bool) -> Self {
-        let OrderItem { name, quantity, price, notes } = item;
-        Self { name, quantity, price, notes: notes.filter(|_| for_staff) }
+        let OrderItem { name, quantity, price, options, notes, allergens, menu_item_id: _ } = item;
+        Self { name, quantity, price, options, allergens, notes: notes.filter(|_| for_staff) }
     }
 }
 

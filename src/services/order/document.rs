@@ -9,11 +9,14 @@ use http_kit::schemas::one_of_texts;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 
+use super::reading::MAX_ELEMENTS;
 use crate::domain::{Money, OrderType, bounds};
 
 /// Letters with their marks; among them spaces, hyphens, apostrophes and full stops; between two letters middle dots and
 /// joiners.
 const CUSTOMER_NAME: &str = r"[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*\p{L}\p{M}*(([\u200C\u200D]\p{M}*|[\u00B7\u0387\u2027\u30FB\uFF65]|[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*)\p{L}\p{M}*)*[ .'’‐\u2011\u05BE\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000-]*";
+/// The id of an item or of a choice of the menu.
+const MENU_ID: &str = "^[a-z0-9]+([_-][a-z0-9]+)*$";
 /// What can be seen, but for [`HIDDEN_SIGNS`]: letters, numbers, punctuation and symbols.
 const VISIBLE: &str = r"\p{L}\p{N}\p{P}\p{S}";
 /// What a text may hold beside those (`clean_text` has the rule): marks, spaces, marks of direction, and signs around numbers.
@@ -121,10 +124,39 @@ fn item() -> MetaSchema {
             ("name", inline(name)),
             ("quantity", inline(described(integer(bounds::QUANTITY), "How many, for this entry."))),
             ("price", inline(price)),
+            (
+                "menu_item_id",
+                inline(nullable(menu_id(
+                    "Where there is a menu it is needed, and the name and the price are the menu's.",
+                ))),
+            ),
+            ("options", inline(options())),
             ("notes", inline(notes())),
         ],
-        ..described(MetaSchema::new("object"), "An entry of an order.")
+        ..described(
+            MetaSchema::new("object"),
+            "An entry of an order. Where there is a menu, the name may be left out, and the price: one that differs is refused.",
+        )
     }
+}
+
+fn menu_id(description: &'static str) -> MetaSchema {
+    MetaSchema {
+        pattern: Some(MENU_ID.to_owned()),
+        ..described(text(1..=*bounds::ITEM_NAME_CHARS.end()), description)
+    }
+}
+
+fn options() -> MetaSchema {
+    MetaSchema {
+        items: Some(Box::new(inline(menu_id("The id of a choice.")))),
+        max_items: Some(MAX_ELEMENTS),
+        ..nullable(described(MetaSchema::new("array"), "What is chosen of the menu's options, in any order."))
+    }
+}
+
+fn nullable(schema: MetaSchema) -> MetaSchema {
+    MetaSchema { nullable: true, ..schema }
 }
 
 fn customer_name() -> MetaSchema {
@@ -252,7 +284,7 @@ mod tests {
             order["items"][0]["notes"] = notes.as_str().into();
             order["notes"] = notes.into();
             order["delivery_address"] = address.into();
-            if let Err(problem) = parse_order(order.to_string().as_bytes()) {
+            if let Err(problem) = parse_order(order.to_string().as_bytes(), None) {
                 let too_long_or_short = |detail: &str| detail.starts_with("must have ");
                 let broken: Vec<_> = problem.field_errors().iter().filter(|e| !too_long_or_short(&e.detail)).collect();
                 prop_assert!(broken.is_empty(), "{order}: {broken:?}");

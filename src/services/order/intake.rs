@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use daemon::batcher::{BatchError, BatchLimits, Batcher, Linger, together_or_alone};
 use daemon::clock::whole_ms;
 use daemon::sync::locked;
-use http_kit::Problem;
-use http_kit::problem::Kind;
+use http_kit::problem::{Kind, OwnKind};
+use http_kit::{FieldError, Problem};
+use poem::http::StatusCode;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::OrderNumber;
+use crate::domain::{Money, OrderNumber};
 use crate::relay::RelayWaker;
 use crate::services::servers::shared_failure;
 use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, StoreError};
@@ -33,6 +34,9 @@ const QUEUE_ORDERS_MIN: usize = 256;
 const INTAKE_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
 const PROGRESS_WAIT: Duration = Duration::from_secs(2);
+
+static ITEM_SOLD_OUT: OwnKind =
+    OwnKind { status: StatusCode::CONFLICT, slug: "item-sold-out", title: "Something is sold out" };
 
 pub struct Intake {
     batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
@@ -71,25 +75,29 @@ impl Intake {
         move || batcher.is_full().then(full)
     }
 
-    /// Takes one order, and gives it a number. Once it is in a batch it is taken even if the caller goes away.
+    /// Takes one order, and gives it a number, or says which it has under its key. Once it is in a batch it is taken even if the caller goes away.
     ///
     /// # Errors
     /// 503 when the service is full or PostgreSQL away; 409 and 422 as `Idempotency-Key` has it.
-    pub async fn place(&self, request: IntakeRequest) -> Result<OrderNumber, Problem> {
+    pub async fn place(&self, request: IntakeRequest) -> Result<Taken, Problem> {
         let Some(key) = request.idempotency.clone() else { return self.place_new(request).await };
         match self.in_progress.enter(&key).await? {
-            Entered::Answered(number) => Ok(number),
+            Entered::Answered(taken) => Ok(taken),
             Entered::First(first) => {
-                let number = self.place_new(request).await?;
-                first.answer(&number);
-                Ok(number)
+                let taken = self.place_new(request).await?;
+                first.answer(&taken);
+                Ok(taken)
             }
         }
     }
 
-    async fn place_new(&self, request: IntakeRequest) -> Result<OrderNumber, Problem> {
+    async fn place_new(&self, request: IntakeRequest) -> Result<Taken, Problem> {
+        let total_amount = request.order.total_amount();
         match self.batcher.submit_within(request, self.queue_timeout).await {
-            Ok(Ok(Placed::New(number) | Placed::Before(number))) => Ok(number),
+            Ok(Ok(Placed::New(number))) => Ok(Taken { number, total_amount }),
+            // With a menu the same body may cost another sum today.
+            Ok(Ok(Placed::Before(number, total_amount))) => Ok(Taken { number, total_amount }),
+            Ok(Ok(Placed::SoldOut(short))) => Err(sold_out(short)),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
             Ok(Err(NotPlaced::Unavailable(error))) => Err(shared_failure(error)),
             Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
@@ -97,6 +105,22 @@ impl Intake {
             Err(BatchError::GivenUp) => Err(Problem::internal("the batch was given up")),
         }
     }
+}
+
+/// What was answered, or will be, to an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    pub number: OrderNumber,
+    pub total_amount: Money,
+}
+
+fn sold_out(short: Vec<(usize, u32)>) -> Problem {
+    let faults = short.into_iter().map(|(index, left)| {
+        let detail =
+            if left == 0 { "is sold out".to_owned() } else { format!("has only {left} portions left") };
+        FieldError::new(format!("/items/{index}"), detail)
+    });
+    Problem::new(Kind::Own(&ITEM_SOLD_OUT), "not all of it can be had any more").errors(faults.collect())
 }
 
 fn full() -> Problem {
@@ -161,7 +185,7 @@ struct InProgress {
 struct Working {
     body_sha256: [u8; 32],
     /// The answer once there is one; closed when the request failed or was given up.
-    answer: watch::Receiver<Option<OrderNumber>>,
+    answer: watch::Receiver<Option<Taken>>,
 }
 
 /// What a keyed request finds.
@@ -169,20 +193,20 @@ enum Entered {
     /// Nobody else works on the key.
     First(First),
     /// An equal request was being worked on, and this came of it.
-    Answered(OrderNumber),
+    Answered(Taken),
 }
 
 /// Marks a key as being worked on, until it is dropped.
 struct First {
     by_key: Arc<Mutex<HashMap<String, Working>>>,
     key: String,
-    answer: watch::Sender<Option<OrderNumber>>,
+    answer: watch::Sender<Option<Taken>>,
 }
 
 impl First {
     /// Gives those who wait the same answer.
-    fn answer(&self, number: &OrderNumber) {
-        self.answer.send_replace(Some(number.clone()));
+    fn answer(&self, taken: &Taken) {
+        self.answer.send_replace(Some(taken.clone()));
     }
 }
 
@@ -207,9 +231,9 @@ impl InProgress {
                 Err(answer) => answer,
             };
             match tokio::time::timeout_at(deadline, answer.wait_for(Option::is_some)).await {
-                Ok(Ok(number)) => {
-                    if let Some(number) = number.clone() {
-                        return Ok(Entered::Answered(number));
+                Ok(Ok(taken)) => {
+                    if let Some(taken) = taken.clone() {
+                        return Ok(Entered::Answered(taken));
                     }
                 }
                 Ok(Err(_failed)) => {}
@@ -225,7 +249,7 @@ impl InProgress {
     fn try_enter(
         &self,
         key: &IdempotencyKey,
-    ) -> Result<Result<First, watch::Receiver<Option<OrderNumber>>>, Problem> {
+    ) -> Result<Result<First, watch::Receiver<Option<Taken>>>, Problem> {
         let mut by_key = lock(&self.by_key);
         match by_key.get(&key.key) {
             Some(working) if working.body_sha256 != key.body_sha256 => Err(other_body()),

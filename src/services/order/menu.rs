@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use daemon::retry::Backoff;
 use http_kit::Problem;
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Menu, Shortage};
+use crate::domain::{Menu, Offer, Shortage};
 use crate::store::{Store, StoreAccess, StoreError};
 
 /// How often it is looked at: for so long an order service may offer what another has changed.
@@ -27,6 +28,11 @@ pub(super) struct MenuInForce {
 }
 
 impl MenuInForce {
+    /// What can be ordered by it at this moment, by the clock of the restaurant.
+    pub(super) fn offer(&self, now: &Zoned) -> Offer<'_> {
+        Offer { menu: &self.menu, at: now.time() }
+    }
+
     /// How many portions of an item there are at most, where that is limited.
     pub(super) fn shortage(&self, item: &str, now: Timestamp) -> Option<Shortage> {
         self.shortages.get(item).copied().filter(|shortage| shortage.until > now)
@@ -48,30 +54,56 @@ pub(super) struct MenuBoard(Arc<Inner>);
 struct Inner {
     store: Store,
     known: watch::Sender<Known>,
-    /// Looks follow each other, so that none puts back what a later one has found.
-    looking: Mutex<()>,
+    /// Of the restaurant.
+    time_zone: TimeZone,
+    /// Looks follow each other, so that none puts back what a later one has found. The first of them puts the menu of the
+    /// configuration in force.
+    looking: Mutex<Option<Menu>>,
 }
 
 impl MenuBoard {
-    pub(super) fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, known: watch::Sender::new(Known::Nothing), looking: Mutex::default() }))
+    pub(super) fn new(store: Store, configured: Option<Menu>, time_zone: TimeZone) -> Self {
+        let (known, looking) = (watch::Sender::new(Known::Nothing), Mutex::new(configured));
+        Self(Arc::new(Inner { store, known, time_zone, looking }))
+    }
+
+    /// By the clock of the restaurant.
+    pub(super) fn now(&self) -> Zoned {
+        Timestamp::now().to_zoned(self.0.time_zone.clone())
+    }
+
+    /// The menu in force, if there is one.
+    ///
+    /// # Errors
+    /// 503 where that is not known and cannot be asked for.
+    pub(super) async fn in_force(&self) -> Result<Option<Arc<MenuInForce>>, Problem> {
+        if matches!(&*self.0.known.borrow(), Known::Nothing) {
+            self.look().await?;
+        }
+        match &*self.0.known.borrow() {
+            Known::Menu(menu) => Ok(Some(Arc::clone(menu))),
+            Known::Nothing | Known::NoMenu => Ok(None),
+        }
     }
 
     /// The menu in force.
     ///
     /// # Errors
-    /// 404 where there is none, 503 where that is not known yet.
-    pub(super) fn current(&self) -> Result<Arc<MenuInForce>, Problem> {
-        match &*self.0.known.borrow() {
-            Known::Nothing => Err(Problem::unavailable(LOOK, "the menu has not been read yet")),
-            Known::NoMenu => Err(Problem::not_found("there is no menu; prices are the customers'")),
-            Known::Menu(menu) => Ok(Arc::clone(menu)),
-        }
+    /// As for [`Self::in_force`], and 404 where there is none.
+    pub(super) async fn current(&self) -> Result<Arc<MenuInForce>, Problem> {
+        let none = || Problem::not_found("there is no menu; names and prices are those of the orders");
+        self.in_force().await?.ok_or_else(none)
     }
 
     /// Sees what is in force now.
     pub(super) async fn look(&self) -> Result<(), StoreError> {
-        let _turn = self.0.looking.lock().await;
+        let mut configured = self.0.looking.lock().await;
+        if let Some(menu) = &*configured {
+            if let Some(version) = self.0.store.apply_menu(menu).await? {
+                tracing::info!(action = "menu_applied", version, "the menu of the configuration is in force");
+            }
+            *configured = None;
+        }
         let before = match &*self.0.known.borrow() {
             Known::Menu(menu) => Some(Arc::clone(menu)),
             Known::Nothing | Known::NoMenu => None,
@@ -96,12 +128,12 @@ impl MenuBoard {
         Ok(())
     }
 
-    /// Puts the menu of the configuration in force, if there is one, and looks at what is in force from then on.
-    pub(super) async fn keep(self, mut configured: Option<Menu>, stop: CancellationToken) {
+    /// Looks at what is in force, from now on.
+    pub(super) async fn keep(self, stop: CancellationToken) {
         let mut has_failed = false;
         let mut backoff = Backoff::new(LOOK_RETRY.0, LOOK_RETRY.1);
         loop {
-            let pause = match self.apply_and_look(&mut configured).await {
+            let pause = match self.look().await {
                 Err(error) if error.is_unavailable() => None,
                 Err(error) => {
                     if !has_failed {
@@ -126,15 +158,5 @@ impl MenuBoard {
                 () = next_look => {}
             }
         }
-    }
-
-    async fn apply_and_look(&self, configured: &mut Option<Menu>) -> Result<(), StoreError> {
-        if let Some(menu) = configured {
-            if let Some(version) = self.0.store.apply_menu(menu).await? {
-                tracing::info!(action = "menu_applied", version, "the menu of the configuration is in force");
-            }
-            *configured = None;
-        }
-        self.look().await
     }
 }

@@ -9,7 +9,6 @@ use http_kit::reply::JsonReply;
 use http_kit::request_id::RequestContext;
 use http_kit::schemas::UtcTime;
 use http_kit::{Fail, FieldError, Problem, may};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use poem_openapi::param::{Header, Path};
 use poem_openapi::{Object, OpenApi, Tags};
@@ -37,7 +36,6 @@ struct State {
     store: Store,
     board: MenuBoard,
     staff: StaffAuth,
-    time_zone: TimeZone,
 }
 
 #[derive(Tags)]
@@ -88,7 +86,7 @@ impl MenuApi {
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Conditional<MenuView>, MenuFail> {
-        let menu = MenuView::of(&*self.0.board.current()?, &self.0.now());
+        let menu = MenuView::of(&*self.0.board.current().await?, &self.0.board.now());
         Ok(Conditional::new(JsonReply::new(&menu)?, if_none_match.0.as_deref()))
     }
 
@@ -106,8 +104,8 @@ impl MenuApi {
         body: JsonRequest<AvailabilityRequest>,
     ) -> Result<JsonReply<Availability>, AvailabilityFail> {
         let member = self.0.staff.require(&token, Right::SoldOut).await?;
-        let shortage = parse_availability(&body.bytes, &self.0.now())?;
-        let in_force = self.0.board.current()?;
+        let shortage = parse_availability(&body.bytes, &self.0.board.now())?;
+        let in_force = self.0.board.current().await?;
         let Some(item) = in_force.menu.item(&id) else {
             return Err(Problem::not_found("there is no such item on the menu").into());
         };
@@ -140,15 +138,8 @@ impl MenuApi {
 }
 
 impl MenuApi {
-    pub(super) fn new(store: Store, board: MenuBoard, staff: StaffAuth, time_zone: TimeZone) -> Self {
-        Self(Arc::new(State { store, board, staff, time_zone }))
-    }
-}
-
-impl State {
-    /// By the clock of the restaurant.
-    fn now(&self) -> Zoned {
-        Timestamp::now().to_zoned(self.time_zone.clone())
+    pub(super) fn new(store: Store, board: MenuBoard, staff: StaffAuth) -> Self {
+        Self(Arc::new(State { store, board, staff }))
     }
 }
 

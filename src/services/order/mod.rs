@@ -13,7 +13,7 @@ mod staff_api;
 use std::time::Duration;
 
 pub use api::info;
-pub use intake::Intake;
+pub use intake::{Intake, Taken};
 pub use reading::parse_order;
 pub use run::run;
 

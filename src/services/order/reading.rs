@@ -1,22 +1,29 @@
 //! From a request's body to an [`OrderDraft`]: what is there and of which kind. Which values are right is the domain's.
 
 use http_kit::members::{Members, MembersError, elements, pointer};
+use http_kit::problem::{Kind, OwnKind};
 use http_kit::{FieldError, Problem};
+use poem::http::StatusCode;
 use serde_json::value::RawValue;
 
-use crate::domain::{Input, ItemDraft, NewOrder, OrderDraft, Violation, reason_faults};
+use crate::domain::{Input, ItemDraft, NewOrder, Offer, OrderDraft, Violation, ViolationKind, reason_faults};
 
 pub(super) const ORDER_FIELDS: [&str; 6] =
     ["customer_name", "order_type", "items", "table_number", "delivery_address", "notes"];
-pub(super) const ITEM_FIELDS: [&str; 4] = ["name", "quantity", "price", "notes"];
+pub(super) const ITEM_FIELDS: [&str; 6] = ["name", "quantity", "price", "menu_item_id", "options", "notes"];
 /// So many elements of a list are looked into; the domain refuses far fewer.
-const MAX_ELEMENTS: usize = 100;
+pub(super) const MAX_ELEMENTS: usize = 100;
+static PRICE_CHANGED: OwnKind = OwnKind {
+    status: StatusCode::UNPROCESSABLE_ENTITY,
+    slug: "price-changed",
+    title: "The price is another one now",
+};
 
-/// Reads and checks an order.
+/// Reads and checks an order, by the menu where one is offered.
 ///
 /// # Errors
 /// 400 for malformed JSON or unknown fields, 422 with every violation of a rule.
-pub fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
+pub fn parse_order(body: &[u8], offer: Option<&Offer<'_>>) -> Result<NewOrder, Problem> {
     let members = Members::read(body)?;
     let mut unknown = members.unknown("", &ORDER_FIELDS);
     let draft = OrderDraft {
@@ -30,7 +37,7 @@ pub fn parse_order(body: &[u8]) -> Result<NewOrder, Problem> {
     if !unknown.is_empty() {
         return Err(Problem::unknown_fields(unknown));
     }
-    NewOrder::parse(draft).map_err(unprocessable)
+    NewOrder::parse(draft, offer).map_err(unprocessable)
 }
 
 /// Reads and checks why an order is cancelled.
@@ -59,7 +66,13 @@ pub(super) fn parse_cancellation(body: &[u8]) -> Result<Option<String>, Problem>
 }
 
 fn unprocessable(violations: Vec<Violation>) -> Problem {
-    Problem::unprocessable(violations.into_iter().map(|v| FieldError::new(v.pointer, v.detail)).collect())
+    let is_price = violations.iter().all(|violation| violation.kind == ViolationKind::PriceChanged);
+    let errors = violations.into_iter().map(|v| FieldError::new(v.pointer, v.detail)).collect();
+    if is_price {
+        let detail = "the menu has other prices than the order; order again with them, or with none";
+        return Problem::new(Kind::Own(&PRICE_CHANGED), detail).errors(errors);
+    }
+    Problem::unprocessable(errors)
 }
 
 fn items(
@@ -94,6 +107,8 @@ fn item(index: usize, value: &RawValue, unknown: &mut Vec<String>) -> Result<Inp
         name: text(members.get("name")),
         quantity: integer(members.get("quantity")),
         price: number(members.get("price")),
+        menu_item_id: text(members.get("menu_item_id")),
+        options: texts(members.get("options")),
         notes: text(members.get("notes")),
     }))
 }
@@ -110,6 +125,17 @@ pub(super) fn text(value: Option<&RawValue>) -> Input<String> {
             Ok(text) => Input::Given(text),
             Err(_) => Input::Invalid("must be a text".to_owned()),
         },
+    }
+}
+
+fn texts(value: Option<&RawValue>) -> Input<Vec<Input<String>>> {
+    let Some(value) = given(value) else { return Input::Missing };
+    match elements(value) {
+        None => Input::Invalid("must be a list".to_owned()),
+        Some(elements) if elements.len() > MAX_ELEMENTS => {
+            Input::Invalid(format!("must have {MAX_ELEMENTS} entries at most"))
+        }
+        Some(elements) => Input::Given(elements.into_iter().map(|element| text(Some(element))).collect()),
     }
 }
 
@@ -141,7 +167,7 @@ mod tests {
     use super::*;
 
     fn outcome(body: &str) -> (u16, Vec<String>) {
-        match parse_order(body.as_bytes()) {
+        match parse_order(body.as_bytes(), None) {
             Ok(_) => (201, vec![]),
             Err(problem) => {
                 let pointers = problem.field_errors().iter().map(|e| e.pointer.clone()).collect();
@@ -213,7 +239,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse_order(&body);
+            let _ = parse_order(&body, None);
         }
     }
 }

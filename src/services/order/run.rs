@@ -13,7 +13,7 @@ use poem::http::Method;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api::{OrderApi, PLACE_ORDER_PATH, info};
+use super::api::{OrderApi, OrderState, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
 use super::menu::MenuBoard;
 use super::menu_api::MenuApi;
@@ -84,18 +84,19 @@ pub async fn run(
     let refusal = intake.refusal();
     let metrics = Metrics::new();
     let staff = StaffAuth::new(options.staff, store.clone(), &metrics);
-    let api = OrderApi::new(
-        store.clone(),
+    let board = MenuBoard::new(store.clone(), options.menu, options.time_zone);
+    background.spawn(board.clone().keep(stop_background.clone()));
+    let api = OrderApi::new(OrderState {
+        store: store.clone(),
         intake,
+        board: board.clone(),
         outbox_full,
-        staff.clone(),
+        staff: staff.clone(),
         relay,
-        options.recall_within,
-        Budget::new("validation_failed", &metrics),
-    );
-    let board = MenuBoard::new(store.clone());
-    background.spawn(board.clone().keep(options.menu, stop_background.clone()));
-    let menu_api = MenuApi::new(store.clone(), board, staff.clone(), options.time_zone);
+        recall_within: options.recall_within,
+        refusals: Budget::new("validation_failed", &metrics),
+    });
+    let menu_api = MenuApi::new(store.clone(), board, staff.clone());
     let staff_api = StaffApi::new(store.clone(), staff);
     let endpoint = app((api, staff_api, menu_api), &info(), &metrics, readiness(&store, &broker))
         .with_admission(Method::POST, PLACE_ORDER_PATH, refusal);

@@ -3,6 +3,7 @@
 mod client;
 mod idempotency;
 mod menu;
+mod menu_orders;
 mod notes;
 mod numbers;
 mod outages;

@@ -9,8 +9,13 @@ pub fn form(rng: &mut Rng) -> NewOrder {
     let given = |text: &str| Input::Given(text.to_owned());
     let price = ["4.50", "61.00", "120.00"][rng.usize(..3)];
     let notes = |rng: &mut Rng| if rng.bool() { given("No onions") } else { Input::Missing };
-    let item =
-        ItemDraft { name: given("Soup"), quantity: Input::Given(1), price: given(price), notes: notes(rng) };
+    let item = ItemDraft {
+        name: given("Soup"),
+        quantity: Input::Given(1),
+        price: given(price),
+        notes: notes(rng),
+        ..ItemDraft::default()
+    };
     let mut draft = OrderDraft {
         customer_name: given("Ada Lovelace"),
         order_type: given(order_type.as_str()),
@@ -23,5 +28,5 @@ pub fn form(rng: &mut Rng) -> NewOrder {
         OrderType::Takeout => {}
         OrderType::Delivery => draft.delivery_address = given("12 St James's Square, London"),
     }
-    NewOrder::parse(draft).unwrap()
+    NewOrder::parse(draft, None).unwrap()
 }

@@ -303,7 +303,7 @@ impl Scenario {
             biased;
             () = died.cancelled() => None,
             answered = tokio::time::timeout(CUSTOMER_TIMEOUT, service.intake.place(request.clone())) => {
-                answered.ok().and_then(Result::ok)
+                answered.ok().and_then(Result::ok).map(|taken| taken.number)
             }
         }?;
         // The answer's own way: a process that has died or is frozen sends none.

@@ -185,8 +185,8 @@ impl Tables {
                         continue;
                     }
                     Some((_, earlier)) => {
-                        let number = self.orders[earlier].number.clone();
-                        placed.push(Placed::Before(number));
+                        let Order { number, form, .. } = &self.orders[earlier];
+                        placed.push(Placed::Before(number.clone(), form.total_amount()));
                         continue;
                     }
                     None if self.without == Without::KeyRow => {}

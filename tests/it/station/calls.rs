@@ -39,6 +39,18 @@ async fn a_ticket_shows_the_order_and_nothing_of_the_customer() {
 }
 
 #[tokio::test]
+async fn a_ticket_shows_what_was_chosen_and_what_the_menu_says_is_in_it() {
+    let grill = Grill::start().await;
+    grill.ticket(A).await;
+    let sql = r#"update order_items set options = '["Large", "Olives"]', allergens = '["gluten", "milk"]' where name = 'Pizza'"#;
+    grill.db.batch_execute(sql).await.unwrap();
+    let shown = grill.tickets().await;
+    let items = &shown["tickets"][0]["items"];
+    assert_eq!((&items[0]["options"], &items[1]["options"]), (&json!(["Large", "Olives"]), &json!([])));
+    assert_eq!((&items[0]["allergens"], &items[1]["allergens"]), (&json!(["gluten", "milk"]), &json!([])));
+}
+
+#[tokio::test]
 async fn tickets_stand_in_the_order_in_which_they_are_to_be_cooked() {
     let grill = Grill::start().await;
     for number in [A, B, C] {

@@ -140,9 +140,9 @@ impl TicketView {
 
 impl From<(usize, StationItem)> for ItemView {
     fn from((item, found): (usize, StationItem)) -> Self {
-        let StationItem { name, quantity, notes, done_by } = found;
+        let StationItem { name, quantity, options, notes, allergens, done_by } = found;
         let done = done_by.is_some();
-        Self { item, name, quantity, options: Vec::new(), notes, allergens: Vec::new(), done, done_by }
+        Self { item, name, quantity, options, notes, allergens, done, done_by }
     }
 }
 
