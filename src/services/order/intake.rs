@@ -117,7 +117,7 @@ pub struct Taken {
 fn sold_out(short: Vec<(usize, u32)>) -> Problem {
     let faults = short.into_iter().map(|(index, left)| {
         let detail =
-            if left == 0 { "is sold out".to_owned() } else { format!("has only {left} portions left") };
+            if left == 0 { "is sold out".to_owned() } else { format!("has too few portions left: {left}") };
         FieldError::new(format!("/items/{index}"), detail)
     });
     Problem::new(Kind::Own(&ITEM_SOLD_OUT), "not all of it can be had any more").errors(faults.collect())

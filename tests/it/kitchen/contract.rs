@@ -115,7 +115,8 @@ async fn an_order_message_says_all_about_the_order_with_all_properties() {
 }
 
 fn item(item: &Value) -> (&str, f64, f64) {
-    assert_eq!(item.as_object().unwrap().len(), 4, "{item}");
+    assert_eq!(item.as_object().unwrap().len(), 6, "{item}");
+    assert_eq!([&item["options"], &item["allergens"]], [&json!([]); 2], "there is no menu");
     (item["name"].as_str().unwrap(), number_of(&item["quantity"]), number_of(&item["price"]))
 }
 

@@ -125,10 +125,10 @@ async fn an_order_takes_all_of_its_portions_or_none() {
         (kind(&refused, 409).as_str(), refused.violations(409)),
         ("item-sold-out", vec!["/items/1".to_owned()])
     );
-    assert!(refused.text.contains("has only 3 portions left"), "{refused:?}");
+    assert!(refused.text.contains("has too few portions left: 3"), "{refused:?}");
     http.place(&order_of(json!([pizzas(1), pizzas(1)]))).await;
     let refused = http.post(&order_of(json!([pizzas(2)]))).await;
-    assert!(refused.text.contains("has only 1 portions left"), "{refused:?}");
+    assert!(refused.text.contains("has too few portions left: 1"), "{refused:?}");
     http.place(&order_of(json!([pizzas(1)]))).await;
 }
 
