@@ -180,6 +180,15 @@ impl Section<'_> {
         Ok(Role { child, log })
     }
 
+    /// Runs a command to its end.
+    pub fn command(&self, args: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(args).arg("--config").arg(self.dir.path().join("config.yaml"));
+        let output = command.output()?;
+        ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     pub async fn order_service(&self) -> Result<(Role, String)> {
         self.http_role(&["order-service", "--port", "0"]).await
     }

@@ -3,6 +3,7 @@
 //! `scripts/bench` starts it. Sections, each on a database and a virtual host of its own:
 //!
 //! - [`taking`]: `POST /orders` beside PostgreSQL's own transactions; overload;
+//! - [`menu`]: the same by a menu, beside without;
 //! - [`cooking`]: from the order to the cook, the kitchen's and the relay's throughput;
 //! - [`reading`]: `GET …/status` beside PostgreSQL's selects and an empty handler;
 //! - [`idle`]: resident memory, and a deployment with a long history.
@@ -22,6 +23,7 @@ mod bare;
 mod cooking;
 mod deployment;
 mod idle;
+mod menu;
 mod paced;
 mod pulse;
 mod reading;
@@ -41,7 +43,7 @@ struct Args {
     /// Seconds that each load lasts
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Only these sections: taking, overload, cooking, relay, reading, memory, history
+    /// Only these sections: taking, overload, menu, cooking, relay, reading, memory, history
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Orders in the tables of the long history
@@ -77,6 +79,9 @@ async fn main() -> anyhow::Result<()> {
         if wanted("taking") { taking::measure(&deployment, &mut report, args.seconds).await? } else { 0.0 };
     if wanted("overload") {
         taking::overload(&deployment, &mut report, args.seconds, intake).await?;
+    }
+    if wanted("menu") {
+        menu::measure(&deployment, &mut report, args.seconds).await?;
     }
     if wanted("cooking") {
         cooking::claim_latency(&deployment, &mut report, args.seconds).await?;

@@ -9,6 +9,7 @@ use super::track::{self, TrackArgs, TrackError};
 use crate::client::api::PlaceAnswer;
 use crate::client::orders::{FormItem, OrderForm};
 use crate::client::{BaseUrl, ClientError, OrderClient};
+use crate::domain::MenuId;
 
 /// Where the order service listens unless told otherwise.
 pub(super) const DEFAULT_ORDER_URL: &str = "http://127.0.0.1:3000";
@@ -19,7 +20,8 @@ Examples:
   restaurant-system place --customer \"Ada Lovelace\" --type takeout \\
       --item \"Margherita Pizza:1:15.99\" --item Espresso@2.50
   restaurant-system place --customer \"Ada Lovelace\" --type dine_in --table 7 \\
-      --item \"Caesar Salad:2:8.99\" --notes \"no croutons\" --track")]
+      --item \"Caesar Salad:2:8.99\" --notes \"no croutons\" --track
+  restaurant-system place --customer \"Ada Lovelace\" --type takeout --item margherita+large+olives:2")]
 pub struct PlaceArgs {
     /// The customer's name
     #[arg(long, value_name = "NAME")]
@@ -29,7 +31,8 @@ pub struct PlaceArgs {
     #[arg(long = "type", value_name = "TYPE", value_parser = ["dine_in", "takeout", "delivery"])]
     order_type: String,
 
-    /// A dish, how many of it and the price of one; repeat it for each dish. NAME@PRICE orders one
+    /// A dish, how many of it and the price of one; repeat it for each dish. NAME@PRICE orders one. By the menu: its id,
+    /// the ids of its choices and how many (margherita+large+olives:2)
     #[arg(long = "item", value_name = "NAME:QUANTITY:PRICE", required = true, value_parser = parse_item)]
     items: Vec<FormItem>,
 
@@ -140,7 +143,7 @@ fn print_placed(
     Ok(())
 }
 
-/// Reads `NAME:QUANTITY:PRICE`, where the name may contain colons, or `NAME@PRICE`.
+/// Reads `NAME:QUANTITY:PRICE`, where the name may contain colons, `NAME@PRICE`, or `ID+CHOICE+CHOICE:QUANTITY`.
 fn parse_item(text: &str) -> Result<FormItem, String> {
     let with_quantity = || {
         let (rest, price) = text.rsplit_once(':')?;
@@ -151,8 +154,16 @@ fn parse_item(text: &str) -> Result<FormItem, String> {
         let (name, price) = text.rsplit_once('@')?;
         FormItem::new(name, 1, price.trim())
     };
-    with_quantity().or_else(single).ok_or_else(|| {
-        "write NAME:QUANTITY:PRICE or NAME@PRICE, such as \"Margherita Pizza:1:15.99\" or Espresso@2.50"
+    let of_menu = || {
+        let (dish, quantity) = text.rsplit_once(':').unwrap_or((text, "1"));
+        let ids: Vec<MenuId> = dish.split('+').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let (id, choices) = ids.split_first()?;
+        let choices = choices.iter().map(MenuId::to_string).collect();
+        Some(FormItem::of_menu(id.as_str(), choices, quantity.parse().ok()?))
+    };
+    with_quantity().or_else(single).or_else(of_menu).ok_or_else(|| {
+        "write NAME:QUANTITY:PRICE or NAME@PRICE, such as \"Margherita Pizza:1:15.99\" or Espresso@2.50; by the menu \
+         ID+CHOICE:QUANTITY, such as margherita+large:2"
             .to_owned()
     })
 }
@@ -186,7 +197,26 @@ mod tests {
     }
 
     fn item(text: &str) -> Result<(String, u32, String), String> {
-        parse_item(text).map(|item| (item.name, item.quantity, item.price.get().to_owned()))
+        parse_item(text).map(|item| (item.name.unwrap(), item.quantity, item.price.unwrap().get().to_owned()))
+    }
+
+    #[test]
+    fn an_item_of_the_menu_is_its_id_with_those_of_its_choices() {
+        for (text, expected) in [
+            ("espresso", ("espresso", &[][..], 1)),
+            ("margherita+large+olives:2", ("margherita", &["large", "olives"], 2)),
+        ] {
+            let FormItem { menu_item_id, options, quantity, name, price, .. } = parse_item(text).unwrap();
+            let options: Vec<_> = options.iter().map(String::as_str).collect();
+            assert_eq!(
+                (menu_item_id.as_deref(), &options[..], quantity),
+                (Some(expected.0), expected.1, expected.2)
+            );
+            assert!(name.is_none() && price.is_none());
+        }
+        for text in ["+large", "margherita+", "margherita+Large", "margherita:x"] {
+            assert!(parse_item(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::header::ACCEPT;
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, StatusCode, Url, redirect};
 use secrecy::SecretString;
 
 use super::call::{call, parse};
 use super::error::ClientError;
 use super::events::EventStream;
+use super::offer::Offer;
 use super::orders::{OrderForm, OrderReceipt, StatusAnswer};
 
 /// How long a connection may take to be made.
@@ -117,6 +118,21 @@ impl OrderClient {
         let body =
             String::from_utf8(body).map_err(|error| ClientError::unexpected(&url, error.to_string()))?;
         Ok(PlaceAnswer { order, body })
+    }
+
+    /// What its menu offers now; `None` where there is no menu, and customers say the prices.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] where the service does not know.
+    pub async fn offer(&self) -> Result<Option<Offer>, ClientError> {
+        let url = self.base.join(&["menu"]);
+        match call(self.client.get(url.clone()), &url).await {
+            Ok(body) => parse(&body, &url).map(Some),
+            Err(ClientError::Problem(problem)) if problem.status == StatusCode::NOT_FOUND.as_u16() => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks whether the service lives: one quick call, before many.

@@ -3,6 +3,7 @@
 use fastrand::Rng;
 
 use super::menu::{CUSTOMERS, DISHES, NOTES, STREETS};
+use super::offer::Offer;
 use super::orders::{FormItem, OrderForm};
 use crate::domain::{Money, bounds};
 
@@ -70,12 +71,19 @@ pub struct GeneratedOrder {
 pub struct OrderGenerator {
     rng: Rng,
     bad_share: f64,
+    offer: Option<Offer>,
 }
 
 impl OrderGenerator {
     /// Customers from a seed, `bad_percent` of whose orders break a rule.
     pub fn new(seed: u64, bad_percent: f64) -> Self {
-        Self { rng: Rng::with_seed(seed), bad_share: bad_percent / 100.0 }
+        Self { rng: Rng::with_seed(seed), bad_share: bad_percent / 100.0, offer: None }
+    }
+
+    /// The same customers, who order from a menu where there is one.
+    #[must_use]
+    pub fn with_offer(self, offer: Option<Offer>) -> Self {
+        Self { offer, ..self }
     }
 
     pub fn next_order(&mut self) -> GeneratedOrder {
@@ -100,6 +108,13 @@ impl OrderGenerator {
             0..40 => self.make_dine_in(&mut request),
             40..75 => make_takeout(&mut request),
             _ => self.make_delivery(&mut request),
+        }
+        if let Some(offer) = &self.offer {
+            let mut items = offer.pick(&mut self.rng, &request.order_type, request.items.len());
+            for (item, made_up) in items.iter_mut().zip(&request.items) {
+                (item.quantity, item.notes) = (made_up.quantity, made_up.notes.clone());
+            }
+            request.items = items;
         }
         request
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`api`]: one call of the order or tracking API each; [`orders`] is what they carry
 //! - [`events`]: the live event stream that survives broken connections, on [`sse`], the wire format
-//! - [`generator`]: realistic orders from a seed, from the [`menu`]
+//! - [`generator`]: realistic orders from a seed, of the dishes in [`menu`] or of what the service offers ([`offer`])
 //! - [`simulation`]: customers arriving at a rate, measured with [`stats`]
 //!
 //! It knows the services by their contract only (`docs/CONTRACT.md`), and shares no code with them but the domain's words.
@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod generator;
 pub mod menu;
+pub mod offer;
 pub mod orders;
 #[cfg(test)]
 mod rules;

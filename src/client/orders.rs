@@ -19,23 +19,36 @@ pub struct OrderForm {
     pub notes: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+/// A line of an order: a name with a price, or what a menu has.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct FormItem {
-    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub menu_item_id: Option<String>,
+    /// The ids of the menu's choices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     pub quantity: u32,
     /// The price of one, as the exact text of a JSON number.
-    pub price: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
 }
 
 impl FormItem {
-    /// A line of an order. `price` is the text of a decimal number (`15.99`) and is sent exactly as it is written;
+    /// With a name and a price. `price` is the text of a decimal number (`15.99`) and is sent exactly as it is written;
     /// `None` if it is no such number.
     pub fn new(name: impl Into<String>, quantity: u32, price: &str) -> Option<Self> {
         let is_decimal = price.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
         let price = RawValue::from_string(price.to_owned()).ok().filter(|_| is_decimal)?;
-        Some(Self { name: name.into(), quantity, price, notes: None })
+        Some(Self { name: Some(name.into()), quantity, price: Some(price), ..Self::default() })
+    }
+
+    /// By ids of the menu, which knows the price.
+    pub fn of_menu(id: impl Into<String>, options: Vec<String>, quantity: u32) -> Self {
+        Self { menu_item_id: Some(id.into()), options, quantity, ..Self::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `place`, `track` and `simulate`: what a person does first, and what a script makes of it.
 
-use crate::support::{Role, TestEnv, program};
+use crate::support::{Http, Role, TestEnv, eventually, program};
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
@@ -99,4 +99,31 @@ async fn a_simulation_tells_plausible_numbers() {
     assert!((20..=120).contains(&count("customers")), "{report}");
     assert!(count("placed") > 10 && count("placed") + count("bad_sent") == count("customers"), "{report}");
     assert_eq!((count("ready"), &report["followed_by"]), (count("placed"), &"events".into()), "{report}");
+}
+
+#[tokio::test]
+async fn by_a_menu_customers_order_what_it_offers() {
+    let deployment = Deployment::open().await;
+    let menu = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/menu.example.yaml");
+    let applied = deployment.env.run(&["menu", "apply", menu]).await;
+    assert!(applied.status.success(), "{applied:?}");
+    let http = Http::new(deployment.order.clone());
+    eventually("the menu", || async { http.get("/menu").await.status == 200 }).await;
+    let placed = deployment
+        .run(&["place", "--customer", "Ada", "--type", "takeout", "--item", "margherita+family:2", "--json"])
+        .await;
+    assert!(placed.status.success(), "{placed:?}");
+    assert_eq!(json_lines(&placed)[0]["total_amount"].to_string(), "36.60");
+
+    let output = deployment
+        .run(&["simulate", "--rate", "20", "--duration", "2", "--bad-percent", "0", "--no-wait", "--json"])
+        .await;
+    assert!(output.status.success(), "{output:?}");
+    let report = json_lines(&output).remove(0);
+    assert_eq!(report["placed"], report["customers"], "{report}");
+    let db = deployment.env.connect().await;
+    let of_menu = "select count(*), count(*) filter (where menu_item_id is null) from order_items";
+    let row = db.query_one(of_menu, &[]).await.unwrap();
+    assert!(row.get::<_, i64>(0) > 10, "{row:?}");
+    assert_eq!(row.get::<_, i64>(1), 0);
 }

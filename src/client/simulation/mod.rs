@@ -52,9 +52,10 @@ pub async fn simulate(
     progress: impl FnMut(&Tally),
 ) -> Result<Report, ClientError> {
     orders.check().await?;
+    let offer = orders.offer().await?;
     let follower = Follower::start(tracking).await;
     let simulation = Simulation {
-        customers: OrderGenerator::new(options.seed, options.bad_percent),
+        customers: OrderGenerator::new(options.seed, options.bad_percent).with_offer(offer),
         arrivals: Rng::with_seed(options.seed ^ 0x5EED),
         calls: JoinSet::new(),
         tally: Tally::default(),
