@@ -132,23 +132,23 @@ pub(super) struct Array<'a> {
 
 #[derive(Clone, Copy)]
 pub(super) enum Written {
-    AsItIs,
+    Plain,
     /// Cents, which become an amount: PostgreSQL takes no integer for a `decimal` parameter.
-    AsAmount,
-    AsJson,
+    Amount,
+    Json,
 }
 
 impl<'a> Array<'a> {
     fn new(name: &'static str, of: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
-        Self { name, of, written: Written::AsItIs, values }
+        Self { name, of, written: Written::Plain, values }
     }
 
     fn of_cents(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
-        Self { name, of: "bigint", written: Written::AsAmount, values }
+        Self { name, of: "bigint", written: Written::Amount, values }
     }
 
     fn of_json(name: &'static str, values: &'a (dyn ToSql + Sync)) -> Self {
-        Self { written: Written::AsJson, ..Self::new(name, "text", values) }
+        Self { written: Written::Json, ..Self::new(name, "text", values) }
     }
 }
 
@@ -160,9 +160,9 @@ pub(super) fn names(arrays: &[Array<'_>]) -> String {
 /// `n.customer_name, …, n.total_amount * 0.01, …`
 pub(super) fn values(of: &str, arrays: &[Array<'_>]) -> String {
     list(arrays, |array| match array.written {
-        Written::AsItIs => format!("{of}.{}", array.name),
-        Written::AsAmount => format!("{of}.{} * 0.01", array.name),
-        Written::AsJson => format!("{of}.{}::jsonb", array.name),
+        Written::Plain => format!("{of}.{}", array.name),
+        Written::Amount => format!("{of}.{} * 0.01", array.name),
+        Written::Json => format!("{of}.{}::jsonb", array.name),
     })
 }
 
