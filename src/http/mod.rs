@@ -5,6 +5,7 @@ pub mod auth;
 pub mod caller;
 mod schemas;
 pub mod web;
+pub mod words;
 
 /// What the `type` of every problem begins with: the same from all services.
 pub const PROBLEM_TYPES: &str = "urn:restaurant-system:problem:";

@@ -8,6 +8,10 @@ use http_kit::{
     web::{File, Files, WebPage},
 };
 
+mod people;
+
+pub use people::Frame;
+
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -20,9 +24,10 @@ macro_rules! files {
 /// What the pages load, from `/assets/{version}/{name}`.
 pub static FILES: LazyLock<Files> = LazyLock::new(|| Files::new(&TEXTS));
 
-static TEXTS: [File; 14] = files![
+static TEXTS: [File; 16] = files![
     CSS "bar.css",
     CSS "base.css",
+    CSS "people.css",
     CSS "station.css",
     CSS "ticket.css",
     JAVASCRIPT "actions.js",
@@ -31,6 +36,7 @@ static TEXTS: [File; 14] = files![
     JAVASCRIPT "dom.js",
     JAVASCRIPT "keys.js",
     JAVASCRIPT "live.js",
+    JAVASCRIPT "say.js",
     JAVASCRIPT "sound.js",
     JAVASCRIPT "station.js",
     JAVASCRIPT "ticket.js",
@@ -92,8 +98,9 @@ mod tests {
     #[test]
     fn every_file_beside_the_templates_is_served() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
-        let names =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let files =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let names = files.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
         let kept: BTreeSet<String> = names.filter(|name| !name.ends_with(".html")).collect();
         assert_eq!(kept, TEXTS.iter().map(|file| file.name.to_owned()).collect());
     }
