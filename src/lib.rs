@@ -41,7 +41,7 @@
 //! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs`, `services/tracking/api.rs` or
 //!   `services/kitchen/station/api.rs`, its section of `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around
 //!   every handler is [`http_kit::app()`].
-//! - **A page**: its template, styles and scripts in `web/`; `http/web.rs` lists the files, and `web/words.js` has every word that
+//! - **A page**: its template, styles and scripts in `web/`; `http/web/mod.rs` lists the files, and `web/words.js` has every word that
 //!   a script shows. `crates/http-kit/src/web.rs` has the policy and serves the files.
 //! - **The menu**: its types and prices in `domain/menu/`, the file in `config/menu.rs`, what is in force in `store/menu.rs`, and how it
 //!   is shown in `services/order/menu_views.rs`. Orders by it are read in `domain/order/offered.rs`, and `store/portions.rs` counts. `contrib/menu.example.yaml` says what each field means.

@@ -151,10 +151,14 @@ impl Setting {
 
     /// How connections are treated, where so many may be streams of events: others get through beside them.
     pub(super) fn server_limits(&self, event_streams: usize) -> ServerLimits {
+        // Beside the pool: the order service's intake, the probe, RabbitMQ, and what is being closed or opened anew.
+        self.server_limits_beside(event_streams, self.config.database.pool_size + OTHER_SERVER_CONNECTIONS)
+    }
+
+    /// The same of a process that has up to so many connections to its own servers.
+    pub(super) fn server_limits_beside(&self, event_streams: usize, servers: usize) -> ServerLimits {
         let usual = ServerLimits::default();
         let wished = usual.connections.max(event_streams + CONNECTIONS_BESIDE_STREAMS);
-        // Beside the pool: the order service's intake, the probe, RabbitMQ, and what is being closed or opened anew.
-        let servers = self.config.database.pool_size + OTHER_SERVER_CONNECTIONS;
         let connections = descriptors::for_clients(self.open_files, wished, servers);
         if connections < wished {
             tracing::warn!(

@@ -55,6 +55,8 @@ enum Command {
     TrackingService(roles::TrackingServiceArgs),
     /// Print every change of an order
     NotificationSubscriber(roles::NotificationSubscriberArgs),
+    /// Serve the pages for customers and staff
+    WebGateway(roles::WebGatewayArgs),
     /// Bring the database's schema up to date
     Migrate(roles::MigrateArgs),
     /// Say whether a configuration can be used
@@ -113,6 +115,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::KitchenWorker(args) => roles::kitchen_worker(args).await,
         Command::TrackingService(args) => roles::tracking_service(args).await,
         Command::NotificationSubscriber(args) => roles::notification_subscriber(args).await,
+        Command::WebGateway(args) => roles::web_gateway(args).await,
         Command::Migrate(args) => roles::migrate(args).await,
         Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
         Command::CheckConfig(args) => check_config::run(&args),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, ValueEnum};
 use http_kit::system::openapi_json;
 
-use crate::services::{kitchen, order, tracking};
+use crate::services::{gateway, kitchen, order, tracking};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -24,12 +24,15 @@ enum HttpRole {
     Tracking,
     /// A kitchen worker's station
     Station,
+    /// The web gateway
+    Gateway,
 }
 
 pub(super) fn run(args: &OpenapiArgs) -> io::Result<()> {
     let document = match args.service {
         HttpRole::Order => openapi_json::<order::OrderServiceApi>(&order::info()),
         HttpRole::Tracking => openapi_json::<tracking::TrackingApi>(&tracking::info()),
+        HttpRole::Gateway => openapi_json::<gateway::GatewayApi>(&gateway::info()),
         HttpRole::Station => openapi_json::<kitchen::StationServiceApi>(&kitchen::station_info()),
     };
     writeln!(io::stdout().lock(), "{}", document.trim_end())

@@ -10,8 +10,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::common::{CommonArgs, Setting, Usage, number};
 use super::error::CliError;
 use crate::broker::Part;
+use crate::client::BaseUrl;
 use crate::config::ConfigSources;
 use crate::domain::{OrderType, WorkerName};
+use crate::services::gateway::{self, GatewayOptions};
 use crate::services::kitchen::{self, EstimateErrors, KitchenOptions, Station, StationOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, OrderServiceOptions};
@@ -131,6 +133,36 @@ pub(super) struct NotificationSubscriberArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
+  restaurant-system web-gateway --port 8080 --order-url http://127.0.0.1:3000 --tracking-url http://127.0.0.1:3002
+
+Both services take its word on the addresses of customers where http.trusted_proxies has its own.")]
+pub(super) struct WebGatewayArgs {
+    /// Port to listen on; 0 for a free one
+    #[arg(long, env = "RESTAURANT_PORT", default_value_t = 8080)]
+    port: u16,
+
+    /// The order service
+    #[arg(long, value_name = "URL", env = "RESTAURANT_ORDER_URL", default_value = "http://127.0.0.1:3000")]
+    order_url: BaseUrl,
+
+    /// The tracking service
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RESTAURANT_TRACKING_URL",
+        default_value = "http://127.0.0.1:3002"
+    )]
+    tracking_url: BaseUrl,
+
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
   restaurant-system migrate --config /etc/restaurant-system/config.yaml
 
 Needs the account that owns the tables. Group roles that exist (restaurant_order, restaurant_tracking, restaurant_kitchen)
@@ -162,7 +194,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         staff: setting.staff.clone(),
         recall_within: setting.config.recall_within,
         menu,
-        time_zone: setting.config.time_zone.clone(),
+        time_zone: setting.config.restaurant.time_zone.clone(),
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service", Part::OrderService, Usage::Service);
@@ -255,6 +287,22 @@ pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) ->
     let outcome =
         notification::run(options, broker.clone(), stdout, setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
+}
+
+pub(super) async fn web_gateway(args: WebGatewayArgs) -> Result<(), CliError> {
+    let setting = Setting::new("web-gateway", &args.common, None, |sources| sources)?;
+    let max_event_streams = setting.config.gateway_max_event_streams;
+    let options = GatewayOptions {
+        host: args.listen.host,
+        port: args.port,
+        limits: setting.server_limits_beside(max_event_streams, max_event_streams + gateway::CALLS_MAX),
+        order_url: args.order_url.into_url(),
+        tracking_url: args.tracking_url.into_url(),
+        max_event_streams,
+        restaurant: setting.config.restaurant.clone(),
+    };
+    let outcome = gateway::run(options, setting.shutdown.clone(), &setting.manager).await;
+    setting.leave(None, outcome).await
 }
 
 pub(super) async fn migrate(args: MigrateArgs) -> Result<(), CliError> {

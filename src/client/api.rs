@@ -25,6 +25,10 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
+    pub fn into_url(self) -> Url {
+        self.0
+    }
+
     /// The address of something in the service; each segment is percent-encoded.
     pub(crate) fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();

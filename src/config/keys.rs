@@ -90,7 +90,14 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::text("staff.accounts_file", "/etc/restaurant-system/staff-accounts.yaml", "who works here: OPERATIONS.md, \"Staff\"; read again on SIGHUP").unset(),
     Key::text("staff.token_file", "/etc/restaurant-system/staff-token", "for programs: a token of 32 characters or more (head -c 32 /dev/urandom | base64), with all rights").unset(),
 
-    Key::section("restaurant", ""),
+    Key::section("gateway", ""),
+    Key::number("gateway.max_event_streams", EVENT_STREAMS, "2500", "streams of live events that one web gateway passes on at once; the tracking service needs as many (tracking.max_event_streams)"),
+
+    Key::section("restaurant", "as its pages show it"),
+    Key::text("restaurant.name", "Restaurant", ""),
+    Key::text("restaurant.public_url", "https://pizza.example.org", "where customers find the gateway; links to orders begin with it").unset(),
+    Key::text("restaurant.currency", "EUR", "a code of ISO 4217"),
+    Key::list("restaurant.languages", "[en, de, fr, es, it, ar]", "that the pages offer, all of these by default; the first is for whoever asks for none of them").unset(),
     Key::text("restaurant.time_zone", "UTC", "as the time zone database has it: Europe/Berlin; the hours of the menu are in it"),
 
     Key::section("menu", "what can be ordered: OPERATIONS.md, \"The menu\""),

@@ -14,6 +14,7 @@ mod log;
 mod menu;
 mod outbox;
 mod rabbitmq;
+mod restaurant;
 mod staff;
 #[cfg(test)]
 mod tests;
@@ -24,10 +25,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amqp::BrokerOptions;
-use jiff::tz::TimeZone;
 use settings::{Diagnostic, Reader};
 
 use crate::domain::{Menu, StaffAccess};
+use crate::http::restaurant::Restaurant;
 use crate::reconciler::ReconcilerOptions;
 use crate::services::kitchen::{KitchenTimes, StationTimes};
 use crate::store::DatabaseOptions;
@@ -53,8 +54,9 @@ pub struct Config {
     pub tracking: TrackingConfig,
     pub http: HttpConfig,
     pub staff: StaffAccess,
-    /// Of the restaurant.
-    pub time_zone: TimeZone,
+    pub restaurant: Restaurant,
+    /// Streams of live events that one gateway passes on at once; the next client gets 503.
+    pub gateway_max_event_streams: usize,
     /// See [`Config::menu`].
     menu_file: Option<PathBuf>,
     pub log: LogConfig,
@@ -81,7 +83,8 @@ impl Config {
             tracking: TrackingConfig::read(&mut reader),
             http: HttpConfig::read(&mut reader),
             staff: staff::read(&mut reader),
-            time_zone: reader.optional("restaurant.time_zone", time_zone).unwrap_or(TimeZone::UTC),
+            restaurant: restaurant::read(&mut reader),
+            gateway_max_event_streams: reader.number("gateway.max_event_streams"),
             // The order service alone reads it, and the others need not be able to.
             menu_file: reader.file_at("menu.file", |_| Ok(())),
             log: LogConfig::read(&mut reader),
@@ -98,11 +101,4 @@ impl Config {
     pub fn menu(&self) -> Result<Option<Menu>, ConfigError> {
         self.menu_file.as_deref().map(read_menu).transpose()
     }
-}
-
-fn time_zone(name: &str) -> Result<TimeZone, String> {
-    let unknown = |_| {
-        "must be of the system's time zone database, such as Europe/Berlin; is tzdata installed?".to_owned()
-    };
-    if name == "UTC" { Ok(TimeZone::UTC) } else { TimeZone::get(name).map_err(unknown) }
 }

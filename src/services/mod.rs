@@ -2,6 +2,7 @@
 //! `lookup` and `dead_letters`.
 
 mod dead_letters;
+pub mod gateway;
 pub mod kitchen;
 mod lookup;
 pub mod notification;

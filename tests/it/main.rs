@@ -16,6 +16,7 @@ mod dev_command;
 mod documents;
 mod example_file;
 mod fuzz;
+mod gateway;
 mod hosts;
 mod journal;
 mod kitchen;

@@ -16,6 +16,7 @@ use poem::{
 };
 use poem_openapi::Object;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 pub use super::kind::{Kind, OwnKind};
 use super::shown::cut;
@@ -91,6 +92,8 @@ struct Inner {
     allow: Option<HeaderValue>,
     challenge: Option<HeaderValue>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The document of another service.
+    relayed: Option<Map<String, Value>>,
 }
 
 impl Problem {
@@ -106,6 +109,7 @@ impl Problem {
             allow: None,
             challenge: None,
             source: None,
+            relayed: None,
         }))
     }
 
@@ -199,6 +203,15 @@ impl Problem {
             .because(cause)
     }
 
+    /// What another service has answered with: its document, told on under the path and the id of the request to this one.
+    pub fn relayed(status: StatusCode, document: Map<String, Value>, retry_after: Option<Duration>) -> Self {
+        let detail = document.get("detail").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut problem = Self::new(Kind::Other(status), detail);
+        problem.0.retry_after = retry_after;
+        problem.0.relayed = Some(document);
+        problem
+    }
+
     /// Adds what broke which rule: the first faults, where there are many.
     #[must_use]
     pub fn errors(mut self, mut errors: Vec<FieldError>) -> Self {
@@ -264,7 +277,12 @@ impl Problem {
 
     /// The document alone.
     pub(super) fn to_json(&self, types: &str, instance: &str, request_id: &str) -> Vec<u8> {
-        let Inner { kind, detail, errors, .. } = &*self.0;
+        let Inner { kind, detail, errors, relayed, .. } = &*self.0;
+        if let Some(mut document) = relayed.clone() {
+            document.insert("instance".to_owned(), shorten(instance).into());
+            document.insert("request_id".to_owned(), request_id.into());
+            return serde_json::to_vec(&document).unwrap_or_default();
+        }
         let body = ProblemBody {
             kind: format!("{types}{}", kind.slug()),
             title: kind.title().to_owned(),
@@ -392,6 +410,28 @@ mod tests {
         assert!(problem.source().unwrap().to_string().contains("SELECT"));
         let body = body_of(problem.to_response(TYPES, "/things", "x")).await.to_string();
         assert!(!body.contains("SELECT") && !body.contains("passwd"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_problem_of_another_service_is_told_on_with_all_its_members() {
+        let document = serde_json::json!({
+            "type": "urn:other:problem:closed", "title": "Closed", "status": 409, "detail": "it is closed", "instance": "/there",
+            "request_id": "abc", "opens_at": "2026-12-01T10:00:00Z",
+        });
+        let problem = Problem::relayed(
+            StatusCode::CONFLICT,
+            document.as_object().cloned().unwrap(),
+            Some(Duration::from_secs(60)),
+        );
+        assert_eq!(problem.detail(), "it is closed");
+        let response = problem.to_response(TYPES, "/here", "abc");
+        assert_eq!(
+            (response.status(), &response.headers()[header::RETRY_AFTER]),
+            (StatusCode::CONFLICT, &"60".parse().unwrap())
+        );
+        let mut expected = document;
+        expected["instance"] = "/here".into();
+        assert_eq!(body_of(response).await, expected);
     }
 
     #[test]

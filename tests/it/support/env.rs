@@ -155,7 +155,13 @@ impl TestEnv {
     /// Starts a role; `--config` and `--log-format json` are added. HTTP roles want `--port 0`. It logs in with an account of
     /// its own, unless the configuration names another than the owner's.
     pub fn spawn(&self, args: &[&str]) -> Role {
+        self.spawn_with(args, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn spawn_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Role {
         let mut command = self.command(args);
+        command.envs(variables.iter().copied());
         let config = std::fs::read_to_string(self.config()).unwrap_or_default();
         let own = self.own_accounts && config.contains("user: restaurant_user\n");
         if let Some((_, account)) = ACCOUNTS.iter().find(|(role, _)| own && *role == args[0]) {

@@ -13,6 +13,7 @@
 mod db;
 mod env;
 mod files;
+mod gateway;
 mod http;
 mod management;
 pub mod markdown;
@@ -28,6 +29,7 @@ mod wait;
 pub use db::{OWNER, connect, superuser};
 pub use env::{STAFF_TOKEN, TestEnv, store_options};
 pub use files::{code_files, files_below};
+pub use gateway::{Counter, gateway};
 pub use http::{Answer, Http, answer, try_answer};
 pub use management::{Management, Message};
 pub use orders::{delivery, dine_in, item, order_of, priced, takeout, token_act, with, without};

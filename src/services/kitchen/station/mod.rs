@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use api::info;
 
+use crate::http::web::PageFiles;
 use crate::services::kitchen::{KitchenOptions, StationOptions};
 use crate::services::servers::readiness;
 use crate::services::staff::StaffAuth;
@@ -31,7 +32,7 @@ use web::WebApi;
 pub const STREAMS_MAX: usize = 64;
 
 /// Everything that a station answers.
-pub type StationServiceApi = (StationApi, WebApi);
+pub type StationServiceApi = (StationApi, WebApi, PageFiles);
 
 /// A station that listens.
 pub struct Station {
@@ -76,7 +77,7 @@ impl Station {
             recall_within: options.recall_within,
         });
         let web = WebApi::new(worker.name.clone(), staff);
-        let app = app((station, web), &info(), &metrics, readiness(store, broker));
+        let app = app((station, web, PageFiles), &info(), &metrics, readiness(store, broker));
         Ok(Self { listener, app, board, options })
     }
 

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use http_kit::browser::{Provenance, SessionCookie};
 use http_kit::form::FormRequest;
-use http_kit::web::{ServedFile, WebPage};
+use http_kit::web::WebPage;
 use http_kit::{Fail, Problem, may};
 use poem::Request;
-use poem::http::{HeaderMap, StatusCode};
-use poem_openapi::param::Path;
-use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
+use poem::http::StatusCode;
+use poem_openapi::{ApiResponse, Object, OpenApi};
 
 use crate::domain::{Right, SESSION_MAX, WorkerName};
 use crate::http::auth::address_of;
 use crate::http::caller::StaffCaller;
-use crate::http::web::{FILES, LoginPage, StationPage, page};
+use crate::http::web::{LoginPage, PageTag, StationPage, page};
 use crate::services::staff::{StaffAuth, lacks};
 
 /// The station's page, and that of the login.
@@ -28,12 +27,6 @@ pub struct WebApi(Arc<WebState>);
 struct WebState {
     station: WorkerName,
     staff: StaffAuth,
-}
-
-#[derive(Tags)]
-enum PageTag {
-    /// For persons.
-    Pages,
 }
 
 /// A name and a password of the accounts file.
@@ -125,17 +118,6 @@ impl WebApi {
             }
             _ => return Err(problem.into()),
         })
-    }
-
-    /// What the pages load
-    #[oai(path = "/assets/:version/:name", method = "get", operation_id = "pageFile")]
-    async fn file(
-        &self,
-        headers: &HeaderMap,
-        version: Path<String>,
-        name: Path<String>,
-    ) -> Result<ServedFile, Fail<{ may::NOT_FOUND }>> {
-        Ok(FILES.get(&version, &name, headers)?)
     }
 
     /// Log out

@@ -1,5 +1,8 @@
 //! The pages for people: their templates and files are in `web/`, and every text is escaped as the templates are compiled.
 
+mod files;
+mod people;
+
 use std::sync::LazyLock;
 
 use askama::Template;
@@ -8,8 +11,7 @@ use http_kit::{
     web::{File, Files, WebPage},
 };
 
-mod people;
-
+pub use files::{PageFiles, PageTag};
 pub use people::Frame;
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -17,7 +19,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 macro_rules! files {
     ($($content_type:ident $name:literal),* $(,)?) => {
-        [$(File { name: $name, content_type: $content_type, text: include_str!(concat!("../../web/", $name)) }),*]
+        [$(File { name: $name, content_type: $content_type, text: include_str!(concat!("../../../web/", $name)) }),*]
     };
 }
 

@@ -1,0 +1,48 @@
+//! The gateway's life.
+
+use daemon::metrics::Metrics;
+use daemon::shutdown::Shutdown;
+use daemon::systemd::ServiceManager;
+use http_kit::app;
+use http_kit::server::serve;
+
+use super::api::{ApiProxy, info};
+use super::health::States;
+use super::upstream::Upstream;
+use super::{GatewayError, GatewayOptions};
+use crate::http::restaurant::Restaurant;
+use crate::http::web::PageFiles;
+use crate::services::servers::listen;
+
+/// Everything that the gateway answers: its calls, and each page.
+pub type GatewayApi = (ApiProxy, PageFiles);
+
+/// Each page file has one of these; a new page is made here.
+fn answers(upstream: &Upstream, restaurant: &Restaurant) -> GatewayApi {
+    let _ = restaurant;
+    (ApiProxy::new(upstream.clone()), PageFiles)
+}
+
+/// Serves until it is asked to stop. It serves at once; while a service is away it says so.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn run(
+    options: GatewayOptions,
+    shutdown: Shutdown,
+    manager: &ServiceManager,
+) -> Result<(), GatewayError> {
+    let (listener, _) = listen(&options.host, options.port, manager).await?;
+    let address = listener.local_addr();
+    tracing::info!(action = "service_started", %address, "the web gateway listens");
+    let stopping = shutdown.stopping();
+    let upstream = Upstream::new(options.order_url, options.tracking_url)?;
+    let states = States::watch(upstream.clone(), stopping.clone());
+    let readiness = states.readiness();
+    let _reports = manager.follow(&shutdown, move || states.condition(format!("answering at {address}")));
+    let metrics = Metrics::new();
+    let app = app(answers(&upstream, &options.restaurant), &info(), &metrics, readiness);
+    manager.ready();
+    serve(listener, app, options.limits, stopping).await;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The web gateway, from outside (contract, section 13).
+
+mod role;
