@@ -32,7 +32,7 @@
 //!   `services/order/api.rs`. Tests compare them.
 //! - **A field of an order**: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order/mod.rs`, its bounds in
 //!   [`domain::bounds`], a migration with `migrations/schema.sql`, `store/columns.rs`, `services/order/reading.rs`,
-//!   `services/order/document.rs`, and `services/order/api.rs` where the order is shown. A client sends it from
+//!   `services/order/document.rs`, and `services/order/order_views.rs`, which says who is shown what. A client sends it from
 //!   `client/orders.rs`, by `cli/place.rs` and `client/generator.rs`.
 //! - **A rule of the order form**: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration,
 //!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.

@@ -134,6 +134,10 @@ fn print_placed(
 ) -> io::Result<()> {
     let order = &placed.order;
     writeln!(out, "Order {}: {}, {} to pay", order.order_number, order.status, order.total_amount)?;
+    // A path alone leads nowhere from here.
+    if let Some(url) = order.tracking_url.as_ref().filter(|url| !url.starts_with('/')) {
+        writeln!(out, "See it at: {url}")?;
+    }
     if !tracks {
         let url = tracking_url.to_string();
         let option =
@@ -288,19 +292,26 @@ mod tests {
     #[test]
     fn the_answer_is_told_with_the_command_to_follow_it() {
         let body = r#"{"order_number":"ORD_20261122_001","status":"received","total_amount":24.98}"#;
-        let placed = PlaceAnswer { order: serde_json::from_str(body).unwrap(), body: body.to_owned() };
-        let told = |url: &str| {
+        let mut placed = PlaceAnswer { order: serde_json::from_str(body).unwrap(), body: body.to_owned() };
+        let told = |placed: &PlaceAnswer, url: &str| {
             let mut out = Vec::new();
-            print_placed(&mut out, &placed, &url.parse().unwrap(), false).unwrap();
+            print_placed(&mut out, placed, &url.parse().unwrap(), false).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(
-            told("http://127.0.0.1:3002"),
+            told(&placed, "http://127.0.0.1:3002"),
             "Order ORD_20261122_001: received, 24.98 to pay\n\
              Follow it with: restaurant-system track ORD_20261122_001\n"
         );
         assert!(
-            told("http://kitchen:80/").ends_with("track ORD_20261122_001 --tracking-url http://kitchen\n")
+            told(&placed, "http://kitchen:80/")
+                .ends_with("track ORD_20261122_001 --tracking-url http://kitchen\n")
+        );
+        placed.order.tracking_url = Some("/t/a".to_owned());
+        assert!(!told(&placed, "http://127.0.0.1:3002").contains("See"));
+        placed.order.tracking_url = Some("https://pizza.example.org/t/a".to_owned());
+        assert!(
+            told(&placed, "http://127.0.0.1:3002").contains("\nSee it at: https://pizza.example.org/t/a\n")
         );
     }
 }

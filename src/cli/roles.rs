@@ -193,6 +193,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         reconciler: setting.config.outbox,
         staff: setting.staff.clone(),
         recall_within: setting.config.recall_within,
+        public_url: setting.config.restaurant.public_url.clone(),
         menu,
         time_zone: setting.config.restaurant.time_zone.clone(),
     };

@@ -58,6 +58,8 @@ pub struct OrderReceipt {
     pub order_number: String,
     pub status: String,
     pub total_amount: Money,
+    /// Where its customer finds it; a path where the service knows no address of the pages.
+    pub tracking_url: Option<String>,
 }
 
 /// The answer of `GET /orders/{n}/status`. Times are RFC 3339 text in UTC.

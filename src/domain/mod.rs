@@ -16,6 +16,7 @@ mod staff;
 mod status;
 mod status_update;
 mod text;
+mod tracking_token;
 mod violation;
 mod worker;
 
@@ -38,5 +39,6 @@ pub use staff::{
 pub use status::{Status, TRANSITIONS, UnknownStatus};
 pub use status_update::StatusUpdate;
 pub use text::reason_faults;
+pub use tracking_token::TrackingToken;
 pub use violation::{Violation, ViolationKind};
 pub use worker::{InvalidWorkerName, OFFLINE_AFTER_INTERVALS, WorkerName, WorkerState};

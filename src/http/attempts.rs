@@ -48,6 +48,8 @@ pub enum Guess {
     Token,
     /// The password of an account.
     Password,
+    /// An order's token. The right ones are never counted: a whole restaurant may be behind one address.
+    OrderToken,
 }
 
 /// What came of an attempt.
@@ -67,18 +69,24 @@ struct ResultLabel {
 }
 
 impl Attempts {
+    /// None yet, of those that no metric counts.
+    pub fn uncounted() -> Self {
+        Self::counted_by(&Family::default())
+    }
+
     /// None yet. Registers `staff_logins_total`.
     pub fn new(metrics: &Metrics) -> Self {
         let logins = Family::<ResultLabel, Counter>::default();
+        let attempts = Self::counted_by(&logins);
+        metrics.register(|registry| {
+            registry.register("staff_logins", "Tokens and passwords shown, by what came of it", logins);
+        });
+        attempts
+    }
+
+    fn counted_by(logins: &Family<ResultLabel, Counter>) -> Self {
         let counter = |result| logins.get_or_create(&ResultLabel { result }).clone();
         let (ok, failed, limited) = (counter("ok"), counter("failed"), counter("limited"));
-        metrics.register(|registry| {
-            registry.register(
-                "staff_logins",
-                "Tokens and passwords shown, by what came of it",
-                logins.clone(),
-            );
-        });
         Self { known: Mutex::default(), lines: Ration::new(LINES_MAX, LINE_EVERY), ok, failed, limited }
     }
 
@@ -96,16 +104,17 @@ impl Attempts {
         if verdict == Verdict::Wrong
             && let Some(count) = self.lines.next(now)
         {
+            let (action, failure) = match what {
+                Guess::Token => ("staff_login_failed", "a wrong staff token was shown"),
+                Guess::Password => ("staff_login_failed", "a staff login failed"),
+                Guess::OrderToken => ("order_token_refused", "a wrong token of an order was shown"),
+            };
             tracing::warn!(
-                action = "staff_login_failed",
+                action,
                 address = %from,
                 actor = who,
                 count,
-                "{}; after five in a minute none from this address is looked at",
-                match what {
-                    Guess::Token => "a wrong staff token was shown",
-                    Guess::Password => "a staff login failed",
-                }
+                "{failure}; after five in a minute none from this address is looked at"
             );
         }
         verdict

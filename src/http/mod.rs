@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod auth;
 pub mod caller;
+pub mod order_token;
 pub mod restaurant;
 mod schemas;
 pub mod web;

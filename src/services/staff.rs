@@ -159,7 +159,7 @@ impl StaffAuth {
     /// # Errors
     /// 503 where it cannot be kept.
     pub(super) async fn open_session(&self, account: &StaffAccount) -> Result<(String, Timestamp), Problem> {
-        let token = new_token()?;
+        let token = URL_SAFE_NO_PAD.encode(random::<TOKEN_BYTES>()?);
         let digest = TokenDigest::of(&token).bytes();
         let expires_at = self.0.store.open_session(&digest, &account.name, &fingerprint(account)).await?;
         tracing::info!(
@@ -255,10 +255,10 @@ fn too_many_passwords(wait: Duration) -> Problem {
     )
 }
 
-/// A token that nobody has had before.
-fn new_token() -> Result<String, Problem> {
-    let mut bytes = [0; TOKEN_BYTES];
+/// What nobody has had before.
+pub(super) fn random<const BYTES: usize>() -> Result<[u8; BYTES], Problem> {
+    let mut bytes = [0; BYTES];
     let filled = ring::default_provider().secure_random.fill(&mut bytes);
     filled.map_err(|_| Problem::internal("the system has no random numbers"))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(bytes)
 }

@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::StoreError;
 use super::convert::{get, narrow_option, order_number, order_type, priority, status, status_option};
-use crate::domain::{MenuId, Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate};
+use crate::domain::{MenuId, Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate, TrackingToken};
 
 /// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
 pub(super) const ORDER_COLUMNS: &str =
@@ -102,6 +103,17 @@ pub(super) fn status_update(row: &Row) -> Result<StatusUpdate, StoreError> {
     })
 }
 
+/// As the column has it.
+pub(super) fn uuid_of(token: TrackingToken) -> Uuid {
+    Uuid::from_bytes(token.bytes())
+}
+
+/// The order's; `None` of an order that a version before has written.
+pub(super) fn tracking_token(row: &Row) -> Result<Option<TrackingToken>, StoreError> {
+    let token: Option<Uuid> = get(row, "tracking_token")?;
+    Ok(token.map(|token| TrackingToken::from_bytes(token.into_bytes())))
+}
+
 /// A client's promise that equal keys mean the same order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
@@ -115,6 +127,8 @@ pub struct IntakeRequest {
     pub order: NewOrder,
     pub request_id: String,
     pub traceparent: Option<String>,
+    /// What its customer will be known by, unless it is a repetition.
+    pub token: TrackingToken,
     /// The request may be repeated under this key.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -189,6 +203,7 @@ pub(super) struct Columns<'a> {
     priority: Vec<i32>,
     request_id: Vec<&'a str>,
     traceparent: Vec<Option<&'a str>>,
+    tracking_token: Vec<Uuid>,
     key: Vec<Option<&'a str>>,
     body_sha256: Vec<Option<&'a [u8]>>,
     item_ord: Vec<i64>,
@@ -221,6 +236,7 @@ impl<'a> Columns<'a> {
         self.priority.push(i32::from(order.priority().value()));
         self.request_id.push(&request.request_id);
         self.traceparent.push(request.traceparent.as_deref());
+        self.tracking_token.push(uuid_of(request.token));
         self.key.push(request.idempotency.as_ref().map(|i| i.key.as_str()));
         self.body_sha256.push(request.idempotency.as_ref().map(|i| i.body_sha256.as_slice()));
         for item in order.items() {
@@ -236,7 +252,7 @@ impl<'a> Columns<'a> {
     }
 
     /// What there is of each order, as `orders` has it.
-    pub(super) fn orders(&self) -> [Array<'_>; 9] {
+    pub(super) fn orders(&self) -> [Array<'_>; 10] {
         [
             Array::new("customer_name", "text", &self.customer_name),
             Array::new("type", "text", &self.order_type),
@@ -247,6 +263,7 @@ impl<'a> Columns<'a> {
             Array::new("priority", "int", &self.priority),
             Array::new("request_id", "text", &self.request_id),
             Array::new("traceparent", "text", &self.traceparent),
+            Array::new("tracking_token", "uuid", &self.tracking_token),
         ]
     }
 

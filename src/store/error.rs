@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// A failure of the store. Its text is for logs, never for the outside.
 #[derive(Debug, thiserror::Error)]
@@ -127,13 +127,17 @@ fn is_of_another_session(code: &SqlState, error: &tokio_postgres::Error) -> bool
         || (*code == SqlState::PROTOCOL_VIOLATION && says_mode())
 }
 
-/// `Display` of PostgreSQL errors says only "db error": the causes are what matters.
+/// `Display` of PostgreSQL errors says only "db error": the causes are what matters. The detail of what PostgreSQL says is left
+/// out: it may show a whole row, with a name, an address and a token in it.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
-        text.push_str(&cause.to_string());
+        text.push_str(&match cause.downcast_ref::<DbError>() {
+            Some(said) => format!("{}: {}", said.severity(), said.message()),
+            None => cause.to_string(),
+        });
         source = cause.source();
     }
     text

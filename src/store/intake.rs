@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 
-use super::columns::{Columns, IdempotencyKey, IntakeRequest, names, unnest, values};
+use super::columns::{Columns, IdempotencyKey, IntakeRequest, names, tracking_token, unnest, values};
 use super::convert::{get, millis};
 use super::outbox::announce_logged;
 use super::portions::{self, Portions};
 use super::pressure::Connection;
 use super::{Announcement, AnnouncementContent, Store, StoreError};
-use crate::domain::{Money, OrderMessage, OrderNumber};
+use crate::domain::{Money, OrderMessage, OrderNumber, TrackingToken};
 
 /// What became of one [`IntakeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placed {
     /// It was taken, now.
     New(OrderNumber),
-    /// It had been taken before under the same key, with the same body, and came to this.
-    Before(OrderNumber, Money),
+    /// It had been taken before under the same key, with the same body, came to this, and has this token.
+    Before(OrderNumber, Money, Option<TrackingToken>),
     /// The key belongs to a request with another body.
     OtherBody,
     /// There are not enough portions of these entries: each with its place in the order, and what is left.
@@ -126,7 +126,7 @@ select n.ord, n.number, l.id as log_id, l.changed_at from numbered n join logged
 }
 
 const BY_KEY: &str = "
-select k.key, k.body_sha256, o.number, (o.total_amount * 100)::bigint as total_cents
+select k.key, k.body_sha256, o.number, o.tracking_token, (o.total_amount * 100)::bigint as total_cents
 from idempotency_keys k join orders o on o.id = k.order_id
 where k.key = any($1::text[])";
 
@@ -315,5 +315,5 @@ fn before(row: &tokio_postgres::Row, key: &IdempotencyKey) -> Result<Placed, Sto
         return Ok(Placed::OtherBody);
     }
     let total_amount = Money::from_cents(get(row, "total_cents")?);
-    Ok(Placed::Before(super::convert::order_number(row, "number")?, total_amount))
+    Ok(Placed::Before(super::convert::order_number(row, "number")?, total_amount, tracking_token(row)?))
 }

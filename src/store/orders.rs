@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::columns::{ORDER_COLUMNS, items_where, order_message};
+use super::columns::{ORDER_COLUMNS, items_where, order_message, tracking_token, uuid_of};
 use super::convert::{get, millis, offline_after, order_number, order_type, priority, status, type_names};
 use super::pressure::Connection;
 use super::readable::readable;
 use super::staff::StaffAct;
 use super::{Store, StoreError};
-use crate::domain::{Money, OrderMessage, OrderNumber, OrderType, Priority, StaffRole, Status};
+use crate::domain::{
+    Money, OrderMessage, OrderNumber, OrderType, Priority, StaffRole, Status, TrackingToken,
+};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderDetails {
@@ -27,6 +29,8 @@ pub struct OrderDetails {
     pub updated_at: Timestamp,
     /// When it was ready.
     pub completed_at: Option<Timestamp>,
+    /// By which its customer is known; none where a version before has taken it.
+    pub token: Option<TrackingToken>,
 }
 
 /// What a list shows of an order: nothing about the customer.
@@ -128,15 +132,18 @@ const SUMMARY_COLUMNS: &str =
     "o.id, o.number, o.type, o.status, (o.total_amount * 100)::bigint as total_cents,
     o.priority, o.processed_by, o.created_at, o.updated_at, o.completed_at";
 
-static DETAILS: LazyLock<String> = LazyLock::new(|| {
+static DETAILS: LazyLock<String> = LazyLock::new(|| details_where("o.number = $1"));
+static DETAILS_BY_TOKEN: LazyLock<String> = LazyLock::new(|| details_where("o.tracking_token = $1"));
+
+fn details_where(is_meant: &str) -> String {
     format!(
         "
-select {ORDER_COLUMNS}, o.status, o.processed_by, o.created_at, o.updated_at, o.completed_at
+select {ORDER_COLUMNS}, o.status, o.processed_by, o.created_at, o.updated_at, o.completed_at, o.tracking_token
 from orders o left join lateral ({items}) i on true
-where o.number = $1",
+where {is_meant}",
         items = items_where("order_id = o.id")
     )
-});
+}
 
 /// The time is that of the update, not of the statement's beginning, which may lie before the change that it follows.
 const MOVE: &str = "
@@ -168,6 +175,16 @@ with recalled as (
 ), acted as (
     insert into staff_actions (acted_at, name, role, action, order_number, detail, request_id)
     select updated_at, $4, $5, $6, $1, $7, $8 from recalled
+)
+insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
+
+const CANCEL_AS_CUSTOMER: &str = "
+with cancelled as (
+    update orders set status = 'cancelled', updated_at = clock_timestamp(), estimated_completion = null
+    where number = $1 and status = 'received' returning id, attempt, updated_at
+), logged as (
+    insert into order_status_log (order_id, status, previous_status, attempt, changed_by, changed_at)
+    select id, 'cancelled', 'received', attempt, 'customer', updated_at from cancelled returning id, order_id
 )
 insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
 
@@ -237,22 +254,40 @@ impl Store {
         .await
     }
 
+    /// Has its customer cancel an order, while it is `received`.
+    ///
+    /// # Errors
+    /// As for [`Self::move_order`].
+    pub async fn cancel_as_customer(&self, number: &OrderNumber) -> Result<StaffOutcome, StoreError> {
+        self.run("cancelling an order", async |client| {
+            let statement = client.prepare_cached(CANCEL_AS_CUSTOMER).await?;
+            if client.execute(&statement, &[&number.as_str()]).await? > 0 {
+                return Ok(StaffOutcome::Done);
+            }
+            unchanged(client, number, Status::Cancelled).await
+        })
+        .await
+    }
+
     /// Everything about one order.
     pub async fn order(&self, number: &OrderNumber) -> Result<Option<OrderDetails>, StoreError> {
+        self.details(&DETAILS, &number.as_str()).await
+    }
+
+    /// The same of the order that has this token.
+    pub async fn order_of_token(&self, token: TrackingToken) -> Result<Option<OrderDetails>, StoreError> {
+        self.details(&DETAILS_BY_TOKEN, &uuid_of(token)).await
+    }
+
+    async fn details(
+        &self,
+        sql: &str,
+        meant: &(dyn ToSql + Sync),
+    ) -> Result<Option<OrderDetails>, StoreError> {
         self.run("reading an order", async |client| {
-            let statement = client.prepare_cached(&DETAILS).await?;
-            let row = client.query_opt(&statement, &[&number.as_str()]).await?;
-            row.map(|row| {
-                Ok(OrderDetails {
-                    order: order_message(&row)?,
-                    status: status(&row, "status")?,
-                    processed_by: get(&row, "processed_by")?,
-                    created_at: get(&row, "created_at")?,
-                    updated_at: get(&row, "updated_at")?,
-                    completed_at: get(&row, "completed_at")?,
-                })
-            })
-            .transpose()
+            let statement = client.prepare_cached(sql).await?;
+            let row = client.query_opt(&statement, &[meant]).await?;
+            row.as_ref().map(details).transpose()
         })
         .await
     }
@@ -335,6 +370,18 @@ impl Store {
         })
         .await
     }
+}
+
+fn details(row: &Row) -> Result<OrderDetails, StoreError> {
+    Ok(OrderDetails {
+        order: order_message(row)?,
+        status: status(row, "status")?,
+        processed_by: get(row, "processed_by")?,
+        created_at: get(row, "created_at")?,
+        updated_at: get(row, "updated_at")?,
+        completed_at: get(row, "completed_at")?,
+        token: tracking_token(row)?,
+    })
 }
 
 /// Why an order did not come `to` this status.

@@ -29,8 +29,19 @@ const KEPT_IN: &[(&str, &[&str])] = &[
 ];
 
 /// What the domain may use beside itself: nothing with a clock, a socket or a runtime in it.
-const PURE: &[&str] =
-    &["std", "core", "serde", "thiserror", "jiff", "argon2", "clean_text", "unicode_properties", "proptest"];
+const PURE: &[&str] = &[
+    "std",
+    "core",
+    "serde",
+    "thiserror",
+    "jiff",
+    "argon2",
+    "base64",
+    "subtle",
+    "clean_text",
+    "unicode_properties",
+    "proptest",
+];
 
 /// What the crates of the platform have not heard of.
 const RESTAURANT: &[&str] = &["restaurant", "kitchen", "pizza", "customer"];

@@ -8,7 +8,7 @@ use restaurant_system::store::{
     OutboxBatch, OutboxStore, Placed, ReconcilerStore, Store,
 };
 
-use crate::sim::orders::form;
+use crate::sim::orders::{form, token};
 use crate::support::{TestEnv, eventually};
 
 /// An order with three changes to be announced.
@@ -101,6 +101,7 @@ async fn placed(store: &Store, count: u8) -> Vec<OrderNumber> {
             order: form(&mut rng),
             request_id: format!("request {n}"),
             traceparent: (n % 2 == 0).then(|| format!("00-{n:032x}-{n:016x}-01")),
+            token: token(&fastrand::Rng::new()),
             idempotency: None,
         })
         .collect();

@@ -10,6 +10,7 @@ use restaurant_system::store::{
 };
 use tokio_postgres::Client;
 
+use crate::sim::orders::token;
 use crate::support::{TestEnv, eventually, token_act};
 
 /// A past in which everything was completed, which is all that PostgreSQL knows, and then a rush.
@@ -283,9 +284,20 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         a.reads_little(&format!("an order under the key {key:?}"), async |store| {
             let idempotency = key.map(|key| IdempotencyKey { key: key.to_owned(), body_sha256: [0; 32] });
             let order = parse_order(body, None).unwrap();
-            let request = IntakeRequest { order, request_id: "r".to_owned(), traceparent: None, idempotency };
+            let request = IntakeRequest {
+                order,
+                request_id: "r".to_owned(),
+                traceparent: None,
+                token: token(&fastrand::Rng::with_seed(key.map_or(0, str::len) as u64)),
+                idempotency,
+            };
             assert_eq!(store.place_orders(&[request]).await.unwrap().len(), 1);
         })
         .await;
     }
+    a.reads_little("an order by its token", async |store| {
+        let placed = token(&fastrand::Rng::with_seed(0));
+        assert_eq!(store.order_of_token(placed).await.unwrap().unwrap().token, Some(placed));
+    })
+    .await;
 }

@@ -9,7 +9,6 @@ use http_kit::docs::ApiInfo;
 use http_kit::problem::Kind;
 use http_kit::reply::JsonReply;
 use http_kit::request_id::RequestContext;
-use http_kit::schemas::UtcTime;
 use http_kit::{Fail, FieldError, Problem, may};
 use poem::http::{HeaderMap, HeaderName};
 use poem_openapi::param::{Header, Path};
@@ -20,17 +19,18 @@ use sha2::{Digest, Sha256};
 use super::document::OrderRequest;
 use super::intake::{Intake, Taken};
 use super::menu::MenuBoard;
+use super::order_views::{Order, PlacedOrder, Viewer};
 use super::reading::{parse_cancellation, parse_order};
-use crate::domain::{Allergen, Money, OrderItem, OrderNumber, OrderType, Right, StaffMember, Status};
+use crate::domain::{OrderNumber, Right, StaffMember, Status, TrackingToken};
 use crate::http::PROBLEM_TYPES;
-use crate::http::auth::{OptionalStaffToken, StaffToken};
+use crate::http::attempts::{Attempts, Guess, Verdict};
+use crate::http::auth::{OptionalStaffToken, Shown, StaffToken};
+use crate::http::order_token::OrderToken;
 use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
-use crate::services::staff::{StaffAuth, lacks};
-use crate::store::{
-    IdempotencyKey, IntakeRequest, OrderDetails, Placed, StaffAct, StaffChange, StaffOutcome, Store,
-};
+use crate::services::staff::{StaffAuth, lacks, random};
+use crate::store::{IdempotencyKey, IntakeRequest, Placed, StaffAct, StaffChange, StaffOutcome, Store};
 
 /// Where orders are placed, as [`OrderApi::place`] has it.
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";
@@ -67,6 +67,10 @@ pub(super) struct OrderState {
     pub(super) staff: StaffAuth,
     pub(super) relay: RelayWaker,
     pub(super) recall_within: Duration,
+    /// What the customers' links begin with; nothing where it is not configured.
+    pub(super) public_url: String,
+    /// Wrong tokens of orders.
+    pub(super) guesses: Attempts,
     /// For orders that are refused: anybody can send those.
     pub(super) refusals: Budget,
 }
@@ -77,54 +81,6 @@ enum OrderTag {
     Orders,
 }
 
-/// A taken order.
-#[derive(Object, Serialize)]
-#[oai(rename = "PlacedOrder")]
-struct PlacedOrderView {
-    /// `ORD_YYYYMMDD_NNN`.
-    order_number: String,
-    /// Always `received`.
-    status: Status,
-    /// Σ quantity × price.
-    total_amount: Money,
-}
-
-/// An order. The customer's name, address and notes are for staff.
-#[derive(Object, Serialize)]
-struct Order {
-    order_number: String,
-    status: Status,
-    order_type: OrderType,
-    items: Vec<Item>,
-    /// Σ quantity × price.
-    total_amount: Money,
-    /// 10, 5 or 1.
-    priority: u8,
-    created_at: UtcTime,
-    updated_at: UtcTime,
-    /// Who cooks or cooked it.
-    #[oai(nullable)]
-    processed_by: Option<String>,
-    /// When it was ready.
-    #[oai(nullable)]
-    completed_at: Option<UtcTime>,
-    /// For `dine_in`.
-    #[oai(nullable)]
-    table_number: Option<u8>,
-    /// For staff only.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    customer_name: Option<String>,
-    /// For staff only, for `delivery`.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery_address: Option<String>,
-    /// For staff only, where there are any.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notes: Option<String>,
-}
-
 /// Why an order is cancelled.
 #[derive(Object)]
 struct Cancellation {
@@ -133,24 +89,7 @@ struct Cancellation {
     reason: Option<String>,
 }
 
-/// An entry of an order.
-#[derive(Object, Serialize)]
-struct Item {
-    name: String,
-    quantity: u8,
-    /// What one costs.
-    price: Money,
-    /// The names of its choices.
-    options: Vec<String>,
-    /// What the menu said is in it.
-    allergens: Vec<Allergen>,
-    /// For staff only, where there are any.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notes: Option<String>,
-}
-
-/// An order that staff has moved on.
+/// An order that was moved on.
 #[derive(Object, Serialize)]
 struct MovedOrder {
     order_number: String,
@@ -162,26 +101,16 @@ enum PlaceReply {
     /// The order is committed. The same answer is given again to a repetition under the same `Idempotency-Key`.
     #[oai(status = 201)]
     Created(
-        JsonReply<PlacedOrderView>,
+        JsonReply<PlacedOrder>,
         /// The order's address.
         #[oai(header = "Location")]
         String,
     ),
 }
 
-impl PlaceReply {
-    fn of(taken: Taken) -> Result<Self, Problem> {
-        let Taken { number, total_amount } = taken;
-        let order_number = number.as_str().to_owned();
-        let location = format!("/orders/{order_number}");
-        let reply =
-            JsonReply::new(&PlacedOrderView { order_number, status: Status::Received, total_amount })?;
-        Ok(Self::Created(reply, location))
-    }
-}
-
 type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>;
 type ReadFail = Fail<{ may::TOKEN | may::NOT_FOUND | may::UNAVAILABLE }>;
+type MineFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::TOO_MANY_REQUESTS | may::UNAVAILABLE }>;
 type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;
 type CancelFail =
     Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE | may::BODY | may::UNPROCESSABLE }>;
@@ -226,24 +155,43 @@ impl OrderApi {
                 order,
                 request_id: context.request_id.as_str().to_owned(),
                 traceparent: context.trace_parent.map(|t| t.as_str().to_owned()),
+                token: TrackingToken::from_bytes(random()?),
                 idempotency,
             })
             .await?;
-        Ok(PlaceReply::of(taken)?)
+        Ok(self.placed(&taken)?)
+    }
+
+    /// The order of a token
+    #[oai(path = "/orders/mine", method = "get", operation_id = "getOwnOrder")]
+    async fn own_order(&self, shown: OrderToken) -> Result<JsonReply<Order>, MineFail> {
+        if !shown.is_shown() {
+            return Err(Problem::invalid_parameter("X-Order-Token is required: an order's token").into());
+        }
+        let details = match shown.token() {
+            Some(token) => self.0.store.order_of_token(token).await.map_err(Problem::from)?,
+            None => None,
+        };
+        let unknown = || self.wrong_token(&shown, Problem::not_found("no order has this token"));
+        let details = details.ok_or_else(unknown)?;
+        Ok(JsonReply::new(&Order::of(details, Viewer::Customer))?)
     }
 
     /// An order
+    ///
+    /// Who knows only its number is shown its status, its times and its type.
     #[oai(path = "/orders/:order_number", method = "get", operation_id = "getOrder")]
     async fn order(
         &self,
         order_number: Path<String>,
         token: OptionalStaffToken,
+        shown: OrderToken,
     ) -> Result<JsonReply<Order>, ReadFail> {
-        let viewer = self.0.staff.viewer(&token).await?.filter(|member| member.may(Right::Lists));
+        let member = self.0.staff.viewer(&token).await?.filter(|member| member.may(Right::Lists));
         let number = order_number_in_path(&order_number)?;
         let details = self.0.store.order(&number).await.map_err(Problem::from)?;
         let details = details.ok_or_else(|| no_such_order(&number))?;
-        if let Some(member) = &viewer {
+        if let Some(member) = &member {
             tracing::info!(
                 action = "staff_read",
                 order_number = %number,
@@ -251,20 +199,30 @@ impl OrderApi {
                 "staff was shown who ordered and where to"
             );
         }
-        Ok(JsonReply::new(&Order::of(details, viewer.is_some()))?)
+        let viewer = match member {
+            Some(_) => Viewer::Staff,
+            None if shown.is(details.token) => Viewer::Customer,
+            None => Viewer::Stranger,
+        };
+        Ok(JsonReply::new(&Order::of(details, viewer))?)
     }
 
     /// Cancel an order
     ///
-    /// For staff, while it is `received`; with a reason while it is `cooking` as well, and then its cook lets it go.
+    /// For staff, while it is `received`; with a reason while it is `cooking` as well, and then its cook lets it go. For its customer,
+    /// by its token, while it is `received`; a reason of theirs is not kept, since everybody may read it.
     #[oai(path = "/orders/:order_number/cancel", method = "post", operation_id = "cancelOrder")]
     async fn cancel(
         &self,
         context: RequestContext,
         order_number: Path<String>,
         token: StaffToken,
+        shown: OrderToken,
         body: OptionalJsonRequest<Cancellation>,
     ) -> Result<JsonReply<MovedOrder>, CancelFail> {
+        if shown.is_shown() && matches!(token.shown(), Shown::Nothing) {
+            return Ok(self.cancelled_by_customer(&order_number, &shown).await?);
+        }
         let member = self.0.staff.require_any(&token).await?;
         let reason = body.bytes()?.map_or(Ok(None), |bytes| parse_cancellation(&bytes))?;
         let act = act(&member, "cancel", &context);
@@ -332,13 +290,66 @@ impl OrderApi {
         Self(Arc::new(state))
     }
 
+    fn placed(&self, taken: &Taken) -> Result<PlaceReply, Problem> {
+        let reply = JsonReply::new(&PlacedOrder::of(taken, &self.0.public_url))?;
+        Ok(PlaceReply::Created(reply, format!("/orders/{}", taken.number)))
+    }
+
+    /// The answer to a token that is not right: this, or 429 where too many came from its address.
+    fn wrong_token(&self, shown: &OrderToken, problem: Problem) -> Problem {
+        match self.0.guesses.judge(Guess::OrderToken, shown.address(), false, None) {
+            Verdict::Limited(wait) => Problem::too_many_requests(
+                wait,
+                "too many wrong tokens of orders came from this address; none from it is answered for now",
+            ),
+            Verdict::Right | Verdict::Wrong => problem,
+        }
+    }
+
+    async fn cancelled_by_customer(
+        &self,
+        order_number: &str,
+        shown: &OrderToken,
+    ) -> Result<JsonReply<MovedOrder>, Problem> {
+        let number = order_number_in_path(order_number)?;
+        let details = self.0.store.order(&number).await?.ok_or_else(|| no_such_order(&number))?;
+        if !shown.is(details.token) {
+            return Err(self.wrong_token(shown, Problem::forbidden("the token is not this order's")));
+        }
+        match self.0.store.cancel_as_customer(&number).await? {
+            StaffOutcome::Done => self.moved_to(&number, Status::Cancelled, "its customer"),
+            StaffOutcome::Conflict(status) => Err(Problem::conflict(format!(
+                "the order is {status}; its customer can cancel it only while it is received"
+            ))),
+            _ => Err(no_such_order(&number)),
+        }
+    }
+
+    /// The answer to a change that was made.
+    fn moved_to(
+        &self,
+        number: &OrderNumber,
+        to: Status,
+        actor: &str,
+    ) -> Result<JsonReply<MovedOrder>, Problem> {
+        self.0.relay.wake();
+        tracing::info!(
+            action = "order_status_changed",
+            order_number = %number,
+            actor,
+            details = %to,
+            "an order was changed"
+        );
+        JsonReply::new(&MovedOrder { order_number: number.as_str().to_owned(), status: to })
+    }
+
     /// Refuses an order, unless it is the repetition of one that was placed by a menu of before.
     async fn refused(&self, problem: Problem, key: Option<IdempotencyKey>) -> Result<PlaceReply, PlaceFail> {
         if let Some(key) = key
-            && let Some(Placed::Before(number, total_amount)) =
+            && let Some(Placed::Before(number, total_amount, token)) =
                 self.0.store.placed_under(&key).await.map_err(Problem::from)?
         {
-            return Ok(PlaceReply::of(Taken { number, total_amount })?);
+            return Ok(self.placed(&Taken { number, total_amount, token })?);
         }
         if self.0.refusals.allows() {
             tracing::info!(
@@ -374,18 +385,7 @@ impl OrderApi {
         member: &StaffMember,
     ) -> Result<JsonReply<MovedOrder>, Problem> {
         let conflict = match outcome {
-            StaffOutcome::Done => {
-                self.0.relay.wake();
-                tracing::info!(
-                    action = "order_status_changed",
-                    order_number = %number,
-                    actor = member.name,
-                    details = %to,
-                    "staff changed an order"
-                );
-                let moved = MovedOrder { order_number: number.as_str().to_owned(), status: to };
-                return JsonReply::new(&moved);
-            }
+            StaffOutcome::Done => return self.moved_to(number, to, &member.name),
             StaffOutcome::NotFound => return Err(no_such_order(number)),
             StaffOutcome::Conflict(status)
                 if to.ways_in().any(|from| from == *status) && !member.may(Right::to_move(*status, to)) =>
@@ -426,35 +426,6 @@ fn change_by(to: Status, act: StaffAct<'_>) -> Result<StaffChange<'_>, Problem> 
     match needed {
         Some(right) if change.from.is_empty() => Err(lacks(act.by, right)),
         _ => Ok(change),
-    }
-}
-
-impl Order {
-    fn of(details: OrderDetails, for_staff: bool) -> Self {
-        let OrderDetails { order, status, processed_by, created_at, updated_at, completed_at } = details;
-        Self {
-            order_number: order.order_number,
-            status,
-            order_type: order.order_type,
-            items: order.items.into_iter().map(|item| Item::of(item, for_staff)).collect(),
-            total_amount: order.total_amount,
-            priority: order.priority.value(),
-            created_at: UtcTime(created_at),
-            updated_at: UtcTime(updated_at),
-            processed_by,
-            completed_at: completed_at.map(UtcTime),
-            table_number: order.table_number,
-            customer_name: for_staff.then_some(order.customer_name),
-            delivery_address: order.delivery_address.filter(|_| for_staff),
-            notes: order.notes.filter(|_| for_staff),
-        }
-    }
-}
-
-impl Item {
-    fn of(item: OrderItem, for_staff: bool) -> Self {
-        let OrderItem { name, quantity, price, options, notes, allergens, menu_item_id: _ } = item;
-        Self { name, quantity, price, options, allergens, notes: notes.filter(|_| for_staff) }
     }
 }
 

@@ -13,7 +13,7 @@ use poem::http::StatusCode;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{Money, OrderNumber};
+use crate::domain::{Money, OrderNumber, TrackingToken};
 use crate::relay::RelayWaker;
 use crate::services::servers::shared_failure;
 use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, StoreError};
@@ -92,11 +92,11 @@ impl Intake {
     }
 
     async fn place_new(&self, request: IntakeRequest) -> Result<Taken, Problem> {
-        let total_amount = request.order.total_amount();
+        let (total_amount, token) = (request.order.total_amount(), Some(request.token));
         match self.batcher.submit_within(request, self.queue_timeout).await {
-            Ok(Ok(Placed::New(number))) => Ok(Taken { number, total_amount }),
+            Ok(Ok(Placed::New(number))) => Ok(Taken { number, total_amount, token }),
             // With a menu the same body may cost another sum today.
-            Ok(Ok(Placed::Before(number, total_amount))) => Ok(Taken { number, total_amount }),
+            Ok(Ok(Placed::Before(number, total_amount, token))) => Ok(Taken { number, total_amount, token }),
             Ok(Ok(Placed::SoldOut(short))) => Err(sold_out(short)),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
             Ok(Err(NotPlaced::Unavailable(error))) => Err(shared_failure(error)),
@@ -112,6 +112,8 @@ impl Intake {
 pub struct Taken {
     pub number: OrderNumber,
     pub total_amount: Money,
+    /// By which its customer is known.
+    pub token: Option<TrackingToken>,
 }
 
 fn sold_out(short: Vec<(usize, u32)>) -> Problem {

@@ -6,6 +6,7 @@ mod intake;
 mod menu;
 mod menu_api;
 mod menu_views;
+mod order_views;
 mod reading;
 mod run;
 mod staff_api;
@@ -41,6 +42,8 @@ pub struct OrderServiceOptions {
     pub staff: watch::Receiver<StaffAccess>,
     /// How long after it was ready staff may recall an order.
     pub recall_within: Duration,
+    /// What the customers' links to their orders begin with, without a slash at its end.
+    pub public_url: Option<String>,
     /// Put in force at the start; without one what was applied before stays.
     pub menu: Option<Menu>,
     /// Of the restaurant.

@@ -19,6 +19,7 @@ use super::menu::MenuBoard;
 use super::menu_api::MenuApi;
 use super::staff_api::StaffApi;
 use super::{OrderServiceError, OrderServiceOptions};
+use crate::http::attempts::Attempts;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
@@ -94,6 +95,8 @@ pub async fn run(
         staff: staff.clone(),
         relay,
         recall_within: options.recall_within,
+        public_url: options.public_url.unwrap_or_default(),
+        guesses: Attempts::uncounted(),
         refusals: Budget::new("validation_failed", &metrics),
     });
     let menu_api = MenuApi::new(store.clone(), board, staff.clone());

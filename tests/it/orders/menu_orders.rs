@@ -42,7 +42,7 @@ async fn the_price_the_choices_and_the_allergens_are_those_of_the_menu() {
     })
     .await
     .json();
-    let shown = http.get(&format!("/orders/{number}")).await.json();
+    let shown = http.staff("GET", &format!("/orders/{number}")).await.json();
     for items in [&message["items"], &shown["items"]] {
         let of = |name: &str| [&items[0][name], &items[1][name]].map(Value::to_string);
         assert_eq!(of("name"), ["\"Pizza\"", "\"Pizza\""]);
@@ -165,7 +165,7 @@ async fn without_a_menu_ids_are_no_fault_and_the_price_is_the_customers() {
     let order = with(&delivery(), "/items/0/menu_item_id", json!("pizza"));
     let order = with(&order, "/items/0/options", json!(["large"]));
     let number = http.place(&order).await;
-    let shown = http.get(&format!("/orders/{number}")).await.json();
+    let shown = http.staff("GET", &format!("/orders/{number}")).await.json();
     assert_eq!((&shown["items"][0]["options"], &shown["items"][0]["allergens"]), (&json!([]), &json!([])));
     let order = with(&order, "/items/0/menu_item_id", json!("No Slug"));
     assert_eq!(http.post(&order).await.violations(422), ["/items/0/menu_item_id"]);

@@ -17,4 +17,5 @@ mod requests;
 mod staff;
 mod strangers;
 mod system;
+mod tokens;
 mod validation;

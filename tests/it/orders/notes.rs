@@ -28,7 +28,7 @@ fn notes_of(order: &Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn notes_are_stored_announced_and_shown_to_staff_only() {
+async fn notes_are_stored_announced_and_shown_to_no_stranger() {
     let service = OrderService::start().await;
     service.env.rabbit.declare_bound_queue("seen", "orders_topic", "#").await;
     // With a key and without: each has a statement of its own.

@@ -22,7 +22,7 @@ async fn totals_are_exact_in_the_answer_and_in_the_tables() {
         assert_eq!(answer.status, 201, "{answer:?}");
         assert!(answer.text.contains(&format!("\"total_amount\":{total}")), "{total}: {}", answer.text);
         let number = answer.json()["order_number"].as_str().unwrap().to_owned();
-        let shown = service.http.get(&format!("/orders/{number}")).await.text;
+        let shown = service.http.staff("GET", &format!("/orders/{number}")).await.text;
         assert!(shown.contains(&format!("\"total_amount\":{total}")), "{total}: {shown}");
         let sql = "select o.total_amount::text, (select sum(quantity * price)::text from order_items where order_id = o.id)
             from orders o where number = $1";
@@ -50,7 +50,10 @@ async fn the_priority_follows_from_the_total_and_is_in_the_routing_key() {
         let row =
             database.query_one("select priority from orders where number = $1", &[&number]).await.unwrap();
         assert_eq!(row.get::<_, i32>(0), priority, "{order}");
-        assert_eq!(service.http.get(&format!("/orders/{number}")).await.json()["priority"], priority);
+        assert_eq!(
+            service.http.staff("GET", &format!("/orders/{number}")).await.json()["priority"],
+            priority
+        );
         let queue = format!("kitchen_{order_type}_queue");
         service.env.rabbit.wait_for_depth(&queue, 1).await;
         let message = service.env.rabbit.take_messages(&queue, 1).await.remove(0);

@@ -30,6 +30,11 @@ async fn no_name_and_no_address_is_in_any_log_line_at_any_level() {
     let complete = service.http.staff("POST", &format!("/orders/{number}/complete")).await;
     assert_eq!(complete.status, 200);
     service.role.wait_for_log("of the completion", |log| log["details"] == "completed").await;
+    // PostgreSQL shows the row that it refuses.
+    let rule = "alter table orders add constraint no_more check (total_amount < 0) not valid";
+    service.env.connect().await.batch_execute(rule).await.unwrap();
+    service.http.post(&secret).await.problem(500);
+    service.role.wait_for_log("of the refusal", |log| log.to_string().contains("no_more")).await;
     for line in service.role.output().iter().chain(&worker.output()) {
         for private in ["Zebulon", "Quux", "Xylophone", "restaurant_pass", "test-staff-token"] {
             assert!(!line.contains(private), "{line}");

@@ -4,7 +4,7 @@
 mod promotion;
 mod staff;
 
-use super::orders::form;
+use super::orders::{form, token};
 use super::tables::{LockedBatch, OutboxRow, Tables, Without};
 use crate::support::{TestEnv, eventually};
 use fastrand::Rng;
@@ -107,7 +107,8 @@ impl Pair {
                     body_sha256: [self.rng.u8(0..2); 32],
                 });
                 let (order, request_id) = (form(&mut self.rng), format!("request {}", self.rng.u16(..)));
-                IntakeRequest { order, request_id, traceparent: None, idempotency }
+                let token = token(&self.rng);
+                IntakeRequest { order, request_id, traceparent: None, token, idempotency }
             })
             .collect();
         let expected = self.model.place(self.now, &batch);

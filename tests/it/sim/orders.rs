@@ -1,7 +1,7 @@
 //! Orders for both sides of a comparison, from a generator.
 
 use fastrand::Rng;
-use restaurant_system::domain::{Input, ItemDraft, NewOrder, OrderDraft, OrderType};
+use restaurant_system::domain::{Input, ItemDraft, NewOrder, OrderDraft, OrderType, TrackingToken};
 
 /// Any order that keeps the rules: all types and all priorities come up.
 pub fn form(rng: &mut Rng) -> NewOrder {
@@ -29,4 +29,9 @@ pub fn form(rng: &mut Rng) -> NewOrder {
         OrderType::Delivery => draft.delivery_address = given("12 St James's Square, London"),
     }
     NewOrder::parse(draft, None).unwrap()
+}
+
+/// A token that no other order has. It takes nothing from the generator: what a seed does stays the same.
+pub fn token(rng: &Rng) -> TrackingToken {
+    TrackingToken::from_bytes(rng.clone().u128(..).to_be_bytes())
 }

@@ -1,6 +1,6 @@
 //! More urgent orders come than are cooked, and still none starves: over the real workers, fed by messages and by their sweeps.
 
-use super::orders::form;
+use super::orders::{form, token};
 use super::scenario::Scenario;
 use super::tables::Without;
 use super::world::{World, sleep_ms};
@@ -55,8 +55,13 @@ async fn rush(seed: u64, without: Without) -> (Vec<String>, usize) {
                 break order;
             }
         };
-        let request =
-            IntakeRequest { order, request_id: format!("{n}"), traceparent: None, idempotency: None };
+        let request = IntakeRequest {
+            order,
+            request_id: format!("{n}"),
+            traceparent: None,
+            token: token(&rng),
+            idempotency: None,
+        };
         let (scenario, mut rng) = (scenario.clone(), rng.fork());
         tokio::spawn(async move { scenario.ask(request, &mut rng).await });
         sleep_ms(pause_ms).await;

@@ -4,7 +4,7 @@
 use super::audit::{self, Answer};
 use super::broker::SimBroker;
 use super::faults;
-use super::orders::form;
+use super::orders::{form, token};
 use super::store::SimStore;
 use super::tables::{Tables, Without};
 use super::world::{Actor, World, sleep_ms};
@@ -325,6 +325,7 @@ impl Scenario {
             order: form(&mut rng),
             request_id: format!("request {n}"),
             traceparent: None,
+            token: token(&rng),
             idempotency,
         };
         if keyed && rng.u8(0..4) == 0 {

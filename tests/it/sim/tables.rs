@@ -12,7 +12,7 @@ pub use outbox::{LockedBatch, OutboxRow};
 pub use writes::WritesClock;
 
 use restaurant_system::domain::{
-    NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, WorkerName, WorkerState,
+    NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, TrackingToken, WorkerName, WorkerState,
 };
 use restaurant_system::store::{
     Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, PeerCount, Placed, Refusal, Registered,
@@ -59,6 +59,7 @@ pub struct Order {
     pub form: NewOrder,
     pub request_id: String,
     pub traceparent: Option<String>,
+    pub token: TrackingToken,
     pub status: Status,
     pub processed_by: Option<String>,
     pub attempt: i32,
@@ -185,8 +186,8 @@ impl Tables {
                         continue;
                     }
                     Some((_, earlier)) => {
-                        let Order { number, form, .. } = &self.orders[earlier];
-                        placed.push(Placed::Before(number.clone(), form.total_amount()));
+                        let Order { number, form, token, .. } = &self.orders[earlier];
+                        placed.push(Placed::Before(number.clone(), form.total_amount(), Some(*token)));
                         continue;
                     }
                     None if self.without == Without::KeyRow => {}
@@ -209,6 +210,7 @@ impl Tables {
             form: request.order.clone(),
             request_id: request.request_id.clone(),
             traceparent: request.traceparent.clone(),
+            token: request.token,
             status: Status::Received,
             processed_by: None,
             attempt: 0,
