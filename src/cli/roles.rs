@@ -11,13 +11,14 @@ use super::common::{CommonArgs, Setting, Usage, number};
 use super::error::CliError;
 use crate::broker::Part;
 use crate::client::BaseUrl;
-use crate::config::ConfigSources;
+use crate::config::{Config, ConfigSources};
 use crate::domain::{OrderType, WorkerName};
+use crate::services::UnmeasuredTimes;
 use crate::services::gateway::{self, GatewayOptions};
 use crate::services::kitchen::{self, EstimateErrors, KitchenOptions, Station, StationOptions};
 use crate::services::notification::{self, NotificationOptions};
-use crate::services::order::{self, OrderServiceOptions};
-use crate::services::tracking::{self, TrackingServiceOptions, UnmeasuredTimes};
+use crate::services::order::{self, IntakeRules, OrderServiceOptions};
+use crate::services::tracking::{self, TrackingServiceOptions};
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -196,12 +197,22 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         public_url: setting.config.restaurant.public_url.clone(),
         menu,
         time_zone: setting.config.restaurant.time_zone.clone(),
+        intake: IntakeRules {
+            hours: setting.config.intake.hours.clone(),
+            times: setting.config.intake.times,
+            unmeasured: unmeasured(&setting.config),
+            promote_after: setting.config.kitchen.promote_after,
+        },
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service", Part::OrderService, Usage::Service);
     let outcome =
         order::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
+}
+
+fn unmeasured(config: &Config) -> UnmeasuredTimes {
+    UnmeasuredTimes { auto: config.kitchen.cook, manual: config.station.target }
 }
 
 pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliError> {
@@ -264,10 +275,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits(setting.config.tracking.max_event_streams),
-        unmeasured: UnmeasuredTimes {
-            auto: setting.config.kitchen.cook,
-            manual: setting.config.station.target,
-        },
+        unmeasured: unmeasured(&setting.config),
         promote_after: setting.config.kitchen.promote_after,
         max_event_streams: setting.config.tracking.max_event_streams,
         public_lists: setting.config.tracking.public_lists,

@@ -16,6 +16,8 @@ const OUTBOX_ROWS: (u64, u64) = (1, u32::MAX as u64);
 const RECALL_MINUTES: (u64, u64) = (0, 1440);
 /// In minutes. A day at most, as for a recall.
 const TARGET: (u64, u64) = (1, 1440);
+/// A day at most: nobody waits longer.
+const INTAKE_MINUTES: (u64, u64) = (1, 1440);
 /// In shares of the target time.
 const LATE: (f64, f64) = (0.0, 100.0);
 /// amqprs wants 2 s at least; a broker that is silent for more than an hour is away.
@@ -99,6 +101,11 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::text("restaurant.currency", "EUR", "a code of ISO 4217"),
     Key::list("restaurant.languages", "[en, de, fr, es, it, ar]", "that the pages offer, all of these by default; the first is for whoever asks for none of them").unset(),
     Key::text("restaurant.time_zone", "UTC", "as the time zone database has it: Europe/Berlin; the hours of the menu are in it"),
+    Key::list("restaurant.hours", "[\"mon-fri 11:00-14:30\", \"thu-sat 17:00-01:00\"]", "when orders are taken, in that zone; hours past midnight belong to the day before; \"11:00-22:00\" is of each day; without any always").unset(),
+
+    Key::section("intake", "what an order is told to wait for, and how many are taken: OPERATIONS.md, \"The intake\""),
+    Key::number("intake.busy_minutes", INTAKE_MINUTES, "30", "GET /intake says busy where an order takes so long"),
+    Key::number("intake.pause_minutes", INTAKE_MINUTES, "60", "where an order of a type takes so long, no more of that type are taken until it is below 80 % of it").unset(),
 
     Key::section("menu", "what can be ordered: OPERATIONS.md, \"The menu\""),
     Key::text("menu.file", "/etc/restaurant-system/menu.yaml", "the order service puts it in force at its start; without it what `menu apply` has put there").unset(),

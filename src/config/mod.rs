@@ -8,6 +8,7 @@
 
 mod database;
 mod http;
+mod intake;
 mod keys;
 mod kitchen;
 mod log;
@@ -34,6 +35,7 @@ use crate::services::kitchen::{KitchenTimes, StationTimes};
 use crate::store::DatabaseOptions;
 
 pub use http::HttpConfig;
+pub use intake::IntakeConfig;
 pub use keys::TABLE;
 pub use log::LogConfig;
 pub use menu::read_menu;
@@ -57,6 +59,7 @@ pub struct Config {
     pub restaurant: Restaurant,
     /// Streams of live events that one gateway passes on at once; the next client gets 503.
     pub gateway_max_event_streams: usize,
+    pub intake: IntakeConfig,
     /// See [`Config::menu`].
     menu_file: Option<PathBuf>,
     pub log: LogConfig,
@@ -85,6 +88,7 @@ impl Config {
             staff: staff::read(&mut reader),
             restaurant: restaurant::read(&mut reader),
             gateway_max_event_streams: reader.number("gateway.max_event_streams"),
+            intake: IntakeConfig::read(&mut reader),
             // The order service alone reads it, and the others need not be able to.
             menu_file: reader.file_at("menu.file", |_| Ok(())),
             log: LogConfig::read(&mut reader),

@@ -5,9 +5,11 @@
 
 pub mod bounds;
 mod estimate;
+mod intake;
 mod menu;
 mod money;
 mod number;
+mod opening;
 mod order;
 mod order_type;
 mod password;
@@ -21,6 +23,7 @@ mod violation;
 mod worker;
 
 pub use estimate::{CookTimes, KitchenLoad, estimate_waiting};
+pub use intake::IntakeTimes;
 pub use menu::{
     Allergen, Diet, InvalidMenuId, InvalidTimeOfDay, Menu, MenuCategory, MenuChoice, MenuId, MenuItem,
     MenuOption, Priced, Shortage, TimeOfDay, Wish, business_day_end, menu_description_faults,
@@ -28,6 +31,7 @@ pub use menu::{
 };
 pub use money::{Money, MoneyError};
 pub use number::{InvalidOrderNumber, OrderNumber};
+pub use opening::{InvalidWeeklyHours, Opening, OpeningHours, WeeklyHours};
 pub use order::{Input, ItemDraft, NewOrder, Offer, OrderDraft, OrderItem, OrderMessage, Service};
 pub use order_type::{OrderType, UnknownOrderType};
 pub use password::{PasswordHash, UnusableHash};

@@ -1,9 +1,10 @@
 //! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`, `staff`, `paging`,
-//! `lookup` and `dead_letters`.
+//! `lookup`, `load` and `dead_letters`.
 
 mod dead_letters;
 pub mod gateway;
 pub mod kitchen;
+mod load;
 mod lookup;
 pub mod notification;
 pub mod order;
@@ -11,3 +12,5 @@ mod paging;
 mod servers;
 mod staff;
 pub mod tracking;
+
+pub use load::UnmeasuredTimes;

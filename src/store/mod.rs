@@ -57,6 +57,7 @@ mod migrations;
 mod options;
 mod orders;
 mod outbox;
+mod pauses;
 mod ping;
 mod pool;
 mod pooler;

@@ -70,6 +70,12 @@ const GRANTS: &[Grant] = &[
     on(ORDER, "staff_actions", &["select", "insert"]),
     on(ORDER, "menu", &["select", "insert", "update"]),
     on(ORDER, "menu_shortages", &["select", "insert", "update", "delete"]),
+    on(ORDER, "intake_pauses", &["select", "insert", "update", "delete"]),
+    on(ORDER, "intake_quarters", &["select", "insert", "update", "delete"]),
+    on(ORDER, "intake_sources", &["select", "insert", "delete"]),
+    // The intake tells how long an order would take.
+    on(ORDER, "workers", &["select"]),
+    on(ORDER, "cooking_times", &["select"]),
     on(TRACKING, "refinery_schema_history", &["select"]),
     on(TRACKING, "database_cluster", &["select"]),
     with(

@@ -7,7 +7,7 @@
 //! `type` is a stable URN: what the program has all of them begin with
 //! ([`ApiInfo::problem_types`](super::docs::ApiInfo::problem_types)), and the slug of the [`Kind`].
 
-use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
 
 use poem::{
     Body, Response,
@@ -81,6 +81,15 @@ pub struct ProblemBody {
     pub errors: Option<Vec<FieldError>>,
 }
 
+/// The same with the members of one kind alone.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    body: ProblemBody,
+    #[serde(flatten)]
+    members: &'a BTreeMap<&'static str, String>,
+}
+
 /// Why a request failed, as the client is told, with what only the log is told beside it.
 pub struct Problem(Box<Inner>);
 
@@ -91,6 +100,7 @@ struct Inner {
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
     challenge: Option<HeaderValue>,
+    members: BTreeMap<&'static str, String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The document of another service.
     relayed: Option<Map<String, Value>>,
@@ -108,6 +118,7 @@ impl Problem {
             retry_after: None,
             allow: None,
             challenge: None,
+            members: BTreeMap::new(),
             source: None,
             relayed: None,
         }))
@@ -185,16 +196,12 @@ impl Problem {
 
     /// 429: too many attempts failed; try again after `retry_after`.
     pub fn too_many_requests(retry_after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
-        let mut problem = Self::new(Kind::TooManyRequests, detail);
-        problem.0.retry_after = Some(retry_after);
-        problem
+        Self::new(Kind::TooManyRequests, detail).retry_after(retry_after)
     }
 
     /// 503: a server is away or the service is full; try again after `retry_after` (told in whole seconds).
     pub fn unavailable(retry_after: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
-        let mut problem = Self::new(Kind::Unavailable, detail);
-        problem.0.retry_after = Some(retry_after);
-        problem
+        Self::new(Kind::Unavailable, detail).retry_after(retry_after)
     }
 
     /// 500: our fault. The cause is for the log alone; the client is told nothing of it.
@@ -220,6 +227,20 @@ impl Problem {
             self.0.detail = format!("{}; the first {FAULTS_MAX} are listed", self.0.detail).into();
         }
         self.0.errors = errors;
+        self
+    }
+
+    /// Adds after how long to try again (told in whole seconds).
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Adds a member of the document that its kind alone has.
+    #[must_use]
+    pub fn member(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.members.insert(name, value.into());
         self
     }
 
@@ -277,7 +298,7 @@ impl Problem {
 
     /// The document alone.
     pub(super) fn to_json(&self, types: &str, instance: &str, request_id: &str) -> Vec<u8> {
-        let Inner { kind, detail, errors, relayed, .. } = &*self.0;
+        let Inner { kind, detail, errors, members, relayed, .. } = &*self.0;
         if let Some(mut document) = relayed.clone() {
             document.insert("instance".to_owned(), shorten(instance).into());
             document.insert("request_id".to_owned(), request_id.into());
@@ -292,7 +313,7 @@ impl Problem {
             request_id: request_id.to_owned(),
             errors: (!errors.is_empty()).then(|| errors.clone()),
         };
-        serde_json::to_vec(&body).unwrap_or_default()
+        serde_json::to_vec(&Document { body, members }).unwrap_or_default()
     }
 }
 
@@ -362,6 +383,13 @@ mod tests {
                 "detail": "there is no thing 1", "instance": "/things/1", "request_id": "abc",
             })
         );
+    }
+
+    #[tokio::test]
+    async fn a_kind_may_have_a_member_of_its_own() {
+        let problem = Problem::conflict("not now").member("opens_at", "2026-11-22T10:00:00Z");
+        let body = body_of(problem.to_response(TYPES, "/things", "x")).await;
+        assert_eq!((&body["opens_at"], &body["status"]), (&"2026-11-22T10:00:00Z".into(), &409.into()));
     }
 
     #[tokio::test]

@@ -21,6 +21,10 @@ const FORMAT: &str = "%H:%M";
 
 impl TimeOfDay {
     pub const MIDNIGHT: Self = Self(Time::midnight());
+
+    pub(in crate::domain) fn time(self) -> Time {
+        self.0
+    }
 }
 
 impl FromStr for TimeOfDay {

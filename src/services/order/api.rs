@@ -10,17 +10,17 @@ use http_kit::problem::Kind;
 use http_kit::reply::JsonReply;
 use http_kit::request_id::RequestContext;
 use http_kit::{Fail, FieldError, Problem, may};
-use poem::http::{HeaderMap, HeaderName};
+use poem::http::HeaderMap;
 use poem_openapi::param::{Header, Path};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::document::OrderRequest;
 use super::intake::{Intake, Taken};
+use super::intake_board::IntakeBoard;
 use super::menu::MenuBoard;
 use super::order_views::{Order, PlacedOrder, Viewer};
-use super::reading::{parse_cancellation, parse_order};
+use super::reading::{idempotency, parse_cancellation, parse_order};
 use crate::domain::{OrderNumber, Right, StaffMember, Status, TrackingToken};
 use crate::http::PROBLEM_TYPES;
 use crate::http::attempts::{Attempts, Guess, Verdict};
@@ -36,8 +36,6 @@ use crate::store::{IdempotencyKey, IntakeRequest, Placed, StaffAct, StaffChange,
 pub(super) const PLACE_ORDER_PATH: &str = "/orders";
 /// What a client is told to wait while the outbox is full: it drains fast once RabbitMQ is back.
 const OUTBOX_RETRY_AFTER: Duration = Duration::from_secs(30);
-const MAX_KEY_BYTES: usize = 255;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// So many broken rules of one order are named in the log.
 const MAX_LOGGED_POINTERS: usize = 20;
 
@@ -63,6 +61,7 @@ pub(super) struct OrderState {
     pub(super) store: Store,
     pub(super) intake: Intake,
     pub(super) board: MenuBoard,
+    pub(super) doors: IntakeBoard,
     pub(super) outbox_full: OutboxFull,
     pub(super) staff: StaffAuth,
     pub(super) relay: RelayWaker,
@@ -141,6 +140,9 @@ impl OrderApi {
             Ok(order) => order,
             Err(problem) => return self.refused(problem, idempotency.filter(|_| menu.is_some())).await,
         };
+        if let Err(problem) = self.0.doors.admit(order.order_type()).await {
+            return self.refused(problem, idempotency).await;
+        }
         if self.0.outbox_full.get() {
             return Err(Problem::unavailable(
                 OUTBOX_RETRY_AFTER,
@@ -343,13 +345,17 @@ impl OrderApi {
         JsonReply::new(&MovedOrder { order_number: number.as_str().to_owned(), status: to })
     }
 
-    /// Refuses an order, unless it is the repetition of one that was placed by a menu of before.
+    /// Refuses an order, unless it is the repetition of one that is taken.
     async fn refused(&self, problem: Problem, key: Option<IdempotencyKey>) -> Result<PlaceReply, PlaceFail> {
-        if let Some(key) = key
-            && let Some(Placed::Before(number, total_amount, token)) =
+        if let Some(key) = key {
+            if let Some(taken) = self.0.intake.in_progress(&key).await? {
+                return Ok(self.placed(&taken)?);
+            }
+            if let Some(Placed::Before(number, total_amount, token)) =
                 self.0.store.placed_under(&key).await.map_err(Problem::from)?
-        {
-            return Ok(self.placed(&Taken { number, total_amount, token })?);
+            {
+                return Ok(self.placed(&Taken { number, total_amount, token })?);
+            }
         }
         if self.0.refusals.allows() {
             tracing::info!(
@@ -426,21 +432,6 @@ fn change_by(to: Status, act: StaffAct<'_>) -> Result<StaffChange<'_>, Problem> 
     match needed {
         Some(right) if change.from.is_empty() => Err(lacks(act.by, right)),
         _ => Ok(change),
-    }
-}
-
-/// The key as it was sent. One that cannot be used is refused: passed over, it would let a repetition order twice.
-fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let printable = value.as_bytes().iter().all(|b| b.is_ascii_graphic() || *b == b' ');
-    match value.to_str() {
-        Ok(key) if printable && (1..=MAX_KEY_BYTES).contains(&key.len()) && values.next().is_none() => {
-            Ok(Some(IdempotencyKey { key: key.to_owned(), body_sha256: Sha256::digest(body).into() }))
-        }
-        _ => Err(Problem::invalid_parameter(format!(
-            "there must be one Idempotency-Key, of 1 to {MAX_KEY_BYTES} printable ASCII characters"
-        ))),
     }
 }
 

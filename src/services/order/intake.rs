@@ -91,6 +91,17 @@ impl Intake {
         }
     }
 
+    /// What came of a request under this key that this process was working on, if there was one and it was taken.
+    ///
+    /// # Errors
+    /// As for [`Self::place`].
+    pub async fn in_progress(&self, key: &IdempotencyKey) -> Result<Option<Taken>, Problem> {
+        match self.in_progress.enter(key).await? {
+            Entered::Answered(taken) => Ok(Some(taken)),
+            Entered::First(_) => Ok(None),
+        }
+    }
+
     async fn place_new(&self, request: IntakeRequest) -> Result<Taken, Problem> {
         let (total_amount, token) = (request.order.total_amount(), Some(request.token));
         match self.batcher.submit_within(request, self.queue_timeout).await {

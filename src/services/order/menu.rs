@@ -2,22 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use daemon::retry::Backoff;
 use http_kit::Problem;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::looking::keep_looking;
 use crate::domain::{Menu, Offer, Shortage};
-use crate::store::{Store, StoreAccess, StoreError};
-
-/// How often it is looked at: for so long an order service may offer what another has changed.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often it is tried to look while PostgreSQL is away: from, to.
-const LOOK_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+use crate::store::{Store, StoreError};
 
 /// The menu and what of it is short.
 #[derive(Debug, Clone)]
@@ -130,33 +124,6 @@ impl MenuBoard {
 
     /// Looks at what is in force, from now on.
     pub(super) async fn keep(self, stop: CancellationToken) {
-        let mut has_failed = false;
-        let mut backoff = Backoff::new(LOOK_RETRY.0, LOOK_RETRY.1);
-        loop {
-            let pause = match self.look().await {
-                Err(error) if error.is_unavailable() => None,
-                Err(error) => {
-                    if !has_failed {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::error!(action = "menu_not_read", error, "the menu is what it was before");
-                    }
-                    has_failed = true;
-                    Some(LOOK)
-                }
-                Ok(()) => {
-                    has_failed = false;
-                    backoff.reset();
-                    Some(LOOK)
-                }
-            };
-            let next_look = async {
-                tokio::time::sleep(pause.unwrap_or_else(|| backoff.next_delay())).await;
-                self.0.store.wait_up().await;
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = next_look => {}
-            }
-        }
+        keep_looking(self.0.store.clone(), stop, "menu_not_read", || self.look()).await;
     }
 }

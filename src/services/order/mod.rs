@@ -3,6 +3,9 @@
 mod api;
 mod document;
 mod intake;
+mod intake_api;
+mod intake_board;
+mod looking;
 mod menu;
 mod menu_api;
 mod menu_views;
@@ -22,8 +25,9 @@ use http_kit::server::{ServerError, ServerLimits};
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 
-use crate::domain::{Menu, StaffAccess};
+use crate::domain::{IntakeTimes, Menu, OpeningHours, StaffAccess};
 use crate::reconciler::ReconcilerOptions;
+use crate::services::load::UnmeasuredTimes;
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
@@ -48,10 +52,22 @@ pub struct OrderServiceOptions {
     pub menu: Option<Menu>,
     /// Of the restaurant.
     pub time_zone: TimeZone,
+    pub intake: IntakeRules,
+}
+
+/// When orders are taken.
+#[derive(Debug, Clone)]
+pub struct IntakeRules {
+    pub hours: OpeningHours,
+    pub times: IntakeTimes,
+    /// What estimates are made from, as the tracking service makes them.
+    pub unmeasured: UnmeasuredTimes,
+    /// From when on a waiting order goes before all that have waited for less.
+    pub promote_after: Duration,
 }
 
 /// Everything that the service answers.
-pub type OrderServiceApi = (api::OrderApi, staff_api::StaffApi, menu_api::MenuApi);
+pub type OrderServiceApi = (api::OrderApi, staff_api::StaffApi, menu_api::MenuApi, intake_api::IntakeApi);
 
 /// Why the order service cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -3,21 +3,40 @@
 use http_kit::members::{Members, MembersError, elements, pointer};
 use http_kit::problem::{Kind, OwnKind};
 use http_kit::{FieldError, Problem};
-use poem::http::StatusCode;
+use poem::http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use crate::domain::{Input, ItemDraft, NewOrder, Offer, OrderDraft, Violation, ViolationKind, reason_faults};
+use crate::store::IdempotencyKey;
 
 pub(super) const ORDER_FIELDS: [&str; 6] =
     ["customer_name", "order_type", "items", "table_number", "delivery_address", "notes"];
 pub(super) const ITEM_FIELDS: [&str; 6] = ["name", "quantity", "price", "menu_item_id", "options", "notes"];
 /// So many elements of a list are looked into; the domain refuses far fewer.
 pub(super) const MAX_ELEMENTS: usize = 100;
+const MAX_KEY_BYTES: usize = 255;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static PRICE_CHANGED: OwnKind = OwnKind {
     status: StatusCode::UNPROCESSABLE_ENTITY,
     slug: "price-changed",
     title: "The price is another one now",
 };
+
+/// The key as it was sent. One that cannot be used is refused: passed over, it would let a repetition order twice.
+pub(super) fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let printable = value.as_bytes().iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+    match value.to_str() {
+        Ok(key) if printable && (1..=MAX_KEY_BYTES).contains(&key.len()) && values.next().is_none() => {
+            Ok(Some(IdempotencyKey { key: key.to_owned(), body_sha256: Sha256::digest(body).into() }))
+        }
+        _ => Err(Problem::invalid_parameter(format!(
+            "there must be one Idempotency-Key, of 1 to {MAX_KEY_BYTES} printable ASCII characters"
+        ))),
+    }
+}
 
 /// Reads and checks an order, by the menu where one is offered.
 ///

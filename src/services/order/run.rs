@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{OrderApi, OrderState, PLACE_ORDER_PATH, info};
 use super::intake::Intake;
+use super::intake_api::IntakeApi;
+use super::intake_board::IntakeBoard;
 use super::menu::MenuBoard;
 use super::menu_api::MenuApi;
 use super::staff_api::StaffApi;
@@ -85,12 +87,15 @@ pub async fn run(
     let refusal = intake.refusal();
     let metrics = Metrics::new();
     let staff = StaffAuth::new(options.staff, store.clone(), &metrics);
-    let board = MenuBoard::new(store.clone(), options.menu, options.time_zone);
+    let board = MenuBoard::new(store.clone(), options.menu, options.time_zone.clone());
     background.spawn(board.clone().keep(stop_background.clone()));
+    let doors = IntakeBoard::new(store.clone(), options.intake, options.time_zone);
+    background.spawn(doors.clone().keep(stop_background.clone()));
     let api = OrderApi::new(OrderState {
         store: store.clone(),
         intake,
         board: board.clone(),
+        doors: doors.clone(),
         outbox_full,
         staff: staff.clone(),
         relay,
@@ -100,8 +105,9 @@ pub async fn run(
         refusals: Budget::new("validation_failed", &metrics),
     });
     let menu_api = MenuApi::new(store.clone(), board, staff.clone());
+    let intake_api = IntakeApi::new(store.clone(), doors, staff.clone());
     let staff_api = StaffApi::new(store.clone(), staff);
-    let endpoint = app((api, staff_api, menu_api), &info(), &metrics, readiness(&store, &broker))
+    let endpoint = app((api, staff_api, menu_api, intake_api), &info(), &metrics, readiness(&store, &broker))
         .with_admission(Method::POST, PLACE_ORDER_PATH, refusal);
 
     let served =

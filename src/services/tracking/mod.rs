@@ -6,7 +6,6 @@ mod event_hub;
 mod feed;
 mod followed_orders;
 mod lists;
-mod load;
 mod rendered_event;
 mod run;
 mod statuses;
@@ -21,7 +20,8 @@ use std::time::Duration;
 use http_kit::server::{ServerError, ServerLimits};
 use tokio::sync::watch;
 
-use crate::domain::{CookTimes, OrderType, StaffAccess};
+use crate::domain::StaffAccess;
+use crate::services::load::UnmeasuredTimes;
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
@@ -39,20 +39,6 @@ pub struct TrackingServiceOptions {
     pub public_lists: bool,
     /// By what staff are known, as it is now; without anything what is for staff is off.
     pub staff: watch::Receiver<StaffAccess>,
-}
-
-/// How long each type cooks, for estimates where nothing was measured yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnmeasuredTimes {
-    pub auto: CookTimes,
-    /// Where persons say what is ready.
-    pub manual: CookTimes,
-}
-
-impl UnmeasuredTimes {
-    fn of(&self, order_type: OrderType, is_manual: bool) -> Duration {
-        if is_manual { self.manual.of(order_type) } else { self.auto.of(order_type) }
-    }
 }
 
 /// Why the tracking service cannot go on.

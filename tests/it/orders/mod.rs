@@ -2,6 +2,7 @@
 
 mod client;
 mod idempotency;
+mod intake;
 mod menu;
 mod menu_orders;
 mod notes;

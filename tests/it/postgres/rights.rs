@@ -21,9 +21,13 @@ const KITCHEN: &str = "restaurant_kitchen";
 /// All that each group may do; columns where it is not the whole table.
 const RIGHTS: &[(&str, &str, &str)] = &[
     (ORDER, "broker_mark", "insert, select"),
+    (ORDER, "cooking_times", "select"),
     (ORDER, "database_cluster", "select"),
     (ORDER, "database_writes", "select, update"),
     (ORDER, "idempotency_keys", "delete, insert, select, update (created_at)"),
+    (ORDER, "intake_pauses", "delete, insert, select, update"),
+    (ORDER, "intake_quarters", "delete, insert, select, update"),
+    (ORDER, "intake_sources", "delete, insert, select"),
     (ORDER, "order_counters", "insert, select, update"),
     (ORDER, "order_items", "insert, select"),
     (ORDER, "order_status_log", "insert, select, update (created_at)"),
@@ -40,6 +44,7 @@ const RIGHTS: &[(&str, &str, &str)] = &[
     (ORDER, "menu", "insert, select, update"),
     (ORDER, "menu_shortages", "delete, insert, select, update"),
     (ORDER, "staff_sessions", "delete, insert, select, update (ended_at, last_used_at)"),
+    (ORDER, "workers", "select"),
     (TRACKING, "cooking_times", "select"),
     (TRACKING, "database_cluster", "select"),
     (TRACKING, "order_items", "select (order_id, quantity)"),
@@ -144,12 +149,12 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (ORDER, "drop trigger orders_status_transition on orders"),
     (ORDER, "create table mine (id int)"),
     (ORDER, "create or replace function outbox_forget_all_changes() returns trigger language sql as ''"),
-    (ORDER, "select name from workers"),
+    (ORDER, "delete from workers"),
     (ORDER, "update staff_actions set name = 'me'"),
     (ORDER, "delete from staff_actions"),
     (ORDER, "update staff_sessions set name = 'me'"),
     (ORDER, "update refinery_schema_history set checksum = '1'"),
-    (ORDER, "grant select on workers to public"),
+    (ORDER, "grant select on station_tickets to public"),
     (TRACKING, "select customer_name from orders"),
     (TRACKING, "select delivery_address from orders"),
     (TRACKING, "select notes from orders"),
@@ -218,6 +223,7 @@ async fn roles_with_accounts_of_their_own_take_cook_tell_and_cancel_orders() {
     assert_eq!(kit.http.place_with(&dine_in(), &key).await, cooked);
     kit.wait_ready(std::slice::from_ref(&cooked)).await;
     kit.http.change(&cooked, "complete").await;
+    assert!(kit.http.get("/intake").await.ok()["estimate_minutes"]["dine_in"].is_u64());
     let details = kit.http.staff("GET", &format!("/orders/{cooked}")).await.ok();
     assert_eq!(details["customer_name"], "Ada Lovelace");
 

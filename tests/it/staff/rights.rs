@@ -9,16 +9,16 @@ use serde_json::json;
 #[tokio::test]
 async fn each_role_has_its_rights_route_by_route() {
     let restaurant = Restaurant::start().await;
-    let mut tokens = vec![("the token", STAFF_TOKEN.to_owned(), [true; 9])];
+    let mut tokens = vec![("the token", STAFF_TOKEN.to_owned(), [true; 10])];
     for (name, may) in [
-        ("anna", [false, false, false, true, false, false, false, false, false]),
-        ("carla", [true, true, true, false, false, true, true, true, false]),
-        ("max", [true; 9]),
+        ("anna", [false, false, false, true, false, false, false, false, false, false]),
+        ("carla", [true, true, true, false, false, true, true, true, false, false]),
+        ("max", [true; 10]),
     ] {
         tokens.push((name, restaurant.token(name).await, may));
     }
     for (who, token, may) in tokens {
-        let [cancel, complete, dispatch, recall, cancel_cooking, names, list, events, actions] = may;
+        let [cancel, complete, dispatch, recall, cancel_cooking, names, list, events, actions, resume] = may;
         let http = &restaurant.http;
         let waiting = http.place(&delivery()).await;
         let [ready, out, again] =
@@ -35,6 +35,7 @@ async fn each_role_has_its_rights_route_by_route() {
             ("POST", http, format!("/orders/{again}/recall"), recall),
             ("GET", &restaurant.track, "/orders".to_owned(), list),
             ("GET", http, "/staff/actions".to_owned(), actions),
+            ("POST", http, "/intake/resume".to_owned(), resume),
         ] {
             let answer = ask(at, method, &path, &token).await;
             if may {
@@ -64,6 +65,7 @@ async fn without_a_token_every_call_for_staff_is_refused() {
         (http, "POST", "/orders/ORD_20200101_001/recall"),
         (http, "DELETE", "/sessions/current"),
         (http, "GET", "/staff/actions"),
+        (http, "POST", "/intake/resume"),
         (track, "GET", "/orders"),
         (track, "GET", "/events"),
     ] {

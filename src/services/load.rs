@@ -1,4 +1,4 @@
-//! What estimates are made from, read once for many requests.
+//! What estimates are made from, read once for many requests, for the roles that tell one.
 //!
 //! Reading the kitchen costs the more the longer its queue is. Therefore requests share a picture of each type's kitchen,
 //! and the readings have a budget: a share of the time, of which some is saved up. While it lasts each request sees the
@@ -12,8 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::UnmeasuredTimes;
-use crate::domain::OrderType;
+use crate::domain::{CookTimes, OrderType, Priority};
 use crate::store::{KitchenPicture, OrderStatus, Store, StoreError};
 
 /// A reading is paid for with so many times the time that it took: reading takes 1/20 of the time.
@@ -22,6 +21,20 @@ const READING_PRICE: u32 = 20;
 const MAX_AGE: Duration = Duration::from_millis(500);
 /// How far readings may be ahead of what is paid: a quiet time saves this up, 200 ms of reading.
 const CREDIT: Duration = Duration::from_secs(4);
+
+/// How long each type cooks, for estimates where nothing was measured yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnmeasuredTimes {
+    pub auto: CookTimes,
+    /// Where persons say what is ready.
+    pub manual: CookTimes,
+}
+
+impl UnmeasuredTimes {
+    fn of(&self, order_type: OrderType, is_manual: bool) -> Duration {
+        if is_manual { self.manual.of(order_type) } else { self.auto.of(order_type) }
+    }
+}
 
 /// The kitchens of all types.
 pub(super) struct KitchenPictures {
@@ -67,13 +80,7 @@ impl KitchenPictures {
     /// What there is ahead of an order.
     pub(super) async fn ahead_of(&self, order: &OrderStatus) -> Result<Ahead, Arc<StoreError>> {
         let asked = Instant::now();
-        let cached = match order.order_type {
-            OrderType::DineIn => &self.dine_in,
-            OrderType::Takeout => &self.takeout,
-            OrderType::Delivery => &self.delivery,
-        };
-        // Held during the reading: those who come meanwhile wait for it, or for the one after it.
-        let mut cached = cached.lock().await;
+        let mut cached = self.cached(order.order_type).lock().await;
         let read = || self.store.kitchen_picture(order.order_type, self.promote_after);
         let (picture, now) = cached.look(asked, read).await?;
         // PostgreSQL's clock may have been put back.
@@ -88,6 +95,29 @@ impl KitchenPictures {
         let own_time = picture.own_times.get(&order.id).copied().unwrap_or(cook_time);
         let wait = wait.map(|wait| wait.saturating_sub(cook_time).saturating_add(own_time));
         Ok(Ahead { orders, wait, now })
+    }
+
+    /// How long an order takes that comes now and goes behind all others of its type; `None` while nobody cooks that.
+    pub(super) async fn wait_of_new(
+        &self,
+        order_type: OrderType,
+    ) -> Result<Option<Duration>, Arc<StoreError>> {
+        let asked = Instant::now();
+        let mut cached = self.cached(order_type).lock().await;
+        let read = || self.store.kitchen_picture(order_type, self.promote_after);
+        let (picture, _) = cached.look(asked, read).await?;
+        let cook_time =
+            picture.cook_time.unwrap_or_else(|| self.unmeasured.of(order_type, picture.is_manual));
+        Ok(picture.wait_of((Priority::LOW, i64::MAX), self.promote_after, cook_time))
+    }
+
+    /// It is held during a reading: those who come meanwhile wait for it, or for the one after it.
+    fn cached(&self, order_type: OrderType) -> &Mutex<CachedPicture> {
+        match order_type {
+            OrderType::DineIn => &self.dine_in,
+            OrderType::Takeout => &self.takeout,
+            OrderType::Delivery => &self.delivery,
+        }
     }
 }
 
