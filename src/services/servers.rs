@@ -91,6 +91,14 @@ pub(super) async fn listen(
     Ok((listener.with_heartbeat(manager.heartbeat()), admission))
 }
 
+/// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
+const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;
+
+/// How many of the streams of events one address may hold, which may hold so many connections.
+pub(super) fn stream_share(max_streams: usize, connections_per_address: usize) -> usize {
+    connections_per_address.min(max_streams.div_ceil(2).max(STREAMS_OF_AN_ADDRESS_MIN))
+}
+
 /// Whether clients are let in before it is known how things stand with PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {

@@ -52,7 +52,7 @@ impl RouteTable {
 }
 
 /// The router's pattern of an OpenAPI path: poem-openapi numbers the parameters, `/things/:param0`.
-pub(super) fn pattern_of(template: &str) -> String {
+pub fn pattern_of(template: &str) -> String {
     let mut parameters = 0..;
     let segments = template.split('/').map(|segment| match segment.starts_with('{') {
         true => format!(":param{}", parameters.next().unwrap_or_default()),

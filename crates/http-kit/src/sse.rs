@@ -11,7 +11,7 @@ use bytes::Bytes;
 use daemon::metrics::Metrics;
 use daemon::sync::locked;
 use futures_util::{
-    Stream, StreamExt,
+    Stream, StreamExt, future,
     stream::{self, BoxStream},
 };
 use poem::{
@@ -161,6 +161,38 @@ impl EventStreams {
         let events = events.map(Into::into).boxed();
         Ok(Sse { events, heartbeat: HEARTBEAT, shutdown: self.shutdown.clone(), slot })
     }
+
+    /// Takes a place for a stream of events that another service tells.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn place(&self, client: &RemoteAddr) -> Result<StreamPlace, Problem> {
+        Ok(StreamPlace { slot: Slot::take(&self.slots, client)?, shutdown: self.shutdown.clone() })
+    }
+}
+
+/// A place for a stream that is passed on.
+pub struct StreamPlace {
+    slot: Slot,
+    shutdown: CancellationToken,
+}
+
+impl StreamPlace {
+    /// A `200 OK` with what the other service tells, its heartbeats among it, as it is. It ends with that, however that ends, and
+    /// when this service stops.
+    pub fn relay<E>(self, bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Response
+    where
+        E: Send + 'static,
+    {
+        let Self { slot, shutdown } = self;
+        let held = move |piece: Result<Bytes, E>| {
+            let _ = &slot;
+            piece.ok().map(Ok::<_, io::Error>)
+        };
+        let pieces =
+            bytes.map(held).take_while(|piece| future::ready(piece.is_some())).filter_map(future::ready);
+        response(Body::from_bytes_stream(pieces.take_until(shutdown.cancelled_owned())))
+    }
 }
 
 /// One open stream, until it is dropped.
@@ -244,13 +276,16 @@ impl std::fmt::Debug for Sse {
 
 impl IntoResponse for Sse {
     fn into_response(self) -> Response {
-        let body = Body::from_bytes_stream(self.into_bytes());
-        let mut response = Response::builder().content_type(Self::CONTENT_TYPE).body(body);
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        response
+        response(Body::from_bytes_stream(self.into_bytes()))
     }
+}
+
+fn response(body: Body) -> Response {
+    let mut response = Response::builder().content_type(Sse::CONTENT_TYPE).body(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
 }
 
 impl Payload for Sse {

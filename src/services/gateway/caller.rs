@@ -60,6 +60,18 @@ impl Caller {
         self.with(IDEMPOTENCY_KEY, key)
     }
 
+    /// What a request has of these headers.
+    pub(super) fn with_headers_of(mut self, request: &Request, names: &[&'static str]) -> Self {
+        for name in names.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
+            for value in request.headers().get_all(&name) {
+                let mut value = value.clone();
+                value.set_sensitive(true);
+                self.headers.append(name.clone(), value);
+            }
+        }
+        self
+    }
+
     /// A header; one that can be none is sent empty, which is nobody's token and no key.
     pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
         let mut value = HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static(""));

@@ -4,8 +4,11 @@
 
 mod api;
 mod caller;
+mod described;
 mod health;
+mod routes;
 mod run;
+mod session;
 mod upstream;
 
 pub use api::info;

@@ -5,6 +5,7 @@ use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use http_kit::app;
 use http_kit::server::serve;
+use http_kit::sse::EventStreams;
 
 use super::api::{ApiProxy, info};
 use super::health::States;
@@ -12,15 +13,15 @@ use super::upstream::Upstream;
 use super::{GatewayError, GatewayOptions};
 use crate::http::restaurant::Restaurant;
 use crate::http::web::PageFiles;
-use crate::services::servers::listen;
+use crate::services::servers::{listen, stream_share};
 
 /// Everything that the gateway answers: its calls, and each page.
 pub type GatewayApi = (ApiProxy, PageFiles);
 
 /// Each page file has one of these; a new page is made here.
-fn answers(upstream: &Upstream, restaurant: &Restaurant) -> GatewayApi {
+fn answers(upstream: &Upstream, streams: EventStreams, restaurant: &Restaurant) -> GatewayApi {
     let _ = restaurant;
-    (ApiProxy::new(upstream.clone()), PageFiles)
+    (ApiProxy::new(upstream.clone(), streams), PageFiles)
 }
 
 /// Serves until it is asked to stop. It serves at once; while a service is away it says so.
@@ -41,7 +42,15 @@ pub async fn run(
     let readiness = states.readiness();
     let _reports = manager.follow(&shutdown, move || states.condition(format!("answering at {address}")));
     let metrics = Metrics::new();
-    let app = app(answers(&upstream, &options.restaurant), &info(), &metrics, readiness);
+    let share = options.limits.connections_per_address;
+    let streams = EventStreams::new(
+        options.max_event_streams,
+        stream_share(options.max_event_streams, share),
+        stopping.clone(),
+        &metrics,
+    );
+    let answers = answers(&upstream, streams, &options.restaurant);
+    let app = app(answers, &info(), &metrics, readiness);
     manager.ready();
     serve(listener, app, options.limits, stopping).await;
     Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
 use http_kit::Problem;
 use http_kit::problem::{Kind, MEDIA_TYPE};
 use poem::http::{HeaderMap, Method, StatusCode, header};
@@ -22,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer that is read: the largest menu has some 200 KiB.
 const ANSWER_MAX_BYTES: usize = 1024 * 1024;
+/// A stream that is silent for so long is dead: the services tell something every 15 s.
+const STREAM_SILENCE: Duration = Duration::from_secs(45);
 /// An idle connection is used again for so long: less than a full service keeps it (2 s), so that a call seldom meets its end.
 const KEEP_IDLE: Duration = Duration::from_millis(1500);
 /// A refused connection is tried once more after so long: a service that is started again listens soon.
@@ -38,6 +41,8 @@ struct Inner {
     client: Client,
     order: Url,
     tracking: Url,
+    /// Without a limit in time.
+    streams: Client,
     calls: Semaphore,
 }
 
@@ -53,6 +58,12 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+/// What the opening of a stream was answered with.
+pub(super) enum Opened<S> {
+    Stream(S),
+    Answer(Answer),
 }
 
 /// An answer that is no success, or none at all.
@@ -78,15 +89,13 @@ impl Service {
 
 impl Upstream {
     pub(super) fn new(order: Url, tracking: Url) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .pool_idle_timeout(KEEP_IDLE)
-            .tcp_nodelay(true)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self(Arc::new(Inner { client, order, tracking, calls: Semaphore::new(CALLS_MAX) })))
+        let builder = || {
+            let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+            builder.redirect(redirect::Policy::none()).no_proxy()
+        };
+        let client = builder().timeout(CALL_TIMEOUT).pool_idle_timeout(KEEP_IDLE).build()?;
+        let streams = builder().read_timeout(STREAM_SILENCE).pool_max_idle_per_host(0).build()?;
+        Ok(Self(Arc::new(Inner { client, order, tracking, streams, calls: Semaphore::new(CALLS_MAX) })))
     }
 
     /// The body of a successful answer.
@@ -142,21 +151,29 @@ impl Upstream {
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
-        let away =
-            |_| UpstreamError::away(format!("the {} is not available at the moment", service.as_str()));
-        let mut response = send(request).await.map_err(away)?;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(away)? {
-            if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-                return Err(UpstreamError::away(format!(
-                    "the answer of the {} is too long",
-                    service.as_str()
-                )));
-            }
-            body.extend_from_slice(&chunk);
+        let response = send(request).await.map_err(|_| UpstreamError::not_there(service))?;
+        read(service, response).await
+    }
+
+    /// Opens a stream of events, whose bytes follow. What is answered without one is [`Opened::Answer`].
+    ///
+    /// # Errors
+    /// As for [`Self::call`].
+    pub(super) async fn open(
+        &self,
+        service: Service,
+        path: &str,
+        caller: &Caller,
+    ) -> Result<Opened<impl Stream<Item = reqwest::Result<Bytes>> + Send + use<>>, UpstreamError> {
+        let url = self.url(service, path).ok_or_else(UpstreamError::nothing)?;
+        let request = self.0.streams.get(url).headers(caller.headers());
+        let not_there = || UpstreamError::not_there(service);
+        let begun = tokio::time::timeout(CALL_TIMEOUT, send(request)).await.map_err(|_| not_there())?;
+        let response = begun.map_err(|_| not_there())?;
+        if response.status() == StatusCode::OK {
+            return Ok(Opened::Stream(response.bytes_stream()));
         }
-        let headers = std::mem::take(response.headers_mut());
-        Ok(Answer { status: response.status(), headers, body: body.freeze() })
+        Ok(Opened::Answer(read(service, response).await?))
     }
 
     /// `None` where there is nothing at such a path.
@@ -194,6 +211,19 @@ async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
     }
 }
 
+/// Reads an answer whole.
+async fn read(service: Service, mut response: Response) -> Result<Answer, UpstreamError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| UpstreamError::not_there(service))? {
+        if body.len() + chunk.len() > ANSWER_MAX_BYTES {
+            return Err(UpstreamError::unexpected());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let headers = std::mem::take(response.headers_mut());
+    Ok(Answer { status: response.status(), headers, body: body.freeze() })
+}
+
 impl Answer {
     fn success(self) -> Result<Bytes, UpstreamError> {
         if self.status.is_success() { Ok(self.body) } else { Err(self.into()) }
@@ -207,7 +237,7 @@ impl From<Answer> for UpstreamError {
         let problem =
             serde_json::from_slice(&body).ok().filter(|problem: &Value| is_problem && problem.is_object());
         let Some(problem) = problem else {
-            return Self::away("the service behind answers with something else than was expected");
+            return Self::unexpected();
         };
         let retry_after =
             headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -219,6 +249,15 @@ impl UpstreamError {
     /// 503 of the gateway's own.
     fn away(detail: impl Into<String>) -> Self {
         Self { retry_after_s: Some(RETRY_AFTER.as_secs()), ..Self::of(Kind::Unavailable, detail.into()) }
+    }
+
+    fn not_there(service: Service) -> Self {
+        Self::away(format!("the {} is not available at the moment", service.as_str()))
+    }
+
+    /// The service is another than was meant, or something stands between.
+    pub(super) fn unexpected() -> Self {
+        Self::away("the service behind answers with something else than was expected")
     }
 
     fn nothing() -> Self {

@@ -17,12 +17,9 @@ use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::services::load::KitchenPictures;
-use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
+use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle, stream_share};
 use crate::services::staff::StaffAuth;
 use crate::store::{Store, StoreAccess};
-
-/// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
-const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -51,8 +48,7 @@ pub async fn run(
     let connections = options.limits.connections;
     // Where fewer connections are possible than were meant to be, half of them are for others.
     let max_streams = options.max_event_streams.min(connections.div_ceil(2));
-    let share =
-        options.limits.connections_per_address.min(max_streams.div_ceil(2).max(STREAMS_OF_AN_ADDRESS_MIN));
+    let share = stream_share(max_streams, options.limits.connections_per_address);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);
     let statuses = Statuses::start(store.clone(), connections, &background);
