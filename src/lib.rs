@@ -46,7 +46,7 @@
 //! - **The menu**: its types and prices in `domain/menu/`, the file in `config/menu.rs`, what is in force in `store/menu.rs`, and how it
 //!   is shown in `services/order/menu_views.rs`. Orders by it are read in `domain/order/offered.rs`, and `store/portions.rs` counts. `contrib/menu.example.yaml` says what each field means.
 //! - **The intake**: hours in `domain/opening.rs`, `restaurant.hours` and `intake:` in `config/intake.rs`, what stops orders in
-//!   `services/order/intake_board.rs`, and the staff's pauses in `store/pauses.rs`.
+//!   `services/order/intake_board.rs`, and the staff's pauses in `store/pauses.rs`. How many are taken: `store/limits.rs`. The tokens of tables: `config/tables.rs`.
 //! - **A right of the staff**: a row of [`domain::RIGHTS`], the table in `docs/OPERATIONS.md`, and the call that asks for it
 //!   (`services/staff.rs` knows who calls).
 //! - **What a person does at a station**: `store/station.rs` decides and writes it, `services/kitchen/station/api.rs` has the

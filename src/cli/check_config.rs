@@ -32,6 +32,7 @@ pub(super) fn run(args: &CheckConfigArgs) -> Result<(), CliError> {
     let config = Config::load(&sources)?;
     if !args.without_files {
         config.menu()?;
+        config.tables()?;
     }
     config.warnings.iter().for_each(|warning| outlet::complain(format_args!("warning: {warning}\n")));
     let file = config.file.as_deref().map_or("no file".into(), |file| file.to_string_lossy());

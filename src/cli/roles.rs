@@ -184,7 +184,7 @@ struct MigrateTimeout(f64);
 
 pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError> {
     let setting = Setting::new("order-service", &args.common, None, |sources| sources)?;
-    let menu = setting.config.menu()?;
+    let (menu, tables) = (setting.config.menu()?, setting.config.tables()?);
     let options = OrderServiceOptions {
         host: args.listen.host,
         port: args.port,
@@ -200,6 +200,8 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
         intake: IntakeRules {
             hours: setting.config.intake.hours.clone(),
             times: setting.config.intake.times,
+            limits: setting.config.intake.limits,
+            tables,
             unmeasured: unmeasured(&setting.config),
             promote_after: setting.config.kitchen.promote_after,
         },

@@ -18,6 +18,7 @@ const RECALL_MINUTES: (u64, u64) = (0, 1440);
 const TARGET: (u64, u64) = (1, 1440);
 /// A day at most: nobody waits longer.
 const INTAKE_MINUTES: (u64, u64) = (1, 1440);
+const INTAKE_ORDERS: (u64, u64) = (1, 1_000_000);
 /// In shares of the target time.
 const LATE: (f64, f64) = (0.0, 100.0);
 /// amqprs wants 2 s at least; a broker that is silent for more than an hour is away.
@@ -106,9 +107,13 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::section("intake", "what an order is told to wait for, and how many are taken: OPERATIONS.md, \"The intake\""),
     Key::number("intake.busy_minutes", INTAKE_MINUTES, "30", "GET /intake says busy where an order takes so long"),
     Key::number("intake.pause_minutes", INTAKE_MINUTES, "60", "where an order of a type takes so long, no more of that type are taken until it is below 80 % of it").unset(),
+    Key::number("intake.max_orders_per_15_minutes", INTAKE_ORDERS, "40", "so many orders are taken in each quarter of an hour, by all order services").unset(),
+    Key::number("intake.max_open_orders_per_table", INTAKE_ORDERS, "5", "that are not ready yet, of those that come with a table's token").unset(),
+    Key::number("intake.max_open_orders_per_address", INTAKE_ORDERS, "3", "that are not ready yet, of all others; see http.trusted_proxies for whose address it is").unset(),
 
     Key::section("menu", "what can be ordered: OPERATIONS.md, \"The menu\""),
     Key::text("menu.file", "/etc/restaurant-system/menu.yaml", "the order service puts it in force at its start; without it what `menu apply` has put there").unset(),
+    Key::text("menu.table_tokens", "/etc/restaurant-system/table-tokens.yaml", "tables: a list of {table: 7, token: TOKEN}; who shows a table's token orders for that table").unset(),
 
     Key::section("log", ""),
     Key::text("log.level", "info", "error, warn, info, debug or trace; read again on SIGHUP under systemd"),

@@ -17,6 +17,7 @@ mod outbox;
 mod rabbitmq;
 mod restaurant;
 mod staff;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -32,6 +33,7 @@ use crate::domain::{Menu, StaffAccess};
 use crate::http::restaurant::Restaurant;
 use crate::reconciler::ReconcilerOptions;
 use crate::services::kitchen::{KitchenTimes, StationTimes};
+use crate::services::order::TableTokens;
 use crate::store::DatabaseOptions;
 
 pub use http::HttpConfig;
@@ -62,6 +64,8 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// See [`Config::menu`].
     menu_file: Option<PathBuf>,
+    /// See [`Config::tables`].
+    tables_file: Option<PathBuf>,
     pub log: LogConfig,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
@@ -91,6 +95,7 @@ impl Config {
             intake: IntakeConfig::read(&mut reader),
             // The order service alone reads it, and the others need not be able to.
             menu_file: reader.file_at("menu.file", |_| Ok(())),
+            tables_file: reader.file_at("menu.table_tokens", |_| Ok(())),
             log: LogConfig::read(&mut reader),
             file: reader.file().map(Path::to_owned),
             warnings: Vec::new(),
@@ -104,5 +109,13 @@ impl Config {
     /// As for [`read_menu`].
     pub fn menu(&self) -> Result<Option<Menu>, ConfigError> {
         self.menu_file.as_deref().map(read_menu).transpose()
+    }
+
+    /// The tokens of the tables in the file that it names; none, where it names none.
+    ///
+    /// # Errors
+    /// Every fault of that file, each with its line.
+    pub fn tables(&self) -> Result<TableTokens, ConfigError> {
+        self.tables_file.as_deref().map_or_else(|| Ok(TableTokens::default()), tables::read_tables)
     }
 }

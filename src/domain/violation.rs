@@ -19,7 +19,7 @@ pub enum ViolationKind {
 }
 
 impl Violation {
-    pub(super) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into(), kind: ViolationKind::Rule }
     }
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::convert::{get, narrow_option, order_number, order_type, priority, status, status_option};
+use super::source::OrderSource;
 use crate::domain::{MenuId, Money, NewOrder, OrderItem, OrderMessage, Status, StatusUpdate, TrackingToken};
 
 /// What [`order_message`] reads, of the order `o` and its items `i` ([`items_where`]).
@@ -129,6 +130,8 @@ pub struct IntakeRequest {
     pub traceparent: Option<String>,
     /// What its customer will be known by, unless it is a repetition.
     pub token: TrackingToken,
+    /// Where what one source has open is limited.
+    pub source: Option<OrderSource>,
     /// The request may be repeated under this key.
     pub idempotency: Option<IdempotencyKey>,
 }

@@ -7,6 +7,7 @@ use deadpool_postgres::GenericClient;
 
 use super::columns::{Columns, IdempotencyKey, IntakeRequest, names, tracking_token, unnest, values};
 use super::convert::{get, millis};
+use super::limits::{IntakeLimits, NoRoom, Room};
 use super::outbox::announce_logged;
 use super::portions::{self, Portions};
 use super::pressure::Connection;
@@ -24,6 +25,8 @@ pub enum Placed {
     OtherBody,
     /// There are not enough portions of these entries: each with its place in the order, and what is left.
     SoldOut(Vec<(usize, u32)>),
+    /// No more are taken now.
+    NoRoom(NoRoom),
 }
 
 /// One statement for the whole batch, so one implicit transaction and one flush: number range, orders, items, log and
@@ -148,19 +151,20 @@ pub trait IntakeStore: Clone + Send + Sync + 'static {
 
 impl IntakeStore for Store {
     async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
-        let batch: Vec<&IntakeRequest> = batch.iter().collect();
-        let items = portions::items_of(&batch);
-        self.run("taking orders", async |client| {
-            let written = if items.is_empty() || !portions::are_any_short(&**client, &items).await? {
-                write(&**client, &batch).await?
-            } else {
-                write_counted(client, &batch, &items).await?
-            };
-            self.inner.announcement_cache.remember(written.announcements.into_iter());
-            let missing = || StoreError::Unavailable { reason: "an idempotency key just expired".to_owned() };
-            written.placed.into_iter().map(|placed| placed.ok_or_else(missing)).collect()
-        })
-        .await
+        self.place_within(IntakeLimits::default(), batch).await
+    }
+}
+
+/// A store that takes so many orders and no more.
+#[derive(Clone)]
+pub struct LimitedStore {
+    store: Store,
+    limits: IntakeLimits,
+}
+
+impl IntakeStore for LimitedStore {
+    async fn place_orders(&self, batch: &[IntakeRequest]) -> Result<Vec<Placed>, StoreError> {
+        self.store.place_within(self.limits, batch).await
     }
 }
 
@@ -196,14 +200,16 @@ async fn write(client: &impl GenericClient, batch: &[&IntakeRequest]) -> Result<
     Ok(Written { placed, announcements })
 }
 
-/// The same where portions of some of these items are counted. Their rows are locked until the commit, so each portion is taken
-/// once, with the order that it is for or not at all. One request's order is taken whole or not.
+/// The same where orders are counted, or portions of some of these items. Their rows are locked until the commit, so each portion is
+/// taken once, with the order that it is for or not at all. One request's order is taken whole or not.
 async fn write_counted(
     client: &mut Connection,
     batch: &[&IntakeRequest],
     items: &[&str],
+    limits: IntakeLimits,
 ) -> Result<Written, StoreError> {
     let transaction = client.transaction().await?;
+    let mut room = Room::lock(&transaction, limits, batch).await?;
     let mut portions = Portions::lock(&transaction, items).await?;
     let mut placed: Vec<Option<Placed>> = vec![None; batch.len()];
     // A repetition takes nothing: its portions are taken.
@@ -213,8 +219,15 @@ async fn write_counted(
         if placed[index].is_some() {
             continue;
         }
+        placed[index] = room.lacks(request).map(Placed::NoRoom);
+        if placed[index].is_some() {
+            continue;
+        }
         match portions.take(&request.order) {
-            Ok(()) => accepted.push(index),
+            Ok(()) => {
+                room.take(request);
+                accepted.push(index);
+            }
             Err(short) => placed[index] = Some(Placed::SoldOut(short)),
         }
     }
@@ -224,20 +237,52 @@ async fn write_counted(
     }
     let orders: Vec<&IntakeRequest> = accepted.iter().map(|index| batch[*index]).collect();
     let written = write(&transaction, &orders).await?;
-    for (index, outcome) in accepted.into_iter().zip(written.placed) {
-        if !matches!(outcome, Some(Placed::New(_))) {
-            // Another service has taken it meanwhile, and its portions. Nothing of this batch is kept.
-            let reason = "a request came to two services at once".to_owned();
-            return Err(StoreError::Unavailable { reason });
-        }
-        placed[index] = outcome;
+    let numbers = written.placed.iter().filter_map(|placed| match placed {
+        Some(Placed::New(number)) => Some(number),
+        _ => None,
+    });
+    if numbers.clone().count() != orders.len() {
+        // Another service has taken it meanwhile, and its portions. Nothing of this batch is kept.
+        let reason = "a request came to two services at once".to_owned();
+        return Err(StoreError::Unavailable { reason });
     }
     portions.write(&transaction).await?;
+    room.write(&transaction, numbers.zip(orders)).await?;
+    for (index, outcome) in accepted.into_iter().zip(written.placed) {
+        placed[index] = outcome;
+    }
     transaction.commit().await?;
     Ok(Written { placed, announcements: written.announcements })
 }
 
 impl Store {
+    pub fn with_limits(self, limits: IntakeLimits) -> LimitedStore {
+        LimitedStore { store: self, limits }
+    }
+
+    /// See [`IntakeStore::place_orders`].
+    async fn place_within(
+        &self,
+        limits: IntakeLimits,
+        batch: &[IntakeRequest],
+    ) -> Result<Vec<Placed>, StoreError> {
+        let batch: Vec<&IntakeRequest> = batch.iter().collect();
+        let items = portions::items_of(&batch);
+        self.run("taking orders", async |client| {
+            let is_counted = !limits.are_none()
+                || (!items.is_empty() && portions::are_any_short(&**client, &items).await?);
+            let written = if is_counted {
+                write_counted(client, &batch, &items, limits).await?
+            } else {
+                write(&**client, &batch).await?
+            };
+            self.inner.announcement_cache.remember(written.announcements.into_iter());
+            let missing = || StoreError::Unavailable { reason: "an idempotency key just expired".to_owned() };
+            written.placed.into_iter().map(|placed| placed.ok_or_else(missing)).collect()
+        })
+        .await
+    }
+
     /// What was placed before under the key of this request; `None` where nothing was.
     ///
     /// # Errors

@@ -35,8 +35,11 @@ impl Portions {
     pub(super) async fn lock(client: &impl GenericClient, items: &[&str]) -> Result<Self, StoreError> {
         const SQL: &str = "select item_id, remaining from menu_shortages
             where item_id = any($1) and ends_at > now() order by item_id for update";
-        let statement = client.prepare_cached(SQL).await?;
         let mut left = HashMap::new();
+        if items.is_empty() {
+            return Ok(Self { left, taken: HashMap::new() });
+        }
+        let statement = client.prepare_cached(SQL).await?;
         for row in client.query(&statement, &[&items]).await? {
             let remaining: i32 = get(&row, "remaining")?;
             left.insert(get(&row, "item_id")?, u32::try_from(remaining).unwrap_or_default());

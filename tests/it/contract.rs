@@ -169,7 +169,7 @@ fn every_configuration_key_is_there_unless_it_is_marked() {
             && parts.last() != Some(&"yaml")
     };
     let (built, others) = spans(&parts(), is_key);
-    assert!(built.len() > 10 && !others.is_empty(), "{built:?} {others:?}");
+    assert!(built.len() > 10, "{built:?}");
     let missing: Vec<_> = built.iter().filter(|key| !is_setting(key)).collect();
     assert!(missing.is_empty(), "mark them: {missing:?}");
     let there: Vec<_> = others.iter().filter(|key| is_setting(key)).collect();

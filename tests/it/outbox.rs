@@ -102,6 +102,7 @@ async fn placed(store: &Store, count: u8) -> Vec<OrderNumber> {
             request_id: format!("request {n}"),
             traceparent: (n % 2 == 0).then(|| format!("00-{n:032x}-{n:016x}-01")),
             token: token(&fastrand::Rng::new()),
+            source: None,
             idempotency: None,
         })
         .collect();

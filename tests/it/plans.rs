@@ -283,12 +283,13 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     for key in [None, Some("new"), Some("key-17")] {
         a.reads_little(&format!("an order under the key {key:?}"), async |store| {
             let idempotency = key.map(|key| IdempotencyKey { key: key.to_owned(), body_sha256: [0; 32] });
-            let order = parse_order(body, None).unwrap();
+            let order = parse_order(body, None, None).unwrap();
             let request = IntakeRequest {
                 order,
                 request_id: "r".to_owned(),
                 traceparent: None,
                 token: token(&fastrand::Rng::with_seed(key.map_or(0, str::len) as u64)),
+                source: None,
                 idempotency,
             };
             assert_eq!(store.place_orders(&[request]).await.unwrap().len(), 1);

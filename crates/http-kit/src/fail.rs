@@ -39,6 +39,8 @@ pub mod may {
     pub const UNAVAILABLE: u32 = 1 << 9;
     /// 429: too many attempts of this address failed.
     pub const TOO_MANY_REQUESTS: u32 = 1 << 10;
+    /// 429: the caller has as much open as it may.
+    pub const TOO_MANY_OPEN: u32 = 1 << 11;
     /// Nothing but 500, which every operation may fail with.
     pub const NOTHING: u32 = 0;
 
@@ -55,7 +57,7 @@ type Row = (u32, u16, &'static str, Option<(&'static str, &'static str)>);
 
 const BAD_REQUEST: &str = "The request cannot be read.";
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     (may::BAD_REQUEST, 400, BAD_REQUEST, None),
     (
         may::UNAUTHORIZED,
@@ -74,6 +76,12 @@ const ROWS: [Row; 11] = [
         may::TOO_MANY_REQUESTS,
         429,
         "This address has shown too many wrong tokens or passwords, and none of them is looked at for now.",
+        Some(("Retry-After", "Seconds to wait.")),
+    ),
+    (
+        may::TOO_MANY_OPEN,
+        429,
+        "This caller has as much open as it may.",
         Some(("Retry-After", "Seconds to wait.")),
     ),
     (

@@ -11,6 +11,7 @@ use http_kit::reply::JsonReply;
 use http_kit::request_id::RequestContext;
 use http_kit::{Fail, FieldError, Problem, may};
 use poem::http::HeaderMap;
+use poem::web::RemoteAddr;
 use poem_openapi::param::{Header, Path};
 use poem_openapi::{ApiResponse, Object, OpenApi, Tags};
 use serde::Serialize;
@@ -107,7 +108,8 @@ enum PlaceReply {
     ),
 }
 
-type PlaceFail = Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::UNAVAILABLE }>;
+type PlaceFail =
+    Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::TOO_MANY_OPEN | may::UNAVAILABLE }>;
 type ReadFail = Fail<{ may::TOKEN | may::NOT_FOUND | may::UNAVAILABLE }>;
 type MineFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::TOO_MANY_REQUESTS | may::UNAVAILABLE }>;
 type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;
@@ -130,13 +132,19 @@ impl OrderApi {
             validator(min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")
         )]
         _documented: Header<Option<String>>,
+        /// What is on the customer's table: the order is for that one, whose number may be left out then.
+        #[oai(name = "X-Table-Token")]
+        table_token: Header<Option<String>>,
+        client: &RemoteAddr,
         headers: &HeaderMap,
         body: JsonRequest<OrderRequest>,
     ) -> Result<PlaceReply, PlaceFail> {
         let idempotency = idempotency(headers, &body.bytes)?;
+        let table = table_token.0.map(|token| self.0.doors.table(&token)).transpose()?;
         let menu = self.0.board.in_force().await?;
         let now = self.0.board.now();
-        let order = match parse_order(&body.bytes, menu.as_ref().map(|menu| menu.offer(&now)).as_ref()) {
+        let offer = menu.as_ref().map(|menu| menu.offer(&now));
+        let order = match parse_order(&body.bytes, offer.as_ref(), table) {
             Ok(order) => order,
             Err(problem) => return self.refused(problem, idempotency.filter(|_| menu.is_some())).await,
         };
@@ -158,6 +166,7 @@ impl OrderApi {
                 request_id: context.request_id.as_str().to_owned(),
                 traceparent: context.trace_parent.map(|t| t.as_str().to_owned()),
                 token: TrackingToken::from_bytes(random()?),
+                source: self.0.doors.source(table, client),
                 idempotency,
             })
             .await?;

@@ -284,7 +284,7 @@ mod tests {
             order["items"][0]["notes"] = notes.as_str().into();
             order["notes"] = notes.into();
             order["delivery_address"] = address.into();
-            if let Err(problem) = parse_order(order.to_string().as_bytes(), None) {
+            if let Err(problem) = parse_order(order.to_string().as_bytes(), None, None) {
                 let too_long_or_short = |detail: &str| detail.starts_with("must have ");
                 let broken: Vec<_> = problem.field_errors().iter().filter(|e| !too_long_or_short(&e.detail)).collect();
                 prop_assert!(broken.is_empty(), "{order}: {broken:?}");

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::{Money, OrderNumber, TrackingToken};
 use crate::relay::RelayWaker;
 use crate::services::servers::shared_failure;
-use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, Placed, StoreError};
+use crate::store::{IdempotencyKey, IntakeRequest, IntakeStore, NoRoom, Placed, StoreError};
 
 /// One writer: a second one's transaction would only wait for the day's counter, which the first has locked, and take
 /// half of each batch away.
@@ -32,11 +32,24 @@ const QUEUE_BATCHES: usize = 8;
 const QUEUE_ORDERS_MIN: usize = 256;
 /// What a client is told to wait when the service is full.
 const INTAKE_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// And where too many of its orders are open: an order is cooked in minutes.
+const OPEN_RETRY_AFTER: Duration = Duration::from_mins(1);
 /// How long a repetition waits for the request it repeats before it is told that this one is still in progress.
 const PROGRESS_WAIT: Duration = Duration::from_secs(2);
 
 static ITEM_SOLD_OUT: OwnKind =
     OwnKind { status: StatusCode::CONFLICT, slug: "item-sold-out", title: "Something is sold out" };
+
+static INTAKE_FULL: OwnKind = OwnKind {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    slug: "intake-full",
+    title: "No more orders are taken now",
+};
+static TOO_MANY_OPEN_ORDERS: OwnKind = OwnKind {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    slug: "too-many-open-orders",
+    title: "Too many orders are open",
+};
 
 pub struct Intake {
     batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
@@ -109,6 +122,7 @@ impl Intake {
             // With a menu the same body may cost another sum today.
             Ok(Ok(Placed::Before(number, total_amount, token))) => Ok(Taken { number, total_amount, token }),
             Ok(Ok(Placed::SoldOut(short))) => Err(sold_out(short)),
+            Ok(Ok(Placed::NoRoom(no_room))) => Err(no_room_for(no_room)),
             Ok(Ok(Placed::OtherBody)) => Err(other_body()),
             Ok(Err(NotPlaced::Unavailable(error))) => Err(shared_failure(error)),
             Ok(Err(NotPlaced::Refused)) => Err(Problem::internal("the database refused the order")),
@@ -134,6 +148,20 @@ fn sold_out(short: Vec<(usize, u32)>) -> Problem {
         FieldError::new(format!("/items/{index}"), detail)
     });
     Problem::new(Kind::Own(&ITEM_SOLD_OUT), "not all of it can be had any more").errors(faults.collect())
+}
+
+fn no_room_for(no_room: NoRoom) -> Problem {
+    match no_room {
+        NoRoom::QuarterFull(wait) => {
+            let detail = "as many orders as the kitchen can take were taken in this quarter of an hour";
+            Problem::new(Kind::Own(&INTAKE_FULL), detail).retry_after(wait)
+        }
+        NoRoom::TooManyOpen => {
+            let detail =
+                "this table or address has as many orders open as it may; order again when one is ready";
+            Problem::new(Kind::Own(&TOO_MANY_OPEN_ORDERS), detail).retry_after(OPEN_RETRY_AFTER)
+        }
+    }
 }
 
 fn full() -> Problem {

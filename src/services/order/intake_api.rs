@@ -81,6 +81,13 @@ struct Estimates {
     delivery: Option<u64>,
 }
 
+/// A table of the restaurant.
+#[derive(Object, Serialize)]
+struct Table {
+    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+    table_number: u8,
+}
+
 /// For how long no orders are taken.
 #[derive(Object)]
 struct Pause {
@@ -96,6 +103,7 @@ struct Pause {
 struct Resumption {}
 
 type IntakeFail = Fail<{ may::UNAVAILABLE }>;
+type TableFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND }>;
 type PauseFail = Fail<{ may::BODY | may::STAFF | may::UNPROCESSABLE | may::UNAVAILABLE }>;
 type ResumeFail = Fail<{ may::BODY | may::STAFF | may::UNAVAILABLE }>;
 
@@ -110,6 +118,19 @@ impl IntakeApi {
         if_none_match: Header<Option<String>>,
     ) -> Result<Conditional<Intake>, IntakeFail> {
         Ok(Conditional::new(JsonReply::new(&self.seen().await?)?, if_none_match.0.as_deref()))
+    }
+
+    /// The table of a token
+    #[oai(path = "/tables/mine", method = "get", operation_id = "getOwnTable")]
+    async fn own_table(
+        &self,
+        /// What is on the table.
+        #[oai(name = "X-Table-Token")]
+        token: Header<String>,
+    ) -> Result<JsonReply<Table>, TableFail> {
+        let unknown = |_| Problem::not_found("no table has this token");
+        let table_number = self.0.board.table(&token).map_err(unknown)?;
+        Ok(JsonReply::new(&Table { table_number })?)
     }
 
     /// Take no orders for a while

@@ -11,15 +11,17 @@ use http_kit::problem::{Kind, OwnKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use poem::http::StatusCode;
+use poem::web::RemoteAddr;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::IntakeRules;
 use super::looking::keep_looking;
 use crate::domain::{Opening, OrderType};
+use crate::http::auth::address_of;
 use crate::services::load::KitchenPictures;
 use crate::services::servers::shared_failure;
-use crate::store::{Store, StoreError};
+use crate::store::{OrderSource, Store, StoreError};
 
 /// What a client is told to wait for a kitchen with too much to do, at least; and where it is unknown how long that takes.
 const OVERLOAD_RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(1));
@@ -107,6 +109,24 @@ impl IntakeBoard {
             return Ok(Some(Stop::Staff(until)));
         }
         Ok(locked(&self.0.overloaded).get(&order_type).copied().map(Stop::Overload))
+    }
+
+    /// The number of the table with this token on it.
+    ///
+    /// # Errors
+    /// 400 where there is none.
+    pub(super) fn table(&self, token: &str) -> Result<u8, Problem> {
+        let unknown = || Problem::invalid_parameter("X-Table-Token must be the token of a table");
+        self.0.rules.tables.table(token).ok_or_else(unknown)
+    }
+
+    /// From where an order comes, where it is counted who has how many.
+    pub(super) fn source(&self, table: Option<u8>, client: &RemoteAddr) -> Option<OrderSource> {
+        let limits = &self.0.rules.limits;
+        match table {
+            Some(table) => limits.open_of_a_table.map(|_| OrderSource::table(table)),
+            None => limits.open_of_an_address.map(|_| OrderSource::address(address_of(client))),
+        }
     }
 
     /// How long an order of this type takes that comes now; `None` while nobody cooks that.

@@ -13,6 +13,7 @@ mod order_views;
 mod reading;
 mod run;
 mod staff_api;
+mod tables;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use api::info;
 pub use intake::{Intake, Taken};
 pub use reading::parse_order;
 pub use run::run;
+pub use tables::TableTokens;
 
 use http_kit::server::{ServerError, ServerLimits};
 use jiff::tz::TimeZone;
@@ -28,7 +30,7 @@ use tokio::sync::watch;
 use crate::domain::{IntakeTimes, Menu, OpeningHours, StaffAccess};
 use crate::reconciler::ReconcilerOptions;
 use crate::services::load::UnmeasuredTimes;
-use crate::store::StoreError;
+use crate::store::{IntakeLimits, StoreError};
 
 #[derive(Debug, Clone)]
 pub struct OrderServiceOptions {
@@ -60,6 +62,8 @@ pub struct OrderServiceOptions {
 pub struct IntakeRules {
     pub hours: OpeningHours,
     pub times: IntakeTimes,
+    pub limits: IntakeLimits,
+    pub tables: TableTokens,
     /// What estimates are made from, as the tracking service makes them.
     pub unmeasured: UnmeasuredTimes,
     /// From when on a waiting order goes before all that have waited for less.

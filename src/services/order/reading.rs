@@ -7,7 +7,9 @@ use poem::http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Input, ItemDraft, NewOrder, Offer, OrderDraft, Violation, ViolationKind, reason_faults};
+use crate::domain::{
+    Input, ItemDraft, NewOrder, Offer, OrderDraft, OrderType, Violation, ViolationKind, reason_faults,
+};
 use crate::store::IdempotencyKey;
 
 pub(super) const ORDER_FIELDS: [&str; 6] =
@@ -38,14 +40,14 @@ pub(super) fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<Ide
     }
 }
 
-/// Reads and checks an order, by the menu where one is offered.
+/// Reads and checks an order, by the menu where one is offered, for the table where its customer has shown one's token.
 ///
 /// # Errors
 /// 400 for malformed JSON or unknown fields, 422 with every violation of a rule.
-pub fn parse_order(body: &[u8], offer: Option<&Offer<'_>>) -> Result<NewOrder, Problem> {
+pub fn parse_order(body: &[u8], offer: Option<&Offer<'_>>, table: Option<u8>) -> Result<NewOrder, Problem> {
     let members = Members::read(body)?;
     let mut unknown = members.unknown("", &ORDER_FIELDS);
-    let draft = OrderDraft {
+    let mut draft = OrderDraft {
         customer_name: text(members.get("customer_name")),
         order_type: text(members.get("order_type")),
         items: items(members.get("items"), &mut unknown)?,
@@ -56,7 +58,38 @@ pub fn parse_order(body: &[u8], offer: Option<&Offer<'_>>) -> Result<NewOrder, P
     if !unknown.is_empty() {
         return Err(Problem::unknown_fields(unknown));
     }
-    NewOrder::parse(draft, offer).map_err(unprocessable)
+    let elsewhere = table.and_then(|table| set_table(&mut draft, table));
+    match NewOrder::parse(draft, offer) {
+        Ok(order) if elsewhere.is_none() => Ok(order),
+        Ok(_) => Err(unprocessable(elsewhere.into_iter().collect())),
+        Err(mut violations) => {
+            violations.extend(elsewhere);
+            Err(unprocessable(violations))
+        }
+    }
+}
+
+/// Makes an order one for this table. Says why it is not.
+fn set_table(draft: &mut OrderDraft, table: u8) -> Option<Violation> {
+    let order_type = match &draft.order_type {
+        Input::Given(order_type) => order_type.parse().ok(),
+        Input::Missing | Input::Invalid(_) => None,
+    };
+    if order_type.is_some_and(|order_type: OrderType| order_type != OrderType::DineIn) {
+        return Some(Violation::new("/order_type", "must be dine_in where a table's token is shown"));
+    }
+    match draft.table_number {
+        Input::Given(number) if number != i64::from(table) => {
+            let detail = format!("must be {table}, the table whose token is shown, or be left out");
+            draft.table_number = Input::Given(table.into());
+            Some(Violation::new("/table_number", detail))
+        }
+        Input::Missing => {
+            draft.table_number = Input::Given(table.into());
+            None
+        }
+        Input::Given(_) | Input::Invalid(_) => None,
+    }
 }
 
 /// Reads and checks why an order is cancelled.
@@ -186,7 +219,7 @@ mod tests {
     use super::*;
 
     fn outcome(body: &str) -> (u16, Vec<String>) {
-        match parse_order(body.as_bytes(), None) {
+        match parse_order(body.as_bytes(), None, None) {
             Ok(_) => (201, vec![]),
             Err(problem) => {
                 let pointers = problem.field_errors().iter().map(|e| e.pointer.clone()).collect();
@@ -242,6 +275,27 @@ mod tests {
     }
 
     #[test]
+    fn a_tables_token_fixes_the_table() {
+        let of = |order_type: &str, table: &str| {
+            let body = format!(
+                r#"{{"customer_name": "A", "order_type": "{order_type}", "items": [{ITEM}]{table}}}"#
+            );
+            match parse_order(body.as_bytes(), None, Some(7)) {
+                Ok(order) => Ok(order.table_number()),
+                Err(problem) => {
+                    Err(problem.field_errors().iter().map(|e| e.pointer.clone()).collect::<Vec<_>>())
+                }
+            }
+        };
+        assert_eq!(of("dine_in", ""), Ok(Some(7)));
+        assert_eq!(of("dine_in", r#", "table_number": 7"#), Ok(Some(7)));
+        assert_eq!(of("dine_in", r#", "table_number": 8"#), Err(vec!["/table_number".to_owned()]));
+        assert_eq!(of("dine_in", r#", "table_number": "8""#), Err(vec!["/table_number".to_owned()]));
+        assert_eq!(of("takeout", ""), Err(vec!["/order_type".to_owned()]));
+        assert_eq!(of("drone", ""), Err(vec!["/order_type".to_owned()]));
+    }
+
+    #[test]
     fn malformed_json_is_not_read() {
         for body in [
             "",
@@ -258,7 +312,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse_order(&body, None);
+            let _ = parse_order(&body, None, None);
         }
     }
 }

@@ -77,7 +77,7 @@ pub async fn run(
     let intake = {
         let _entered = writing.handle().enter();
         Intake::start(
-            store.on_its_own(),
+            store.on_its_own().with_limits(options.intake.limits),
             relay.clone(),
             options.max_concurrent,
             options.queue_timeout,
@@ -128,6 +128,7 @@ async fn forget_old_keys(store: Store, stop: CancellationToken) {
         let forgotten = [
             ("old idempotency keys", store.forget_idempotency_keys(KEEP_KEYS).await),
             ("sessions that are over", store.forget_sessions().await),
+            ("counted orders", store.forget_limits().await),
         ];
         for (what, forgotten) in forgotten {
             if let Err(error) = forgotten

@@ -118,7 +118,7 @@ fn mutant(corpus: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
 proptest! {
     #[test]
     fn an_order_that_is_taken_obeys_the_rules(body in mutant("order")) {
-        let Ok(order) = parse_order(&body, None) else { return Ok(()) };
+        let Ok(order) = parse_order(&body, None, None) else { return Ok(()) };
         prop_assert!((1..=20).contains(&order.items().len()));
         prop_assert!((1..=100).contains(&order.customer_name().chars().count()));
         prop_assert!(is_clean_line(order.customer_name()));

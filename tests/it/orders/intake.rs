@@ -6,12 +6,12 @@ use crate::support::{
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 
-fn kind(answer: &Answer, status: u16) -> String {
+pub(super) fn kind(answer: &Answer, status: u16) -> String {
     answer.problem(status)["type"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()
 }
 
-/// An order service that has answered `GET /intake`.
-async fn start(env: &TestEnv) -> (Role, Http) {
+/// An order service that is ready.
+pub(super) async fn start(env: &TestEnv) -> (Role, Http) {
     let service = env.spawn(&["order-service", "--port", "0"]);
     let http = Http::of(&service).await;
     http.wait_ready().await;

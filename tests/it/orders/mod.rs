@@ -3,6 +3,7 @@
 mod client;
 mod idempotency;
 mod intake;
+mod intake_limits;
 mod menu;
 mod menu_orders;
 mod notes;

@@ -108,7 +108,7 @@ impl Pair {
                 });
                 let (order, request_id) = (form(&mut self.rng), format!("request {}", self.rng.u16(..)));
                 let token = token(&self.rng);
-                IntakeRequest { order, request_id, traceparent: None, token, idempotency }
+                IntakeRequest { order, request_id, traceparent: None, token, source: None, idempotency }
             })
             .collect();
         let expected = self.model.place(self.now, &batch);

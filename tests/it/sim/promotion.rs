@@ -60,6 +60,7 @@ async fn rush(seed: u64, without: Without) -> (Vec<String>, usize) {
             request_id: format!("{n}"),
             traceparent: None,
             token: token(&rng),
+            source: None,
             idempotency: None,
         };
         let (scenario, mut rng) = (scenario.clone(), rng.fork());

@@ -326,6 +326,7 @@ impl Scenario {
             request_id: format!("request {n}"),
             traceparent: None,
             token: token(&rng),
+            source: None,
             idempotency,
         };
         if keyed && rng.u8(0..4) == 0 {
