@@ -42,7 +42,11 @@
 //!   `services/kitchen/station/api.rs`, its section of `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around
 //!   every handler is [`http_kit::app()`].
 //! - **A page**: its template, styles and scripts in `web/`; `http/web/mod.rs` lists the files, and `web/words.js` has every word that
-//!   a script shows. `crates/http-kit/src/web.rs` has the policy and serves the files.
+//!   a script of the station shows. `crates/http-kit/src/web.rs` has the policy and serves the files. Pages for people extend
+//!   `web/people.html` (`http/web/people.rs`), and use `web/people.css` and `web/say.js`.
+//! - **A word of a page for people**: `web/words/`, in each language; `http/words.rs` shows it, and a test compares the languages.
+//! - **The page on which customers order**: `services/gateway/order_page/`, `web/order.html`, and `web/order.js`, which begins its
+//!   scripts.
 //! - **The menu**: its types and prices in `domain/menu/`, the file in `config/menu.rs`, what is in force in `store/menu.rs`, and how it
 //!   is shown in `services/order/menu_views.rs`. Orders by it are read in `domain/order/offered.rs`, and `store/portions.rs` counts. `contrib/menu.example.yaml` says what each field means.
 //! - **The intake**: hours in `domain/opening.rs`, `restaurant.hours` and `intake:` in `config/intake.rs`, what stops orders in

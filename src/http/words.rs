@@ -26,7 +26,6 @@ const COOKIE_MAX_AGE_S: u32 = 31_536_000;
 
 /// One that the pages are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum Language {
     En,
     De,

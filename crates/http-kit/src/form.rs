@@ -26,6 +26,11 @@ impl<T> FormRequest<T> {
         let field = self.fields.iter_mut().find(|(field, _)| field == name);
         field.map(|(_, text)| std::mem::take(text)).unwrap_or_default()
     }
+
+    /// All of them, as they came: for a form whose fields are not known before.
+    pub fn into_fields(self) -> Vec<(String, String)> {
+        self.fields
+    }
 }
 
 impl<'a, T: Type> ApiExtractor<'a> for FormRequest<T> {

@@ -26,18 +26,26 @@ macro_rules! files {
 /// What the pages load, from `/assets/{version}/{name}`.
 pub static FILES: LazyLock<Files> = LazyLock::new(|| Files::new(&TEXTS));
 
-static TEXTS: [File; 16] = files![
+static TEXTS: [File; 24] = files![
     CSS "bar.css",
     CSS "base.css",
+    CSS "basket.css",
+    CSS "order.css",
     CSS "people.css",
     CSS "station.css",
     CSS "ticket.css",
     JAVASCRIPT "actions.js",
+    JAVASCRIPT "basket.js",
     JAVASCRIPT "board.js",
+    JAVASCRIPT "chooser.js",
     JAVASCRIPT "counts.js",
+    JAVASCRIPT "dishes.js",
     JAVASCRIPT "dom.js",
+    JAVASCRIPT "faults.js",
     JAVASCRIPT "keys.js",
     JAVASCRIPT "live.js",
+    JAVASCRIPT "order.js",
+    JAVASCRIPT "placing.js",
     JAVASCRIPT "say.js",
     JAVASCRIPT "sound.js",
     JAVASCRIPT "station.js",
@@ -76,7 +84,7 @@ pub fn page(template: &impl Template) -> Result<WebPage, Problem> {
 }
 
 /// Stands in the templates.
-fn version() -> &'static str {
+pub(crate) fn version() -> &'static str {
     FILES.version()
 }
 

@@ -1,6 +1,6 @@
 //! What all pages for people have in common.
 
-use crate::http::words::Language;
+use crate::http::{restaurant::Restaurant, words::Language};
 
 /// The frame of a page: templates extend `people.html`, and have one in their field `frame`.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,21 @@ pub struct Frame<'a> {
     pub words: &'static str,
     /// What the links to other languages keep of the query, each parameter with its `&` behind it.
     pub kept_query: &'a str,
+}
+
+impl<'a> Frame<'a> {
+    /// The restaurant's, for a page whose scripts show this group of words.
+    pub fn of(restaurant: &'a Restaurant, lang: Language, words: &'static str) -> Self {
+        Self {
+            lang,
+            languages: &restaurant.languages,
+            restaurant: &restaurant.name,
+            currency: &restaurant.currency,
+            time_zone: restaurant.time_zone.iana_name().unwrap_or("UTC"),
+            words,
+            kept_query: "",
+        }
+    }
 }
 
 #[cfg(test)]

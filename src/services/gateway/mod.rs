@@ -6,6 +6,7 @@ mod api;
 mod caller;
 mod described;
 mod health;
+mod order_page;
 mod routes;
 mod run;
 mod session;

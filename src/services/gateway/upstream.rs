@@ -247,7 +247,7 @@ impl From<Answer> for UpstreamError {
 
 impl UpstreamError {
     /// 503 of the gateway's own.
-    fn away(detail: impl Into<String>) -> Self {
+    pub(super) fn away(detail: impl Into<String>) -> Self {
         Self { retry_after_s: Some(RETRY_AFTER.as_secs()), ..Self::of(Kind::Unavailable, detail.into()) }
     }
 

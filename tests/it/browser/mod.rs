@@ -13,6 +13,7 @@ mod chromium;
 mod documentation;
 mod input;
 mod kit;
+mod order;
 mod page;
 mod station;
 

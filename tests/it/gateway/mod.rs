@@ -1,3 +1,4 @@
 //! The web gateway, from outside (contract, section 13).
 
+mod order_form;
 mod role;

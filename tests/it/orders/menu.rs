@@ -4,7 +4,7 @@ use crate::support::{Answer, Http, STAFF_TOKEN, TestEnv, answer, eventually};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-pub(super) const PIZZA: &str = "
+pub(crate) const PIZZA: &str = "
       - id: pizza
         name: Pizza
         price: 9.5
@@ -18,7 +18,7 @@ pub(super) const PIZZA: &str = "
               - {id: small, name: Small, price_delta: -1.5, default: true}
               - {id: large, name: Large, price_delta: 4}
 ";
-pub(super) const SOUP: &str = "
+pub(crate) const SOUP: &str = "
       - {id: soup, name: Soup, price: 5, diets: [vegan], order_types: [dine_in]}
 ";
 
@@ -33,12 +33,12 @@ fn write(env: &TestEnv, name: &str, menu: &str) -> String {
 }
 
 /// Has the configuration name a menu of these items.
-pub(super) fn configure(env: &TestEnv, items: &[&str]) {
+pub(crate) fn configure(env: &TestEnv, items: &[&str]) {
     let file = write(env, "menu.yaml", &menu_of(items));
     env.write_config(&format!("menu: {{file: {file}}}\n"));
 }
 
-pub(super) async fn apply(env: &TestEnv, items: &[&str]) -> String {
+pub(crate) async fn apply(env: &TestEnv, items: &[&str]) -> String {
     let file = write(env, "other.yaml", &menu_of(items));
     let output = env.run(&["menu", "apply", &file]).await;
     assert!(output.status.success(), "{output:?}");
@@ -57,7 +57,7 @@ async fn offered(http: &Http) -> Vec<String> {
     items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-pub(super) async fn offers(http: &Http, ids: &[&str]) {
+pub(crate) async fn offers(http: &Http, ids: &[&str]) {
     eventually("the menu", || async { offered(http).await == ids }).await;
 }
 
@@ -67,7 +67,7 @@ async fn first(http: &Http) -> (Value, Value) {
     (item["available"].clone(), item["remaining"].clone())
 }
 
-pub(super) async fn put(http: &Http, id: &str, body: &Value) -> Answer {
+pub(crate) async fn put(http: &Http, id: &str, body: &Value) -> Answer {
     let request = http.request("PUT", &format!("/menu/items/{id}/availability"));
     answer(request.bearer_auth(STAFF_TOKEN).header("content-type", "application/json").body(body.to_string()))
         .await

@@ -5,6 +5,7 @@ mod idempotency;
 mod intake;
 mod intake_limits;
 mod menu;
+pub(crate) mod menu;
 mod menu_orders;
 mod notes;
 mod numbers;
