@@ -1,9 +1,10 @@
 //! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`, `staff`, `paging`,
-//! `lookup`, `load` and `dead_letters`.
+//! `lookup`, `load`, `live_document` and `dead_letters`.
 
 mod dead_letters;
 pub mod gateway;
 pub mod kitchen;
+mod live_document;
 mod load;
 mod lookup;
 pub mod notification;

@@ -38,6 +38,7 @@
 
 mod announcement;
 mod announcement_cache;
+mod board;
 mod claims;
 mod columns;
 mod connect;
@@ -79,6 +80,7 @@ mod workers;
 mod writes;
 
 pub use announcement::{Announcement, AnnouncementContent};
+pub use board::{BoardEntry, RoomBoard};
 pub use columns::{IdempotencyKey, IntakeRequest};
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Reach, SeenBy, StreamPlace};

@@ -192,6 +192,10 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         assert_eq!(store.events_of_orders(std::slice::from_ref(&ready)).await.unwrap().0.len(), 3);
     })
     .await;
+    a.reads_little("the board of the room", async |store| {
+        assert!(!store.room_board().await.unwrap().making.is_empty());
+    })
+    .await;
     a.reads_little("the newest event", async |store| assert!(store.newest_event().await.is_ok())).await;
     a.reads_little("the first events", async |store| {
         assert_eq!(store.events_after(EventCursor::START, 64).await.unwrap().events.len(), 64);

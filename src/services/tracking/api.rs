@@ -8,7 +8,7 @@ use http_kit::docs::ApiInfo;
 use http_kit::etag::Conditional;
 use http_kit::reply::JsonReply;
 use http_kit::schemas::UtcTime;
-use http_kit::sse::{EventStreams, SseReply};
+use http_kit::sse::{EventStreams, Sse, SseReply};
 use http_kit::{Fail, Problem, may};
 use jiff::Timestamp;
 use poem::http::HeaderMap;
@@ -16,13 +16,14 @@ use poem::web::RemoteAddr;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::{OpenApi, Tags};
 
+use super::board::Room;
 use super::cursors::{LastEventId, StreamStart};
 use super::event_hub::EventHub;
 use super::lists::Lists;
 use super::rendered_event::RenderedEvent;
 use super::statuses::Statuses;
 use super::stream::{Begin, Openings, all_events, order_events, rest_of};
-use super::views::{HistoryView, OrderPage, OrderView, StatusView, WorkerView};
+use super::views::{BoardView, HistoryView, OrderPage, OrderView, StatusView, WorkerView};
 use crate::domain::{OrderType, Status};
 use crate::http::PROBLEM_TYPES;
 use crate::http::auth::StaffToken;
@@ -64,6 +65,7 @@ struct TrackingState {
 pub(super) struct Live {
     pub(super) hub: EventHub,
     pub(super) openings: Openings,
+    pub(super) room: Room,
     pub(super) streams: EventStreams,
 }
 
@@ -73,11 +75,13 @@ enum TrackingTag {
     Tracking,
     /// Those who cook.
     Workers,
+    /// What the room sees.
+    Board,
 }
 
 type OneFail = Fail<{ may::NOT_FOUND | may::UNAVAILABLE }>;
 type ListFail = Fail<{ may::BAD_REQUEST | may::STAFF | may::UNAVAILABLE }>;
-type WorkersFail = Fail<{ may::UNAVAILABLE }>;
+type AllFail = Fail<{ may::UNAVAILABLE }>;
 type StreamFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::UNAVAILABLE }>;
 
 #[OpenApi]
@@ -131,7 +135,7 @@ impl TrackingApi {
         operation_id = "workersStatus",
         tag = "TrackingTag::Workers"
     )]
-    async fn workers(&self) -> Result<JsonReply<Vec<WorkerView>>, WorkersFail> {
+    async fn workers(&self) -> Result<JsonReply<Vec<WorkerView>>, AllFail> {
         let workers = self.0.store.workers().await.map_err(Problem::from)?;
         Ok(JsonReply::new(&workers.into_iter().map(WorkerView::from).collect())?)
     }
@@ -208,6 +212,21 @@ impl TrackingApi {
         Ok(SseReply::Stream(streams.open(client, order_events(hub.follow_order(number), cursor))?))
     }
 
+    /// Which orders are being made, and which can be fetched
+    #[oai(path = "/board", method = "get", operation_id = "board", tag = "TrackingTag::Board")]
+    async fn board(&self) -> Result<JsonReply<BoardView>, AllFail> {
+        Ok(JsonReply::new(&self.0.live.room.view().await?)?)
+    }
+
+    /// The board as Server-Sent Events
+    ///
+    /// `event: board`, `data:` what `GET /board` answers: first as it is, then whole with each change.
+    #[oai(path = "/board/events", method = "get", operation_id = "boardEvents", tag = "TrackingTag::Board")]
+    async fn board_events(&self, client: &RemoteAddr) -> Result<Sse, AllFail> {
+        let Live { room, streams, .. } = &self.0.live;
+        Ok(streams.open(client, room.stream())?)
+    }
+
     /// Every order's life as Server-Sent Events
     ///
     /// For staff, or for everybody where the configuration has `tracking.public_lists: true`.
@@ -236,7 +255,7 @@ impl TrackingApi {
         self.0.lists.admit(&token).await?;
         let cursor = LastEventId::of(headers, last_event_id.0, last_event_id_query.0)?;
         let begin = from.0.map_or(Begin::Open, |StreamStart::Start| Begin::Start);
-        let Live { hub, openings, streams } = &self.0.live;
+        let Live { hub, openings, streams, .. } = &self.0.live;
         let events = all_events(hub.clone(), openings.clone(), begin, cursor);
         let events = events.take_until(Box::pin(self.0.lists.end(&token)));
         Ok(SseReply::Stream(streams.open(client, events)?))

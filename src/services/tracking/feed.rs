@@ -4,6 +4,7 @@
 use amqp::{Broker, BrokerError, ConsumerEvent, Deliveries, Delivery, Received};
 use tokio_util::sync::CancellationToken;
 
+use super::board::Room;
 use super::event_hub::EventHub;
 use crate::broker::NOTIFICATIONS_EXCHANGE;
 use crate::domain::{OrderNumber, StatusUpdate};
@@ -12,10 +13,10 @@ use crate::domain::{OrderNumber, StatusUpdate};
 const FEED_PREFETCH: u16 = 16;
 
 /// Follows the status updates until `stop`.
-pub(super) async fn follow(broker: Broker, hub: EventHub, stop: CancellationToken) {
+pub(super) async fn follow(broker: Broker, hub: EventHub, room: Room, stop: CancellationToken) {
     let failed = tokio::select! {
         () = stop.cancelled() => return,
-        failed = wake(&broker, &hub) => failed,
+        failed = wake(&broker, &hub, &room) => failed,
     };
     if let Err(error) = failed {
         let error: &dyn std::error::Error = &error;
@@ -24,12 +25,13 @@ pub(super) async fn follow(broker: Broker, hub: EventHub, stop: CancellationToke
 }
 
 /// Wakes readers until there is nothing more to wake them.
-async fn wake(broker: &Broker, hub: &EventHub) -> Result<(), BrokerError> {
+async fn wake(broker: &Broker, hub: &EventHub, room: &Room) -> Result<(), BrokerError> {
     let mut consumer = broker.consume_fanout_copy(NOTIFICATIONS_EXCHANGE, FEED_PREFETCH).await?;
     while let Some(event) = consumer.next().await {
         match event {
             ConsumerEvent::Delivery(delivery) => {
                 hub.changed(order_of(&delivery).as_ref());
+                room.changed();
                 delivery.ack().await;
             }
             ConsumerEvent::Interrupted | ConsumerEvent::Resumed => hub.changed(None),

@@ -1,6 +1,7 @@
 //! The tracking service: where an order is, what happened to it, and how the workers are. It only reads.
 
 mod api;
+mod board;
 mod cursors;
 mod event_hub;
 mod feed;

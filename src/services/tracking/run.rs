@@ -9,6 +9,7 @@ use http_kit::sse::EventStreams;
 use tokio_util::task::TaskTracker;
 
 use super::api::{Live, TrackingApi, info};
+use super::board::Room;
 use super::event_hub::EventHub;
 use super::feed;
 use super::followed_orders::FollowedOrders;
@@ -43,16 +44,17 @@ pub async fn run(
     let hub = EventHub::new(store.clone(), followed_orders.clone());
     background.spawn(followed_orders.serve(store.clone(), stopping.clone()));
     background.spawn(hub.clone().read(stopping.clone()));
-    background.spawn(feed::follow(broker.clone(), hub.clone(), stopping.clone()));
-    let metrics = Metrics::new();
     let connections = options.limits.connections;
+    let room = Room::start(store.clone(), connections, stopping.clone(), &background);
+    background.spawn(feed::follow(broker.clone(), hub.clone(), room.clone(), stopping.clone()));
+    let metrics = Metrics::new();
     // Where fewer connections are possible than were meant to be, half of them are for others.
     let max_streams = options.max_event_streams.min(connections.div_ceil(2));
     let share = stream_share(max_streams, options.limits.connections_per_address);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);
     let statuses = Statuses::start(store.clone(), connections, &background);
-    let live = Live { hub, openings, streams };
+    let live = Live { hub, openings, room, streams };
     let lists = if options.public_lists {
         Lists::public()
     } else {

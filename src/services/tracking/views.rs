@@ -5,7 +5,7 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::domain::{Money, OrderType, Status, WorkerState};
-use crate::store::{HistoryEntry, OrderSummary, WorkerRecord};
+use crate::store::{BoardEntry, HistoryEntry, OrderSummary, RoomBoard, WorkerRecord};
 
 /// Where an order is.
 #[derive(Object, Serialize)]
@@ -35,6 +35,24 @@ pub(super) struct HistoryView {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     notes: Option<String>,
+}
+
+/// What the room may see: numbers, and nothing of people or dishes. Deliveries are not among them, nor what was placed more than
+/// six hours ago.
+#[derive(Object, Serialize)]
+pub(super) struct BoardView {
+    /// What waits for a cook and what cooks, the oldest first.
+    making: Vec<BoardOrderView>,
+    /// What can be fetched, what was ready last first; for 20 minutes.
+    ready: Vec<BoardOrderView>,
+}
+
+#[derive(Object, Serialize)]
+#[oai(rename = "BoardOrder")]
+struct BoardOrderView {
+    order_number: String,
+    /// When it was placed, or ready.
+    since: UtcTime,
 }
 
 /// A worker.
@@ -112,6 +130,19 @@ impl From<OrderSummary> for OrderView {
             created_at: UtcTime(order.created_at),
             updated_at: UtcTime(order.updated_at),
             completed_at: order.completed_at.map(UtcTime),
+        }
+    }
+}
+
+impl From<&RoomBoard> for BoardView {
+    fn from(board: &RoomBoard) -> Self {
+        let view = |(number, since): &BoardEntry| BoardOrderView {
+            order_number: number.as_str().to_owned(),
+            since: UtcTime(*since),
+        };
+        Self {
+            making: board.making.iter().map(view).collect(),
+            ready: board.ready.iter().map(view).collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod beginning;
+mod board;
 mod estimates;
 mod events;
 mod list;
