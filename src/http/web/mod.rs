@@ -2,6 +2,7 @@
 
 mod files;
 mod people;
+pub mod ready;
 
 use std::sync::LazyLock;
 
@@ -24,14 +25,15 @@ macro_rules! files {
 }
 
 /// What the pages load, from `/assets/{version}/{name}`.
-pub static FILES: LazyLock<Files> = LazyLock::new(|| Files::new(&TEXTS));
+pub static FILES: LazyLock<Files> = LazyLock::new(|| Files::new(TEXTS));
 
-static TEXTS: [File; 24] = files![
+static TEXTS: &[File] = &files![
     CSS "bar.css",
     CSS "base.css",
     CSS "basket.css",
     CSS "order.css",
     CSS "people.css",
+    CSS "ready.css",
     CSS "station.css",
     CSS "ticket.css",
     JAVASCRIPT "actions.js",
@@ -46,6 +48,7 @@ static TEXTS: [File; 24] = files![
     JAVASCRIPT "live.js",
     JAVASCRIPT "order.js",
     JAVASCRIPT "placing.js",
+    JAVASCRIPT "ready.js",
     JAVASCRIPT "say.js",
     JAVASCRIPT "sound.js",
     JAVASCRIPT "station.js",

@@ -7,6 +7,7 @@ mod caller;
 mod described;
 mod health;
 mod order_page;
+mod ready_page;
 mod routes;
 mod run;
 mod session;

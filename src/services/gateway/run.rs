@@ -10,6 +10,7 @@ use http_kit::sse::EventStreams;
 use super::api::{ApiProxy, info};
 use super::health::States;
 use super::order_page::OrderPage;
+use super::ready_page::ReadyPages;
 use super::upstream::Upstream;
 use super::{GatewayError, GatewayOptions};
 use crate::http::restaurant::Restaurant;
@@ -17,12 +18,13 @@ use crate::http::web::PageFiles;
 use crate::services::servers::{listen, stream_share};
 
 /// Everything that the gateway answers: its calls, and each page.
-pub type GatewayApi = (ApiProxy, OrderPage, PageFiles);
+pub type GatewayApi = (ApiProxy, OrderPage, ReadyPages, PageFiles);
 
 /// Each page file has one of these; a new page is made here.
 fn answers(upstream: &Upstream, streams: EventStreams, restaurant: &Restaurant) -> GatewayApi {
     let order_page = OrderPage::new(upstream.clone(), restaurant.clone());
-    (ApiProxy::new(upstream.clone(), streams), order_page, PageFiles)
+    let ready = ReadyPages::new(upstream.clone(), restaurant.clone());
+    (ApiProxy::new(upstream.clone(), streams), order_page, ready, PageFiles)
 }
 
 /// Serves until it is asked to stop. It serves at once; while a service is away it says so.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use daemon::batcher::{BatchLimits, Batcher};
 use futures_util::Stream;
 use http_kit::Problem;
-use http_kit::reply::JsonReply;
 use http_kit::sse::SseFrame;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -15,6 +15,7 @@ mod input;
 mod kit;
 mod order;
 mod page;
+mod ready;
 mod station;
 
 use page::{Device, Page};
