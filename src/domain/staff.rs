@@ -68,7 +68,8 @@ impl FromStr for StaffRole {
 }
 
 /// What a member of the staff may or may not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Right {
     /// Work at a station.
     Station,
@@ -118,6 +119,22 @@ impl Right {
         }
     }
 
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Station => "station",
+            Self::Recall => "recall",
+            Self::Complete => "complete",
+            Self::Dispatch => "dispatch",
+            Self::CancelReceived => "cancel_received",
+            Self::CancelCooking => "cancel_cooking",
+            Self::SoldOut => "sold_out",
+            Self::Lists => "lists",
+            Self::Pause => "pause",
+            Self::Actions => "actions",
+        }
+    }
+
     /// What it is to do, behind "may not".
     pub const fn what(self) -> &'static str {
         match self {
@@ -153,6 +170,11 @@ impl StaffMember {
     /// Whether this person has a right.
     pub fn may(&self, right: Right) -> bool {
         self.role.is_none_or(|role| role.may(right))
+    }
+
+    /// All the rights that this person has.
+    pub fn rights(&self) -> Vec<Right> {
+        RIGHTS.iter().map(|(right, _)| *right).filter(|right| self.may(*right)).collect()
     }
 
     /// The `changed_by` of what this person does to an order.
@@ -238,7 +260,7 @@ mod tests {
     #[test]
     fn the_holder_of_the_token_has_all_rights() {
         let holder = StaffMember::token_holder();
-        assert!(RIGHTS.iter().all(|(right, _)| holder.may(*right)));
+        assert_eq!(holder.rights().len(), RIGHTS.len());
         assert_eq!(holder.changed_by(), "staff:api");
     }
 

@@ -4,7 +4,7 @@ use http_kit::openapi_type;
 use http_kit::schemas::{by_serde, never, one_of_texts};
 use poem_openapi::registry::MetaSchema;
 
-use crate::domain::{Allergen, Diet, Money, OrderType, Status, WorkerState};
+use crate::domain::{Allergen, Diet, Money, OrderType, RIGHTS, Right, Status, WorkerState};
 
 openapi_type!(
     Money,
@@ -19,6 +19,7 @@ openapi_type!(
     one_of_texts(OrderType::ALL.into_iter().map(OrderType::as_str)),
     by_serde
 );
+openapi_type!(Right, "Right", one_of_texts(RIGHTS.iter().map(|(right, _)| right.as_str())), never);
 openapi_type!(Allergen, "Allergen", one_of_texts(Allergen::ALL.into_iter().map(Allergen::as_str)), by_serde);
 openapi_type!(Diet, "Diet", one_of_texts(Diet::ALL.into_iter().map(Diet::as_str)), by_serde);
 openapi_type!(

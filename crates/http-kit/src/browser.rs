@@ -53,6 +53,11 @@ impl SessionCookie {
         self.set("", Duration::ZERO)
     }
 
+    /// Whether a browser keeps it: over TLS and on this machine alone, where it also says which site a request comes from.
+    pub fn is_kept(self, headers: &HeaderMap) -> bool {
+        self.is_plain || headers.contains_key(SEC_FETCH_SITE) || scheme(headers) == Some("https")
+    }
+
     fn name(self) -> &'static str {
         if self.is_plain { PLAIN_NAME } else { NAME }
     }
@@ -150,6 +155,18 @@ mod tests {
         for none in ["", "session", "session=", "xsession=a", "session=a; session=b"] {
             assert_eq!(plain.value(&headers(&[("cookie", none)])), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_browser_keeps_the_cookie_over_tls_and_on_this_machine() {
+        let elsewhere = ("host", "station.example.org");
+        let kept = |address: &str, pairs: &[(&'static str, &'static str)]| {
+            cookie(address, pairs).is_kept(&headers(pairs))
+        };
+        assert!(kept("127.0.0.1", &[("host", "localhost:3001")]));
+        assert!(kept("192.0.2.1", &[elsewhere, ("sec-fetch-site", "none")]));
+        assert!(kept("192.0.2.1", &[elsewhere, ("x-forwarded-proto", "https")]));
+        assert!(!kept("192.0.2.1", &[elsewhere]));
     }
 
     #[test]

@@ -56,6 +56,18 @@ struct NewSession {
     expires_at: UtcTime,
 }
 
+/// Who a token is of.
+#[derive(Object, Serialize)]
+struct CurrentSession {
+    /// The account; `api` is the holder of the one token.
+    name: String,
+    /// `null` for the holder of the one token.
+    #[oai(nullable)]
+    role: Option<String>,
+    /// What this person may do.
+    rights: Vec<Right>,
+}
+
 /// Something that the staff did.
 #[derive(Object, Serialize)]
 struct StaffAction {
@@ -97,6 +109,7 @@ enum LogoutReply {
     Over,
 }
 
+type SessionFail = Fail<{ may::STAFF | may::UNAVAILABLE }>;
 type LoginFail = Fail<{ may::BODY | may::STAFF | may::UNPROCESSABLE | may::UNAVAILABLE }>;
 type LogoutFail = Fail<{ may::STAFF | may::NOT_FOUND | may::UNAVAILABLE }>;
 type ActionsFail = Fail<{ may::BAD_REQUEST | may::STAFF | may::UNAVAILABLE }>;
@@ -114,6 +127,14 @@ impl StaffApi {
         let role = account.role.as_str().to_owned();
         let session = NewSession { token, name, role, expires_at: UtcTime(expires_at) };
         Ok(LoginReply::Begun(JsonReply::new(&session)?))
+    }
+
+    /// Who is logged in
+    #[oai(path = "/sessions/current", method = "get", operation_id = "currentSession")]
+    async fn session(&self, token: StaffToken) -> Result<JsonReply<CurrentSession>, SessionFail> {
+        let member = self.0.staff.require_any(&token).await?;
+        let (rights, role) = (member.rights(), member.role.map(|role| role.as_str().to_owned()));
+        Ok(JsonReply::new(&CurrentSession { name: member.name, role, rights })?)
     }
 
     /// Log out

@@ -2,6 +2,8 @@
 
 use super::{Restaurant, ask};
 use crate::support::{Events, Http, STAFF_TOKEN, answer};
+use restaurant_system::domain::RIGHTS;
+use serde_json::{Value, json};
 
 /// What `/staff/actions` and the lists say to a token.
 async fn statuses(restaurant: &Restaurant, token: &str) -> [u16; 2] {
@@ -30,6 +32,21 @@ async fn a_session_is_over_when_nobody_used_it_for_twelve_hours_or_after_a_day()
     }
     let refused = ask(&restaurant.http, "GET", "/staff/actions", "another one").await;
     assert_eq!(refused.status, 401, "sessions that are over are no guesses");
+}
+
+#[tokio::test]
+async fn a_token_says_whose_it_is_and_what_that_person_may() {
+    let restaurant = Restaurant::start().await;
+    let carla = json!({
+        "name": "carla", "role": "counter",
+        "rights": ["complete", "dispatch", "cancel_received", "sold_out", "lists"]
+    });
+    let token = restaurant.token("carla").await;
+    assert_eq!(ask(&restaurant.http, "GET", "/sessions/current", &token).await.ok(), carla);
+    let api = ask(&restaurant.http, "GET", "/sessions/current", STAFF_TOKEN).await.ok();
+    assert_eq!((&api["name"], &api["role"]), (&json!("api"), &Value::Null));
+    assert_eq!(api["rights"].as_array().unwrap().len(), RIGHTS.len());
+    ask(&restaurant.http, "GET", "/sessions/current", "another one").await.problem(401);
 }
 
 #[tokio::test]
