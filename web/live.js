@@ -8,9 +8,12 @@ const OPENING_MAX_MS = 3000;
 const PAUSES_MS = [100, 500, 1000, 2000, 3000];
 
 export class Live {
-  /** `on`: `document(object)`, `live(is)` and `denied(status)`. */
-  constructor(url, on) {
-    Object.assign(this, { url, on, isLive: false, attempts: 0, stopped: false, lastByte: 0 });
+  /**
+   * `on`: `document(object)`, `live(is)` and `denied(status)`. A stream that `resumes` tells changes: it goes on behind the last
+   * one that it has told, so that it may be right and silent.
+   */
+  constructor(url, on, { resumes = false } = {}) {
+    Object.assign(this, { url, on, resumes, lastId: '', isLive: false, attempts: 0, stopped: false, lastByte: 0 });
     this.wake = () => {};
   }
 
@@ -18,6 +21,7 @@ export class Live {
     while (!this.stopped) {
       await this.follow().catch(() => {});
       this.become(false);
+      if (this.stopped) return;
       const pause = PAUSES_MS[Math.min(this.attempts, PAUSES_MS.length - 1)];
       this.attempts += 1;
       await new Promise((resolve) => {
@@ -39,6 +43,13 @@ export class Live {
     this.controller?.abort();
   }
 
+  /** Nothing more comes. */
+  stop() {
+    this.stopped = true;
+    this.cut();
+    this.wake();
+  }
+
   become(isLive) {
     if (isLive) this.attempts = 0;
     if (this.isLive === isLive) return;
@@ -52,12 +63,15 @@ export class Live {
     const watch = setInterval(() => Date.now() - this.lastByte > SILENT_MAX_MS && controller.abort(), 1000);
     try {
       const headers = { Accept: 'text/event-stream' };
-      const response = await fetch(this.url, { headers, signal: controller.signal, cache: 'no-store' });
+      const url = this.lastId ? `${this.url}?last_event_id=${encodeURIComponent(this.lastId)}` : this.url;
+      const response = await fetch(url, { headers, signal: controller.signal, cache: 'no-store' });
       if (response.status === 401 || response.status === 403) {
         this.stopped = true;
         this.on.denied(response.status);
       }
       if (!response.ok || !response.body) return;
+      // With nothing to tell it is right as it is.
+      if (this.resumes) this.become(true);
       await this.read(response.body);
     } finally {
       clearInterval(watch);
@@ -67,7 +81,7 @@ export class Live {
 
   async read(body) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    let [rest, data] = ['', []];
+    let [rest, data, id] = ['', [], this.lastId];
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
@@ -76,9 +90,11 @@ export class Live {
       rest = lines.pop();
       for (const line of lines) {
         if (line.startsWith('data:')) data.push(line.slice(line[5] === ' ' ? 6 : 5));
+        else if (line.startsWith('id:') && this.resumes) id = line.slice(3).trim();
         else if (line === '') {
+          this.lastId = id;
           if (data.length > 0) this.on.document(JSON.parse(data.join('\n')));
-          if (data.length > 0) this.become(true);
+          if (data.length > 0 || this.resumes) this.become(true);
           data = [];
         }
       }

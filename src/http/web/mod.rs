@@ -3,6 +3,7 @@
 mod files;
 mod people;
 pub mod ready;
+mod staff;
 
 use std::sync::LazyLock;
 
@@ -14,6 +15,7 @@ use http_kit::{
 
 pub use files::{PageFiles, PageTag};
 pub use people::Frame;
+pub use staff::{StaffLoginPage, StaffPage, StaffRow};
 
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -34,6 +36,8 @@ static TEXTS: &[File] = &files![
     CSS "order.css",
     CSS "people.css",
     CSS "ready.css",
+    CSS "staff-card.css",
+    CSS "staff.css",
     CSS "station.css",
     CSS "ticket.css",
     JAVASCRIPT "actions.js",
@@ -51,6 +55,12 @@ static TEXTS: &[File] = &files![
     JAVASCRIPT "ready.js",
     JAVASCRIPT "say.js",
     JAVASCRIPT "sound.js",
+    JAVASCRIPT "staff-actions.js",
+    JAVASCRIPT "staff-api.js",
+    JAVASCRIPT "staff-card.js",
+    JAVASCRIPT "staff-orders.js",
+    JAVASCRIPT "staff-panels.js",
+    JAVASCRIPT "staff.js",
     JAVASCRIPT "station.js",
     JAVASCRIPT "ticket.js",
     JAVASCRIPT "words.js",

@@ -11,6 +11,7 @@ mod ready_page;
 mod routes;
 mod run;
 mod session;
+mod staff_page;
 mod upstream;
 
 pub use api::info;

@@ -16,6 +16,7 @@ mod kit;
 mod order;
 mod page;
 mod ready;
+mod staff;
 mod station;
 
 use page::{Device, Page};

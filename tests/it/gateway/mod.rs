@@ -2,3 +2,4 @@
 
 mod order_form;
 mod role;
+mod staff;

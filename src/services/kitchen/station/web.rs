@@ -144,6 +144,13 @@ impl WebApi {
     /// Gives the cookie of a new session.
     async fn begin(&self, request: &Request, name: &str, password: String) -> Result<String, Problem> {
         let (headers, client) = (request.headers(), request.remote_addr());
+        let cookie = SessionCookie::of(headers, client);
+        if !cookie.is_kept(headers) && Provenance::of(headers) != Provenance::Unsaid {
+            return Err(Problem::forbidden(
+                "the browser would not keep you logged in, because this page came without TLS: open it over https, or on the \
+                 computer of the station itself",
+            ));
+        }
         if Provenance::of(headers) == Provenance::Foreign {
             return Err(Problem::forbidden("log in from this page: the request came from another site"));
         }
@@ -152,7 +159,7 @@ impl WebApi {
             return Err(lacks(&account.member(), Right::Station));
         }
         let (token, _) = self.0.staff.open_session(&account).await?;
-        Ok(SessionCookie::of(headers, client).set(&token, SESSION_MAX))
+        Ok(cookie.set(&token, SESSION_MAX))
     }
 
     fn login_page(&self, name: &str, error: &str) -> Result<WebPage, Problem> {
