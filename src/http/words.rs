@@ -7,6 +7,7 @@ use std::{
     sync::LazyLock,
 };
 
+use http_kit::browser::cookie;
 use jiff::{Timestamp, tz::TimeZone};
 use poem::http::{HeaderMap, header};
 use thiserror::Error;
@@ -73,7 +74,7 @@ impl Language {
     /// offered.
     pub fn of(query: Option<&str>, headers: &HeaderMap, offered: &[Self]) -> Self {
         let offer = |tag: &str| tag.parse().ok().filter(|language| offered.contains(language));
-        let chosen = query.and_then(offer).or_else(|| cookie(headers).and_then(offer));
+        let chosen = query.and_then(offer).or_else(|| cookie(headers, COOKIE).next().and_then(offer));
         let preferred = || preferences(headers).into_iter().find_map(|tag| offer(&tag));
         chosen.or_else(preferred).or(offered.first().copied()).unwrap_or(Self::En)
     }
@@ -199,12 +200,6 @@ impl Texts {
 fn qualified(group: &str, text: &str) -> BTreeMap<String, String> {
     let texts: BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
     texts.into_iter().map(|(key, text)| (format!("{group}.{key}"), text)).collect()
-}
-
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
-    pairs.find_map(|(name, value)| (name.trim() == COOKIE).then_some(value.trim()))
 }
 
 /// The tags that a browser accepts, the one that it likes best first.

@@ -20,6 +20,13 @@ const NAME: &str = "__Host-session";
 const PLAIN_NAME: &str = "session";
 const THIS_MACHINE: &str = "localhost";
 
+/// The values of a cookie: several, where several places have set it.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.filter(move |(of, _)| of.trim() == name).map(|(_, value)| value.trim())
+}
+
 /// The cookie that holds the token of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionCookie {
@@ -35,9 +42,7 @@ impl SessionCookie {
 
     /// Its value; `None` where there is none, and where there are two: one of them may come from elsewhere.
     pub fn value(self, headers: &HeaderMap) -> Option<&str> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
-        let mut values = pairs.filter(|(name, _)| name.trim() == self.name()).map(|(_, value)| value.trim());
+        let mut values = cookie(headers, self.name());
         values.next().filter(|value| !value.is_empty() && values.next().is_none())
     }
 

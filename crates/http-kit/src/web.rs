@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use poem::{
     IntoResponse, Response,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
 };
 use poem_openapi::{
     ApiResponse,
@@ -24,6 +24,8 @@ use super::{
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                            connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
 /// A file's address changes with its content, so that nobody has to ask for it again; the time is the longest that caches know, a year.
 const KEPT_FOR_EVER: &str = "public, max-age=31536000, immutable";
 
@@ -32,20 +34,32 @@ const VERSION_BYTES: usize = 8;
 
 /// A web page with its policy. In an enum deriving `ApiResponse` it takes the status of its variant.
 #[derive(Debug)]
-pub struct WebPage(Page<Html>);
+pub struct WebPage {
+    page: Page<Html>,
+    is_unlisted: bool,
+}
 
 impl WebPage {
     /// From its HTML.
     pub fn new(html: impl Into<Bytes>) -> Self {
-        Self(Page::new(html))
+        Self { page: Page::new(html), is_unlisted: false }
+    }
+
+    /// A page that search engines are not to list.
+    #[must_use]
+    pub fn unlisted(self) -> Self {
+        Self { is_unlisted: true, ..self }
     }
 }
 
 impl IntoResponse for WebPage {
     fn into_response(self) -> Response {
-        let mut response = self.0.into_response();
-        let policy = HeaderValue::from_static(PAGE_POLICY);
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        let mut response = self.page.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+        if self.is_unlisted {
+            headers.insert(X_ROBOTS_TAG, HeaderValue::from_static("noindex"));
+        }
         response
     }
 }
