@@ -48,6 +48,8 @@
 //! - **The page on which customers order**: `services/gateway/order_page/`, `web/order.html`, and `web/order.js`, which begins its
 //!   scripts.
 //!   and `services/gateway/staff_page.rs`.
+//! - **What a customer sees of an order**: `services/gateway/track_page/life.rs` decides what has happened and what is late,
+//!   `services/gateway/track_page/view.rs` says it, and `web/track.js` has the page written anew.
 //! - **The menu**: its types and prices in `domain/menu/`, the file in `config/menu.rs`, what is in force in `store/menu.rs`, and how it
 //!   is shown in `services/order/menu_views.rs`. Orders by it are read in `domain/order/offered.rs`, and `store/portions.rs` counts. `contrib/menu.example.yaml` says what each field means.
 //! - **The intake**: hours in `domain/opening.rs`, `restaurant.hours` and `intake:` in `config/intake.rs`, what stops orders in

@@ -4,6 +4,7 @@ mod files;
 mod people;
 pub mod ready;
 mod staff;
+pub mod track;
 
 use std::sync::LazyLock;
 
@@ -40,6 +41,7 @@ static TEXTS: &[File] = &files![
     CSS "staff.css",
     CSS "station.css",
     CSS "ticket.css",
+    CSS "track.css",
     JAVASCRIPT "actions.js",
     JAVASCRIPT "basket.js",
     JAVASCRIPT "board.js",
@@ -63,6 +65,7 @@ static TEXTS: &[File] = &files![
     JAVASCRIPT "staff.js",
     JAVASCRIPT "station.js",
     JAVASCRIPT "ticket.js",
+    JAVASCRIPT "track.js",
     JAVASCRIPT "words.js",
 ];
 

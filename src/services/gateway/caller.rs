@@ -45,6 +45,12 @@ impl Caller {
         caller.show_staff(request)
     }
 
+    /// Without what the session of a member of staff shows: a customer's page is the same for everybody.
+    pub(super) fn without_staff(mut self) -> Self {
+        self.headers.remove(header::AUTHORIZATION);
+        self
+    }
+
     /// The token of an order, with which its owner is known.
     pub(super) fn with_order_token(self, token: &str) -> Self {
         self.with(X_ORDER_TOKEN, token)

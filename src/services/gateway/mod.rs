@@ -12,6 +12,7 @@ mod routes;
 mod run;
 mod session;
 mod staff_page;
+mod track_page;
 mod upstream;
 
 pub use api::info;

@@ -12,6 +12,7 @@ use super::health::States;
 use super::order_page::OrderPage;
 use super::ready_page::ReadyPages;
 use super::staff_page::StaffPages;
+use super::track_page::TrackPages;
 use super::upstream::Upstream;
 use super::{GatewayError, GatewayOptions};
 use crate::http::restaurant::Restaurant;
@@ -19,14 +20,15 @@ use crate::http::web::PageFiles;
 use crate::services::servers::{listen, stream_share};
 
 /// Everything that the gateway answers: its calls, and each page.
-pub type GatewayApi = (ApiProxy, OrderPage, ReadyPages, StaffPages, PageFiles);
+pub type GatewayApi = (ApiProxy, OrderPage, TrackPages, ReadyPages, StaffPages, PageFiles);
 
 /// Each page file has one of these; a new page is made here.
 fn answers(upstream: &Upstream, streams: EventStreams, restaurant: &Restaurant) -> GatewayApi {
     let order_page = OrderPage::new(upstream.clone(), restaurant.clone());
+    let track = TrackPages::new(upstream.clone(), restaurant.clone());
     let ready = ReadyPages::new(upstream.clone(), restaurant.clone());
     let staff = StaffPages::new(upstream.clone(), restaurant.clone());
-    (ApiProxy::new(upstream.clone(), streams), order_page, ready, staff, PageFiles)
+    (ApiProxy::new(upstream.clone(), streams), order_page, track, ready, staff, PageFiles)
 }
 
 /// Serves until it is asked to stop. It serves at once; while a service is away it says so.

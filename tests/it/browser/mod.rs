@@ -18,5 +18,6 @@ mod page;
 mod ready;
 mod staff;
 mod station;
+mod track;
 
 use page::{Device, Page};

@@ -3,3 +3,4 @@
 mod order_form;
 mod role;
 mod staff;
+mod track;

@@ -26,7 +26,9 @@ impl Counter {
         let (orders, tracks) = (Http::of(&order).await, Http::of(&tracking).await);
         let gateway = gateway(env, &orders, &tracks);
         let http = Http::of(&gateway).await;
-        http.wait_ready().await;
+        for each in [&orders, &tracks, &http] {
+            each.wait_ready().await;
+        }
         Self { order, tracking, gateway, orders, tracks, http }
     }
 }
