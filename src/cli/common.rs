@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use daemon::systemd::ServiceManager;
 use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
 use daemon::{descriptors, memory};
 use http_kit::server::ServerLimits;
+use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -49,6 +50,11 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(10);
 /// The number that a flag has, within its range.
 pub(super) fn number(text: &str, range: RangeInclusive<f64>, rule: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| rule.to_owned())
+}
+
+/// The token in the file that a flag names.
+pub(super) fn parse_token_file(path: &str) -> Result<SecretString, String> {
+    settings::read_secret(Path::new(path)).map(|(secret, _)| secret)
 }
 
 /// The flag of every command that reads the configuration.

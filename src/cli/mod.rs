@@ -1,5 +1,6 @@
 //! The command line: one binary, a subcommand for each role (contract, section 1).
 
+mod board;
 mod check_config;
 mod common;
 mod dead_letters;
@@ -81,6 +82,8 @@ enum Command {
     Place(place::PlaceArgs),
     /// Follow an order
     Track(track::TrackArgs),
+    /// Watch the orders and move them on, in a terminal
+    Board(board::BoardArgs),
     /// Let simulated customers place orders
     Simulate(simulate::SimulateArgs),
 }
@@ -128,6 +131,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Dev(args) => dev::run(args).await.map_err(CliError::failed),
         Command::Place(args) => place::run(args).await.map_err(CliError::failed),
         Command::Track(args) => track::run(args).await.map_err(CliError::failed),
+        Command::Board(args) => board::run(args).await,
         Command::Simulate(args) => simulate::run(args).await.map_err(CliError::failed),
     }
 }

@@ -1,7 +1,6 @@
 //! `restaurant-system simulate`: a crowd of customers, as a demonstration and as a load.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::common::number;
+use super::common::{number, parse_token_file};
 use super::{place, track};
 use crate::client::simulation::{self, Report, SimulationOptions, Tally};
 use crate::client::stats::Percentiles;
@@ -268,10 +267,6 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     number(text, 0.0..=100.0, "write a percentage, from 0 to 100")
-}
-
-fn parse_token_file(path: &str) -> Result<SecretString, String> {
-    settings::read_secret(Path::new(path)).map(|(secret, _)| secret)
 }
 
 #[cfg(test)]

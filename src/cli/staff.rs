@@ -74,7 +74,7 @@ pub(super) fn run(args: &StaffArgs) -> Result<(), CliError> {
 }
 
 /// A line of standard input without its end; at a terminal it is asked for, and not shown.
-fn read_password() -> io::Result<Zeroizing<String>> {
+pub(super) fn read_password() -> io::Result<Zeroizing<String>> {
     let stdin = io::stdin().lock();
     let hidden = if stdin.is_terminal() { Some(HiddenInput::begin()?) } else { None };
     let mut line = Zeroizing::new(String::with_capacity(LINE_MAX_BYTES));

@@ -111,6 +111,7 @@ async fn watch<O: Write, N: Write>(args: &TrackArgs, view: &mut View<O, N>) -> R
                     Ok(_) | Err(_) => {}
                 }
             }
+            Some(StreamItem::Connected) => {}
             // An outage is one remark, however many attempts it takes.
             Some(StreamItem::Interrupted(reason)) => {
                 if !std::mem::replace(&mut is_interrupted, true) {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use reqwest::header::ACCEPT;
 use reqwest::{Client, StatusCode, Url, redirect};
 use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::call::{call, parse};
+use super::call::{as_staff, call, parse};
 use super::error::ClientError;
 use super::events::EventStream;
 use super::offer::Offer;
-use super::orders::{OrderForm, OrderReceipt, StatusAnswer};
+use super::orders::{ListedPage, ListedWorker, OrderForm, OrderReceipt, OrderSheet, StatusAnswer};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,6 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long an event stream may be silent before it is taken for dead and opened again.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Orders of a page: the most that the service gives.
+const PAGE_LIMIT: &str = "200";
+
 /// The address of a service: `http://host:port`, with a path where a proxy puts the service under one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
@@ -95,12 +100,46 @@ pub struct PlaceAnswer {
 pub struct OrderClient {
     client: Client,
     base: BaseUrl,
+    staff_token: Option<SecretString>,
+}
+
+/// How staff moves an order on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaffStep {
+    Cancel,
+    Dispatch,
+    Complete,
+    Recall,
+}
+
+impl StaffStep {
+    /// The last part of its address.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Dispatch => "dispatch",
+            Self::Complete => "complete",
+            Self::Recall => "recall",
+        }
+    }
+}
+
+/// The answer of `POST /sessions`.
+#[derive(Deserialize)]
+struct NewSession {
+    token: SecretString,
 }
 
 impl OrderClient {
     /// A client of the order service at `base`; connects when first called.
     pub fn new(base: BaseUrl) -> Result<Self, ClientError> {
-        Ok(Self { client: http_client(|builder| builder.timeout(CALL_TIMEOUT))?, base })
+        Ok(Self { client: http_client(|builder| builder.timeout(CALL_TIMEOUT))?, base, staff_token: None })
+    }
+
+    /// The same, which shows this token with what is for staff.
+    #[must_use]
+    pub fn with_staff_token(self, staff_token: Option<SecretString>) -> Self {
+        Self { staff_token, ..self }
     }
 
     /// Places an order. With an idempotency key the same call can be repeated without ordering twice.
@@ -137,6 +176,51 @@ impl OrderClient {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// An order. Without a staff token it lacks what is for staff.
+    pub async fn order(&self, order_number: &str) -> Result<OrderSheet, ClientError> {
+        let url = self.base.join(&["orders", order_number]);
+        let request = as_staff(self.client.get(url.clone()), self.staff_token.as_ref());
+        parse(&call(request, &url).await?, &url)
+    }
+
+    /// Moves an order on. An order that is being cooked is cancelled for a reason only.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] with status 409 where the order is not one that can go this step.
+    pub async fn step(
+        &self,
+        order_number: &str,
+        step: StaffStep,
+        reason: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let url = self.base.join(&["orders", order_number, step.as_str()]);
+        let mut request = as_staff(self.client.post(url.clone()), self.staff_token.as_ref());
+        if let Some(reason) = reason {
+            request = request.json(&json!({ "reason": reason }));
+        }
+        call(request, &url).await.map(drop)
+    }
+
+    /// Begins a session of a member of the staff, and shows its token from now on.
+    pub async fn log_in(self, name: &str, password: &str) -> Result<Self, ClientError> {
+        let url = self.base.join(&["sessions"]);
+        let request = self.client.post(url.clone()).json(&json!({ "name": name, "password": password }));
+        let session: NewSession = parse(&call(request, &url).await?, &url)?;
+        Ok(self.with_staff_token(Some(session.token)))
+    }
+
+    /// Ends the session whose token is shown.
+    pub async fn log_out(&self) -> Result<(), ClientError> {
+        let url = self.base.join(&["sessions", "current"]);
+        let request = as_staff(self.client.delete(url.clone()), self.staff_token.as_ref());
+        call(request, &url).await.map(drop)
+    }
+
+    /// The token that is shown with what is for staff.
+    pub fn staff_token(&self) -> Option<&SecretString> {
+        self.staff_token.as_ref()
     }
 
     /// Asks whether the service lives: one quick call, before many.
@@ -180,6 +264,23 @@ impl TrackingClient {
         let url = self.base.join(&["orders", order_number, "status"]);
         let body = call(self.calls.get(url.clone()).header(ACCEPT, "application/json"), &url).await?;
         parse(&body, &url)
+    }
+
+    /// A page of the orders in these statuses, newest first: the first page, or the one that a page before names.
+    pub async fn orders(&self, statuses: &[&str], cursor: Option<&str>) -> Result<ListedPage, ClientError> {
+        let mut url = self.base.join(&["orders"]);
+        url.query_pairs_mut()
+            .extend_pairs(statuses.iter().map(|status| ("status", status)))
+            .extend_pairs(cursor.map(|cursor| ("cursor", cursor)))
+            .append_pair("limit", PAGE_LIMIT);
+        let request = as_staff(self.calls.get(url.clone()), self.staff_token.as_ref());
+        parse(&call(request, &url).await?, &url)
+    }
+
+    /// All workers that were ever there, by name.
+    pub async fn workers(&self) -> Result<Vec<ListedWorker>, ClientError> {
+        let url = self.base.join(&["workers", "status"]);
+        parse(&call(self.calls.get(url.clone()), &url).await?, &url)
     }
 
     /// The changes of one order: those so far, then each as it happens.

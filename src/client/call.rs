@@ -38,6 +38,14 @@ async fn read_bounded(mut answer: Response, url: &Url) -> Result<Vec<u8>, Client
     Ok(body)
 }
 
+/// Shows the token with a request, where there is one.
+pub(super) fn as_staff(request: RequestBuilder, staff_token: Option<&SecretString>) -> RequestBuilder {
+    match staff_token {
+        Some(token) => request.bearer_auth(token.expose_secret().trim()),
+        None => request,
+    }
+}
+
 /// Reads the JSON of an answer.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8], url: &Url) -> Result<T, ClientError> {
     serde_json::from_slice(body).map_err(|error| ClientError::unexpected(url, error.to_string()))
@@ -50,10 +58,7 @@ pub(super) async fn open_stream(
     last_event_id: Option<&str>,
     staff_token: Option<&SecretString>,
 ) -> Result<Option<Response>, ClientError> {
-    let mut request = client.get(url.clone()).header(ACCEPT, "text/event-stream");
-    if let Some(token) = staff_token {
-        request = request.bearer_auth(token.expose_secret().trim());
-    }
+    let mut request = as_staff(client.get(url.clone()), staff_token).header(ACCEPT, "text/event-stream");
     if let Some(id) = last_event_id {
         request = request.header("Last-Event-ID", id);
     }

@@ -36,6 +36,8 @@ pub struct StatusEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamItem {
     Event(StatusEvent),
+    /// There is a connection now: what comes from here on comes as it happens.
+    Connected,
     /// The connection broke, for this reason; the next call makes a new one.
     Interrupted(String),
     /// The service's database does not hold what was told before: what follows begins anew.
@@ -100,6 +102,7 @@ impl EventStream {
                     Ok(Some(answer)) => {
                         let (parser, opened_at) = (SseParser::default(), Instant::now());
                         self.connection = Some(Connection { answer, parser, opened_at });
+                        return Ok(Some(StreamItem::Connected));
                     }
                     Ok(None) => return Ok(None),
                     Err(error) if error.is_transient() => {

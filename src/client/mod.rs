@@ -24,6 +24,6 @@ pub mod stats;
 #[cfg(test)]
 pub(crate) mod stub;
 
-pub use api::{BaseUrl, OrderClient, TrackingClient};
+pub use api::{BaseUrl, OrderClient, StaffStep, TrackingClient};
 pub use error::{ClientError, FieldFault, ProblemAnswer};
 pub use events::{EventStream, StatusEvent, StreamItem};

@@ -1,5 +1,6 @@
 //! What travels between a client and the services, as the contract spells it.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -74,6 +75,67 @@ pub struct StatusAnswer {
     /// How many orders are cooked before it; none once it cooks, or told by an older service.
     pub orders_ahead: Option<u64>,
     pub processed_by: Option<String>,
+}
+
+/// An order of `GET /orders` of the tracking service. Names of statuses and types are those of the service, which may be a later
+/// one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedOrder {
+    pub order_number: String,
+    pub order_type: String,
+    pub current_status: String,
+    pub total_amount: Money,
+    pub processed_by: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A page of `GET /orders` of the tracking service, newest first.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ListedPage {
+    pub orders: Vec<ListedOrder>,
+    pub next_cursor: Option<String>,
+}
+
+/// A worker of `GET /workers/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedWorker {
+    pub worker_name: String,
+    /// `online`, `processing` or `offline`.
+    pub status: String,
+    pub orders_processed: u64,
+    pub last_seen: Timestamp,
+    pub order_types: Vec<String>,
+}
+
+/// The answer of `GET /orders/{n}` of the order service, as staff is shown it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct OrderSheet {
+    pub order_number: String,
+    pub status: String,
+    pub order_type: String,
+    pub items: Vec<SheetItem>,
+    pub total_amount: Money,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub processed_by: Option<String>,
+    pub table_number: Option<u32>,
+    pub customer_name: Option<String>,
+    pub delivery_address: Option<String>,
+    pub notes: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SheetItem {
+    pub name: String,
+    pub quantity: u32,
+    /// What one costs.
+    pub price: Money,
+    #[serde(default)]
+    pub options: Vec<String>,
+    #[serde(default)]
+    pub allergens: Vec<String>,
+    pub notes: Option<String>,
 }
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ async fn read_stream(mut stream: EventStream, changes: mpsc::Sender<OrderChange>
                 status: event.update.new_status,
                 at: Instant::now(),
             },
-            Ok(Some(StreamItem::Event(_) | StreamItem::Interrupted(_))) => continue,
+            Ok(Some(StreamItem::Event(_) | StreamItem::Connected | StreamItem::Interrupted(_))) => continue,
             // After a reset nobody tells of an order that was settled meanwhile.
             Ok(Some(StreamItem::Reset) | None) | Err(_) => OrderChange::StreamLost,
         };
