@@ -5,6 +5,7 @@
 
 mod advisories;
 mod backup;
+mod board;
 mod broker;
 mod browser;
 mod cli;

@@ -101,12 +101,14 @@ async fn follow_once(
     }
 }
 
-/// A failure on one line, without the request's id.
+/// A failure on one line. Of a refusal it is what the service says to people.
 fn in_words(error: &ClientError) -> String {
-    let text = error.to_string();
-    let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|line| !line.starts_with("request id:")).collect();
-    lines.join("; ")
+    let ClientError::Problem(problem) = error else { return error.to_string() };
+    let mut text = problem.detail.as_ref().unwrap_or(&problem.title).clone();
+    for fault in &problem.errors {
+        text.push_str(&format!("; {} {}", fault.pointer, fault.detail));
+    }
+    text
 }
 
 fn first_line(text: &str) -> String {

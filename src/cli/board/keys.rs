@@ -1,6 +1,6 @@
 //! What the keys do.
 
-use super::model::{Board, Details, Effect, Mode, objection};
+use super::model::{Board, Effect, Mode, objection};
 use super::orders::COLUMNS;
 use crate::client::StaffStep;
 
@@ -8,6 +8,8 @@ use crate::client::StaffStep;
 const REASON_MAX_CHARS: usize = 200;
 /// A filter of more finds nothing.
 const FILTER_MAX_CHARS: usize = 64;
+/// What lies over the columns has fewer lines.
+const LINE_MAX: u16 = 200;
 /// Rows of a page.
 const PAGE_ROWS: usize = 10;
 
@@ -47,11 +49,8 @@ impl Board {
         }
         match self.mode.clone() {
             Mode::Columns => self.press_in_columns(key),
-            Mode::Details(details) => self.press_in_details(key, details),
-            Mode::Help | Mode::Workers => {
-                if matches!(key, Key::Escape | Key::Enter | Key::Char('q' | '?' | 'w' | ' ')) {
-                    self.mode = Mode::Columns;
-                }
+            Mode::Details { .. } | Mode::Help | Mode::Workers => {
+                self.press_over_columns(key);
                 None
             }
             Mode::Filter => {
@@ -69,6 +68,7 @@ impl Board {
 
     fn press_in_columns(&mut self, key: Key) -> Option<Effect> {
         self.note = None;
+        self.line = 0;
         let (column, row) = (self.column, self.row);
         match key {
             Key::Char('q') => return Some(Effect::Quit),
@@ -92,7 +92,7 @@ impl Board {
             Key::Escape => self.filter.clear(),
             Key::Enter => {
                 let number = self.selected.clone()?;
-                self.mode = Mode::Details(Details { number: number.clone(), sheet: None, line: 0 });
+                (self.mode, self.sheet) = (Mode::Details { number: number.clone() }, None);
                 return Some(Effect::Load(number));
             }
             Key::Char(letter) => self.begin(letter),
@@ -101,24 +101,16 @@ impl Board {
         None
     }
 
-    fn press_in_details(&mut self, key: Key, mut details: Details) -> Option<Effect> {
+    fn press_over_columns(&mut self, key: Key) {
         self.note = None;
         match key {
-            Key::Escape | Key::Enter | Key::Char('q') => {
-                self.mode = Mode::Columns;
-                return None;
-            }
-            Key::Up | Key::Char('k') => details.line = details.line.saturating_sub(1),
-            Key::Down | Key::Char('j') => details.line = details.line.saturating_add(1),
-            Key::First => details.line = 0,
-            Key::Char(letter) => {
-                self.begin(letter);
-                return None;
-            }
-            _ => return None,
+            Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Columns,
+            Key::Up | Key::Char('k') => self.line = self.line.saturating_sub(1),
+            Key::Down | Key::Char('j') => self.line = (self.line + 1).min(LINE_MAX),
+            Key::First => self.line = 0,
+            Key::Char(letter) if matches!(self.mode, Mode::Details { .. }) => self.begin(letter),
+            _ => {}
         }
-        self.mode = Mode::Details(details);
-        None
     }
 
     /// Begins the step of this letter: it is asked for a reason, or whether it is meant.
@@ -302,7 +294,7 @@ mod tests {
         press(&mut board, "3d");
         assert_eq!(
             board.note.as_ref().unwrap().text,
-            "ORD_20261201_001 (takeout) is ready; only one that is a ready delivery can be out for delivery"
+            "ORD_20261201_001 (takeout) is ready; only one that is a ready delivery can be dispatched"
         );
         assert_eq!(board.mode, Mode::Columns);
         press(&mut board, "1f");
@@ -325,9 +317,9 @@ mod tests {
         assert_eq!(press(&mut board, "3\n"), Some(Effect::Load(READY.to_owned())));
         let sheet = Err("no such order".to_owned());
         board.tell(Told::Sheet { number: "ORD_20261201_009".to_owned(), sheet: sheet.clone() }, minute(3));
-        assert!(matches!(&board.mode, Mode::Details(details) if details.sheet.is_none()), "of another order");
+        assert_eq!(board.sheet, None, "it is of another order");
         board.tell(Told::Sheet { number: READY.to_owned(), sheet }, minute(3));
-        assert!(matches!(&board.mode, Mode::Details(details) if details.sheet.is_some()));
+        assert!(board.sheet.is_some());
         press(&mut board, "f");
         assert!(matches!(board.mode, Mode::Confirm { .. }));
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use nix::sys::signal::{Signal, killpg, raise};
 use nix::unistd::{getpgrp, getpid, getsid};
 use ratatui::Terminal;
@@ -36,15 +36,15 @@ const QUEUE: usize = 256;
 
 /// Shows the board until it is told to end.
 pub(super) async fn watch(
+    board: Board,
     orders: OrderClient,
     tracking: TrackingClient,
-    late_after: SignedDuration,
     palette: Palette,
 ) -> Result<(), BoardError> {
     let screen = Screen::take(io::stdout().as_fd().try_clone_to_owned()?)?;
     let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(screen.writer()?)))?;
     let live = Live {
-        board: Board::new(late_after),
+        board,
         screen,
         terminal,
         palette,

@@ -115,14 +115,14 @@ async fn show(args: &BoardArgs, orders: OrderClient, is_once: bool) -> Result<()
     let late_after = SignedDuration::from_mins(args.late_minutes.into());
     // What is wrong from the start is said where it can be read.
     let (listed, is_whole) = calls::list(&tracking).await?;
-    if !is_once {
-        let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        return live::watch(orders, tracking, late_after, Palette { has_colours }).await;
-    }
     let workers = tracking.workers().await?;
     let (mut board, now) = (Board::new(late_after), Timestamp::now());
     board.tell(Told::Listed { orders: listed, is_whole }, now);
     board.tell(Told::Workers(Ok(workers)), now);
+    if !is_once {
+        let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        return live::watch(board, orders, tracking, Palette { has_colours }).await;
+    }
     let mut out = io::stdout().lock();
     if args.json {
         report::print_json(&board, now, &mut out)?;

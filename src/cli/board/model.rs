@@ -28,7 +28,9 @@ pub(super) enum Mode {
     Columns,
     Help,
     Workers,
-    Details(Details),
+    Details {
+        number: String,
+    },
     /// The filter is typed.
     Filter,
     /// The reason of a cancellation is typed.
@@ -41,16 +43,6 @@ pub(super) enum Mode {
         number: String,
         step: StaffStep,
     },
-}
-
-/// One order in full.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Details {
-    pub(super) number: String,
-    /// `None` until it was answered.
-    pub(super) sheet: Option<Result<OrderSheet, String>>,
-    /// The first line that is shown.
-    pub(super) line: u16,
 }
 
 /// The result of what was done last.
@@ -117,6 +109,10 @@ pub(super) struct Board {
     pub(super) row: usize,
     pub(super) filter: String,
     pub(super) mode: Mode,
+    /// The first line that is shown of what lies over the columns.
+    pub(super) line: u16,
+    /// What the order service says of the order that is shown in full; `None` until it has answered.
+    pub(super) sheet: Option<Result<OrderSheet, String>>,
     pub(super) note: Option<Note>,
     pub(super) late_after: SignedDuration,
     /// The step whose answer is awaited.
@@ -136,6 +132,8 @@ impl Board {
             row: 0,
             filter: String::new(),
             mode: Mode::Columns,
+            line: 0,
+            sheet: None,
             note: None,
             late_after,
             acting: None,
@@ -168,17 +166,15 @@ impl Board {
             Told::Workers(Ok(workers)) => self.workers = Some(workers),
             Told::Workers(Err(_)) => self.workers = None,
             Told::Sheet { number, sheet } => {
-                if let Mode::Details(details) = &mut self.mode
-                    && details.number == number
-                {
-                    details.sheet = Some(sheet);
+                if self.mode == (Mode::Details { number }) {
+                    self.sheet = Some(sheet);
                 }
             }
             Told::Stepped { number, step, result } => {
                 self.acting = None;
                 match result {
                     Ok(()) => self.say(format!("{number} is {}", done(step))),
-                    Err(reason) => self.say_failure(format!("{number} is not {}: {reason}", done(step))),
+                    Err(reason) => self.say_failure(format!("{number} was not {}: {reason}", done(step))),
                 }
             }
         }
@@ -232,7 +228,7 @@ impl Board {
     /// The order that a step is for: the one that is shown in full, else the selected one.
     pub(super) fn target(&self) -> Option<&Card> {
         match &self.mode {
-            Mode::Details(details) => self.orders.get(&details.number),
+            Mode::Details { number } => self.orders.get(number),
             _ => self.orders.get(self.selected.as_ref()?),
         }
     }
@@ -262,9 +258,9 @@ impl Board {
 pub(super) fn done(step: StaffStep) -> &'static str {
     match step {
         StaffStep::Cancel => "cancelled",
-        StaffStep::Dispatch => "out for delivery",
+        StaffStep::Dispatch => "dispatched",
         StaffStep::Complete => "completed",
-        StaffStep::Recall => "to be cooked again",
+        StaffStep::Recall => "recalled",
     }
 }
 
@@ -307,6 +303,11 @@ pub(super) fn type_word(order_type: OrderType) -> &'static str {
         OrderType::Takeout => "takeout",
         OrderType::Delivery => "delivery",
     }
+}
+
+/// A type for people, as a service names it; one of a later version is shown by that name.
+pub(super) fn shown_type(name: &str) -> String {
+    name.parse().map_or_else(|_| clean(name), |known| type_word(known).to_owned())
 }
 
 #[cfg(test)]
@@ -391,14 +392,11 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_words_that_cannot_move_the_cursor() {
         let mut board = board();
-        let result = Err("Conflict (409): \u{1b}[2Jthe order is cooking".to_owned());
+        let result = Err("\u{1b}[2Jthe order is cooking".to_owned());
         let step = StaffStep::Complete;
         board.tell(Told::Stepped { number: FIRST.to_owned(), step, result }, minute(1));
         let note = board.note.unwrap();
         assert!(note.is_failure);
-        assert_eq!(
-            note.text,
-            "ORD_20261201_001 is not completed: Conflict (409): \u{fffd}[2Jthe order is cooking"
-        );
+        assert_eq!(note.text, "ORD_20261201_001 was not completed: \u{fffd}[2Jthe order is cooking");
     }
 }

@@ -7,13 +7,13 @@ use ratatui::style::{Color, Stylize};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
-use super::model::{Board, Details, Mode, title, type_word};
+use super::model::{Board, Mode, shown_type, title};
 use super::palette::Palette;
 use super::text::{age, clean};
 use super::workers;
 use crate::client::StaffStep;
 use crate::client::orders::OrderSheet;
-use crate::domain::{OrderType, Status};
+use crate::domain::Status;
 
 /// The widest that it gets: longer lines are hard to read.
 const MAX_WIDTH: u16 = 76;
@@ -21,13 +21,13 @@ const MAX_WIDTH: u16 = 76;
 const HELP: [(&str, &str); 13] = [
     ("↑ ↓ k j", "select an order"),
     ("← → h l 1-4", "select a column"),
-    ("g G", "the first and the last order"),
+    ("g G", "first and last order"),
     ("Enter", "the order in full"),
-    ("c", "cancel: it asks for a reason"),
+    ("c", "cancel, for a reason"),
     ("d", "dispatch a ready delivery"),
-    ("f", "finish: hand it to the customer"),
-    ("r", "recall: have it cooked again"),
-    ("/", "filter by number, type, cook"),
+    ("f", "finish, once handed over"),
+    ("r", "recall: cook it again"),
+    ("/", "filter the orders"),
     ("w", "the workers"),
     ("Ctrl-L", "paint everything anew"),
     ("Ctrl-Z", "stop, until fg"),
@@ -38,14 +38,12 @@ const HELP: [(&str, &str); 13] = [
 pub(super) fn draw(frame: &mut Frame<'_>, board: &Board, now: Timestamp, palette: Palette) {
     match &board.mode {
         Mode::Columns | Mode::Filter => {}
-        Mode::Help => show(frame, "Help", help(board), 0),
+        Mode::Help => show(frame, "Help", help(board), board.line),
         Mode::Workers => match workers::lines(board, now, palette) {
             lines if lines.is_empty() => show(frame, "Workers", Text::from("nothing is known of them"), 0),
-            lines => show(frame, "Workers", Text::from(lines), 0),
+            lines => show(frame, "Workers", Text::from(lines), board.line),
         },
-        Mode::Details(details) => {
-            show(frame, &details.number, of_order(details, board, now, palette), details.line);
-        }
+        Mode::Details { number } => show(frame, number, of_order(number, board, now, palette), board.line),
         Mode::Reason { number, text } => {
             let question = [
                 format!("Why is {number} cancelled? Everybody can read the reason."),
@@ -70,10 +68,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board, now: Timestamp, palette
 fn show(frame: &mut Frame<'_>, name: &str, text: Text<'static>, line: u16) {
     let area = frame.area();
     let width = area.width.min(MAX_WIDTH);
-    let inner_width = usize::from(width.saturating_sub(2).max(1));
-    let rows: usize = text.iter().map(|line| line.width().div_ceil(inner_width).max(1)).sum();
-    let height = area.height.min(u16::try_from(rows + 2).unwrap_or(u16::MAX));
-    let last_line = u16::try_from(rows + 2).unwrap_or(u16::MAX).saturating_sub(height);
+    let whole_height = whole_height(&text, width);
+    let height = area.height.min(whole_height);
+    let last_line = whole_height - height;
     let place = area.centered(Constraint::Length(width), Constraint::Length(height));
     paint(frame, place, name, text, line.min(last_line));
 }
@@ -81,12 +78,19 @@ fn show(frame: &mut Frame<'_>, name: &str, text: Text<'static>, line: u16) {
 /// A box at the lower edge, which leaves the columns to be seen.
 fn ask(frame: &mut Frame<'_>, name: &str, text: Text<'static>) {
     let area = frame.area();
-    let inner_width = usize::from(area.width.saturating_sub(2).max(1));
-    // One more row each, since words are not cut.
-    let rows: usize = text.iter().map(|line| line.width() / inner_width + 1).sum();
-    let height = area.height.min(u16::try_from(rows + 2).unwrap_or(u16::MAX));
+    let height = area.height.min(whole_height(&text, area.width));
     let y = area.bottom().saturating_sub(height + 1).max(area.y);
     paint(frame, Rect { y, height, ..area }.intersection(area), name, text, 0);
+}
+
+/// The height of a box for this text. Words are not cut, so that a line that is too long may take a row more.
+fn whole_height(text: &Text<'_>, width: u16) -> u16 {
+    let inner_width = usize::from(width.saturating_sub(2).max(1));
+    let rows_of = |line: &Line<'_>| match line.width() {
+        fitting if fitting <= inner_width => 1,
+        more => more / inner_width + 2,
+    };
+    u16::try_from(text.iter().map(rows_of).sum::<usize>() + 2).unwrap_or(u16::MAX)
 }
 
 fn paint(frame: &mut Frame<'_>, place: Rect, name: &str, text: Text<'static>, line: u16) {
@@ -110,9 +114,9 @@ fn help(board: &Board) -> Text<'static> {
 }
 
 /// The order as the board has it, and what only the order service knows, once it has answered.
-fn of_order(details: &Details, board: &Board, now: Timestamp, palette: Palette) -> Text<'static> {
+fn of_order(number: &str, board: &Board, now: Timestamp, palette: Palette) -> Text<'static> {
     let mut lines = Vec::new();
-    match board.orders.get(&details.number) {
+    match board.orders.get(number) {
         None => lines.push(Line::from("no longer open").bold()),
         Some(card) => {
             let since = age(card.changed_at, now);
@@ -130,7 +134,7 @@ fn of_order(details: &Details, board: &Board, now: Timestamp, palette: Palette) 
             }
         }
     }
-    match &details.sheet {
+    match &board.sheet {
         None => lines.push(Line::from("asking the order service …")),
         Some(Err(reason)) => {
             lines.push(Line::styled(format!("✗ {}", clean(reason)), palette.of(Color::Red)));
@@ -141,11 +145,8 @@ fn of_order(details: &Details, board: &Board, now: Timestamp, palette: Palette) 
 }
 
 fn of_sheet(sheet: &OrderSheet, palette: Palette) -> Vec<Line<'static>> {
-    let order_type = sheet.order_type.parse::<OrderType>();
-    let order_type =
-        order_type.map_or_else(|_| clean(&sheet.order_type), |known| type_word(known).to_owned());
     let table = sheet.table_number.map(|table| format!(", table {table}")).unwrap_or_default();
-    let mut lines = vec![Line::from(format!("type      {order_type}{table}"))];
+    let mut lines = vec![Line::from(format!("type      {}{table}", shown_type(&sheet.order_type)))];
     let people =
         [("customer", &sheet.customer_name), ("address", &sheet.delivery_address), ("notes", &sheet.notes)];
     for (name, value) in people {

@@ -89,3 +89,76 @@ fn give_back_on_panic() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::LocalModes;
+
+    use super::*;
+
+    /// A terminal and the end that a person sits at.
+    fn terminal() -> (OwnedFd, File) {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap();
+        let tty = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        (tty, File::from(person))
+    }
+
+    fn modes(tty: &impl AsFd) -> LocalModes {
+        tcgetattr(tty).unwrap().local_modes
+    }
+
+    /// What was written to the terminal so far.
+    fn written(person: &mut File) -> String {
+        let mut bytes = [0; 4096];
+        let length = person.read(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    #[test]
+    fn a_terminal_is_as_it_was_once_it_is_given_back() {
+        let (tty, mut person) = terminal();
+        let again = tty.try_clone().unwrap();
+        let before = modes(&again);
+        assert!(before.contains(LocalModes::ICANON | LocalModes::ECHO));
+        let screen = Screen::take(tty).unwrap();
+        assert!(!modes(&again).intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+        assert_eq!(written(&mut person), "\u{1b}[?1049h\u{1b}[?25l");
+        screen.give_back();
+        assert_eq!(modes(&again), before);
+        assert_eq!(written(&mut person), "\u{1b}[?25h\u{1b}[?1049l");
+        screen.take_again().unwrap();
+        assert!(!modes(&again).contains(LocalModes::ECHO));
+        assert_eq!(written(&mut person), "\u{1b}[?1049h\u{1b}[?25l");
+        drop(screen);
+        assert_eq!(modes(&again), before);
+        assert_eq!(written(&mut person), "\u{1b}[?25h\u{1b}[?1049l");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let (tty, mut person) = terminal();
+        let again = tty.try_clone().unwrap();
+        let before = modes(&again);
+        let screen = Screen::take(tty).unwrap();
+        written(&mut person);
+        let panicked = catch_unwind(AssertUnwindSafe(|| panic!("of a test, while a terminal is taken")));
+        assert!(panicked.is_err());
+        assert_eq!(modes(&again), before, "the screen is still held, so that only the panic gave it back");
+        assert_eq!(written(&mut person), "\u{1b}[?25h\u{1b}[?1049l");
+        drop(screen);
+    }
+
+    #[test]
+    fn what_is_no_terminal_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(Screen::take(file.into()).is_err());
+    }
+}

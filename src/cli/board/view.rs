@@ -18,7 +18,9 @@ use crate::domain::Status;
 /// The columns stand beside each other where each has so much room: sign, number, type and age.
 const COLUMN_MIN_WIDTH: u16 = 18;
 /// Columns of so much room have whole order numbers.
-const WHOLE_NUMBER_MIN_WIDTH: u16 = 34;
+const WHOLE_NUMBER_MIN_WIDTH: u16 = 42;
+/// Less of a cook's name says nothing.
+const COOK_MIN_WIDTH: usize = 6;
 /// The workers have a place below the columns where the terminal is so high.
 const WORKERS_MIN_HEIGHT: u16 = 20;
 /// Workers that are shown there at most.
@@ -115,7 +117,7 @@ fn key_hints(mode: &Mode, width: u16) -> Line<'static> {
             "/ filter",
             "w workers",
         ],
-        Mode::Details(_) => &["Esc back", "c cancel", "d dispatch", "f finish", "r recall", "↑↓ scroll"],
+        Mode::Details { .. } => &["Esc back", "c cancel", "d dispatch", "f finish", "r recall", "↑↓ scroll"],
         Mode::Help | Mode::Workers => &["Esc back"],
         Mode::Filter => &["Enter keeps it", "Esc takes it away"],
         Mode::Reason { .. } => &["Enter cancels the order", "Esc does not"],
@@ -206,8 +208,11 @@ fn card_row(buffer: &mut Buffer, row: Rect, card: &Card, board: &Board, now: Tim
     };
     let sign = if is_late { "!" } else { " " };
     let order_type = card.order_type.map_or("", type_word);
-    let text = format!("{sign}{number} {order_type:<8} {}", card.cook.as_deref().unwrap_or_default());
+    let mut text = format!("{sign}{number} {order_type:<8} ");
     let room = row.width.saturating_sub(AGE_WIDTH + 1);
+    if text.len() + COOK_MIN_WIDTH <= room.into() {
+        text.push_str(card.cook.as_deref().unwrap_or_default());
+    }
     buffer.set_stringn(row.x, row.y, text, room.into(), style);
     buffer.set_stringn(age_x, row.y, age, AGE_WIDTH.into(), style);
 }

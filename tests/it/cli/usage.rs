@@ -4,7 +4,7 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 15] = [
     "dev",
     "place",
     "track",
+    "board",
     "simulate",
 ];
 
