@@ -9,7 +9,7 @@
 //! | [`cli`] | the commands and their flags; composes the rest |
 //! | [`config`] | the file, the environment and the flags as one typed value |
 //! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`; they never import each other |
-//! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `simulate` |
+//! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `board`, `simulate` |
 //! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
 //! | [`http`] | what the HTTP APIs add to [`http_kit`]: who is staff, by token or cookie, the schemas of the domain's types, the pages |
@@ -50,6 +50,8 @@
 //!   and `services/gateway/staff_page.rs`.
 //! - **What a customer sees of an order**: `services/gateway/track_page/life.rs` decides what has happened and what is late,
 //!   `services/gateway/track_page/view.rs` says it, and `web/track.js` has the page written anew.
+//! - **The board in a terminal**: what is known is in `cli/board/model.rs`, what the keys do in `cli/board/keys.rs`, and the picture in
+//!   `cli/board/view.rs`.
 //! - **The menu**: its types and prices in `domain/menu/`, the file in `config/menu.rs`, what is in force in `store/menu.rs`, and how it
 //!   is shown in `services/order/menu_views.rs`. Orders by it are read in `domain/order/offered.rs`, and `store/portions.rs` counts. `contrib/menu.example.yaml` says what each field means.
 //! - **The intake**: hours in `domain/opening.rs`, `restaurant.hours` and `intake:` in `config/intake.rs`, what stops orders in

@@ -108,14 +108,15 @@ pub struct ListedWorker {
     pub order_types: Vec<String>,
 }
 
-/// The answer of `GET /orders/{n}` of the order service, as staff is shown it.
+/// The answer of `GET /orders/{n}` of the order service. Others than staff are shown no more than its type, status and times.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct OrderSheet {
     pub order_number: String,
     pub status: String,
     pub order_type: String,
+    #[serde(default)]
     pub items: Vec<SheetItem>,
-    pub total_amount: Money,
+    pub total_amount: Option<Money>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub processed_by: Option<String>,

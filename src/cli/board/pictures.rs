@@ -69,7 +69,7 @@ fn sheet() -> OrderSheet {
                 notes: None,
             },
         ],
-        total_amount: Money::from_cents(3_848),
+        total_amount: Some(Money::from_cents(3_848)),
         created_at: minute(3),
         updated_at: minute(15),
         processed_by: Some("chef_anna".to_owned()),

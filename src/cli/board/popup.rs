@@ -163,6 +163,9 @@ fn of_sheet(sheet: &OrderSheet, palette: Palette) -> Vec<Line<'static>> {
             lines.push(Line::styled(format!("     {word} {}", clean(&text)), palette.of(Color::DarkGray)));
         }
     }
-    lines.push(Line::from(format!("total     {}", sheet.total_amount)).bold());
+    match sheet.total_amount {
+        Some(total) => lines.push(Line::from(format!("total     {total}")).bold()),
+        None => lines.push(Line::from("what was ordered is shown to staff: log in, or show a token")),
+    }
     lines
 }
