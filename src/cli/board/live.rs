@@ -31,6 +31,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const LIST_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks at the workers, who are in no stream.
 const WORKERS_INTERVAL: Duration = Duration::from_secs(3);
+/// A look at them takes no longer: the client gives up before.
+const WORKERS_PATIENCE: Duration = Duration::from_secs(20);
 /// Keys and changes that may wait.
 const QUEUE: usize = 256;
 
@@ -127,15 +129,19 @@ impl Live {
             self.calls.spawn(calls::list_told(self.tracking.clone()));
         }
         if self.workers_at <= now {
-            self.workers_at = now + WORKERS_INTERVAL;
+            self.workers_at = now + WORKERS_PATIENCE;
             self.calls.spawn(calls::workers(self.tracking.clone()));
         }
     }
 
     fn answered(&mut self, answer: Told) {
-        if matches!(answer, Told::Listed { .. } | Told::NotListed(_)) {
-            self.is_listing = false;
-            self.list_at = Instant::now() + LIST_INTERVAL;
+        let now = Instant::now();
+        match answer {
+            Told::Listed { .. } | Told::NotListed(_) => {
+                (self.is_listing, self.list_at) = (false, now + LIST_INTERVAL);
+            }
+            Told::Workers(_) => self.workers_at = now + WORKERS_INTERVAL,
+            _ => {}
         }
         self.tell(answer);
     }

@@ -49,11 +49,11 @@ Keys: ? shows them all. NO_COLOR=1 takes the colours away.
 Exit code: 0 when it was ended, by a key or a signal, 1 when a service refused or
 could not be reached at the start.")]
 pub(super) struct BoardArgs {
-    /// The order service, or that part of the gateway
+    /// The order service; through the gateway that is its address with /api
     #[arg(long, value_name = "URL", env = "RESTAURANT_ORDER_URL", default_value = place::DEFAULT_ORDER_URL)]
     order_url: BaseUrl,
 
-    /// The tracking service, or that part of the gateway
+    /// The tracking service; through the gateway that is its address with /api
     #[arg(long, value_name = "URL", env = "RESTAURANT_TRACKING_URL", default_value = track::DEFAULT_TRACKING_URL)]
     tracking_url: BaseUrl,
 

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use ratatui::style::Color;
+use ratatui::style::{Color, Modifier};
 
 use super::keys::Key;
 use super::model::{Board, Told};
@@ -173,6 +173,19 @@ fn late_is_a_colour_and_a_sign_and_without_colours_still_a_sign() {
         assert_eq!(found.contains(&Color::Red), has_colours);
         assert!(has_colours || found == [Color::Reset], "{found:?}");
     }
+}
+
+#[test]
+fn the_selected_order_is_marked_without_a_colour() {
+    let mut board = evening();
+    press(&mut board, "2j");
+    let backend = painted(&mut board, 80, 24, false);
+    let marked: String = (20..40)
+        .map(|x| &backend.buffer()[(x, 3)])
+        .filter(|cell| cell.modifier.contains(Modifier::REVERSED))
+        .map(|cell| cell.symbol())
+        .collect();
+    assert_eq!(marked, "!004 dine-in     12m");
 }
 
 #[test]

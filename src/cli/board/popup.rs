@@ -64,9 +64,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board, now: Timestamp, palette
     }
 }
 
-/// A box in the middle, as high as its text.
+/// A box in the middle, as high as its text. It leaves the result of a step and the keys to be seen.
 fn show(frame: &mut Frame<'_>, name: &str, text: Text<'static>, line: u16) {
-    let area = frame.area();
+    let whole = frame.area();
+    let area = Rect { height: whole.height.saturating_sub(2), ..whole };
     let width = area.width.min(MAX_WIDTH);
     let whole_height = whole_height(&text, width);
     let height = area.height.min(whole_height);
