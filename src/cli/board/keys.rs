@@ -123,11 +123,11 @@ impl Board {
             _ => return,
         };
         let Some(card) = self.target() else {
-            self.say_failure("there is no order selected".to_owned());
+            self.say_failure("there is no order selected");
             return;
         };
         if let Some(objection) = objection(card, step) {
-            self.say_failure(objection);
+            self.say_failure(&objection);
             return;
         }
         let number = card.number.clone();
@@ -171,7 +171,7 @@ impl Board {
     fn step(&mut self, number: String, step: StaffStep, reason: Option<String>) -> Option<Effect> {
         self.mode = Mode::Columns;
         if let Some((other, _)) = &self.acting {
-            self.say_failure(format!("{number} is as it was: the answer for {other} is still awaited"));
+            self.say_failure(&format!("{number} is as it was: the answer for {other} is still awaited"));
             return None;
         }
         match self.orders.get(&number).map(|card| objection(card, step)) {
@@ -181,11 +181,11 @@ impl Board {
                 Some(Effect::Step { number, step, reason })
             }
             Some(Some(objection)) => {
-                self.say_failure(objection);
+                self.say_failure(&objection);
                 None
             }
             None => {
-                self.say_failure(format!("{number} is no longer open"));
+                self.say_failure(&format!("{number} is no longer open"));
                 None
             }
         }

@@ -180,9 +180,9 @@ impl Live {
     /// Stops the whole job as the terminal would, so that others in it stop as well.
     fn ask_to_stop(&mut self) {
         if getsid(None) == Ok(getpid()) {
-            self.board.say_failure("there is no shell that could continue the board".to_owned());
+            self.board.say_failure("there is no shell that could continue the board");
         } else if let Err(error) = killpg(getpgrp(), Signal::SIGTSTP) {
-            self.board.say_failure(format!("the board cannot be stopped: {error}"));
+            self.board.say_failure(&format!("the board cannot be stopped: {error}"));
         }
     }
 

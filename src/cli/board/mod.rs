@@ -91,7 +91,8 @@ enum BoardError {
 
 pub(super) async fn run(args: BoardArgs) -> Result<(), CliError> {
     let is_once = args.once || args.json;
-    if !is_once && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !is_once && !has_terminal {
         let text = "the board wants a terminal; --once prints it as tables, --json as an object";
         return Err(CliError::Usage(text.to_owned()));
     }
@@ -113,17 +114,20 @@ async fn show(args: &BoardArgs, orders: OrderClient, is_once: bool) -> Result<()
     let tracking = TrackingClient::new(args.tracking_url.clone())?;
     let tracking = tracking.with_staff_token(orders.staff_token().cloned());
     let late_after = SignedDuration::from_mins(args.late_minutes.into());
-    // What is wrong from the start is said where it can be read.
-    let (listed, is_whole) = calls::list(&tracking).await?;
-    let workers = tracking.workers().await?;
-    let (mut board, now) = (Board::new(late_after), Timestamp::now());
-    board.tell(Told::Listed { orders: listed, is_whole }, now);
-    board.tell(Told::Workers(Ok(workers)), now);
+    let mut board = Board::new(late_after);
+    match calls::list(&tracking).await {
+        Ok((orders, is_whole)) => board.tell(Told::Listed { orders, is_whole }, Timestamp::now()),
+        // A service that only starts will soon tell.
+        Err(ClientError::Problem(problem)) if !is_once && problem.status >= 500 => {}
+        // What is wrong from the start is said where it can be read.
+        Err(error) => return Err(error.into()),
+    }
     if !is_once {
         let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         return live::watch(board, orders, tracking, Palette { has_colours }).await;
     }
-    let mut out = io::stdout().lock();
+    board.tell(Told::Workers(Ok(tracking.workers().await?)), Timestamp::now());
+    let (mut out, now) = (io::stdout().lock(), Timestamp::now());
     if args.json {
         report::print_json(&board, now, &mut out)?;
     } else {

@@ -161,7 +161,7 @@ impl Board {
             Told::NotListed(reason) => {
                 self.orders.list_failed();
                 self.wants_list = true;
-                self.say_failure(format!("the orders cannot be listed: {reason}"));
+                self.say_failure(&format!("the orders cannot be listed: {reason}"));
             }
             Told::Workers(Ok(workers)) => self.workers = Some(workers),
             Told::Workers(Err(_)) => self.workers = None,
@@ -174,7 +174,7 @@ impl Board {
                 self.acting = None;
                 match result {
                     Ok(()) => self.say(format!("{number} is {}", done(step))),
-                    Err(reason) => self.say_failure(format!("{number} was not {}: {reason}", done(step))),
+                    Err(reason) => self.say_failure(&format!("{number} was not {}: {reason}", done(step))),
                 }
             }
         }
@@ -192,8 +192,8 @@ impl Board {
         self.note = Some(Note { text, is_failure: false });
     }
 
-    pub(super) fn say_failure(&mut self, text: String) {
-        self.note = Some(Note { text: clean(&text), is_failure: true });
+    pub(super) fn say_failure(&mut self, text: &str) {
+        self.note = Some(Note { text: clean(text), is_failure: true });
     }
 
     /// Whether a list is to be asked for; then one is under way.

@@ -21,6 +21,9 @@ impl Deployment {
             env.spawn(&["order-service", "--port", "0"]),
             env.spawn(&["tracking-service", "--port", "0"]),
         ];
+        for role in &roles {
+            role.wait_for_action("db_connected").await;
+        }
         let (orders, tracking) = (Http::of(&roles[0]).await, roles[1].url().await);
         Self { env, orders, tracking, roles }
     }
