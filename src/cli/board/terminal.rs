@@ -115,44 +115,51 @@ mod tests {
         tcgetattr(tty).unwrap().local_modes
     }
 
-    /// What was written to the terminal so far.
-    fn written(person: &mut File) -> String {
-        let mut bytes = [0; 4096];
-        let length = person.read(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    /// Reads what was written to the terminal, which is to be this.
+    fn expect(person: &mut File, text: &str) {
+        let mut bytes = vec![0; text.len()];
+        person.read_exact(&mut bytes).unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), text);
     }
+
+    /// A panic gives back the terminal that was taken last: no two tests have one at a time.
+    static ALONE: Mutex<()> = Mutex::new(());
+    const TAKEN: &str = "\u{1b}[?1049h\u{1b}[?25l";
+    const GIVEN_BACK: &str = "\u{1b}[?25h\u{1b}[?1049l";
 
     #[test]
     fn a_terminal_is_as_it_was_once_it_is_given_back() {
+        let _alone = locked(&ALONE);
         let (tty, mut person) = terminal();
         let again = tty.try_clone().unwrap();
         let before = modes(&again);
         assert!(before.contains(LocalModes::ICANON | LocalModes::ECHO));
         let screen = Screen::take(tty).unwrap();
         assert!(!modes(&again).intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
-        assert_eq!(written(&mut person), "\u{1b}[?1049h\u{1b}[?25l");
+        expect(&mut person, TAKEN);
         screen.give_back();
         assert_eq!(modes(&again), before);
-        assert_eq!(written(&mut person), "\u{1b}[?25h\u{1b}[?1049l");
+        expect(&mut person, GIVEN_BACK);
         screen.take_again().unwrap();
         assert!(!modes(&again).contains(LocalModes::ECHO));
-        assert_eq!(written(&mut person), "\u{1b}[?1049h\u{1b}[?25l");
+        expect(&mut person, TAKEN);
         drop(screen);
         assert_eq!(modes(&again), before);
-        assert_eq!(written(&mut person), "\u{1b}[?25h\u{1b}[?1049l");
+        expect(&mut person, GIVEN_BACK);
     }
 
     #[test]
     fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let _alone = locked(&ALONE);
         let (tty, mut person) = terminal();
         let again = tty.try_clone().unwrap();
         let before = modes(&again);
         let screen = Screen::take(tty).unwrap();
-        written(&mut person);
+        expect(&mut person, TAKEN);
         let panicked = catch_unwind(AssertUnwindSafe(|| panic!("of a test, while a terminal is taken")));
         assert!(panicked.is_err());
         assert_eq!(modes(&again), before, "the screen is still held, so that only the panic gave it back");
-        assert_eq!(written(&mut person), "\u{1b}[?25h\u{1b}[?1049l");
+        expect(&mut person, GIVEN_BACK);
         drop(screen);
     }
 
