@@ -4,7 +4,6 @@ mod client;
 mod idempotency;
 mod intake;
 mod intake_limits;
-mod menu;
 pub(crate) mod menu;
 mod menu_orders;
 mod notes;
