@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`cli`] | the commands and their flags; composes the rest |
 //! | [`config`] | the file, the environment and the flags as one typed value |
-//! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`; they never import each other |
+//! | [`services`] | one folder per role: `order`, `kitchen`, `tracking`, `notification`, `gateway`; they never import each other |
 //! | [`client`] | the other side of the HTTP APIs: `place`, `track`, `board`, `simulate` |
 //! | [`dev`] | the command `dev`: private servers, migrations and all roles |
 //! | [`relay`], [`reconciler`] | outbox → RabbitMQ, and again what RabbitMQ has lost |
@@ -40,14 +40,16 @@
 //!   `dev/run.rs` and `dev/servers.rs`, a unit in `systemd/`, its place in `nix/module/`, and section 1 of `docs/CONTRACT.md`.
 //! - **A route**: `services/order/api.rs`, `services/order/staff_api.rs`, `services/tracking/api.rs` or
 //!   `services/kitchen/station/api.rs`, its section of `docs/CONTRACT.md`, and the snapshot of the OpenAPI document. What is around
-//!   every handler is [`http_kit::app()`].
+//!   every handler is [`http_kit::app()`]. A row of `services/gateway/routes.rs` has the gateway pass it on.
+//! - **A key that pages show**: `config/restaurant.rs` and [`http::restaurant`].
 //! - **A page**: its template, styles and scripts in `web/`; `http/web/mod.rs` lists the files, and `web/words.js` has every word that
-//!   a script of the station shows. `crates/http-kit/src/web.rs` has the policy and serves the files. Pages for people extend
-//!   `web/people.html` (`http/web/people.rs`), and use `web/people.css` and `web/say.js`.
+//!   a script of the station shows. `crates/http-kit/src/web.rs` has the policy and serves the files. A page of the gateway has a file in
+//!   `services/gateway/`, which joins the others in `services/gateway/run.rs`; it asks through `services/gateway/upstream.rs`. Its
+//!   template extends `web/people.html` (`http/web/people.rs`), with `web/people.css` and `web/say.js`.
 //! - **A word of a page for people**: `web/words/`, in each language; `http/words.rs` shows it, and a test compares the languages.
 //! - **The page on which customers order**: `services/gateway/order_page/`, `web/order.html`, and `web/order.js`, which begins its
 //!   scripts.
-//!   and `services/gateway/staff_page.rs`.
+//! - **The page of the staff**: `http/web/staff.rs` and `services/gateway/staff_page.rs`.
 //! - **What a customer sees of an order**: `services/gateway/track_page/life.rs` decides what has happened and what is late,
 //!   `services/gateway/track_page/view.rs` says it, and `web/track.js` has the page written anew.
 //! - **The board in a terminal**: what is known is in `cli/board/model.rs`, what the keys do in `cli/board/keys.rs`, and the picture in

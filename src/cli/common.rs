@@ -21,8 +21,9 @@ use tokio::sync::watch;
 
 use super::error::CliError;
 use crate::broker::Part;
-use crate::config::{Config, ConfigSources};
+use crate::config::{Config, ConfigError, ConfigSources};
 use crate::domain::StaffAccess;
+use crate::services::CONNECTIONS_BESIDE_STREAMS;
 use crate::store::{DatabaseOptions, Store, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
@@ -38,8 +39,6 @@ const WORKER_IDLE: Duration = Duration::from_secs(5);
 const SERVICE_PROBE: Duration = Duration::from_secs(2);
 /// A service that publishes nothing for so long finds out whether RabbitMQ would take it, so that `/readyz` knows.
 const ALARM_PROBE: Duration = Duration::from_secs(5);
-/// Connections that are kept for others than streams of events.
-const CONNECTIONS_BESIDE_STREAMS: usize = 512;
 /// Connections to servers beside the pool's, at most.
 const OTHER_SERVER_CONNECTIONS: usize = 16;
 /// How long RabbitMQ may take to let a command in, whatever the configuration says about one host.
@@ -121,7 +120,8 @@ impl Setting {
         sources: impl FnOnce(ConfigSources) -> ConfigSources,
     ) -> Result<Self, CliError> {
         let is_private = memory::keep_private();
-        let config = Config::load(&sources(common.config.sources()))?;
+        let sources = sources(common.config.sources());
+        let config = Config::load(&sources)?;
         let telemetry = telemetry::init(TelemetryOptions {
             own_crates: OWN_CRATES,
             service,
@@ -145,7 +145,14 @@ impl Setting {
         // At a terminal this signal means that the terminal is gone, and ends the process.
         if manager.is_there() || config.staff.accounts.is_some() && !std::io::stdin().is_terminal() {
             let hangups = signal(SignalKind::hangup()).map_err(CliError::failed)?;
-            tokio::spawn(reload_on(hangups, manager.clone(), common.clone(), telemetry.level(), staff));
+            let without_files = sources.without_files;
+            let read_again = move |common: &CommonArgs| {
+                let mut sources = common.config.sources();
+                sources.without_files = without_files;
+                Config::load(&sources)
+            };
+            let (common, level) = (common.clone(), telemetry.level());
+            tokio::spawn(reload_on(hangups, manager.clone(), common, read_again, level, staff));
         }
         let (open_files, started) = (descriptors::raise_limit(), Instant::now());
         Ok(Self { service, started, telemetry, open_files, config, staff: of_staff, shutdown, manager })
@@ -227,11 +234,12 @@ async fn reload_on(
     mut hangups: Signal,
     manager: ServiceManager,
     common: CommonArgs,
+    read_again: impl Fn(&CommonArgs) -> Result<Config, ConfigError>,
     level: LevelHandle,
     staff: watch::Sender<StaffAccess>,
 ) {
     while hangups.recv().await.is_some() {
-        manager.reload(|| match Config::load(&common.config.sources()) {
+        manager.reload(|| match read_again(&common) {
             Ok(config) => {
                 level.set(common.log_level.unwrap_or(config.log.level));
                 let accounts = config.staff.accounts.as_ref().map_or(0, Vec::len);

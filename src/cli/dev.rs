@@ -16,7 +16,7 @@ Examples:
   restaurant-system dev
   restaurant-system dev --fresh --cook-seconds 2 --simulate 5
   restaurant-system dev --manual --simulate 1
-  restaurant-system dev --workers chef_anna --order-port 4000 --tracking-port 4002
+  restaurant-system dev --workers chef_anna --gateway-port 4080 --order-port 4000 --tracking-port 4002
 
 PostgreSQL and RabbitMQ are run from the installed programs (Debian: apt-get install
 postgresql rabbitmq-server), as private servers on free ports of 127.0.0.1, and end with
@@ -28,6 +28,9 @@ pub struct DevArgs {
     /// Drop the data of earlier starts.
     #[arg(long)]
     pub fresh: bool,
+    /// Port of the web gateway, where the pages are.
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
+    pub gateway_port: u16,
     /// Port of the order service.
     #[arg(long, value_name = "PORT", default_value_t = 3000, value_parser = clap::value_parser!(u16).range(1..))]
     pub order_port: u16,
@@ -67,6 +70,7 @@ pub async fn run(args: DevArgs) -> Result<(), DevError> {
         program,
         state_dir: args.state_dir,
         fresh: args.fresh,
+        gateway_port: args.gateway_port,
         order_port: args.order_port,
         tracking_port: args.tracking_port,
         station_port: args.manual.then_some(args.station_port),

@@ -301,7 +301,12 @@ pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) ->
 }
 
 pub(super) async fn web_gateway(args: WebGatewayArgs) -> Result<(), CliError> {
-    let setting = Setting::new("web-gateway", &args.common, None, |sources| sources)?;
+    // It has no password: the files of the others' are not even read.
+    let sources = |mut sources: ConfigSources| {
+        sources.without_files = true;
+        sources
+    };
+    let setting = Setting::new("web-gateway", &args.common, None, sources)?;
     let max_event_streams = setting.config.gateway_max_event_streams;
     let options = GatewayOptions {
         host: args.listen.host,

@@ -8,8 +8,12 @@ use crate::http::restaurant::Restaurant;
 use crate::http::words::Language;
 
 pub(super) fn read(reader: &mut Reader) -> Restaurant {
-    let mut languages = reader.list("restaurant.languages", language);
-    languages.dedup();
+    let mut languages: Vec<Language> = Vec::new();
+    for language in reader.list("restaurant.languages", language) {
+        if !languages.contains(&language) {
+            languages.push(language);
+        }
+    }
     if languages.is_empty() {
         languages.extend(Language::ALL);
     }

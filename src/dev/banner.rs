@@ -8,14 +8,18 @@ use super::servers::DATABASE;
 use super::state::StateFiles;
 
 /// The order that the example command places.
-const EXAMPLE_ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"name":"Margherita Pizza","quantity":1,"price":15.99}]}"#;
+const EXAMPLE_ORDER: &str = r#"{"customer_name":"Ada Lovelace","order_type":"takeout","items":[{"menu_item_id":"margherita","quantity":1}]}"#;
+
+/// Where the roles are that listen.
+pub(crate) struct Addresses {
+    pub(crate) gateway: String,
+    pub(crate) order: String,
+    pub(crate) tracking: String,
+    pub(crate) station: Option<String>,
+}
 
 /// The text, which ends with a line break.
-pub(crate) fn banner(
-    (order_port, tracking_port, station_port): (u16, u16, Option<u16>),
-    servers: &Servers,
-    files: &StateFiles,
-) -> String {
+pub(crate) fn banner(addresses: Addresses, servers: &Servers, files: &StateFiles) -> String {
     let postgres = format!(
         "PGPASSFILE={} psql -h 127.0.0.1 -p {} -U {} {}",
         shell_word(&servers.postgres.password_file().to_string_lossy()),
@@ -28,19 +32,14 @@ pub(crate) fn banner(
     let config = files.config.display().to_string();
     let token = files.staff_token.display().to_string();
     let home = servers.home().display().to_string();
-    let order = format!("http://127.0.0.1:{order_port}");
+    let Addresses { gateway, order, tracking, station } = addresses;
     let mut rows = vec![
+        ("to order", gateway.clone()),
+        ("for staff", format!("{gateway}/staff")),
         ("orders", format!("{order}/orders   documentation: {order}/docs")),
-        (
-            "tracking",
-            format!(
-                "http://127.0.0.1:{tracking_port}   documentation: http://127.0.0.1:{tracking_port}/docs"
-            ),
-        ),
+        ("tracking", format!("{tracking}   documentation: {tracking}/docs")),
     ];
-    rows.extend(
-        station_port.map(|port| ("station", format!("http://127.0.0.1:{port}   log in as anna or max"))),
-    );
+    rows.extend(station.map(|url| ("station", format!("{url}   log in as anna or max"))));
     rows.extend([("PostgreSQL", postgres), ("RabbitMQ", rabbitmq)]);
     if let Some(port) = servers.rabbitmq.management_port() {
         rows.push((
@@ -48,7 +47,8 @@ pub(crate) fn banner(
             format!("http://127.0.0.1:{port}   user: {}, the same password", RabbitMqServer::USER),
         ));
     }
-    rows.extend([("config", config), ("staff token", token), ("data, logs", home)]);
+    let menu = files.menu.display().to_string();
+    rows.extend([("config", config), ("menu", menu), ("staff token", token), ("data, logs", home)]);
     let names = ["staff"].into_iter().chain(std::iter::repeat(""));
     rows.extend(names.zip(files.staff()));
     let mut text = String::from("\nThe restaurant is open.\n\n");

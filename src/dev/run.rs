@@ -10,7 +10,7 @@ use private_servers::{Cancel, ServerError, Servers, StateLock, ports};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use super::banner::banner;
+use super::banner::{Addresses, banner};
 use super::error::DevError;
 use super::roles::{RoleCommand, Roles, run_once};
 use super::servers::servers_options;
@@ -47,6 +47,8 @@ pub struct DevOptions {
     pub state_dir: PathBuf,
     /// Whether the data of earlier starts is dropped.
     pub fresh: bool,
+    /// The web gateway's port.
+    pub gateway_port: u16,
     /// The order service's port.
     pub order_port: u16,
     /// The tracking service's port.
@@ -180,8 +182,13 @@ async fn run_roles(
 }
 
 fn say_banner(options: &DevOptions, servers: &Servers, files: &StateFiles) {
-    let ports = (options.order_port, options.tracking_port, options.station_port);
-    let text = banner(ports, servers, files);
+    let addresses = Addresses {
+        gateway: local_url(options.gateway_port),
+        order: local_url(options.order_port),
+        tracking: local_url(options.tracking_port),
+        station: options.station_port.map(local_url),
+    };
+    let text = banner(addresses, servers, files);
     outlet::complain(format_args!("{text}"));
 }
 
@@ -240,7 +247,11 @@ impl DevOptions {
     /// All roles that run all the time.
     fn roles(&self, files: &StateFiles) -> Vec<RoleCommand> {
         let (order, tracking) = (self.order_port.to_string(), self.tracking_port.to_string());
+        let (order_url, tracking_url) = (local_url(self.order_port), local_url(self.tracking_port));
+        let gateway = self.gateway_port.to_string();
+        let gateway = ["--port", &gateway, "--order-url", &order_url, "--tracking-url", &tracking_url];
         let mut roles = vec![
+            self.role("web-gateway", &gateway, &files.config_of("web-gateway")),
             self.role("order-service", &["--port", &order], &files.config_of("order-service")),
             self.role("tracking-service", &["--port", &tracking], &files.config_of("tracking-service")),
             self.role("notification-subscriber", &[], &files.config_of("notification-subscriber")),
@@ -276,6 +287,7 @@ impl DevOptions {
     /// The roles that listen.
     fn http_roles(&self) -> Vec<HttpRole> {
         let mut roles = vec![
+            HttpRole { role: "web-gateway", port: self.gateway_port, flag: "--gateway-port" },
             HttpRole { role: "order-service", port: self.order_port, flag: "--order-port" },
             HttpRole { role: "tracking-service", port: self.tracking_port, flag: "--tracking-port" },
         ];
@@ -304,8 +316,7 @@ impl DevOptions {
     /// The simulated customers, where they are wanted.
     fn simulation(&self, staff_token: &Path) -> Option<RoleCommand> {
         let rate = self.simulate_rate?.to_string();
-        let order = format!("http://127.0.0.1:{}", self.order_port);
-        let tracking = format!("http://127.0.0.1:{}", self.tracking_port);
+        let (order, tracking) = (local_url(self.order_port), local_url(self.tracking_port));
         let args =
             ["simulate", "--rate", &rate, "--wait-ready", "5", "--url", &order, "--tracking-url", &tracking];
         let mut args: Vec<_> = args.iter().map(OsString::from).collect();
@@ -318,6 +329,11 @@ impl DevOptions {
             forward_stderr: true,
         })
     }
+}
+
+/// Of a role that listens.
+fn local_url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// The signals that ask for the end.

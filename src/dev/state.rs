@@ -8,6 +8,12 @@ use secrecy::ExposeSecret;
 use super::servers::DATABASE;
 use crate::domain::{PasswordHash, StaffRole};
 
+/// What is on the menu until somebody changes the copy in the state folder.
+const EXAMPLE_MENU: &str = include_str!("../../contrib/menu.example.yaml");
+/// The gateway is on this machine, and holds connections for many.
+const BEHIND_GATEWAY: &str = "http:\n  trusted_proxies: [127.0.0.1]\n";
+/// As many as a gateway passes on (`gateway.max_event_streams`).
+const STREAMS: &str = "tracking:\n  max_event_streams: 2500\n";
 const HEADER: &str = "# Written by `restaurant-system dev` at each start: changes are lost.\n";
 /// The roles that use the database, which a subscriber does not, in the order of their accounts in [`DATABASE`].
 const DATABASE_ROLES: [&str; 3] = ["order-service", "tracking-service", "kitchen-worker"];
@@ -26,6 +32,8 @@ pub(crate) struct StateFiles {
     pub(crate) config: PathBuf,
     /// The token with which programs make the calls that are for staff.
     pub(crate) staff_token: PathBuf,
+    /// What is on the menu.
+    pub(crate) menu: PathBuf,
     /// Who works here.
     staff_accounts: PathBuf,
     /// The passwords of those.
@@ -39,6 +47,7 @@ impl StateFiles {
         Ok(Self {
             config: dir.join("config.yaml"),
             staff_token: dir.join("staff-token"),
+            menu: dir.join("menu.yaml"),
             staff_accounts: dir.join("staff-accounts.yaml"),
             staff_passwords: dir.join("staff-passwords"),
             dir,
@@ -55,8 +64,8 @@ impl StateFiles {
         self.dir.join(format!("{role}.yaml"))
     }
 
-    /// Writes the configurations for these servers. It writes a random staff token and accounts with random passwords as well,
-    /// unless those of an earlier start are kept; a `fresh` start keeps none.
+    /// Writes the configurations for these servers. It writes the example's menu, a random staff token and accounts with random
+    /// passwords as well, unless those of an earlier start are kept; a `fresh` start keeps none.
     pub(crate) fn write(&self, fresh: bool, servers: &Servers) -> Result<(), ServerError> {
         files::own_dir(&self.dir)?;
         if fresh || !self.staff_token.is_file() {
@@ -64,6 +73,9 @@ impl StateFiles {
         }
         if fresh || !self.staff_accounts.is_file() || !self.staff_passwords.is_file() {
             self.write_accounts()?;
+        }
+        if fresh || !self.menu.is_file() {
+            files::write(&self.menu, EXAMPLE_MENU, None)?;
         }
         let (postgres, rabbitmq) = (&servers.postgres, &servers.rabbitmq);
         let rabbitmq = (rabbitmq.amqp_port(), rabbitmq.password().expose_secret());
@@ -75,10 +87,14 @@ impl StateFiles {
         let write =
             |path: &Path, database: String| files::write(path, &format!("{HEADER}{database}{others}"), None);
         write(&self.config, database(DATABASE.owner))?;
-        for (role, account) in DATABASE_ROLES.iter().zip(DATABASE.accounts) {
-            write(&self.config_of(role), database(account.user))?;
+        let menu = format!("{BEHIND_GATEWAY}menu:\n  file: {}\n", yaml_text(&self.menu));
+        let tracking = format!("{BEHIND_GATEWAY}{STREAMS}");
+        let own = [&*menu, &tracking, ""];
+        for ((role, account), more) in DATABASE_ROLES.iter().zip(DATABASE.accounts).zip(own) {
+            write(&self.config_of(role), database(account.user) + more)?;
         }
-        write(&self.config_of("notification-subscriber"), String::new())
+        write(&self.config_of("notification-subscriber"), String::new())?;
+        files::write(&self.config_of("web-gateway"), HEADER, None)
     }
 
     fn write_accounts(&self) -> Result<(), ServerError> {
@@ -113,14 +129,17 @@ fn database_text(port: u16, user: &str, password: &str) -> String {
 
 /// RabbitMQ is given by its port and its password.
 fn others_text((port, password): (u16, &str), staff_token: &Path, staff_accounts: &Path) -> String {
-    // A YAML string in double quotes has JSON's escapes, so any path is safe in it.
-    let [staff_token, staff_accounts] =
-        [staff_token, staff_accounts].map(|path| serde_json::Value::from(path.to_string_lossy()));
+    let [staff_token, staff_accounts] = [staff_token, staff_accounts].map(yaml_text);
     format!(
         "rabbitmq:\n  host: 127.0.0.1\n  port: {port}\n  user: {}\n  password: {password}\n\
          staff:\n  token_file: {staff_token}\n  accounts_file: {staff_accounts}\n",
         RabbitMqServer::USER
     )
+}
+
+/// A YAML string in double quotes has JSON's escapes, so any path is safe in it.
+fn yaml_text(path: &Path) -> String {
+    serde_json::Value::from(path.to_string_lossy()).to_string()
 }
 
 #[cfg(test)]

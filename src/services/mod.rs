@@ -15,3 +15,4 @@ mod staff;
 pub mod tracking;
 
 pub use load::UnmeasuredTimes;
+pub use servers::CONNECTIONS_BESIDE_STREAMS;

@@ -94,9 +94,17 @@ pub(super) async fn listen(
 /// One address may hold half of the streams, or so many where that is less: a wall of screens behind one address.
 const STREAMS_OF_AN_ADDRESS_MIN: usize = 16;
 
-/// How many of the streams of events one address may hold, which may hold so many connections.
-pub(super) fn stream_share(max_streams: usize, connections_per_address: usize) -> usize {
-    connections_per_address.min(max_streams.div_ceil(2).max(STREAMS_OF_AN_ADDRESS_MIN))
+/// Connections that are kept for others than streams of events.
+pub const CONNECTIONS_BESIDE_STREAMS: usize = 512;
+
+/// How many streams of events are served at once, and how many of them to one address.
+pub(super) fn stream_limits(wished: usize, limits: &ServerLimits) -> (usize, usize) {
+    let connections = limits.connections;
+    // Where fewer connections are possible than were meant to be, half of them are for others.
+    let possible = connections.saturating_sub(CONNECTIONS_BESIDE_STREAMS).max(connections.div_ceil(2));
+    let max_streams = wished.min(possible);
+    let share = limits.connections_per_address;
+    (max_streams, share.min(max_streams.div_ceil(2).max(STREAMS_OF_AN_ADDRESS_MIN)))
 }
 
 /// Whether clients are let in before it is known how things stand with PostgreSQL.

@@ -118,8 +118,14 @@ fn every_flag_of_a_role_is_named() {
     let section: Vec<Part> = parts().into_iter().filter(|part| part.section == 1).collect();
     let (named, _) = spans(&section, |span| span.starts_with("--"));
     let named: BTreeSet<&str> = named.iter().filter_map(|flag| flag.split([' ', '=']).next()).collect();
-    for role in ["order-service", "kitchen-worker", "tracking-service", "notification-subscriber", "migrate"]
-    {
+    for role in [
+        "order-service",
+        "kitchen-worker",
+        "tracking-service",
+        "web-gateway",
+        "notification-subscriber",
+        "migrate",
+    ] {
         let program = Cli::command();
         let flags = program.find_subcommand(role).unwrap().get_arguments().filter_map(|a| a.get_long());
         for flag in flags.filter(|flag| *flag != "help") {

@@ -2,8 +2,10 @@
 
 use crate::support::{
     Http, Role, Signal, answer, eventually, free_port, new_state_dir, processes_naming, program, takeout,
+    with,
 };
 use restaurant_system::dev;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -24,6 +26,7 @@ fn dev_command(state: &Path, ports: (u16, u16)) -> Command {
     let mut command = Command::new(program());
     command.args(["dev", "--cook-seconds", "0.1", "--log-format", "json", "--state-dir"]).arg(state);
     command.args(["--order-port", &ports.0.to_string(), "--tracking-port", &ports.1.to_string()]);
+    command.args(["--gateway-port", &free_port().to_string()]);
     command
 }
 
@@ -50,6 +53,11 @@ async fn start_with(state: &Path, more: &[&str]) -> Dev {
     }
 }
 
+/// An order by the menu that `dev` has.
+fn by_the_menu() -> Value {
+    with(&takeout(), "/items", json!([{"menu_item_id": "margherita", "quantity": 1}]))
+}
+
 impl Dev {
     /// Ctrl-C.
     async fn stop(mut self) {
@@ -64,11 +72,14 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let dir = new_state_dir();
     let state = dir.path().join("dev");
     let dev = start(&state).await;
-    let first = dev.orders.place(&takeout()).await;
+    let first = dev.orders.place(&by_the_menu()).await;
     dev.tracking.wait_status(&first, "ready").await;
     let notified = format!("Notification for order {first}: Status changed from 'cooking' to 'ready'");
     dev.role.wait_for_line("of the subscriber", |line| line.starts_with(&notified)).await;
 
+    let gateway = Http::new(gateway_of(&dev));
+    let placed = gateway.request("POST", "/api/orders").json(&by_the_menu());
+    assert_eq!(answer(placed).await.status, 201, "through the gateway");
     let accounts = accounts_of(&dev).await;
     for secret in [
         "config.yaml",
@@ -105,16 +116,24 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
     let dev = start(&state).await;
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious", "no link was followed");
     assert_eq!(accounts_of(&dev).await, accounts, "passwords are kept");
-    let next = dev.orders.place(&takeout()).await;
+    let next = dev.orders.place(&by_the_menu()).await;
     let number = |order: &str| order.rsplit('_').next().unwrap().parse::<u32>().unwrap();
     let same_day = next.rsplit_once('_').unwrap().0 == first.rsplit_once('_').unwrap().0;
-    assert!(number(&next) == number(&first) + 1 || !same_day, "{first}, then {next}");
+    assert!(number(&next) == number(&first) + 2 || !same_day, "{first}, then {next}");
     dev.tracking.wait_status(&next, "ready").await;
 
     // Killed without a chance to clean up, it leaves nothing behind either.
     let mut role = dev.role;
     role.kill();
     eventually("all processes are gone", || async { processes_naming(dir.path()).is_empty() }).await;
+}
+
+/// The first address that `dev` prints.
+fn gateway_of(dev: &Dev) -> String {
+    let lines = dev.role.error_lines();
+    let mut words =
+        lines.iter().skip_while(|line| !line.contains("is open")).flat_map(|line| line.split(' '));
+    words.find(|word| word.starts_with("http://")).unwrap().to_owned()
 }
 
 /// The passwords of the staff that `dev` has printed; all of them are right.

@@ -34,6 +34,11 @@ fn the_stations_document_is_as_agreed() {
 }
 
 #[test]
+fn the_gateways_document_is_as_agreed() {
+    insta::assert_json_snapshot!("gateway", snapshot_of("gateway"));
+}
+
+#[test]
 fn a_document_is_the_same_every_time() {
     assert_eq!(printed("order"), printed("order"));
 }

@@ -9,6 +9,7 @@ pub mod browser;
 pub mod docs;
 pub mod etag;
 pub mod fail;
+pub mod followed;
 pub mod form;
 mod framing;
 mod headers;

@@ -88,7 +88,7 @@ impl Endpoint for Passed {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let caller = Caller::of(&request)?.with_headers_of(&request, self.route.headers);
+        let caller = Caller::of(&request)?.with_headers_of(&request, &self.route.headers);
         let path = upstream_path(&request);
         match self.route.way {
             Way::Stream => Ok(self.stream(&request, &path, &caller).await?),
@@ -103,7 +103,7 @@ impl Passed {
         let place = streams.place(request.remote_addr())?;
         Ok(match upstream.open(route.service, path, caller).await? {
             Opened::Stream(bytes) => place.relay(bytes),
-            Opened::Answer(answer) => passed_on(answer),
+            Opened::Answer(answer) => passed_on(answer.checked()?),
         })
     }
 
@@ -120,7 +120,7 @@ impl Passed {
             Way::Bare | Way::EndSession | Way::Stream => None,
         };
         let answer = upstream.call(route.service, route.method.clone(), path, body, caller).await;
-        let answer = answer.map_err(Problem::from)?;
+        let answer = answer.and_then(Answer::checked).map_err(Problem::from)?;
         let cookie = SessionCookie::of(request.headers(), request.remote_addr());
         Ok(match route.way {
             Way::BeginSession if answer.status.is_success() => {
@@ -140,7 +140,9 @@ impl Passed {
 fn upstream_path(request: &Request) -> String {
     let uri = request.original_uri();
     let path = uri.path().strip_prefix(PREFIX).unwrap_or_default();
-    uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    uri.query()
+        .filter(|query| !query.is_empty())
+        .map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 fn passed_on(answer: Answer) -> Response {

@@ -67,9 +67,9 @@ impl Caller {
     }
 
     /// What a request has of these headers.
-    pub(super) fn with_headers_of(mut self, request: &Request, names: &[&'static str]) -> Self {
-        for name in names.iter().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
-            for value in request.headers().get_all(&name) {
+    pub(super) fn with_headers_of(mut self, request: &Request, names: &[HeaderName]) -> Self {
+        for name in names {
+            for value in request.headers().get_all(name) {
                 let mut value = value.clone();
                 value.set_sensitive(true);
                 self.headers.append(name.clone(), value);

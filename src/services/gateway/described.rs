@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use http_kit::problem::{MEDIA_TYPE, ProblemBody};
 use http_kit::sse::Sse;
+use poem::http::HeaderName;
 use poem_openapi::ApiExtractor;
 use poem_openapi::payload::Payload;
 use poem_openapi::registry::{
@@ -36,13 +37,12 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 fn operation(route: &Route) -> MetaOperation {
-    let parameters =
-        |names: &[&str], in_type| names.iter().map(move |name| parameter(name, in_type)).collect::<Vec<_>>();
     let of_path: Vec<_> = route.path.split(['{', '}']).skip(1).step_by(2).collect();
+    let headers: Vec<_> = route.headers.iter().map(HeaderName::as_str).collect();
     let params = [
         parameters(&of_path, MetaParamIn::Path),
         parameters(route.query, MetaParamIn::Query),
-        parameters(route.headers, MetaParamIn::Header),
+        parameters(&headers, MetaParamIn::Header),
     ];
     let security =
         StaffCaller::security_schemes().into_iter().map(|scheme| HashMap::from([(scheme, Vec::new())]));
@@ -60,6 +60,10 @@ fn operation(route: &Route) -> MetaOperation {
         operation_id: Some(route.operation_id),
         code_samples: Vec::new(),
     }
+}
+
+fn parameters(names: &[&str], in_type: MetaParamIn) -> Vec<MetaOperationParam> {
+    names.iter().map(|name| parameter(name, in_type)).collect()
 }
 
 /// A text, or several where the name ends in `[]`.

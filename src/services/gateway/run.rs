@@ -17,7 +17,7 @@ use super::upstream::Upstream;
 use super::{GatewayError, GatewayOptions};
 use crate::http::restaurant::Restaurant;
 use crate::http::web::PageFiles;
-use crate::services::servers::{listen, stream_share};
+use crate::services::servers::{listen, stream_limits};
 
 /// Everything that the gateway answers: its calls, and each page.
 pub type GatewayApi = (ApiProxy, OrderPage, TrackPages, ReadyPages, StaffPages, PageFiles);
@@ -49,13 +49,8 @@ pub async fn run(
     let readiness = states.readiness();
     let _reports = manager.follow(&shutdown, move || states.condition(format!("answering at {address}")));
     let metrics = Metrics::new();
-    let share = options.limits.connections_per_address;
-    let streams = EventStreams::new(
-        options.max_event_streams,
-        stream_share(options.max_event_streams, share),
-        stopping.clone(),
-        &metrics,
-    );
+    let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);
+    let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let answers = answers(&upstream, streams, &options.restaurant);
     let app = app(answers, &info(), &metrics, readiness);
     manager.ready();

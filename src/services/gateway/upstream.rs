@@ -1,14 +1,17 @@
 //! The two services behind the gateway, and calls of them: bounded in time, size and number.
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http_kit::Problem;
+use http_kit::followed::{Followed, follow};
 use http_kit::problem::{Kind, MEDIA_TYPE};
-use poem::http::{HeaderMap, Method, StatusCode, header};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use poem::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Url, redirect};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -41,8 +44,6 @@ struct Inner {
     client: Client,
     order: Url,
     tracking: Url,
-    /// Without a limit in time.
-    streams: Client,
     calls: Semaphore,
 }
 
@@ -61,8 +62,8 @@ pub(super) struct Answer {
 }
 
 /// What the opening of a stream was answered with.
-pub(super) enum Opened<S> {
-    Stream(S),
+pub(super) enum Opened {
+    Stream(Followed),
     Answer(Answer),
 }
 
@@ -89,13 +90,15 @@ impl Service {
 
 impl Upstream {
     pub(super) fn new(order: Url, tracking: Url) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-            builder.redirect(redirect::Policy::none()).no_proxy()
-        };
-        let client = builder().timeout(CALL_TIMEOUT).pool_idle_timeout(KEEP_IDLE).build()?;
-        let streams = builder().read_timeout(STREAM_SILENCE).pool_max_idle_per_host(0).build()?;
-        Ok(Self(Arc::new(Inner { client, order, tracking, streams, calls: Semaphore::new(CALLS_MAX) })))
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .pool_idle_timeout(KEEP_IDLE)
+            .tcp_nodelay(true)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self(Arc::new(Inner { client, order, tracking, calls: Semaphore::new(CALLS_MAX) })))
     }
 
     /// The body of a successful answer.
@@ -151,8 +154,10 @@ impl Upstream {
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
-        let response = send(request).await.map_err(|_| UpstreamError::not_there(service))?;
-        read(service, response).await
+        let mut response = send(request).await.map_err(|_| UpstreamError::not_there(service))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let body = whole(response.bytes_stream()).await.map_err(|_| UpstreamError::not_there(service))?;
+        Ok(Answer { status, headers, body })
     }
 
     /// Opens a stream of events, whose bytes follow. What is answered without one is [`Opened::Answer`].
@@ -164,16 +169,18 @@ impl Upstream {
         service: Service,
         path: &str,
         caller: &Caller,
-    ) -> Result<Opened<impl Stream<Item = reqwest::Result<Bytes>> + Send + use<>>, UpstreamError> {
+    ) -> Result<Opened, UpstreamError> {
         let url = self.url(service, path).ok_or_else(UpstreamError::nothing)?;
-        let request = self.0.streams.get(url).headers(caller.headers());
-        let not_there = || UpstreamError::not_there(service);
-        let begun = tokio::time::timeout(CALL_TIMEOUT, send(request)).await.map_err(|_| not_there())?;
-        let response = begun.map_err(|_| not_there())?;
-        if response.status() == StatusCode::OK {
-            return Ok(Opened::Stream(response.bytes_stream()));
-        }
-        Ok(Opened::Answer(read(service, response).await?))
+        let opened = async {
+            let (head, body) = ask(&url, caller).await?.into_parts();
+            if head.status == StatusCode::OK {
+                return Ok(Opened::Stream(body));
+            }
+            let body = whole(body).await?;
+            io::Result::Ok(Opened::Answer(Answer { status: head.status, headers: head.headers, body }))
+        };
+        let opened = tokio::time::timeout(CALL_TIMEOUT, opened).await.ok().and_then(Result::ok);
+        opened.ok_or_else(|| UpstreamError::not_there(service))
     }
 
     /// `None` where there is nothing at such a path.
@@ -200,7 +207,7 @@ fn is_plain(segment: &str) -> bool {
 }
 
 /// Sends a request, once more where the connection was refused: nothing of it has arrived then.
-async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
+async fn send(request: RequestBuilder) -> reqwest::Result<reqwest::Response> {
     let again = request.try_clone();
     match (request.send().await, again) {
         (Err(error), Some(again)) if error.is_connect() && !error.is_timeout() => {
@@ -211,32 +218,58 @@ async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
     }
 }
 
-/// Reads an answer whole.
-async fn read(service: Service, mut response: Response) -> Result<Answer, UpstreamError> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| UpstreamError::not_there(service))? {
-        if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-            return Err(UpstreamError::unexpected());
+/// Asks for a stream.
+async fn ask(url: &Url, caller: &Caller) -> io::Result<Response<Followed>> {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let mut request = Request::get(target).body(()).map_err(io::Error::other)?;
+    let named = HeaderValue::try_from(format!("{host}:{port}"));
+    *request.headers_mut() = caller.headers();
+    request.headers_mut().insert(header::HOST, named.map_err(io::Error::other)?);
+    // An IPv6 address stands in brackets in a URL alone.
+    follow((host.trim_matches(['[', ']']), port), &request, STREAM_SILENCE).await
+}
+
+/// A body of at most [`ANSWER_MAX_BYTES`].
+async fn whole<E>(body: impl Stream<Item = Result<Bytes, E>>) -> io::Result<Bytes>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (mut body, mut read) = (pin!(body), BytesMut::new());
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(io::Error::other)?;
+        if read.len() + piece.len() > ANSWER_MAX_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
-        body.extend_from_slice(&chunk);
+        read.extend_from_slice(&piece);
     }
-    let headers = std::mem::take(response.headers_mut());
-    Ok(Answer { status: response.status(), headers, body: body.freeze() })
+    Ok(read.freeze())
 }
 
 impl Answer {
     fn success(self) -> Result<Bytes, UpstreamError> {
         if self.status.is_success() { Ok(self.body) } else { Err(self.into()) }
     }
+
+    /// Itself, where it is one that the services give: all their refusals are problem documents.
+    pub(super) fn checked(self) -> Result<Self, UpstreamError> {
+        let is_refusal = self.status.is_client_error() || self.status.is_server_error();
+        if is_refusal && !self.is_problem() { Err(UpstreamError::unexpected()) } else { Ok(self) }
+    }
+
+    fn is_problem(&self) -> bool {
+        self.headers.get(header::CONTENT_TYPE).is_some_and(|value| value == MEDIA_TYPE)
+    }
 }
 
 impl From<Answer> for UpstreamError {
     fn from(answer: Answer) -> Self {
+        let is_problem = answer.is_problem();
         let Answer { status, headers, body } = answer;
-        let is_problem = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == MEDIA_TYPE);
-        let problem =
-            serde_json::from_slice(&body).ok().filter(|problem: &Value| is_problem && problem.is_object());
-        let Some(problem) = problem else {
+        let problem = serde_json::from_slice(&body).ok();
+        let Some(problem) = problem.filter(|problem: &Value| is_problem && problem.is_object()) else {
             return Self::unexpected();
         };
         let retry_after =
@@ -247,8 +280,8 @@ impl From<Answer> for UpstreamError {
 
 impl UpstreamError {
     /// 503 of the gateway's own.
-    pub(super) fn away(detail: impl Into<String>) -> Self {
-        Self { retry_after_s: Some(RETRY_AFTER.as_secs()), ..Self::of(Kind::Unavailable, detail.into()) }
+    pub(super) fn away(detail: impl AsRef<str>) -> Self {
+        Self { retry_after_s: Some(RETRY_AFTER.as_secs()), ..Self::of(Kind::Unavailable, detail.as_ref()) }
     }
 
     fn not_there(service: Service) -> Self {
@@ -261,10 +294,10 @@ impl UpstreamError {
     }
 
     fn nothing() -> Self {
-        Self::of(Kind::NotFound, "there is nothing at this path".to_owned())
+        Self::of(Kind::NotFound, "there is nothing at this path")
     }
 
-    fn of(kind: Kind, detail: String) -> Self {
+    fn of(kind: Kind, detail: &str) -> Self {
         let status = kind.status();
         let problem = json!({
             "type": format!("{PROBLEM_TYPES}{}", kind.slug()), "title": kind.title(), "status": status.as_u16(), "detail": detail,

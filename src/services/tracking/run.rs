@@ -18,7 +18,7 @@ use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
 use crate::services::load::KitchenPictures;
-use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle, stream_share};
+use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle, stream_limits};
 use crate::services::staff::StaffAuth;
 use crate::store::{Store, StoreAccess};
 
@@ -48,9 +48,7 @@ pub async fn run(
     let room = Room::start(store.clone(), connections, stopping.clone(), &background);
     background.spawn(feed::follow(broker.clone(), hub.clone(), room.clone(), stopping.clone()));
     let metrics = Metrics::new();
-    // Where fewer connections are possible than were meant to be, half of them are for others.
-    let max_streams = options.max_event_streams.min(connections.div_ceil(2));
-    let share = stream_share(max_streams, options.limits.connections_per_address);
+    let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);
     let statuses = Statuses::start(store.clone(), connections, &background);

@@ -9,6 +9,7 @@ const COMMANDS: [&str; 16] = [
     "kitchen-worker",
     "tracking-service",
     "notification-subscriber",
+    "web-gateway",
     "migrate",
     "check-config",
     "openapi",
@@ -70,6 +71,7 @@ fn every_role_has_its_flags_with_their_defaults() {
         ),
         ("tracking-service", vec!["--port", "[default: 3002]", "--host", "127.0.0.1"]),
         ("notification-subscriber", vec!["--name"]),
+        ("web-gateway", vec!["--port", "[default: 8080]", "--order-url", "--tracking-url", "--host"]),
         ("migrate", vec![]),
     ] {
         let help = text(&run(&[command, "--help"]));
@@ -137,7 +139,7 @@ async fn a_failure_at_run_time_ends_with_1() {
     let env = TestEnv::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    for role in ["order-service", "tracking-service"] {
+    for role in ["order-service", "tracking-service", "web-gateway"] {
         let output = env.run(&[role, "--port", &port, "--log-format", "json"]).await;
         assert_eq!(code(&output), Some(1), "{role}");
         let text = text(&output);

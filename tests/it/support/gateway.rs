@@ -33,7 +33,8 @@ impl Counter {
     }
 }
 
-/// A gateway in front of these.
+/// A gateway in front of these, which logs everything.
 pub fn gateway(env: &TestEnv, orders: &Http, tracks: &Http) -> Role {
-    env.spawn(&["web-gateway", "--port", "0", "--order-url", &orders.url, "--tracking-url", &tracks.url])
+    let args = ["web-gateway", "--port", "0", "--order-url", &orders.url, "--tracking-url", &tracks.url];
+    env.spawn_with(&args, &[("RESTAURANT_LOG_LEVEL", "trace")])
 }
