@@ -96,6 +96,20 @@ let
     message = "${option "${kind}.${name}"}: a name has 1 to 64 letters, digits, underscores, dashes, full stops and colons.";
   };
 
+  sameAsAnother =
+    setting:
+    lib.any
+      (
+        service:
+        cfg.${service}.enable
+        && cfg.${service}.${setting} != null
+        && cfg.${service}.${setting} == cfg.webGateway.${setting}
+      )
+      [
+        "orderService"
+        "trackingService"
+      ];
+
   bothHttpServices = cfg.orderService.enable && cfg.trackingService.enable;
 in
 {
@@ -109,6 +123,15 @@ in
     ++ [
       (forHttpService "orderService")
       (forHttpService "trackingService")
+      (forHttpService "webGateway")
+      {
+        assertion = cfg.webGateway.enable -> !sameAsAnother "port";
+        message = "${option "webGateway.port"} is that of another service.";
+      }
+      {
+        assertion = cfg.webGateway.enable -> !sameAsAnother "virtualHost";
+        message = "${option "webGateway.virtualHost"} is that of another service, but their paths overlap.";
+      }
       {
         assertion = !((cfg.settings.staff or { }) ? token_file);
         message = "${option "settings.staff.token_file"} could not be read by the services. Use ${option "staffTokenFile"}.";

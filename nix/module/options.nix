@@ -163,10 +163,17 @@ in
       default =
         let
           isHere = host: lib.match "localhost(:.*)?|127\\..*|\\[::1](:.*)?|::1|/.*" host != null;
-          hosts = lib.toList cfg.database.host ++ lib.toList cfg.rabbitmq.host;
+          services = lib.optionals cfg.webGateway.enable [
+            cfg.webGateway.orderUrl
+            cfg.webGateway.trackingUrl
+          ];
+          hosts =
+            lib.toList cfg.database.host
+            ++ lib.toList cfg.rabbitmq.host
+            ++ map (lib.removePrefix "http://") services;
         in
         if lib.all isHere hosts then [ "localhost" ] else [ "any" ];
-      defaultText = lib.literalMD "`[ \"localhost\" ]` where both servers are on this machine, else `[ \"any\" ]`";
+      defaultText = lib.literalMD "`[ \"localhost\" ]` where both servers, and the services behind the web gateway, are on this machine, else `[ \"any\" ]`";
       example = [
         "localhost"
         "10.0.0.0/24"
@@ -214,6 +221,42 @@ in
       what = "says where orders are";
       port = 3002;
     };
+
+    webGateway =
+      httpService {
+        what = "has the pages for customers and staff";
+        port = 8080;
+      }
+      // {
+        enable = mkEnableOption "the web gateway, which has the pages for customers and staff";
+
+        virtualHost = mkOption {
+          type = types.nullOr types.str;
+          default = null;
+          example = "pizza.example.org";
+          description = ''
+            Name of the nginx virtual host that forwards to it, or null for none. It is served over TLS alone, with a
+            certificate by ACME unless {option}`services.nginx.virtualHosts.<name>` says otherwise. The addresses in links
+            to orders begin with it.
+          '';
+        };
+
+        orderUrl = mkOption {
+          type = types.strMatching "http://.*";
+          default = "http://127.0.0.1:${toString cfg.orderService.port}";
+          defaultText = lib.literalMD "the order service of this machine";
+          example = "http://10.0.0.2:3000";
+          description = "The order service, which is to trust this machine as a proxy (`http.trusted_proxies`).";
+        };
+
+        trackingUrl = mkOption {
+          type = types.strMatching "http://.*";
+          default = "http://127.0.0.1:${toString cfg.trackingService.port}";
+          defaultText = lib.literalMD "the tracking service of this machine";
+          example = "http://10.0.0.2:3002";
+          description = "The tracking service, likewise.";
+        };
+      };
 
     kitchenWorkers = mkOption {
       type = types.attrsOf (types.submodule kitchenWorker);

@@ -22,7 +22,10 @@ let
   httpServices = lib.filterAttrs (_: service: service.enable) {
     order-service = cfg.orderService;
     tracking-service = cfg.trackingService;
+    web-gateway = cfg.webGateway;
   };
+
+  gatewayHost = if cfg.webGateway.enable then cfg.webGateway.virtualHost else null;
 
   inherit (cfg) credentials;
 
@@ -190,12 +193,25 @@ in
         database = cfg.database.name;
       }
       // tlsOf "database";
-      # nginx, which holds connections for many and says for whom.
-      http = mkIf (lib.any (service: service.virtualHost != null) (lib.attrValues httpServices)) {
-        trusted_proxies = lib.mkDefault [
-          "127.0.0.1"
-          "::1"
-        ];
+      # nginx and the gateway, which hold connections for many and say for whom.
+      http =
+        mkIf
+          (
+            cfg.webGateway.enable
+            || lib.any (service: service.virtualHost != null) (lib.attrValues httpServices)
+          )
+          {
+            trusted_proxies = lib.mkDefault [
+              "127.0.0.1"
+              "::1"
+            ];
+          };
+      restaurant = mkIf (gatewayHost != null) {
+        public_url = lib.mkDefault "https://${gatewayHost}";
+      };
+      # As many as the gateway passes on.
+      tracking = mkIf cfg.webGateway.enable {
+        max_event_streams = lib.mkDefault 2500;
       };
       rabbitmq = {
         inherit (cfg.rabbitmq)
@@ -226,6 +242,13 @@ in
           ]
         ))
         (dropIn "tracking-service" 10 (forHttp "tracking-service" [ ]))
+        (dropIn "web-gateway" 10 (common {
+          secrets = [ ];
+          environment = [
+            "RESTAURANT_ORDER_URL=${cfg.webGateway.orderUrl}"
+            "RESTAURANT_TRACKING_URL=${cfg.webGateway.trackingUrl}"
+          ];
+        }))
       ]
       ++ upgrade
       ++ templates
@@ -264,26 +287,50 @@ in
     services.nginx =
       let
         proxied = lib.filterAttrs (_: service: service.virtualHost != null) httpServices;
+        forwarded = service: {
+          proxyPass = "http://${service.address}:${toString service.port}";
+          recommendedProxySettings = true;
+          # Live events are passed on as they come, for as long as somebody listens.
+          extraConfig = ''
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_read_timeout 1h;
+          '';
+        };
       in
       mkIf (proxied != { }) {
         enable = true;
+        # Without the query, in which a table's token is.
+        commonHttpConfig = mkIf (gatewayHost != null) ''
+          log_format restaurant '$remote_addr [$time_local] "$request_method $uri $server_protocol" $status $body_bytes_sent';
+        '';
         virtualHosts = mapAttrs' (
-          _: service:
-          nameValuePair service.virtualHost {
-            locations."/" = {
-              proxyPass = "http://${service.address}:${toString service.port}";
-              recommendedProxySettings = true;
-              # Live events are passed on as they come, for as long as somebody listens.
+          name: service:
+          nameValuePair service.virtualHost (
+            {
+              locations = {
+                "/" = forwarded service;
+                # For the operator only.
+                "= /metrics".return = "404";
+              }
+              // lib.optionalAttrs (name == "web-gateway") {
+                # An order's token is in the path.
+                "/t/" = forwarded service // {
+                  extraConfig = (forwarded service).extraConfig + ''
+                    access_log off;
+                  '';
+                };
+              };
+            }
+            // lib.optionalAttrs (name == "web-gateway") {
+              enableACME = lib.mkDefault true;
+              forceSSL = lib.mkDefault true;
               extraConfig = ''
-                proxy_http_version 1.1;
-                proxy_set_header Connection "";
-                proxy_buffering off;
-                proxy_read_timeout 1h;
+                access_log /var/log/nginx/access.log restaurant;
               '';
-            };
-            # For the operator only.
-            locations."= /metrics".return = "404";
-          }
+            }
+          )
         ) proxied;
       };
   };

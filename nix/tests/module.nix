@@ -16,6 +16,10 @@ let
         {
           nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
           system.stateVersion = lib.trivial.release;
+          security.acme = {
+            acceptTerms = true;
+            defaults.email = "admin@example.org";
+          };
           boot.loader.grub.enable = false;
           fileSystems."/" = {
             device = "none";
@@ -114,6 +118,13 @@ let
         stationPort = 3001;
       };
     };
+    withPages = oneMachine // {
+      webGateway = {
+        enable = true;
+        virtualHost = "pizza.example.org";
+      };
+      settings.restaurant.name = "Da Ada";
+    };
     frontOnly = elsewhere // {
       staffTokenFile = "/run/secrets/staff";
       staffAccountsFile = "/run/secrets/accounts";
@@ -157,6 +168,11 @@ let
           virtualHost = "example.org";
         };
         trackingService.virtualHost = "example.org";
+        webGateway = {
+          enable = true;
+          port = 3002;
+          virtualHost = "example.org";
+        };
         kitchenWorkers."chef luigi" = { };
       };
       messages = [
@@ -166,6 +182,8 @@ let
         "orderService.openFirewall is of no use"
         "trackingService.port are the same"
         "trackingService.virtualHost are the same"
+        "webGateway.port is that of another service"
+        "webGateway.virtualHost is that of another service"
         "kitchenWorkers.chef luigi: a name has"
       ];
     };
@@ -339,13 +357,16 @@ pkgs.runCommand "restaurant-system-module"
     has $frontOnly tracking-service.service.d/10-nixos.conf LoadCredential=staff-token:/run/secrets/staff
     has $frontOnly order-service.service.d/10-nixos.conf LoadCredential=staff-accounts:/run/secrets/accounts
 
+    has $withPages web-gateway.service.d/10-nixos.conf Environment=RESTAURANT_ORDER_URL=http://127.0.0.1:3000
+    has $withPages web-gateway.socket.d/overrides.conf ListenStream=127.0.0.1:8080
+
     # systemd says what it does not understand, and ends with 0 all the same.
-    for units in $oneMachine $sockets $kitchenOnly $frontOnly $two_machines_two $three_machines_one; do
+    for units in $oneMachine $sockets $kitchenOnly $frontOnly $withPages $two_machines_two $three_machines_one; do
       SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-{migrate,upgrade}.service \
-        {order,tracking}-service.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
+        {order,tracking}-service.{service,socket} web-gateway.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
         notification-subscriber@counter.service 2>&1
     done | tee complaints
-    if grep --extended-regexp 'restaurant-system|(order|tracking)-service|kitchen-worker|notification-subscriber' complaints; then
+    if grep --extended-regexp 'restaurant-system|(order|tracking)-service|web-gateway|kitchen-worker|notification-subscriber' complaints; then
       exit 1
     fi
     touch $out
