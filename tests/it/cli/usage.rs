@@ -4,7 +4,7 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
