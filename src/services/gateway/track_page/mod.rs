@@ -77,7 +77,7 @@ type PageFail = Fail<{ may::FORBIDDEN }>;
 #[OpenApi(tag = "PageTag::Pages")]
 impl TrackPages {
     /// A customer's order
-    #[oai(path = "/t/:token", method = "get", operation_id = "orderPage")]
+    #[oai(path = "/t/:token", method = "get", operation_id = "customersPage")]
     async fn own(
         &self,
         request: &Request,
