@@ -24,6 +24,9 @@ use super::{
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                            connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Without it a browser names no origin with a form's request, and one without TLS then does not say at all where that comes from.
+const OWN_SITE_ALONE: &str = "same-origin";
+
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// A file's address changes with its content, so that nobody has to ask for it again; the time is the longest that caches know, a year.
@@ -45,7 +48,7 @@ impl WebPage {
         Self { page: Page::new(html), is_unlisted: false }
     }
 
-    /// A page that search engines are not to list.
+    /// A page that search engines are not to list, and whose address nobody learns from a request, this service included.
     #[must_use]
     pub fn unlisted(self) -> Self {
         Self { is_unlisted: true, ..self }
@@ -59,6 +62,8 @@ impl IntoResponse for WebPage {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
         if self.is_unlisted {
             headers.insert(X_ROBOTS_TAG, HeaderValue::from_static("noindex"));
+        } else {
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static(OWN_SITE_ALONE));
         }
         response
     }
@@ -198,6 +203,7 @@ mod tests {
     fn a_page_has_the_policy_of_pages() {
         let response = WebPage::new("<!doctype html>").into_response();
         assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], PAGE_POLICY);
+        assert_eq!(response.headers()[header::REFERRER_POLICY], OWN_SITE_ALONE);
         assert_eq!(response.headers()[header::CONTENT_TYPE], Html::CONTENT_TYPE);
     }
 }
