@@ -3,7 +3,6 @@
 use jiff::tz::TimeZone;
 use poem::http::HeaderMap;
 
-use super::web::Frame;
 use super::words::Language;
 
 #[derive(Debug, Clone)]
@@ -24,18 +23,5 @@ impl Restaurant {
     pub fn language(&self, chosen: Option<&str>, headers: &HeaderMap) -> (Language, Option<String>) {
         let language = Language::of(chosen, headers, &self.languages);
         (language, chosen.filter(|tag| *tag == language.tag()).map(|_| language.cookie()))
-    }
-
-    /// The frame of a page; `words` is the group that its scripts show.
-    pub fn frame(&self, lang: Language, words: &'static str) -> Frame<'_> {
-        Frame {
-            lang,
-            languages: &self.languages,
-            restaurant: &self.name,
-            currency: &self.currency,
-            time_zone: self.time_zone.iana_name().unwrap_or("UTC"),
-            words,
-            kept_query: "",
-        }
     }
 }

@@ -29,8 +29,6 @@ pub struct ReadyPages(Arc<State>);
 struct State {
     upstream: Upstream,
     restaurant: Restaurant,
-    /// The restaurant's, by its IANA name.
-    time_zone: String,
 }
 
 /// What `GET /board` of the tracking service answers.
@@ -71,12 +69,9 @@ impl ReadyPages {
         lang: Query<Option<String>>,
     ) -> Result<BoardReply, Fail<{ may::FORBIDDEN }>> {
         let caller = Caller::of(request)?;
-        let offered = &self.0.restaurant.languages;
-        let language = Language::of(lang.0.as_deref(), request.headers(), offered);
+        let (language, cookie) = self.0.restaurant.language(lang.0.as_deref(), request.headers());
         Ok(match self.read(&caller).await {
-            Ok(board) => {
-                BoardReply::Page(self.page(language, Some(board))?, lang.0.map(|_| language.cookie()))
-            }
+            Ok(board) => BoardReply::Page(self.page(language, Some(board))?, cookie),
             Err(error) => {
                 BoardReply::Away(self.page(language, None)?, error.retry_after_s.unwrap_or(RETRY_AFTER_S))
             }
@@ -86,8 +81,7 @@ impl ReadyPages {
 
 impl ReadyPages {
     pub(super) fn new(upstream: Upstream, restaurant: Restaurant) -> Self {
-        let time_zone = restaurant.time_zone.iana_name().unwrap_or("UTC").to_owned();
-        Self(Arc::new(State { upstream, restaurant, time_zone }))
+        Self(Arc::new(State { upstream, restaurant }))
     }
 
     async fn read(&self, caller: &Caller) -> Result<Board, UpstreamError> {
@@ -105,15 +99,7 @@ impl ReadyPages {
             false => lang.say("ready.unknown").to_owned(),
         };
         let Board { making, ready } = board.unwrap_or_default();
-        let frame = Frame {
-            lang,
-            languages: &restaurant.languages,
-            restaurant: &restaurant.name,
-            currency: &restaurant.currency,
-            time_zone: &self.0.time_zone,
-            words: "ready",
-            kept_query: "",
-        };
+        let frame = Frame::of(restaurant, lang, "ready");
         let parts = [part(lang, "making", making), part(lang, "ready", ready)];
         page(&ReadyPage { frame, now: now.to_string(), time, state, is_known, parts })
     }

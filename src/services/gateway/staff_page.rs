@@ -19,7 +19,7 @@ use super::session::Session;
 use super::upstream::{Service, Upstream, UpstreamError};
 use crate::domain::{Right, SESSION_MAX, Status};
 use crate::http::restaurant::Restaurant;
-use crate::http::web::{PageTag, StaffLoginPage, StaffPage, StaffRow, page};
+use crate::http::web::{Frame, PageTag, StaffLoginPage, StaffPage, StaffRow, page};
 use crate::http::words::Language;
 
 const HOME: &str = "/staff";
@@ -153,7 +153,7 @@ impl StaffPages {
         let has_lists = session.rights.iter().any(|right| right == Right::Lists.as_str());
         let rows = if has_lists { self.rows(lang, &caller).await } else { Some(Vec::new()) };
         let page = page(&StaffPage {
-            frame: self.0.restaurant.frame(lang, WORDS),
+            frame: Frame::of(&self.0.restaurant, lang, WORDS),
             account: &session.name,
             role: session.role.as_deref().unwrap_or_default(),
             rights: &session.rights,
@@ -238,7 +238,7 @@ impl StaffPages {
     }
 
     fn login_page(&self, lang: Language, name: &str, error: &str) -> Result<WebPage, Problem> {
-        page(&StaffLoginPage { frame: self.0.restaurant.frame(lang, WORDS), name, error })
+        page(&StaffLoginPage { frame: Frame::of(&self.0.restaurant, lang, WORDS), name, error })
     }
 
     /// The open orders, oldest first; `None` where they cannot be read.

@@ -3,6 +3,7 @@
 use super::{Device, Page};
 use crate::support::{Answer, Counter, Proxy, Role, TestEnv, delivery, dine_in, item, takeout, with};
 use serde_json::{Value, json};
+use std::path::Path;
 use tokio_postgres::Client;
 
 const NASTY: &str = "<img src=x onerror=alert(1)>";
@@ -224,4 +225,22 @@ async fn every_stage_is_for_everybody_on_every_telephone() {
     page.goto(&format!("{}/track?number=4711", restaurant.network.url())).await;
     narrow("no order").await;
     page.assert_accessible().await;
+}
+
+/// `scripts/pictures` makes it anew.
+#[tokio::test]
+#[ignore = "writes into docs/pictures: run scripts/pictures"]
+async fn pictures_of_an_order() {
+    let restaurant = Restaurant::open().await;
+    let ordered = json!([
+        with(&item("Pizza Margherita", 2, 9.8), "/notes", json!("well done")),
+        item("Tiramisù", 1, 6.9)
+    ]);
+    let Placed { path, .. } = restaurant.place(&with(&takeout(), "/items", ordered)).await;
+    let args = ["kitchen-worker", "--worker-name", "chef", "--cook-seconds", "840"];
+    let _chef = restaurant.env.spawn(&args);
+    let page = restaurant.phone(&path).await;
+    page.sees(&stage("cooking", "now")).await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    page.picture(&root.join("docs/pictures/track-phone.png")).await;
 }

@@ -44,8 +44,6 @@ pub struct TrackPages(Arc<State>);
 struct State {
     upstream: Upstream,
     restaurant: Restaurant,
-    /// The restaurant's, by its IANA name.
-    time_zone: String,
 }
 
 #[derive(ApiResponse)]
@@ -168,8 +166,7 @@ impl TrackPages {
 
 impl TrackPages {
     pub(super) fn new(upstream: Upstream, restaurant: Restaurant) -> Self {
-        let time_zone = restaurant.time_zone.iana_name().unwrap_or("UTC").to_owned();
-        Self(Arc::new(State { upstream, restaurant, time_zone }))
+        Self(Arc::new(State { upstream, restaurant }))
     }
 
     fn visit<'a>(&'a self, request: &'a Request, wish: Option<&str>) -> Result<Visit<'a>, Problem> {
@@ -254,17 +251,8 @@ impl<'a> Visit<'a> {
     }
 
     fn frame(&self) -> Frame<'_> {
-        let Restaurant { name, currency, languages, .. } = &self.state.restaurant;
-        Frame {
-            lang: self.lang,
-            languages,
-            restaurant: name,
-            currency,
-            time_zone: &self.state.time_zone,
-            // The few that the script shows are beside what shows them: the page is fetched often.
-            words: "",
-            kept_query: "",
-        }
+        // The few words that the script shows are beside what shows them: the page is fetched often.
+        Frame::of(&self.state.restaurant, self.lang, "")
     }
 
     fn shown(&self, page: WebPage, cookie: Option<String>) -> TrackReply {
