@@ -85,7 +85,7 @@ pub const TABLE: Table = Table { env_prefix: "RESTAURANT_", rows: &[
     Key::text("tracking.public_lists", "false", "true: GET /orders and GET /events of the tracking service are for everybody, not for staff alone"),
 
     Key::section("http", "how the services treat connections and requests"),
-    Key::number("http.connections_per_address", CONNECTIONS, "512", "of one address at once; half of all by default").unset(),
+    Key::number("http.connections_per_address", CONNECTIONS, "512", "of one address at once; half of all by default, and half of the streams; with more than that it has as many streams").unset(),
     Key::list("http.trusted_proxies", "[127.0.0.1, 10.0.0.0/8]", "proxies in front have no share themselves; their clients' addresses are taken from X-Forwarded-For (or Forwarded), which they must set").unset(),
     Key::list("http.allowed_hosts", "[orders.example.org]", "requests for another host get 421; any where none is named").unset(),
 

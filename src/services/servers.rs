@@ -104,6 +104,10 @@ pub(super) fn stream_limits(wished: usize, limits: &ServerLimits) -> (usize, usi
     let possible = connections.saturating_sub(CONNECTIONS_BESIDE_STREAMS).max(connections.div_ceil(2));
     let max_streams = wished.min(possible);
     let share = limits.connections_per_address;
+    if share > connections.div_ceil(2) {
+        // So the operator has it configured: there are few addresses, or one.
+        return (max_streams, share);
+    }
     (max_streams, share.min(max_streams.div_ceil(2).max(STREAMS_OF_AN_ADDRESS_MIN)))
 }
 
@@ -217,5 +221,22 @@ pub(super) fn shared_failure(error: Arc<StoreError>) -> Problem {
         | StoreError::Refused { .. }
         | StoreError::Unknown(_)
         | StoreError::Migration(_) => Problem::internal(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_half_of_the_streams_unless_it_may_have_more_connections_than_that() {
+        let limits = |connections_per_address| ServerLimits {
+            connections: 3012,
+            connections_per_address,
+            ..ServerLimits::default()
+        };
+        assert_eq!(stream_limits(2500, &limits(1506)), (2500, 1250));
+        assert_eq!(stream_limits(2500, &limits(100)), (2500, 100));
+        assert_eq!(stream_limits(2500, &limits(2600)), (2500, 2600));
     }
 }
