@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use amqp::{Broker, BrokerError, BrokerOptions};
 use clap::Args;
 use daemon::clock::whole_ms;
+use daemon::metrics::Metrics;
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
@@ -29,6 +30,8 @@ use crate::store::{DatabaseOptions, Store, StoreOptions};
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] =
     &["restaurant_system", "amqp", "clean_text", "daemon", "http_kit", "private_servers", "settings"];
+/// What the names of all metrics begin with (contract, section 15).
+const METRICS_PREFIX: &str = "restaurant";
 /// Unused connections to PostgreSQL are closed after this time. A worker sweeps every other second and keeps
 /// one for that: logging in anew each time costs both sides more than the connection does. What a rush has opened beyond
 /// that is closed soon, since there may be many workers.
@@ -102,6 +105,7 @@ pub(super) struct Setting {
     service: &'static str,
     started: Instant,
     telemetry: TelemetryGuard,
+    pub(super) metrics: Metrics,
     /// Files that the process may have open.
     open_files: u64,
     pub(super) config: Config,
@@ -155,7 +159,8 @@ impl Setting {
             tokio::spawn(reload_on(hangups, manager.clone(), common, read_again, level, staff));
         }
         let (open_files, started) = (descriptors::raise_limit(), Instant::now());
-        Ok(Self { service, started, telemetry, open_files, config, staff: of_staff, shutdown, manager })
+        let metrics = Metrics::with_prefix(METRICS_PREFIX);
+        Ok(Self { service, started, telemetry, metrics, open_files, config, staff: of_staff, shutdown, manager })
     }
 
     pub(super) fn stdout(&self) -> Result<Arc<Outlet>, CliError> {

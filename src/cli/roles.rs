@@ -186,6 +186,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
     let setting = Setting::new("order-service", &args.common, None, |sources| sources)?;
     let (menu, tables) = (setting.config.menu()?, setting.config.tables()?);
     let options = OrderServiceOptions {
+        metrics: setting.metrics.clone(),
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits(0),
@@ -234,6 +235,7 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
     let broker =
         setting.broker(&format!("kitchen-worker.{}", args.worker_name), Part::Kitchen, Usage::Worker);
     let options = KitchenOptions {
+        metrics: setting.metrics.clone(),
         name: args.worker_name,
         order_types: args.order_types.map_or_else(|| OrderType::ALL.to_vec(), |types| types.0),
         heartbeat_interval: args.heartbeat_interval,
@@ -274,6 +276,7 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
 pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), CliError> {
     let setting = Setting::new("tracking-service", &args.common, None, |sources| sources)?;
     let options = TrackingServiceOptions {
+        metrics: setting.metrics.clone(),
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits(setting.config.tracking.max_event_streams),
@@ -293,7 +296,7 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
 pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) -> Result<(), CliError> {
     let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
     let broker = setting.broker("notification-subscriber", Part::Subscriber, Usage::Worker);
-    let options = NotificationOptions { name: args.name };
+    let options = NotificationOptions { name: args.name, metrics: setting.metrics.clone() };
     let stdout = setting.stdout()?;
     let outcome =
         notification::run(options, broker.clone(), stdout, setting.shutdown.clone(), &setting.manager).await;
@@ -309,6 +312,7 @@ pub(super) async fn web_gateway(args: WebGatewayArgs) -> Result<(), CliError> {
     let setting = Setting::new("web-gateway", &args.common, None, sources)?;
     let max_event_streams = setting.config.gateway_max_event_streams;
     let options = GatewayOptions {
+        metrics: setting.metrics.clone(),
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits_beside(max_event_streams, max_event_streams + gateway::CALLS_MAX),

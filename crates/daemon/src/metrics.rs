@@ -37,6 +37,12 @@ impl Metrics {
         Self::default()
     }
 
+    /// An empty registry, whose metrics all begin with `prefix` and an underscore.
+    pub fn with_prefix(prefix: &str) -> Self {
+        let registry = Mutex::new(Registry::with_prefix(prefix));
+        Self(Arc::new(Inner { registry, withheld: OnceLock::new() }))
+    }
+
     /// Registers metrics; done once each, at the start. Counting itself never comes here.
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
         register(&mut locked(&self.0.registry));

@@ -19,6 +19,7 @@ pub use api::info;
 pub use run::{GatewayApi, run};
 pub use upstream::CALLS_MAX;
 
+use daemon::metrics::Metrics;
 use http_kit::server::{ServerError, ServerLimits};
 use reqwest::Url;
 
@@ -26,6 +27,8 @@ use crate::http::restaurant::Restaurant;
 
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
+    /// The process's metrics.
+    pub metrics: Metrics,
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,

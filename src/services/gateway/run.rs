@@ -1,6 +1,5 @@
 //! The gateway's life.
 
-use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use http_kit::app;
@@ -48,7 +47,7 @@ pub async fn run(
     let states = States::watch(upstream.clone(), stopping.clone());
     let readiness = states.readiness();
     let _reports = manager.follow(&shutdown, move || states.condition(format!("answering at {address}")));
-    let metrics = Metrics::new();
+    let metrics = options.metrics;
     let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let answers = answers(&upstream, streams, &options.restaurant);

@@ -15,7 +15,7 @@ impl EstimateErrors {
     pub fn register(&self, metrics: &Metrics) {
         let help = "Time between the estimate of an order's claim and when it was ready, whichever was first";
         metrics.register(|registry| {
-            registry.register("restaurant_estimate_error_seconds", help, self.0.clone());
+            registry.register("estimate_error_seconds", help, self.0.clone());
         });
     }
 

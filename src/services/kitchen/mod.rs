@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amqp::{BrokerError, NameError};
+use daemon::metrics::Metrics;
 use http_kit::server::ServerLimits;
 use tokio::sync::{Notify, watch};
 
@@ -33,6 +34,8 @@ use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
 pub struct KitchenOptions {
+    /// The process's metrics.
+    pub metrics: Metrics,
     /// Its name; two living workers never share one.
     pub name: WorkerName,
     pub order_types: Vec<OrderType>,

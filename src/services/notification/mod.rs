@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use amqp::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
+use daemon::metrics::Metrics;
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::{Heartbeat, ServiceManager};
@@ -27,6 +28,8 @@ const UNREAD_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct NotificationOptions {
+    /// The process's metrics.
+    pub metrics: Metrics,
     /// Take `notifications_queue.NAME`, as a standby while another has it; without a name the first free slot.
     pub name: Option<String>,
 }

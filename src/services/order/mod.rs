@@ -23,6 +23,7 @@ pub use reading::parse_order;
 pub use run::run;
 pub use tables::TableTokens;
 
+use daemon::metrics::Metrics;
 use http_kit::server::{ServerError, ServerLimits};
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
@@ -34,6 +35,8 @@ use crate::store::{IntakeLimits, StoreError};
 
 #[derive(Debug, Clone)]
 pub struct OrderServiceOptions {
+    /// The process's metrics.
+    pub metrics: Metrics,
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,

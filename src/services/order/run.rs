@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use amqp::{Broker, Publish};
-use daemon::metrics::Metrics;
 use daemon::ration::Budget;
 use daemon::runtime::DedicatedRuntime;
 use daemon::shutdown::Shutdown;
@@ -85,7 +84,7 @@ pub async fn run(
         )
     };
     let refusal = intake.refusal();
-    let metrics = Metrics::new();
+    let metrics = options.metrics;
     let staff = StaffAuth::new(options.staff, store.clone(), &metrics);
     let board = MenuBoard::new(store.clone(), options.menu, options.time_zone.clone());
     background.spawn(board.clone().keep(stop_background.clone()));

@@ -18,6 +18,7 @@ pub use run::run;
 
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use http_kit::server::{ServerError, ServerLimits};
 use tokio::sync::watch;
 
@@ -27,6 +28,8 @@ use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
 pub struct TrackingServiceOptions {
+    /// The process's metrics.
+    pub metrics: Metrics,
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,

@@ -1,7 +1,6 @@
 //! The tracking service's life.
 
 use amqp::{Broker, Publish};
-use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use http_kit::app;
@@ -47,7 +46,7 @@ pub async fn run(
     let connections = options.limits.connections;
     let room = Room::start(store.clone(), connections, stopping.clone(), &background);
     background.spawn(feed::follow(broker.clone(), hub.clone(), room.clone(), stopping.clone()));
-    let metrics = Metrics::new();
+    let metrics = options.metrics;
     let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);

@@ -4,6 +4,7 @@ use super::orders::{form, token};
 use super::scenario::Scenario;
 use super::tables::Without;
 use super::world::{World, sleep_ms};
+use daemon::metrics::Metrics;
 use fastrand::Rng;
 use restaurant_system::domain::{CookTimes, Priority};
 use restaurant_system::services::kitchen::{KitchenOptions, KitchenTimes};
@@ -26,6 +27,7 @@ async fn rush(seed: u64, without: Without) -> (Vec<String>, usize) {
     let cook_ms = rng.u64(200..2_000);
     let promote_after = Duration::from_millis(rng.u64(2_000..12_000));
     let kitchen = KitchenOptions {
+        metrics: Metrics::default(),
         name: "nobody".parse().unwrap(),
         order_types: Vec::new(),
         heartbeat_interval: Duration::from_secs(2),

@@ -9,6 +9,7 @@ use super::store::SimStore;
 use super::tables::{Tables, Without};
 use super::world::{Actor, World, sleep_ms};
 use crate::support::token_act;
+use daemon::metrics::Metrics;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use fastrand::Rng;
@@ -171,6 +172,7 @@ async fn until_quiet(world: &World, customers: &TaskTracker, reconciled: bool) -
 impl Scenario {
     fn new(world: World, rng: &mut Rng) -> Self {
         let mut kitchen = KitchenOptions {
+            metrics: Metrics::default(),
             name: "nobody".parse().unwrap(),
             order_types: Vec::new(),
             heartbeat_interval: Duration::from_millis(rng.u64(1_000..4_000)),

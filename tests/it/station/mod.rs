@@ -11,6 +11,7 @@ mod system;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use http_kit::server::ServerLimits;
 use reqwest::RequestBuilder;
 use restaurant_system::domain::{CookTimes, OrderType, PasswordHash, StaffAccess, StaffAccount};
@@ -51,6 +52,7 @@ impl Grill {
         let look = Arc::new(Notify::new());
         let seconds = |seconds| CookTimes::uniform(Duration::from_secs(seconds));
         let worker = KitchenOptions {
+            metrics: Metrics::default(),
             name: STATION.parse().unwrap(),
             order_types: vec![OrderType::DineIn, OrderType::Takeout],
             heartbeat_interval: Duration::from_secs(30),

@@ -11,7 +11,6 @@ mod web;
 use std::sync::Arc;
 
 use amqp::Broker;
-use daemon::metrics::Metrics;
 use http_kit::server::{Listener, ServerError, serve};
 use http_kit::sse::EventStreams;
 use http_kit::{App, app};
@@ -63,7 +62,7 @@ impl Station {
             recall_within: options.recall_within,
             promote_after: worker.times.promote_after,
         };
-        let metrics = Metrics::new();
+        let metrics = worker.metrics.clone();
         options.estimate_errors.register(&metrics);
         let board = Arc::new(Board::new(store.clone(), look, &options));
         let staff = StaffAuth::new(options.staff.clone(), store.clone(), &metrics);
