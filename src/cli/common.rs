@@ -160,7 +160,17 @@ impl Setting {
         }
         let (open_files, started) = (descriptors::raise_limit(), Instant::now());
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
-        Ok(Self { service, started, telemetry, metrics, open_files, config, staff: of_staff, shutdown, manager })
+        Ok(Self {
+            service,
+            started,
+            telemetry,
+            metrics,
+            open_files,
+            config,
+            staff: of_staff,
+            shutdown,
+            manager,
+        })
     }
 
     pub(super) fn stdout(&self) -> Result<Arc<Outlet>, CliError> {

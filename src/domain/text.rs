@@ -13,7 +13,7 @@ use super::bounds;
 pub(super) fn with_single_spaces(name: &str) -> String {
     let mut kept = String::with_capacity(name.len());
     for c in name.chars() {
-        if c.general_category() != GeneralCategory::SpaceSeparator {
+        if c.is_ascii_graphic() || c.general_category() != GeneralCategory::SpaceSeparator {
             kept.push(c);
         } else if !kept.ends_with(' ') {
             kept.push(' ');

@@ -60,6 +60,8 @@ pub fn line_fault(text: &str, allowed: &[char]) -> Option<String> {
         Some(c) if c.is_control() => Some(format!("may not hold the control character {}", describe(c))),
         Some(c) if is_hidden(c) => Some(invisible(c)),
         Some(c) => Some(format!("may not hold the line or direction control {}", describe(c))),
+        // Joiners are not ASCII, as most texts are.
+        None if text.is_ascii() => None,
         None => loose_joiner(text).map(not_between_letters),
     }
 }
@@ -126,12 +128,12 @@ pub fn not_between_letters(c: char) -> String {
 
 /// Whether a character is a letter of some script, those that show as nothing included.
 pub fn is_letter(c: char) -> bool {
-    c.general_category_group() == GeneralCategoryGroup::Letter
+    c.is_ascii_alphabetic() || (!c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Letter)
 }
 
 /// Whether a character is a mark that combines with the one before it.
 pub fn is_mark(c: char) -> bool {
-    c.general_category_group() == GeneralCategoryGroup::Mark
+    !c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
@@ -143,6 +145,9 @@ pub fn is_joiner(c: char) -> bool {
 
 /// Whether a character by itself leaves nothing on the paper: anything but letters, numbers, punctuation and symbols.
 pub fn is_invisible(c: char) -> bool {
+    if c.is_ascii_graphic() {
+        return false;
+    }
     use GeneralCategoryGroup::{Letter, Number, Other, Punctuation, Symbol};
     let group = c.general_category_group();
     let may_be_seen = matches!(group, Letter | Number | Punctuation | Symbol)

@@ -142,8 +142,7 @@ impl OrderApi {
         let idempotency = idempotency(headers, &body.bytes)?;
         let table = table_token.0.map(|token| self.0.doors.table(&token)).transpose()?;
         let menu = self.0.board.in_force().await?;
-        let now = self.0.board.now();
-        let offer = menu.as_ref().map(|menu| menu.offer(&now));
+        let offer = menu.as_ref().map(|menu| menu.offer(&self.0.board.now()));
         let order = match parse_order(&body.bytes, offer.as_ref(), table) {
             Ok(order) => order,
             Err(problem) => return self.refused(problem, idempotency.filter(|_| menu.is_some())).await,
