@@ -1,12 +1,13 @@
 //! The flags that every role takes, and the connections to its servers that it makes from them.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use amqp::{Broker, BrokerError, BrokerOptions};
+use amqp::{Broker, BrokerError, BrokerOptions, Publish};
 use clap::Args;
 use daemon::clock::whole_ms;
 use daemon::metrics::Metrics;
@@ -15,17 +16,19 @@ use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
 use daemon::{descriptors, memory};
-use http_kit::server::ServerLimits;
+use http_kit::health::Readiness;
+use http_kit::server::{Listener, ServerLimits};
 use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::CliError;
 use crate::broker::Part;
 use crate::config::{Config, ConfigError, ConfigSources};
 use crate::domain::StaffAccess;
-use crate::services::CONNECTIONS_BESIDE_STREAMS;
-use crate::store::{DatabaseOptions, Store, StoreOptions};
+use crate::services::{CONNECTIONS_BESIDE_STREAMS, ServerMetrics, show_metrics};
+use crate::store::{DatabaseOptions, Store, StoreAccess, StoreOptions};
 
 /// The program's own crates, whose lines are its own in the log.
 pub(super) const OWN_CRATES: &[&str] =
@@ -89,6 +92,26 @@ pub(super) struct CommonArgs {
     log_level: Option<LogLevel>,
 }
 
+/// The flags of every role that shows how it is on a port of its own.
+#[derive(Debug, Clone, Args)]
+pub(super) struct MetricsArgs {
+    /// Port for /metrics, /healthz and /readyz alone; 0 for a free one [default: none]
+    #[arg(long, value_name = "PORT", env = "RESTAURANT_METRICS_PORT")]
+    metrics_port: Option<u16>,
+
+    /// Address on which --metrics-port listens
+    #[arg(long, value_name = "ADDRESS", env = "RESTAURANT_METRICS_HOST", default_value = "127.0.0.1")]
+    metrics_host: IpAddr,
+}
+
+impl MetricsArgs {
+    /// Listens, where that is wished.
+    pub(super) fn bind(&self) -> Result<Option<Listener>, CliError> {
+        let bind = |port| Listener::bind_for("--metrics-port", self.metrics_host, port);
+        self.metrics_port.map(bind).transpose().map_err(CliError::failed)
+    }
+}
+
 /// How a role uses its servers.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Usage {
@@ -106,6 +129,8 @@ pub(super) struct Setting {
     started: Instant,
     telemetry: TelemetryGuard,
     pub(super) metrics: Metrics,
+    servers: ServerMetrics,
+    metrics_port: Option<AbortOnDropHandle<()>>,
     /// Files that the process may have open.
     open_files: u64,
     pub(super) config: Config,
@@ -160,7 +185,11 @@ impl Setting {
         }
         let (open_files, started) = (descriptors::raise_limit(), Instant::now());
         let metrics = Metrics::with_prefix(METRICS_PREFIX);
+        metrics.register_build(env!("CARGO_PKG_VERSION"));
+        let servers = ServerMetrics::register(&metrics);
         Ok(Self {
+            servers,
+            metrics_port: None,
             service,
             started,
             telemetry,
@@ -208,14 +237,24 @@ impl Setting {
 
     pub(super) fn store(&self, usage: Usage) -> Result<Store, CliError> {
         let options = store_options(&self.config.database, self.service, usage);
-        Store::new(options, self.shutdown.hurry()).map_err(CliError::failed)
+        let store = Store::new(options, self.shutdown.hurry()).map_err(CliError::failed)?;
+        self.servers.follow_store(store.state());
+        Ok(store)
     }
 
     /// The way to RabbitMQ. It must be closed in the end ([`Setting::leave`]).
     pub(super) fn broker(&self, connection_name: &str, part: Part, usage: Usage) -> Broker {
         let mut options = broker_options(&self.config.rabbitmq, part, connection_name);
         options.alarm_probe = (!matches!(usage, Usage::Worker)).then_some(ALARM_PROBE);
-        Broker::start(options)
+        options.metrics = self.metrics.clone();
+        let broker = Broker::start(options);
+        self.servers.follow_broker(broker.state());
+        broker
+    }
+
+    /// Shows the role's metrics and health where a port was asked for, until the role is left.
+    pub(super) fn show_metrics(&mut self, port: Option<Listener>, readiness: Readiness) {
+        self.metrics_port = port.map(|port| show_metrics(port, &self.metrics, readiness));
     }
 
     /// Says goodbye to RabbitMQ, and how the role has ended.

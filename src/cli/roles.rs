@@ -7,18 +7,18 @@ use clap::{Args, ValueEnum};
 use daemon::runtime::DedicatedRuntime;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::common::{CommonArgs, Setting, Usage, number};
+use super::common::{CommonArgs, MetricsArgs, Setting, Usage, number};
 use super::error::CliError;
 use crate::broker::Part;
 use crate::client::BaseUrl;
 use crate::config::{Config, ConfigSources};
 use crate::domain::{OrderType, WorkerName};
-use crate::services::UnmeasuredTimes;
 use crate::services::gateway::{self, GatewayOptions};
 use crate::services::kitchen::{self, EstimateErrors, KitchenOptions, Station, StationOptions};
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, IntakeRules, OrderServiceOptions};
 use crate::services::tracking::{self, TrackingServiceOptions};
+use crate::services::{UnmeasuredTimes, broker_readiness, readiness};
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -46,6 +46,8 @@ pub(super) struct OrderServiceArgs {
 
     #[command(flatten)]
     listen: ListenArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -92,6 +94,8 @@ pub(super) struct KitchenWorkerArgs {
     #[command(flatten)]
     listen: ListenArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     common: CommonArgs,
 }
 
@@ -113,6 +117,8 @@ pub(super) struct TrackingServiceArgs {
     #[command(flatten)]
     listen: ListenArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     common: CommonArgs,
 }
 
@@ -127,6 +133,8 @@ pub(super) struct NotificationSubscriberArgs {
     #[arg(long, value_name = "NAME", env = "RESTAURANT_NAME", value_parser = parse_subscriber_name)]
     name: Option<String>,
 
+    #[command(flatten)]
+    metrics: MetricsArgs,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -158,6 +166,8 @@ pub(super) struct WebGatewayArgs {
     #[command(flatten)]
     listen: ListenArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     common: CommonArgs,
 }
 
@@ -183,7 +193,8 @@ pub(super) struct MigrateArgs {
 struct MigrateTimeout(f64);
 
 pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError> {
-    let setting = Setting::new("order-service", &args.common, None, |sources| sources)?;
+    let mut setting = Setting::new("order-service", &args.common, None, |sources| sources)?;
+    let metrics_port = args.metrics.bind()?;
     let (menu, tables) = (setting.config.menu()?, setting.config.tables()?);
     let options = OrderServiceOptions {
         metrics: setting.metrics.clone(),
@@ -209,6 +220,7 @@ pub(super) async fn order_service(args: OrderServiceArgs) -> Result<(), CliError
     };
     let store = setting.store(Usage::Service)?;
     let broker = setting.broker("order-service", Part::OrderService, Usage::Service);
+    setting.show_metrics(metrics_port, readiness(&store, &broker));
     let outcome =
         order::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
@@ -231,7 +243,8 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         }),
         None => sources,
     };
-    let setting = Setting::new("kitchen-worker", &args.common, Some(name), sources)?;
+    let mut setting = Setting::new("kitchen-worker", &args.common, Some(name), sources)?;
+    let metrics_port = args.metrics.bind()?;
     let broker =
         setting.broker(&format!("kitchen-worker.{}", args.worker_name), Part::Kitchen, Usage::Worker);
     let options = KitchenOptions {
@@ -253,6 +266,7 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
         }),
     };
     let store = setting.store(Usage::Worker)?;
+    setting.show_metrics(metrics_port, readiness(&store, &broker));
     // While a batch is written the worker hears of hundreds of orders: the next batch does not wait behind them.
     let writing = DedicatedRuntime::start("kitchen").map_err(CliError::failed)?;
     let shutdown = setting.shutdown.clone();
@@ -274,7 +288,8 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
 }
 
 pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), CliError> {
-    let setting = Setting::new("tracking-service", &args.common, None, |sources| sources)?;
+    let mut setting = Setting::new("tracking-service", &args.common, None, |sources| sources)?;
+    let metrics_port = args.metrics.bind()?;
     let options = TrackingServiceOptions {
         metrics: setting.metrics.clone(),
         host: args.listen.host,
@@ -288,14 +303,17 @@ pub(super) async fn tracking_service(args: TrackingServiceArgs) -> Result<(), Cl
     };
     let store = setting.store(Usage::Reader)?;
     let broker = setting.broker("tracking-service", Part::Tracking, Usage::Reader);
+    setting.show_metrics(metrics_port, readiness(&store, &broker));
     let outcome =
         tracking::run(options, store, broker.clone(), setting.shutdown.clone(), &setting.manager).await;
     setting.leave(Some(broker), outcome).await
 }
 
 pub(super) async fn notification_subscriber(args: NotificationSubscriberArgs) -> Result<(), CliError> {
-    let setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
+    let mut setting = Setting::new("notification-subscriber", &args.common, None, |sources| sources)?;
+    let metrics_port = args.metrics.bind()?;
     let broker = setting.broker("notification-subscriber", Part::Subscriber, Usage::Worker);
+    setting.show_metrics(metrics_port, broker_readiness(&broker));
     let options = NotificationOptions { name: args.name, metrics: setting.metrics.clone() };
     let stdout = setting.stdout()?;
     let outcome =
@@ -313,6 +331,7 @@ pub(super) async fn web_gateway(args: WebGatewayArgs) -> Result<(), CliError> {
     let max_event_streams = setting.config.gateway_max_event_streams;
     let options = GatewayOptions {
         metrics: setting.metrics.clone(),
+        metrics_port: args.metrics.bind()?,
         host: args.listen.host,
         port: args.port,
         limits: setting.server_limits_beside(max_event_streams, max_event_streams + gateway::CALLS_MAX),

@@ -48,7 +48,9 @@ pub(crate) fn banner(addresses: Addresses, servers: &Servers, files: &StateFiles
         ));
     }
     let menu = files.menu.display().to_string();
-    rows.extend([("config", config), ("menu", menu), ("staff token", token), ("data, logs", home)]);
+    let metrics = format!("{}   for file_sd_configs of Prometheus", files.targets.display());
+    rows.extend([("config", config), ("menu", menu), ("staff token", token), ("metrics", metrics)]);
+    rows.push(("data, logs", home));
     let names = ["staff"].into_iter().chain(std::iter::repeat(""));
     rows.extend(names.zip(files.staff()));
     let mut text = String::from("\nThe restaurant is open.\n\n");

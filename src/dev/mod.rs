@@ -5,6 +5,7 @@
 
 mod banner;
 mod error;
+mod metrics;
 mod roles;
 mod run;
 mod servers;

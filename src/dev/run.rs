@@ -15,7 +15,7 @@ use super::error::DevError;
 use super::roles::{RoleCommand, Roles, run_once};
 use super::servers::servers_options;
 use super::state::StateFiles;
-use super::{PROGRAM, say};
+use super::{PROGRAM, metrics, say};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(100);
@@ -158,7 +158,9 @@ async fn run_roles(
         migrated = run_once(&migrate) => migrated?,
         () = signals.next() => return Err(ServerError::Interrupted.into()),
     }
-    let mut roles = Roles::start(options.roles(files));
+    let mut roles = options.roles(files);
+    metrics::with_ports(&mut roles, &files.targets)?;
+    let mut roles = Roles::start(roles);
     let mut simulation = Roles::start(Vec::new());
     let mut result = tokio::select! {
         ready = wait_until_ready(options) => ready,

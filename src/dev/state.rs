@@ -34,6 +34,8 @@ pub(crate) struct StateFiles {
     pub(crate) staff_token: PathBuf,
     /// What is on the menu.
     pub(crate) menu: PathBuf,
+    /// Where Prometheus finds the roles.
+    pub(crate) targets: PathBuf,
     /// Who works here.
     staff_accounts: PathBuf,
     /// The passwords of those.
@@ -48,6 +50,7 @@ impl StateFiles {
             config: dir.join("config.yaml"),
             staff_token: dir.join("staff-token"),
             menu: dir.join("menu.yaml"),
+            targets: dir.join("prometheus-targets.json"),
             staff_accounts: dir.join("staff-accounts.yaml"),
             staff_passwords: dir.join("staff-passwords"),
             dir,

@@ -62,6 +62,8 @@ pub enum WorkerState {
 }
 
 impl WorkerState {
+    pub const ALL: [Self; 3] = [Self::Online, Self::Processing, Self::Offline];
+
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {

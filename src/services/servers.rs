@@ -5,21 +5,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amqp::{Broker, BrokerState, Publish};
+use daemon::metrics::Metrics;
 use daemon::systemd::{Condition, ServiceManager, inherited_socket};
+use http_kit::docs::ApiInfo;
 use http_kit::health::{Readiness, ReadinessReport};
 use http_kit::server::{Listener, ServerError, ServerLimits, serve};
-use http_kit::{App, Problem};
+use http_kit::{App, Problem, system_app};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::http::PROBLEM_TYPES;
 use crate::store::{Store, StoreAccess, StoreError, StoreState};
 
 /// What a client is told to wait while PostgreSQL is away.
 const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How long clients of an inherited socket are kept waiting for the first news of PostgreSQL.
 const ADMISSION_WAIT: Duration = Duration::from_secs(2);
+/// Those who ask for metrics at once: a scraper or two, a service manager, and somebody with a browser.
+const METRICS_CONNECTIONS: usize = 16;
 /// How long background tasks may take to end.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -122,7 +127,7 @@ pub(super) enum Admission {
 
 /// Readiness of a role that cannot work without PostgreSQL but can without RabbitMQ: it has the outbox, or the database
 /// to look at.
-pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
+pub fn readiness(store: &Store, broker: &Broker) -> Readiness {
     let (store, setup) = (store.state(), store.setup());
     let (broker, blocked) = (broker.state(), broker.blocked());
     let started = Timestamp::now();
@@ -145,6 +150,39 @@ pub(super) fn readiness(store: &Store, broker: &Broker) -> Readiness {
             (BrokerState::Closed, _) => report.optional("rabbitmq", false, Timestamp::now()),
         }
     })
+}
+
+/// Readiness of a role that has RabbitMQ alone.
+pub fn broker_readiness(broker: &Broker) -> Readiness {
+    let broker = broker.state();
+    let started = Timestamp::now();
+    Readiness::new(move || {
+        let (is_up, since) = match *broker.borrow() {
+            BrokerState::Connected { .. } => (true, started),
+            BrokerState::Connecting { since, .. } => (false, wall_clock(since)),
+            BrokerState::Closed => (false, Timestamp::now()),
+        };
+        ReadinessReport::new().required("rabbitmq", is_up, since)
+    })
+}
+
+/// Shows a role's metrics and health on a port of their own, until the result is dropped.
+pub fn show_metrics(listener: Listener, metrics: &Metrics, readiness: Readiness) -> AbortOnDropHandle<()> {
+    let info = ApiInfo {
+        title: "Metrics and health".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        description: "How a process of the restaurant is.".to_owned(),
+        license: "MIT".to_owned(),
+        problem_types: PROBLEM_TYPES,
+    };
+    let limits = ServerLimits {
+        connections: METRICS_CONNECTIONS,
+        connections_per_address: METRICS_CONNECTIONS,
+        ..ServerLimits::default()
+    };
+    tracing::info!(action = "metrics_listening", address = %listener.local_addr(), "metrics and health are shown");
+    let app = system_app(&info, metrics, readiness);
+    AbortOnDropHandle::new(tokio::spawn(serve(listener, app, limits, CancellationToken::new())))
 }
 
 fn wall_clock(since: Instant) -> Timestamp {

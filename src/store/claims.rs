@@ -111,14 +111,15 @@ with {picked}, claimed as (
     from picked p, unnest($3::text[], $4::bigint[]) as c (type, cook_ms)
     where o.id = p.id and c.type = o.type
     returning o.id, o.number, o.type, o.attempt, o.priority, o.request_id, o.traceparent, o.estimated_completion,
-              p.status as previous_status, p.status = 'cooking' as taken_over
+              o.created_at, o.claimed_at, p.status as previous_status, p.status = 'cooking' as taken_over
 ), logged as (
     insert into order_status_log (order_id, status, previous_status, attempt, changed_by, estimated_completion)
     select id, 'cooking', previous_status, attempt, $1, estimated_completion from claimed where not taken_over
     returning *
 ), {ticketed}announced as ({announced}
 )
-select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, l.id as log_id, {CHANGE_COLUMNS}
+select c.number, c.type, c.attempt, c.priority, c.request_id, c.traceparent, c.created_at, c.claimed_at,
+       c.claimed_at as seen_at, c.estimated_completion as promised_at, l.id as log_id, {CHANGE_COLUMNS}
 from claimed c left join logged l on l.order_id = c.id",
         announced = announce_logged("statuses")
     )

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::claims::{CLAIM_NAMED, CLAIM_OVERDUE, CLAIM_PROMOTED, ClaimSql, PROMOTION_DUE};
@@ -36,6 +37,17 @@ pub struct ClaimedOrder {
     /// The fencing token: only this attempt may finish it or give it back.
     pub attempt: i32,
     pub request_id: String,
+    pub times: ClaimTimes,
+}
+
+/// The times of an order in a worker's hands, all by PostgreSQL's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClaimTimes {
+    pub placed_at: Timestamp,
+    pub claimed_at: Timestamp,
+    /// When it was seen in the worker's hands: with its claim, unless the worker has it from before.
+    pub seen_at: Timestamp,
+    pub promised_at: Option<Timestamp>,
 }
 
 /// A cooked order.
@@ -380,6 +392,12 @@ fn claimed_order(row: &Row) -> Result<ClaimedOrder, StoreError> {
         order_type: order_type(row, "type")?,
         attempt: get(row, "attempt")?,
         request_id: get(row, "request_id")?,
+        times: ClaimTimes {
+            placed_at: get(row, "created_at")?,
+            claimed_at: get(row, "claimed_at")?,
+            seen_at: get(row, "seen_at")?,
+            promised_at: get(row, "promised_at")?,
+        },
     })
 }
 

@@ -117,8 +117,10 @@ impl<'a> StaffChange<'a> {
 /// What came of staff's attempt to change an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StaffOutcome {
-    /// It moved, now.
-    Done,
+    /// It moved from there, now.
+    Done {
+        from: Status,
+    },
     /// Its status does not allow it: it is this.
     Conflict(Status),
     /// Its type does not allow it: it is this.
@@ -158,8 +160,10 @@ with found as (
 ), acted as (
     insert into staff_actions (acted_at, name, role, action, order_number, detail, request_id)
     select updated_at, $5, $7, $8, $1, $9, $10 from moved
+), announced as (
+    insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged
 )
-insert into outbox (log_id, order_id, announces) select id, order_id, 'status' from logged";
+select previous_status as status from moved";
 
 /// Nobody has the order in hand then: the next free worker finds it, as it finds what another has given back. Who had it in
 /// an attempt before can neither finish it nor give it back.
@@ -217,10 +221,10 @@ impl Store {
         ];
         self.run("changing an order", async |client| {
             let statement = client.prepare_cached(MOVE).await?;
-            if client.execute(&statement, &parameters).await? > 0 {
-                return Ok(StaffOutcome::Done);
+            match client.query_opt(&statement, &parameters).await? {
+                Some(row) => Ok(StaffOutcome::Done { from: status(&row, "status")? }),
+                None => unchanged(client, number, *to).await,
             }
-            unchanged(client, number, *to).await
         })
         .await
     }
@@ -244,7 +248,7 @@ impl Store {
         self.run("recalling an order", async |client| {
             let statement = client.prepare_cached(RECALL).await?;
             if client.execute(&statement, &parameters).await? > 0 {
-                return Ok(StaffOutcome::Done);
+                return Ok(StaffOutcome::Done { from: Status::Ready });
             }
             match unchanged(client, number, Status::Cooking).await? {
                 StaffOutcome::Conflict(Status::Ready) => Ok(StaffOutcome::TooLate),
@@ -262,7 +266,7 @@ impl Store {
         self.run("cancelling an order", async |client| {
             let statement = client.prepare_cached(CANCEL_AS_CUSTOMER).await?;
             if client.execute(&statement, &[&number.as_str()]).await? > 0 {
-                return Ok(StaffOutcome::Done);
+                return Ok(StaffOutcome::Done { from: Status::Received });
             }
             unchanged(client, number, Status::Cancelled).await
         })

@@ -90,6 +90,8 @@ const GRANTS: &[Grant] = &[
     with(TRACKING, "order_items", &["select"], "order_id, quantity"),
     on(TRACKING, "cooking_times", &["select"]),
     on(TRACKING, "workers", &["select"]),
+    // Where it watches the house.
+    with(TRACKING, "outbox", &["select"], "log_id, log_ids, written_at"),
     on(TRACKING, "staff_sessions", &["select"]),
     // A session that is used here alone is in use all the same.
     with(TRACKING, "staff_sessions", &["update"], "last_used_at"),

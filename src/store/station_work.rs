@@ -29,10 +29,11 @@ pub(super) fn adopt() -> String {
     format!(
         "
 with held as (
-    select id, number, type, attempt, request_id from orders
+    select id, number, type, attempt, request_id, created_at, claimed_at, estimated_completion from orders
     where processed_by = $1 and status = 'cooking' and claimed_at is not null
 ), {ticketed}
-select number, type, attempt, request_id from held",
+select number, type, attempt, request_id, created_at, claimed_at, now() as seen_at,
+       estimated_completion as promised_at from held",
         ticketed = ticketed(
             "held c where not exists (
         select from station_tickets t where t.order_id = c.id and t.attempt >= c.attempt)"

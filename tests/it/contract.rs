@@ -10,7 +10,7 @@ use restaurant_system::config::TABLE;
 use serde_json::Value;
 
 use crate::support::markdown::{Block, BlockKind, blocks};
-use crate::support::{Http, TestEnv, code_files, files_below};
+use crate::support::{code_files, files_below};
 
 /// What a part of the contract has that the program has not.
 const MARK: &str = "*(not built yet)*";
@@ -192,25 +192,4 @@ fn every_action_of_the_log_is_there() {
     for action in actions {
         assert!(code.contains(&format!("action = \"{action}\"")), "{action}");
     }
-}
-
-#[tokio::test]
-async fn every_metric_is_there_and_no_other() {
-    let env = TestEnv::new().await;
-    let mut served = BTreeSet::new();
-    let station = ["kitchen-worker", "--worker-name", "grill", "--cooking", "manual"];
-    for role in [&["order-service"][..], &["tracking-service"], &station] {
-        let service = env.spawn(&[role, &["--port", "0"]].concat());
-        let http = Http::of(&service).await;
-        // Requests are counted when they are answered.
-        http.get("/healthz").await;
-        let metrics = http.get("/metrics").await.text;
-        served.extend(metrics.lines().filter_map(|line| {
-            let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
-            Some(format!("{name}{}", if kind == "counter" { "_total" } else { "" }))
-        }));
-    }
-    let section: Vec<Part> = parts().into_iter().filter(|part| part.section == 15).collect();
-    let (built, _) = spans(&section, |span| span.bytes().all(|b| b == b'_' || b.is_ascii_lowercase()));
-    assert_eq!(built, served);
 }

@@ -23,6 +23,7 @@ mod journal;
 mod kitchen;
 mod layers;
 mod logs;
+mod metrics;
 mod nix_files;
 mod openapi;
 mod orders;

@@ -218,7 +218,10 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     .await;
     a.reads_little("cancelling", async |store| {
         let change = StaffChange::new(Status::Cancelled, token_act());
-        assert_eq!(store.move_order(&waiting, &change).await.unwrap(), StaffOutcome::Done);
+        assert_eq!(
+            store.move_order(&waiting, &change).await.unwrap(),
+            StaffOutcome::Done { from: Status::Received }
+        );
     })
     .await;
     let cook_times = CookTimes::uniform(Duration::from_secs(600));
@@ -231,7 +234,7 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     };
     a.reads_little("recalling", async |store| {
         let recalled = store.recall_order(&number(10_002), &token_act(), Duration::from_secs(3600)).await;
-        assert_eq!(recalled.unwrap(), StaffOutcome::Done);
+        assert_eq!(recalled.unwrap(), StaffOutcome::Done { from: Status::Ready });
     })
     .await;
     a.reads_little("looking at the orders in hand", async |store| {
@@ -280,7 +283,10 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
     .await;
     a.reads_little("handing over", async |store| {
         let change = StaffChange::new(Status::Completed, token_act());
-        assert_eq!(store.move_order(&ready, &change).await.unwrap(), StaffOutcome::Done);
+        assert_eq!(
+            store.move_order(&ready, &change).await.unwrap(),
+            StaffOutcome::Done { from: Status::Ready }
+        );
     })
     .await;
     let body = br#"{"customer_name":"Ada","order_type":"takeout","items":[{"name":"Pizza","quantity":1,"price":9.99}]}"#;

@@ -53,7 +53,7 @@ impl DeadBound {
 }
 
 /// `None`: it cannot be told, or there is no such queue, which whoever publishes to it finds out.
-async fn count_letters(link: &Arc<Link>, queue: &str) -> Option<u32> {
+pub(super) async fn count_letters(link: &Arc<Link>, queue: &str) -> Option<u32> {
     let mut channel = RenewedChannel::on(link);
     let found = channel.look_at_queue(queue).await;
     channel.close().await;

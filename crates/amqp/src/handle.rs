@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::confirms::PublishOutcome;
 use super::consumer::{ConsumeOptions, Consumer, Deliveries, Delivery, Received, Source};
-use super::dead_bound::DeadBound;
+use super::dead_bound::{DeadBound, count_letters};
 use super::dead_letter::{DEAD_LETTER_RETRY_PAUSE, DeadLettered};
 use super::dead_queue::DeadLetters;
 use super::declare::Declarer;
@@ -17,6 +17,7 @@ use super::link::Link;
 use super::name::{self, HeldName, NameError, NameHold};
 use super::options::BrokerOptions;
 use super::properties::Outgoing;
+use super::publish_metrics::PublishMetrics;
 use super::publisher::Publisher;
 use super::supervisor::{BrokerState, Links, Supervisor};
 use super::topology::Names;
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     blocked: watch::Receiver<Option<Instant>>,
     state: watch::Receiver<BrokerState>,
     publisher: Publisher,
+    publish_metrics: PublishMetrics,
     topology_turn: tokio::sync::Mutex<()>,
     dead_bound: DeadBound,
     stop: CancellationToken,
@@ -71,7 +73,13 @@ impl Publish for Broker {
     }
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<PublishOutcome> {
-        if messages.is_empty() { Vec::new() } else { self.shared.publisher.publish(messages).await }
+        if messages.is_empty() {
+            return Vec::new();
+        }
+        let began = Instant::now();
+        let outcomes = self.shared.publisher.publish(messages).await;
+        self.shared.publish_metrics.record(&outcomes, began.elapsed());
+        outcomes
     }
 
     async fn redeclare_topology(&self) -> Result<(), BrokerError> {
@@ -187,6 +195,7 @@ impl Broker {
             done.cancel();
         });
         let topology_turn = tokio::sync::Mutex::new(());
+        let publish_metrics = PublishMetrics::register(&options.metrics);
         Self {
             shared: Arc::new(Shared {
                 options,
@@ -195,6 +204,7 @@ impl Broker {
                 blocked,
                 state,
                 publisher,
+                publish_metrics,
                 topology_turn,
                 dead_bound: DeadBound::default(),
                 stop,
@@ -212,6 +222,12 @@ impl Broker {
     /// Whether there is a connection right now.
     pub fn is_connected(&self) -> bool {
         self.shared.links.current().is_some()
+    }
+
+    /// How many messages wait among the dead letters. `None`: that cannot be told now.
+    pub async fn count_dead_letters(&self) -> Option<u32> {
+        let link = self.shared.links.current()?;
+        count_letters(&link, self.shared.options.topology.names().dead_letter_queue).await
     }
 
     /// Waits for a connection. `false`: the broker has been closed. May be cancelled.

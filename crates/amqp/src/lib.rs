@@ -17,6 +17,7 @@ mod name;
 mod options;
 mod outage;
 mod properties;
+mod publish_metrics;
 mod publisher;
 mod publishing;
 mod renewal;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use daemon::retry::Backoff;
 use daemon::tls::TlsOptions;
 use secrecy::SecretString;
@@ -73,6 +74,8 @@ pub struct BrokerOptions {
     /// How long the nodes of a cluster may take to give up one of them that is frozen, with what its connections held:
     /// RabbitMQ's `net_ticktime`. A process that lost its slot takes no other one before that.
     pub node_patience: Duration,
+    /// Where publishing is measured.
+    pub metrics: Metrics,
 }
 
 impl BrokerOptions {
@@ -101,6 +104,7 @@ impl BrokerOptions {
             publish_window: 1024,
             claim_grace: Duration::from_secs(3),
             node_patience: Duration::from_secs(60),
+            metrics: Metrics::default(),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod memory;
 pub mod metrics;
 pub mod outlet;
+mod process_metrics;
 pub mod ration;
 pub mod retry;
 pub mod runtime;

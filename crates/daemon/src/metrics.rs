@@ -7,10 +7,11 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, info::Info},
     registry::Registry,
 };
 
+use super::process_metrics::ProcessCollector;
 use super::sync::locked;
 
 /// The media type of [`Metrics::encode`].
@@ -43,6 +44,12 @@ impl Metrics {
         Self(Arc::new(Inner { registry, withheld: OnceLock::new() }))
     }
 
+    /// Says what is running, as `build_info`.
+    pub fn register_build(&self, version: &'static str) {
+        let build = Info::new([("version", version)]);
+        self.register(|registry| registry.register("build", "What is running", build));
+    }
+
     /// Registers metrics; done once each, at the start. Counting itself never comes here.
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
         register(&mut locked(&self.0.registry));
@@ -59,13 +66,16 @@ impl Metrics {
         all.get_or_create(&ActionLabel { action }).clone()
     }
 
-    /// All metrics as OpenMetrics text.
+    /// All metrics as OpenMetrics text, and those of the process (`process_cpu_seconds_total` and its like).
     ///
     /// # Errors
     /// When a metric cannot be written as text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(4096);
-        text::encode(&mut text, &locked(&self.0.registry))?;
+        text::encode_registry(&mut text, &locked(&self.0.registry))?;
+        let mut process = Registry::default();
+        process.register_collector(Box::new(ProcessCollector));
+        text::encode(&mut text, &process)?;
         Ok(text)
     }
 }
@@ -89,5 +99,23 @@ mod tests {
         orders.inc_by(3);
         let text = metrics.encode().unwrap();
         assert!(text.contains("orders_received_total 3\n") && text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn the_process_is_in_the_text_under_its_usual_names() {
+        let text = Metrics::with_prefix("shop").encode().unwrap();
+        for name in [
+            "process_cpu_seconds_total ",
+            "process_resident_memory_bytes ",
+            "process_virtual_memory_bytes ",
+            "process_open_fds ",
+            "process_max_fds ",
+            "process_threads ",
+            "process_start_time_seconds ",
+        ] {
+            let line =
+                text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
+            assert!(line.parse::<f64>().unwrap() >= 0.0, "{name}{line}");
+        }
     }
 }

@@ -50,6 +50,17 @@ const HOST_MAX_CHARS: usize = 100;
 /// Composes an API with what every service serves beside it (documents, health, metrics) and all that surrounds a request.
 pub fn app<A: OpenApi + 'static>(api: A, info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
     let system = SystemApi::new(Documents::of::<Served<A>>(info), metrics.clone(), readiness);
+    composed(api, system, info, metrics)
+}
+
+/// What every service serves and nothing else, for a port of its own: health, metrics, and the document that says so. Who asks
+/// there is not measured.
+pub fn system_app(info: &ApiInfo, metrics: &Metrics, readiness: Readiness) -> App {
+    let system = SystemApi::new(Documents::of::<Served<()>>(info), metrics.clone(), readiness);
+    composed((), system, info, &Metrics::new())
+}
+
+fn composed<A: OpenApi + 'static>(api: A, system: SystemApi, info: &ApiInfo, metrics: &Metrics) -> App {
     let (requests, unmatched) = (HttpMetrics::register(metrics), Arc::from(UNMATCHED));
     App {
         routes: docs::service(WholeQuery(WithSystem(api, system)), info).into_endpoint(),

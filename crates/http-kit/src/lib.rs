@@ -33,7 +33,7 @@ mod stream;
 pub mod system;
 pub mod web;
 
-pub use app::{App, app};
+pub use app::{App, app, system_app};
 pub use fail::{Fail, may};
 pub use problem::{FieldError, Problem};
 

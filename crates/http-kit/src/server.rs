@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc,
@@ -115,16 +115,21 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// book-keeping. Left to itself it lets each connection grow to megabytes; 128 KiB are a megabyte a second over 100 ms.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// Has a role listen elsewhere.
+const PORT_FLAG: &str = "--port";
+
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Another program has the port.
     #[error(
-        "cannot listen on {address}: the port is in use; end the other program or choose another with --port"
+        "cannot listen on {address}: the port is in use; end the other program or choose another with {flag}"
     )]
     PortInUse {
         /// `host:port` as asked for.
         address: String,
+        /// The flag that changes it.
+        flag: &'static str,
     },
     /// Anything else.
     #[error("cannot listen on {address}: {source}")]
@@ -155,11 +160,24 @@ impl Listener {
             false => format!("{host}:{port}"),
         };
         let error = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ServerError::PortInUse { address: named() },
+            io::ErrorKind::AddrInUse => ServerError::PortInUse { address: named(), flag: PORT_FLAG },
             _ => ServerError::Listen { address: named(), source },
         };
         let socket = TcpListener::bind((host, port)).await.map_err(error)?;
         Self::of(socket).map_err(error)
+    }
+
+    /// The same at once, without a resolver's patience, for a port that `flag` names.
+    ///
+    /// # Errors
+    /// As for [`Self::bind`].
+    pub fn bind_for(flag: &'static str, host: IpAddr, port: u16) -> Result<Self, ServerError> {
+        let address = SocketAddr::new(host, port);
+        let bound = std::net::TcpListener::bind(address).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => ServerError::PortInUse { address: address.to_string(), flag },
+            _ => ServerError::Listen { address: address.to_string(), source },
+        });
+        Self::from_std(bound?)
     }
 
     /// Takes over a socket that is bound already, one from systemd for instance.

@@ -126,7 +126,7 @@ struct Taken {
 
 impl EventStreams {
     /// With the number of streams that may be open at once, in all and for one address, and the token that ends the service.
-    /// Registers the metric `http_event_streams_open`.
+    /// Registers the metric `live_streams`.
     pub fn new(
         max_open: usize,
         max_of_address: usize,
@@ -135,11 +135,7 @@ impl EventStreams {
     ) -> Self {
         let open = Gauge::default();
         metrics.register(|registry| {
-            registry.register(
-                "http_event_streams_open",
-                "Streams of live events that are open",
-                open.clone(),
-            );
+            registry.register("live_streams", "Streams of live events that are open", open.clone());
         });
         Self { slots: Arc::new(Slots { max_open, max_of_address, taken: Mutex::default(), open }), shutdown }
     }

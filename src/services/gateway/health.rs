@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::upstream::{Service, Upstream};
+use crate::services::server_metrics::ServerMetrics;
 
 /// How often they are asked.
 const PROBE: Duration = Duration::from_secs(2);
@@ -44,6 +45,13 @@ impl States {
                 report.required(service.as_str(), state.answers, state.since)
             })
         })
+    }
+
+    /// Has it measured which of them answers.
+    pub(super) fn measure(&self, metrics: &ServerMetrics) {
+        for (index, service) in Service::ALL.into_iter().enumerate() {
+            metrics.follow(service.as_str(), self.0.clone(), move |states| states[index].answers);
+        }
     }
 
     /// As the service manager hears of it.

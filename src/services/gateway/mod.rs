@@ -20,15 +20,17 @@ pub use run::{GatewayApi, run};
 pub use upstream::CALLS_MAX;
 
 use daemon::metrics::Metrics;
-use http_kit::server::{ServerError, ServerLimits};
+use http_kit::server::{Listener, ServerError, ServerLimits};
 use reqwest::Url;
 
 use crate::http::restaurant::Restaurant;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct GatewayOptions {
     /// The process's metrics.
     pub metrics: Metrics,
+    /// Where they are shown on a port of their own.
+    pub metrics_port: Option<Listener>,
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,

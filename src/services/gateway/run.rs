@@ -16,7 +16,8 @@ use super::upstream::Upstream;
 use super::{GatewayError, GatewayOptions};
 use crate::http::restaurant::Restaurant;
 use crate::http::web::PageFiles;
-use crate::services::servers::{listen, stream_limits};
+use crate::services::server_metrics::ServerMetrics;
+use crate::services::servers::{listen, show_metrics, stream_limits};
 
 /// Everything that the gateway answers: its calls, and each page.
 pub type GatewayApi = (ApiProxy, OrderPage, TrackPages, ReadyPages, StaffPages, PageFiles);
@@ -46,6 +47,9 @@ pub async fn run(
     let upstream = Upstream::new(options.order_url, options.tracking_url)?;
     let states = States::watch(upstream.clone(), stopping.clone());
     let readiness = states.readiness();
+    states.measure(&ServerMetrics::register(&options.metrics));
+    let _metrics_port =
+        options.metrics_port.map(|port| show_metrics(port, &options.metrics, readiness.clone()));
     let _reports = manager.follow(&shutdown, move || states.condition(format!("answering at {address}")));
     let metrics = options.metrics;
     let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);

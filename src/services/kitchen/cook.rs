@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::KitchenOptions;
+use super::metrics::{ClaimResult, KitchenMetrics, Stopwatch};
 use super::promotion::{Promotion, share_out};
 use super::unknown::UnknownOrders;
 use crate::domain::{OrderNumber, OrderType, Status, WorkerName};
@@ -63,6 +64,7 @@ pub(super) struct Worker<S> {
     pub(super) give_back: CancellationToken,
     /// Messages of orders that there are none of.
     pub(super) unknown: Arc<UnknownOrders>,
+    metrics: KitchenMetrics,
 }
 
 /// Tells an order's cook which status the order has now.
@@ -72,6 +74,7 @@ type LetGo = oneshot::Sender<String>;
 pub(super) struct InHand {
     held: Finish,
     order_type: OrderType,
+    stopwatch: Stopwatch,
     let_go: oneshot::Receiver<String>,
 }
 
@@ -120,6 +123,8 @@ impl<S: KitchenStore> Worker<S> {
             promote_after: options.times.promote_after,
         };
         let limits = limits(options.prefetch);
+        let errors = options.station.as_ref().map(|station| station.estimate_errors.clone());
+        let metrics = KitchenMetrics::register(&options.metrics, errors.unwrap_or_default());
         let promotion = Arc::<Promotion>::default();
         let claims = {
             let (store, claim, promotion) = (store.clone(), claim.clone(), Arc::clone(&promotion));
@@ -150,12 +155,19 @@ impl<S: KitchenStore> Worker<S> {
             began: Notify::new(),
             give_back: CancellationToken::new(),
             unknown: Arc::default(),
+            metrics,
         }
     }
 
     /// Claims one order, or a promoted one in its place; `None` when it is not there to be claimed.
     pub(super) async fn claim(&self, number: OrderNumber) -> Result<Option<ClaimedOrder>, WriteFailed> {
-        self.claims.submit(number).await.unwrap_or(Err(WriteFailed::Refused))
+        let claimed = self.claims.submit(number).await.unwrap_or(Err(WriteFailed::Refused));
+        match &claimed {
+            Ok(Some(_)) => {}
+            Ok(None) => self.metrics.note_claim(ClaimResult::Refused),
+            Err(_) => self.metrics.note_claim(ClaimResult::Failed),
+        }
+        claimed
     }
 
     pub(super) fn is_cooking(&self) -> bool {
@@ -236,14 +248,15 @@ impl<S: KitchenStore> Worker<S> {
             self.state_changed.notify_one();
             self.began.notify_one();
         }
-        Some(InHand { held, order_type: order.order_type, let_go })
+        self.metrics.note_began(order);
+        Some(InHand { held, order_type: order.order_type, stopwatch: Stopwatch::of(order), let_go })
     }
 
     /// Cooks an order, and finishes it. It ends early when the order is not this worker's any more, and when the orders in
     /// hand are to be given back.
     pub(super) async fn cook(&self, in_hand: InHand) -> Cooked {
         let started = Instant::now();
-        let InHand { held, order_type, let_go } = in_hand;
+        let InHand { held, order_type, stopwatch, let_go } = in_hand;
         let cook_time = (!self.claim.is_manual).then(|| self.options.times.cook.of(order_type));
         self.relay.wake();
         let takes = cook_time.map_or("by hand".to_owned(), |time| format!("{} s", time.as_secs_f64()));
@@ -270,6 +283,7 @@ impl<S: KitchenStore> Worker<S> {
         match &cooked {
             Cooked::Ready => {
                 self.done.fetch_add(1, Ordering::Relaxed);
+                self.metrics.note_ready(stopwatch, self.claim.is_manual);
                 self.relay.wake();
                 tracing::info!(action = "order_completed", duration_ms, "the order is ready");
             }

@@ -10,6 +10,7 @@ mod estimate_errors;
 mod heartbeat;
 mod held;
 mod messages;
+mod metrics;
 mod name;
 mod promotion;
 mod run;

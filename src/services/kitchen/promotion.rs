@@ -99,6 +99,7 @@ fn pause(due: Duration, living: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::domain::OrderType;
+    use crate::store::ClaimTimes;
 
     fn number(n: u32) -> OrderNumber {
         OrderNumber::parse(&format!("ORD_20261122_{n:03}")).unwrap()
@@ -112,6 +113,7 @@ mod tests {
                 order_type: OrderType::Takeout,
                 attempt: 1,
                 request_id: String::new(),
+                times: ClaimTimes::default(),
             };
             numbers.iter().map(claimed).collect::<Vec<_>>()
         };

@@ -31,6 +31,7 @@ use crate::reconciler::OutboxFull;
 use crate::relay::RelayWaker;
 use crate::services::lookup::{no_such_order, order_number_in_path};
 use crate::services::staff::{StaffAuth, lacks, random};
+use crate::services::transitions::Transitions;
 use crate::store::{IdempotencyKey, IntakeRequest, Placed, StaffAct, StaffChange, StaffOutcome, Store};
 
 /// Where orders are placed, as [`OrderApi::place`] has it.
@@ -66,6 +67,7 @@ pub(super) struct OrderState {
     pub(super) outbox_full: OutboxFull,
     pub(super) staff: StaffAuth,
     pub(super) relay: RelayWaker,
+    pub(super) transitions: Transitions,
     pub(super) recall_within: Duration,
     /// What the customers' links begin with; nothing where it is not configured.
     pub(super) public_url: String,
@@ -327,7 +329,7 @@ impl OrderApi {
             return Err(self.wrong_token(shown, Problem::forbidden("the token is not this order's")));
         }
         match self.0.store.cancel_as_customer(&number).await? {
-            StaffOutcome::Done => self.moved_to(&number, Status::Cancelled, "its customer"),
+            StaffOutcome::Done { from } => self.moved_to(&number, (from, Status::Cancelled), "its customer"),
             StaffOutcome::Conflict(status) => Err(Problem::conflict(format!(
                 "the order is {status}; its customer can cancel it only while it is received"
             ))),
@@ -339,9 +341,10 @@ impl OrderApi {
     fn moved_to(
         &self,
         number: &OrderNumber,
-        to: Status,
+        (from, to): (Status, Status),
         actor: &str,
     ) -> Result<JsonReply<MovedOrder>, Problem> {
+        self.0.transitions.note(from, to);
         self.0.relay.wake();
         tracing::info!(
             action = "order_status_changed",
@@ -399,7 +402,7 @@ impl OrderApi {
         member: &StaffMember,
     ) -> Result<JsonReply<MovedOrder>, Problem> {
         let conflict = match outcome {
-            StaffOutcome::Done => return self.moved_to(number, to, &member.name),
+            StaffOutcome::Done { from } => return self.moved_to(number, (*from, to), &member.name),
             StaffOutcome::NotFound => return Err(no_such_order(number)),
             StaffOutcome::Conflict(status)
                 if to.ways_in().any(|from| from == *status) && !member.may(Right::to_move(*status, to)) =>

@@ -13,6 +13,7 @@ use poem::http::StatusCode;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use super::metrics::OrdersReceived;
 use crate::domain::{Money, OrderNumber, TrackingToken};
 use crate::relay::RelayWaker;
 use crate::services::servers::shared_failure;
@@ -54,6 +55,7 @@ static TOO_MANY_OPEN_ORDERS: OwnKind = OwnKind {
 pub struct Intake {
     batcher: Batcher<IntakeRequest, Result<Placed, NotPlaced>>,
     queue_timeout: Duration,
+    received: OrdersReceived,
     in_progress: InProgress,
 }
 
@@ -73,13 +75,14 @@ impl Intake {
         relay: RelayWaker,
         max_concurrent: usize,
         queue_timeout: Duration,
+        received: OrdersReceived,
         tasks: &TaskTracker,
     ) -> Self {
         let batch = INTAKE_BATCH_ORDERS.min(max_concurrent.max(1));
         let queue = QUEUE_ORDERS_MIN.max(QUEUE_BATCHES * max_concurrent);
         let limits = BatchLimits { queue, batch, writers: WRITERS, linger: Some(INTAKE_LINGER) };
         let batcher = Batcher::start(limits, tasks, move |batch| take(store.clone(), relay.clone(), batch));
-        Self { batcher, queue_timeout, in_progress: InProgress::default() }
+        Self { batcher, queue_timeout, received, in_progress: InProgress::default() }
     }
 
     /// Says, for [`App::with_admission`](http_kit::App::with_admission), when an order would be refused whatever it is.
@@ -117,8 +120,12 @@ impl Intake {
 
     async fn place_new(&self, request: IntakeRequest) -> Result<Taken, Problem> {
         let (total_amount, token) = (request.order.total_amount(), Some(request.token));
+        let order_type = request.order.order_type();
         match self.batcher.submit_within(request, self.queue_timeout).await {
-            Ok(Ok(Placed::New(number))) => Ok(Taken { number, total_amount, token }),
+            Ok(Ok(Placed::New(number))) => {
+                self.received.note(order_type);
+                Ok(Taken { number, total_amount, token })
+            }
             // With a menu the same body may cost another sum today.
             Ok(Ok(Placed::Before(number, total_amount, token))) => Ok(Taken { number, total_amount, token }),
             Ok(Ok(Placed::SoldOut(short))) => Err(sold_out(short)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::metrics::Metrics;
 use http_kit::body::{JsonRequest, OptionalJsonRequest};
 use http_kit::etag::Conditional;
 use http_kit::members::{Members, elements};
@@ -13,8 +14,10 @@ use http_kit::{Fail, FieldError, Problem, may};
 use poem_openapi::param::Header;
 use poem_openapi::{Enum, Object, OpenApi, Tags};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::intake_board::{IntakeBoard, Stop, whole_minutes};
+use super::metrics::IntakeGauge;
 use super::reading::{given, integer};
 use crate::domain::{Input, Opening, OrderType, Right};
 use crate::http::auth::StaffToken;
@@ -23,6 +26,8 @@ use crate::store::{StaffAct, Store};
 
 /// A day at most: a pause ends by itself before the next one.
 const PAUSE_MINUTES_MAX: i64 = 1440;
+/// Scrapers come every few seconds at most.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
 const PAUSE_FIELDS: [&str; 2] = ["minutes", "order_types"];
 
 /// Its handlers.
@@ -42,7 +47,7 @@ enum IntakeTag {
 }
 
 /// Whether orders are taken.
-#[derive(Debug, Clone, Copy, Enum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 enum IntakeState {
@@ -52,6 +57,20 @@ enum IntakeState {
     /// No order of any type is taken.
     Paused,
     Closed,
+}
+
+impl IntakeState {
+    const NAMES: &[&str] = &["open", "busy", "paused", "closed"];
+
+    /// One of [`Self::NAMES`], as on the wire.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Busy => "busy",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// Whether orders are taken, and how long one takes.
@@ -192,6 +211,18 @@ impl IntakeApi {
 impl IntakeApi {
     pub(super) fn new(store: Store, board: IntakeBoard, staff: StaffAuth) -> Self {
         Self(Arc::new(State { store, board, staff }))
+    }
+
+    /// Has the present state measured, from now on.
+    pub(super) async fn measure(self, metrics: Metrics, stop: CancellationToken) {
+        let gauge = IntakeGauge::register(&metrics, IntakeState::NAMES);
+        loop {
+            gauge.show(self.seen().await.ok().map(|intake| intake.state.as_str()));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(MEASURED_EVERY) => {}
+            }
+        }
     }
 
     /// What there is after a change.

@@ -9,6 +9,7 @@ mod looking;
 mod menu;
 mod menu_api;
 mod menu_views;
+mod metrics;
 mod order_views;
 mod reading;
 mod run;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use api::info;
 pub use intake::{Intake, Taken};
+pub use metrics::OrdersReceived;
 pub use reading::parse_order;
 pub use run::run;
 pub use tables::TableTokens;

@@ -18,13 +18,16 @@ use super::intake_api::IntakeApi;
 use super::intake_board::IntakeBoard;
 use super::menu::MenuBoard;
 use super::menu_api::MenuApi;
+use super::metrics::OrdersReceived;
 use super::staff_api::StaffApi;
 use super::{OrderServiceError, OrderServiceOptions};
 use crate::http::attempts::Attempts;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
+use crate::services::house_metrics::{self, HouseMetrics};
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::services::staff::StaffAuth;
+use crate::services::transitions::Transitions;
 use crate::store::{Store, StoreAccess};
 
 /// Idempotency keys live this long: the contract's day, and one more.
@@ -49,6 +52,7 @@ pub async fn run(
         manager.follow(&shutdown, move || servers.condition(format!("taking orders at {address}")));
     tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");
 
+    let metrics = options.metrics;
     let background = TaskTracker::new();
     let stop_background = CancellationToken::new();
     let relay = relay::start(
@@ -80,11 +84,11 @@ pub async fn run(
             relay.clone(),
             options.max_concurrent,
             options.queue_timeout,
+            OrdersReceived::register(&metrics),
             &background,
         )
     };
     let refusal = intake.refusal();
-    let metrics = options.metrics;
     let staff = StaffAuth::new(options.staff, store.clone(), &metrics);
     let board = MenuBoard::new(store.clone(), options.menu, options.time_zone.clone());
     background.spawn(board.clone().keep(stop_background.clone()));
@@ -98,6 +102,7 @@ pub async fn run(
         outbox_full,
         staff: staff.clone(),
         relay,
+        transitions: Transitions::register(&metrics),
         recall_within: options.recall_within,
         public_url: options.public_url.unwrap_or_default(),
         guesses: Attempts::uncounted(),
@@ -105,6 +110,14 @@ pub async fn run(
     });
     let menu_api = MenuApi::new(store.clone(), board, staff.clone());
     let intake_api = IntakeApi::new(store.clone(), doors, staff.clone());
+    background.spawn(intake_api.clone().measure(metrics.clone(), stop_background.clone()));
+    background.spawn(house_metrics::observe(
+        store.clone(),
+        broker.clone(),
+        HouseMetrics::register(&metrics),
+        Duration::ZERO,
+        stop_background.clone(),
+    ));
     let staff_api = StaffApi::new(store.clone(), staff);
     let endpoint = app((api, staff_api, menu_api, intake_api), &info(), &metrics, readiness(&store, &broker))
         .with_admission(Method::POST, PLACE_ORDER_PATH, refusal);

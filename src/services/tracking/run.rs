@@ -1,5 +1,7 @@
 //! The tracking service's life.
 
+use std::time::Duration;
+
 use amqp::{Broker, Publish};
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
@@ -16,10 +18,14 @@ use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
+use crate::services::house_metrics::{self, HouseMetrics};
 use crate::services::load::KitchenPictures;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle, stream_limits};
 use crate::services::staff::StaffAuth;
 use crate::store::{Store, StoreAccess};
+
+/// An order service that starts at the same time watches the house.
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until it is asked to stop. It serves at once; while its servers are away it says so.
 ///
@@ -47,6 +53,13 @@ pub async fn run(
     let room = Room::start(store.clone(), connections, stopping.clone(), &background);
     background.spawn(feed::follow(broker.clone(), hub.clone(), room.clone(), stopping.clone()));
     let metrics = options.metrics;
+    background.spawn(house_metrics::observe(
+        store.clone(),
+        broker.clone(),
+        HouseMetrics::register(&metrics),
+        WATCH_PATIENCE,
+        stopping.clone(),
+    ));
     let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);

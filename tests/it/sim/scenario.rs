@@ -17,7 +17,7 @@ use restaurant_system::domain::{CookTimes, OrderNumber, OrderType, Status};
 use restaurant_system::reconciler::{self, ReconcilerOptions};
 use restaurant_system::relay::{self, RelayOwner};
 use restaurant_system::services::kitchen::{self, KitchenError, KitchenOptions, KitchenTimes};
-use restaurant_system::services::order::Intake;
+use restaurant_system::services::order::{Intake, OrdersReceived};
 use restaurant_system::store::{IdempotencyKey, IntakeRequest, StaffChange, StaffOutcome};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -271,7 +271,14 @@ impl Scenario {
                 let relay = relay.clone();
                 reconciler::start(store.clone(), broker, options, relay, stop.clone(), &tasks);
             }
-            let intake = Arc::new(Intake::start(store, relay, 4, Duration::from_secs(2), &tasks));
+            let intake = Arc::new(Intake::start(
+                store,
+                relay,
+                4,
+                Duration::from_secs(2),
+                OrdersReceived::default(),
+                &tasks,
+            ));
             let shutdown = Shutdown::new();
             self.shutdowns.lock().unwrap().push(shutdown.clone());
             self.services.lock().unwrap()[at] = Some(Service { actor: actor.clone(), intake });
@@ -400,7 +407,7 @@ impl Scenario {
             let mut state = self.world.lock();
             let now = state.now();
             match change(&mut state.tables, now, number) {
-                StaffOutcome::Done => return state.note(None, what, number),
+                StaffOutcome::Done { .. } => return state.note(None, what, number),
                 StaffOutcome::OtherType(_) => return,
                 StaffOutcome::Conflict(_) | StaffOutcome::TooLate | StaffOutcome::NotFound => {}
             }

@@ -15,8 +15,8 @@ use restaurant_system::domain::{
     NewOrder, OFFLINE_AFTER_INTERVALS, OrderNumber, OrderType, Status, TrackingToken, WorkerName, WorkerState,
 };
 use restaurant_system::store::{
-    Claim, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, PeerCount, Placed, Refusal, Registered,
-    WorkerRegistration,
+    Claim, ClaimTimes, ClaimedOrder, Finish, HeartbeatOutcome, IntakeRequest, PeerCount, Placed, Refusal,
+    Registered, WorkerRegistration,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -258,6 +258,7 @@ impl Tables {
                 order_type: order.form.order_type(),
                 attempt: order.attempt,
                 request_id: order.request_id.clone(),
+                times: ClaimTimes::default(),
             });
             if !taken_over {
                 let (attempt, estimated_completion) = (order.attempt, order.estimated_completion);

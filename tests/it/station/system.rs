@@ -13,7 +13,7 @@ async fn a_station_has_its_document_health_and_metrics_and_reads_every_query() {
     grill.http.wait_ready().await;
     assert_eq!(grill.http.get("/healthz").await.status, 200);
     let metrics = grill.http.get("/metrics").await.text;
-    assert!(metrics.contains("http_event_streams_open") && metrics.contains("staff_logins"), "{metrics}");
+    assert!(metrics.contains("live_streams") && metrics.contains("staff_logins"), "{metrics}");
     for (path, operations) in printed["paths"].as_object().unwrap() {
         let path = path.replace("{order_number}", "ORD_20261122_001").replace("{item}", "0");
         for (method, operation) in operations.as_object().unwrap() {

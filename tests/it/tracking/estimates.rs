@@ -144,7 +144,7 @@ async fn a_recalled_order_has_its_old_place_in_the_queue_until_somebody_takes_it
     let store = t.env.store(Duration::from_secs(10)).await;
     let number = OrderNumber::parse(recalled).unwrap();
     let outcome = store.recall_order(&number, &token_act(), Duration::from_secs(60)).await.unwrap();
-    assert_eq!(outcome, StaffOutcome::Done);
+    assert_eq!(outcome, StaffOutcome::Done { from: restaurant_system::domain::Status::Ready });
     assert_in(&t, recalled, 200).await;
     assert_in(&t, waiting, 400).await;
 }

@@ -29,7 +29,7 @@ async fn a_recalled_orders_stream_tells_each_attempt_and_ends_when_it_is_complet
     let store = t.env.store(Duration::from_secs(10)).await;
     let recalled =
         store.recall_order(&OrderNumber::parse(number).unwrap(), &token_act(), Duration::from_secs(60)).await;
-    assert_eq!(recalled.unwrap(), StaffOutcome::Done);
+    assert_eq!(recalled.unwrap(), StaffOutcome::Done { from: restaurant_system::domain::Status::Ready });
     for status in ["ready", "completed"] {
         advance(&t.db, number, status, "chef_anna").await;
     }

@@ -63,7 +63,6 @@ impl Station {
             promote_after: worker.times.promote_after,
         };
         let metrics = worker.metrics.clone();
-        options.estimate_errors.register(&metrics);
         let board = Arc::new(Board::new(store.clone(), look, &options));
         let staff = StaffAuth::new(options.staff.clone(), store.clone(), &metrics);
         let streams = EventStreams::new(STREAMS_MAX, STREAMS_MAX, stopping.clone(), &metrics);

@@ -15,8 +15,9 @@ impl Tables {
         if !change.from.contains(&order.status) {
             return StaffOutcome::Conflict(order.status);
         }
+        let from = order.status;
         self.change(now, id, change.to, &change.act.by.changed_by(), change.act.detail);
-        StaffOutcome::Done
+        StaffOutcome::Done { from }
     }
 
     /// `Store::recall_order`
@@ -41,7 +42,7 @@ impl Tables {
             order.completed_at = None;
         }
         self.change(now, id, Status::Cooking, &act.by.changed_by(), None);
-        StaffOutcome::Done
+        StaffOutcome::Done { from: Status::Ready }
     }
 
     /// How often an order went this way.
