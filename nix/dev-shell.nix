@@ -5,6 +5,7 @@
   chromium,
   clippy,
   pgbouncer,
+  prometheus,
   rustc,
   rustfmt,
   servers,
@@ -16,6 +17,7 @@ mkShell {
     chromium
     clippy
     pgbouncer
+    prometheus
     rustc
     rustfmt
   ]

@@ -20,10 +20,11 @@ any_exists() {
 # What a script needs beside it; to be defined again by those that do.
 extra_packages() { :; }
 
-# What some of the tests need: a private PgBouncer between the roles and PostgreSQL, and a browser for the pages.
+# What some of the tests need: a private PgBouncer between the roles and PostgreSQL, a browser for the pages, and Prometheus.
 packages_of_tests() {
     have pgbouncer || any_exists /usr/sbin/pgbouncer || echo pgbouncer
     have chromium || echo chromium
+    have prometheus || echo prometheus
 }
 
 # The Debian packages that are needed and not there.

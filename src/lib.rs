@@ -62,8 +62,11 @@
 //!   (`services/staff.rs` knows who calls).
 //! - **What a person does at a station**: `store/station.rs` decides and writes it, `services/kitchen/station/api.rs` has the
 //!   call, and `services/kitchen/station/views.rs` what is shown.
-//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`]
-//!   (`crates/http-kit/src/metrics.rs` has most), and section 15 of `docs/CONTRACT.md`.
+//! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`]: `crates/http-kit/src/metrics.rs`,
+//!   `services/order/metrics.rs`, `services/kitchen/metrics.rs`, or of the house as a whole `store/house.rs` and
+//!   `services/house_metrics.rs`. Then a row of `docs/METRICS.md`, and section 15 of `docs/CONTRACT.md`.
+//! - **An alert**: a rule of `contrib/prometheus/restaurant.rules.yml` with its cases in `contrib/prometheus/restaurant.rules.test.yml`,
+//!   and its section of `docs/RUNBOOK.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
 //! - **A configuration key**: a row of [`config::TABLE`], and a field where its section is read
 //!   in [`config`].

@@ -29,7 +29,7 @@ static OPEN: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
 with cooks as (
-    select status, type,
+    select name, status, type,
         last_seen > now() - make_interval(secs => heartbeat_interval_ms * $1::int / 1000.0) as is_heard
     from workers
 )
@@ -41,7 +41,9 @@ union all
 select 'waiting', null, t.type, (
     select (extract(epoch from min(created_at)) * 1000)::bigint from (
         {oldest} union all
-        (select created_at from orders where status = 'cooking' and claimed_at is null and type = t.type)
+        (select created_at from orders o
+        where status = 'cooking' and type = t.type and (claimed_at is null or not exists (
+            select from cooks c where c.name = o.processed_by and is_heard and c.status <> 'offline')))
     ) as first)
 from unnest($2::text[]) as t (type)
 union all
@@ -70,7 +72,7 @@ pub type OrderCount = (Status, OrderType, u64);
 pub struct House {
     /// Of each status that is in here and each type that has any.
     pub orders: Vec<OrderCount>,
-    /// When the oldest order came that waits for a cook, by type.
+    /// When the oldest order came that waits for a cook, by type. One whose cook is lost waits as well.
     pub oldest_waiting: Vec<(OrderType, Timestamp)>,
     /// Changes that are committed and not announced.
     pub outbox_changes: u64,

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod advisories;
+mod alerts;
 mod backup;
 mod board;
 mod broker;
