@@ -34,6 +34,7 @@
 //!   [`domain::bounds`], a migration with `migrations/schema.sql`, `store/columns.rs`, `services/order/reading.rs`,
 //!   `services/order/document.rs`, and `services/order/order_views.rs`, which says who is shown what. A client sends it from
 //!   `client/orders.rs`, by `cli/place.rs` and `client/generator.rs`.
+//! - **A member of a message**: its type, `domain/order/mod.rs` or `domain/status_update.rs`, and its schema in `broker/asyncapi.rs`.
 //! - **A rule of the order form**: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration,
 //!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.
 //! - **A role**: a folder in [`services`], its command in `cli/roles.rs`, its rights in `store/rights.rs` and `broker/part.rs`,

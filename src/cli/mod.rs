@@ -1,5 +1,6 @@
 //! The command line: one binary, a subcommand for each role (contract, section 1).
 
+mod asyncapi;
 mod board;
 mod check_config;
 mod common;
@@ -64,6 +65,8 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     /// Print the OpenAPI document of a service
     Openapi(openapi::OpenapiArgs),
+    /// Print the AsyncAPI document of the messages
+    Asyncapi(asyncapi::AsyncapiArgs),
     /// Print the completions for a shell
     Completions(manual::CompletionsArgs),
     /// Write the manual pages
@@ -121,6 +124,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::WebGateway(args) => roles::web_gateway(args).await,
         Command::Migrate(args) => roles::migrate(args).await,
         Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
+        Command::Asyncapi(_) => asyncapi::run().map_err(CliError::failed),
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),

@@ -41,7 +41,7 @@ pub use staff::{
     TOKEN_HOLDER, UnknownStaffRole, account_name_fault,
 };
 pub use status::{Status, TRANSITIONS, UnknownStatus};
-pub use status_update::StatusUpdate;
+pub use status_update::{CHANGED_BY_CHARS, StatusUpdate};
 pub use text::reason_faults;
 pub use tracking_token::TrackingToken;
 pub use violation::{Violation, ViolationKind};

@@ -1,5 +1,7 @@
 //! What is told of an order's change (contract, section 5).
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,7 @@ use super::OrderNumber;
 /// The longest name of a status, of later versions too.
 const MAX_STATUS_CHARS: usize = 20;
 /// The longest name of who changed an order: a worker's, or an account's with what it is.
-const MAX_CHANGED_BY_CHARS: usize = 128;
+pub const CHANGED_BY_CHARS: RangeInclusive<usize> = 1..=128;
 
 /// A change of an order's status; also the `data` of the event streams. Statuses are texts of the form of one when reading:
 /// a status that a later version adds must not stop those who only tell of it.
@@ -38,7 +40,7 @@ impl StatusUpdate {
         if !std::iter::once(&self.new_status).chain(&self.old_status).all(|status| is_status(status)) {
             return Err("old_status or new_status does not have the form of a status");
         }
-        let is_name = (1..=MAX_CHANGED_BY_CHARS).contains(&self.changed_by.chars().count());
+        let is_name = CHANGED_BY_CHARS.contains(&self.changed_by.chars().count());
         if !is_name || !clean_text::is_clean_line(&self.changed_by) {
             return Err("changed_by is no name of 1 to 128 characters in one clean line");
         }

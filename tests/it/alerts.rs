@@ -34,7 +34,7 @@ fn dashboard() -> Value {
 }
 
 /// All values of this key, however deep they stand.
-fn all<'a>(document: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
+pub fn all<'a>(document: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
     match document {
         Value::Object(members) => members.iter().for_each(|(name, value)| {
             if name == key {

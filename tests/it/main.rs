@@ -5,6 +5,7 @@
 
 mod advisories;
 mod alerts;
+mod asyncapi;
 mod backup;
 mod board;
 mod broker;
