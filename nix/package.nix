@@ -28,6 +28,7 @@ rustPlatform.buildRustPackage {
       ../contrib
       ../crates
       ../docs/OPERATIONS.md
+      ../docs/RUNBOOK.md
       ../migrations
       ../src
       ../systemd
@@ -47,7 +48,7 @@ rustPlatform.buildRustPackage {
 
   # The units are those of every other installation, with this package's paths.
   postInstall = ''
-    install -D --mode=644 --target-directory=$out/share/doc/${name} LICENSE config.example.yaml contrib/menu.example.yaml docs/OPERATIONS.md
+    install -D --mode=644 --target-directory=$out/share/doc/${name} LICENSE config.example.yaml contrib/menu.example.yaml docs/OPERATIONS.md docs/RUNBOOK.md
     install -D --mode=644 --target-directory=$out/lib/systemd/system systemd/*
     for unit in $out/lib/systemd/system/*; do
       substituteInPlace "$unit" --replace-quiet /usr/share/doc/ $out/share/doc/

@@ -71,6 +71,8 @@
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
 //! - **A configuration key**: a row of [`config::TABLE`], and a field where its section is read
 //!   in [`config`].
+//! - **A line of `doctor`**: what is asked is in `store/diagnosis.rs` and `cli/doctor/mod.rs`, the judging in a file of `cli/doctor/`, and
+//!   its section in `docs/RUNBOOK.md`.
 //! - **The retry policy**: [`daemon::retry::Backoff`] makes the pauses; `store/pool.rs` and `crates/amqp/src/options.rs`
 //!   have their bounds.
 //! - **A table or a column**: a new file in `migrations/`, `migrations/schema.sql`, which is today's schema, and the roles'

@@ -25,6 +25,8 @@ pub enum Part {
     Subscriber,
     /// It makes nothing that stays.
     Tracking,
+    /// It looks, and nothing is made for it, not even what is missing.
+    Onlooker,
 }
 
 impl Part {
@@ -45,11 +47,11 @@ impl Topology for Part {
     }
 
     fn exchanges(&self) -> &[(&'static str, &'static str)] {
-        &EXCHANGES
+        if *self == Self::Onlooker { &[] } else { &EXCHANGES }
     }
 
     fn queues(&self) -> Vec<QueueSpec> {
-        queues()
+        if *self == Self::Onlooker { Vec::new() } else { queues() }
     }
 
     fn queue(&self, name: &str) -> Option<QueueSpec> {
@@ -63,7 +65,7 @@ impl Topology for Part {
             Self::OrderService => !is_dead_letters,
             Self::Kitchen => is_dead_letters || kitchen_queues().iter().any(|queue| queue == object),
             Self::Subscriber => object.starts_with(NOTIFICATIONS_QUEUE),
-            Self::Tracking => false,
+            Self::Tracking | Self::Onlooker => false,
         }
     }
 
@@ -71,7 +73,7 @@ impl Topology for Part {
         let is_published_to = match self {
             Self::Kitchen => object == ORDERS_EXCHANGE || object == NOTIFICATIONS_EXCHANGE,
             Self::Subscriber | Self::Tracking => object == NOTIFICATIONS_EXCHANGE,
-            Self::Operator | Self::OrderService => false,
+            Self::Operator | Self::OrderService | Self::Onlooker => false,
         };
         is_published_to || self.makes(object)
     }

@@ -14,8 +14,8 @@ pub enum CliError {
     /// Anything that happened at run time; logged already where there is a log.
     #[error(transparent)]
     Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// A role failed, and has logged why.
-    #[error("the role has failed; see its log")]
+    /// A role failed, and has logged why, or a command has said it on standard output.
+    #[error("it has failed, and has said why")]
     Logged,
 }
 

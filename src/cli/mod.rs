@@ -6,6 +6,7 @@ mod check_config;
 mod common;
 mod dead_letters;
 pub mod dev;
+mod doctor;
 mod error;
 mod manual;
 mod menu;
@@ -63,6 +64,8 @@ enum Command {
     Migrate(roles::MigrateArgs),
     /// Say whether a configuration can be used
     CheckConfig(check_config::CheckConfigArgs),
+    /// Say what is well and what is not, and what to do
+    Doctor(doctor::DoctorArgs),
     /// Print the OpenAPI document of a service
     Openapi(openapi::OpenapiArgs),
     /// Print the AsyncAPI document of the messages
@@ -126,6 +129,7 @@ async fn execute(command: Command) -> Result<(), CliError> {
         Command::Openapi(args) => openapi::run(&args).map_err(CliError::failed),
         Command::Asyncapi(_) => asyncapi::run().map_err(CliError::failed),
         Command::CheckConfig(args) => check_config::run(&args),
+        Command::Doctor(args) => doctor::run(args).await,
         Command::Completions(args) => manual::completions(&args, Cli::command()).map_err(CliError::failed),
         Command::Man(args) => manual::man(&args, Cli::command()).map_err(CliError::failed),
         Command::Staff(args) => staff::run(&args),

@@ -141,7 +141,7 @@ async fn try_lock(client: &Client) -> Result<bool, StoreError> {
     Ok(client.query_one("select pg_try_advisory_lock($1)", &[&WATCH_LOCK]).await?.get(0))
 }
 
-async fn open(client: &Client) -> Result<House, StoreError> {
+pub(super) async fn open(client: &Client) -> Result<House, StoreError> {
     let types = type_names(&OrderType::ALL);
     let rows = client.query(&**OPEN, &[&offline_after(), &types]).await?;
     let mut house = House::default();

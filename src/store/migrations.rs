@@ -182,12 +182,7 @@ enum Task {
 /// Looks what is missing, and whether this account may do it.
 async fn task(client: &tokio_postgres::Client) -> Result<Task, StoreError> {
     let account = AccountRights::of(client).await?;
-    let lacking = match (account.has_history, account.reads_history) {
-        (false, _) => Some("no migration is applied".to_owned()),
-        (true, false) => Some("it may not read refinery_schema_history".to_owned()),
-        (true, true) => missing_migrations(client).await?,
-    };
-    match lacking {
+    match lacking_migrations(client, &account).await? {
         Some(_) if account.may_migrate => return Ok(Task::Migrate),
         Some(lacking) => return Err(account.awaits(lacking)),
         None => {}
@@ -200,6 +195,42 @@ async fn task(client: &tokio_postgres::Client) -> Result<Task, StoreError> {
             let others = missing.len() - 1;
             Err(account.awaits(format!("`{first}` and {others} others are to be granted")))
         }
+    }
+}
+
+/// What the schema has, as far as this account may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schema {
+    /// All that this version brings; the number is that of the last migration that was applied, and whether a later version
+    /// has brought it.
+    Fit { version: i32, is_later: bool },
+    /// Not all; says what first.
+    Lacks(String),
+}
+
+/// How the schema stands to the embedded migrations, and to what the account needs. Nothing is changed.
+pub(super) async fn schema_of(client: &tokio_postgres::Client) -> Result<Schema, StoreError> {
+    let account = AccountRights::of(client).await?;
+    if let Some(lacking) = lacking_migrations(client, &account).await? {
+        return Ok(Schema::Lacks(lacking));
+    }
+    if let Some(first) = rights::missing(client).await?.first() {
+        return Ok(Schema::Lacks(format!("`{first}` is to be granted")));
+    }
+    let row = client.query_one("select max(version) from refinery_schema_history", &[]).await?;
+    let version: i32 = row.try_get(0)?;
+    let runner = embedded::migrations::runner();
+    Ok(Schema::Fit { version, is_later: runner.get_migrations().iter().all(|own| own.version() < version) })
+}
+
+async fn lacking_migrations(
+    client: &tokio_postgres::Client,
+    account: &AccountRights,
+) -> Result<Option<String>, StoreError> {
+    match (account.has_history, account.reads_history) {
+        (false, _) => Ok(Some("no migration is applied".to_owned())),
+        (true, false) => Ok(Some("it may not read refinery_schema_history".to_owned())),
+        (true, true) => missing_migrations(client).await,
     }
 }
 

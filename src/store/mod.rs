@@ -43,6 +43,7 @@ mod claims;
 mod columns;
 mod connect;
 mod convert;
+mod diagnosis;
 mod error;
 mod events;
 mod finish;
@@ -83,6 +84,7 @@ mod writes;
 pub use announcement::{Announcement, AnnouncementContent};
 pub use board::{BoardEntry, RoomBoard};
 pub use columns::{IdempotencyKey, IntakeRequest};
+pub use diagnosis::{Commit, Diagnosis, HouseAsked};
 pub use error::StoreError;
 pub use events::{Event, EventCursor, EventPage, EventsFound, OpenOrders, Reach, SeenBy, StreamPlace};
 pub use house::{House, HouseWatch, OrderCount};
@@ -91,6 +93,7 @@ pub use kitchen::{Bumped, Claim, ClaimTimes, ClaimedOrder, Finish, KitchenStore,
 pub use limits::{IntakeLimits, NoRoom};
 pub use load::KitchenPicture;
 pub use menu::MenuLook;
+pub use migrations::Schema;
 pub use options::{DatabaseOptions, StoreOptions, StoreState};
 pub use orders::{
     HistoryEntry, OrderDetails, OrderFilter, OrderList, OrderStatus, OrderSummary, StaffChange, StaffOutcome,

@@ -39,7 +39,8 @@ const EMIT: &str = "
 select pg_logical_emit_message(true, 'restaurant-system', 'ping') where not exists (select from stuck)";
 
 pub(super) const IS_STANDBY: &str = "select pg_catalog.pg_is_in_recovery() as is_standby";
-static WRITE: LazyLock<String> = LazyLock::new(|| format!("{STUCK}{EMIT}"));
+/// No row where an earlier one is stuck.
+pub(super) static WRITE: LazyLock<String> = LazyLock::new(|| format!("{STUCK}{EMIT}"));
 static TICK: LazyLock<String> =
     LazyLock::new(|| format!("{STUCK}, {}{EMIT}", tick(" and not exists (select from stuck)")));
 

@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod customers;
 mod dev_command;
+mod doctor;
 mod documents;
 mod example_file;
 mod fuzz;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +17,10 @@ use super::error::BrokerError;
 use super::link::Link;
 use super::name::{self, HeldName, NameError, NameHold};
 use super::options::BrokerOptions;
-use super::properties::Outgoing;
+use super::properties::{Outgoing, Properties};
 use super::publish_metrics::PublishMetrics;
 use super::publisher::Publisher;
+use super::renewed::RenewedChannel;
 use super::supervisor::{BrokerState, Links, Supervisor};
 use super::topology::Names;
 
@@ -251,6 +253,50 @@ impl Broker {
             }
             state.changed().await.map_err(|_| BrokerError::Closed)?;
         }
+    }
+
+    /// What the server says it is: `RabbitMQ 4.0.5`.
+    ///
+    /// # Errors
+    /// `NotConnected`.
+    pub fn server(&self) -> Result<String, BrokerError> {
+        Ok(self.link()?.server.clone())
+    }
+
+    /// How many messages wait in each of these queues and how many consumers it has; `None` where there is none. Nothing is
+    /// declared.
+    ///
+    /// # Errors
+    /// `NotConnected`, the connection's loss, or the server's refusal.
+    pub async fn count_queues(&self, names: &[String]) -> Result<Vec<Option<(u32, u32)>>, BrokerError> {
+        let mut channel = RenewedChannel::on(&self.link()?);
+        let mut counts = Vec::with_capacity(names.len());
+        for name in names {
+            let found = channel.look_at_queue(name).await?;
+            counts.push(found.map(|found| (found.messages, found.consumers)));
+        }
+        channel.close().await;
+        Ok(counts)
+    }
+
+    /// Whether the server takes messages: those that go nowhere show it. Under an alarm it takes the first of a connection, and
+    /// reads nothing more from it.
+    ///
+    /// # Errors
+    /// `Blocked` by an alarm, the connection's loss, or the server's refusal.
+    pub async fn takes_messages(&self) -> Result<(), BrokerError> {
+        let probe = Outgoing {
+            exchange: "".into(),
+            routing_key: self.names().alarm_probe.to_owned(),
+            body: Bytes::new(),
+            properties: Properties::default(),
+        };
+        for _ in 0..2 {
+            if let PublishOutcome::Unconfirmed(error) = self.publish_one(probe.clone()).await {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Looks at the dead letters.

@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) address: (String, u16),
     /// The same as `host:port`.
     pub(super) host: String,
+    /// What the server says it is: `RabbitMQ 4.0.5`.
+    pub(super) server: String,
     connection: Mutex<Option<Guarded>>,
     death: Arc<Death>,
     spent_channels: AtomicU32,
@@ -119,8 +121,11 @@ impl Link {
             let reason = "the server's heartbeat is below 2 s; raise `heartbeat` in rabbitmq.conf".to_owned();
             return Err(BrokerError::Unusable { reason });
         }
+        let said = connection.server_properties();
+        let server = format!("{} {}", said.product(), said.version());
         let link = Arc::new(Self {
             generation,
+            server,
             address: (host.clone(), *port),
             host: address,
             connection: Mutex::new(Some(Guarded(connection.clone()))),

@@ -4,7 +4,7 @@ use super::{code, text};
 use crate::support::TestEnv;
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "order-service",
     "kitchen-worker",
     "tracking-service",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 17] = [
     "web-gateway",
     "migrate",
     "check-config",
+    "doctor",
     "openapi",
     "completions",
     "man",
