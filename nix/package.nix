@@ -27,6 +27,7 @@ rustPlatform.buildRustPackage {
       ../config.example.yaml
       ../contrib
       ../crates
+      ../docs/METRICS.md
       ../docs/OPERATIONS.md
       ../docs/RUNBOOK.md
       ../migrations
@@ -48,7 +49,9 @@ rustPlatform.buildRustPackage {
 
   # The units are those of every other installation, with this package's paths.
   postInstall = ''
-    install -D --mode=644 --target-directory=$out/share/doc/${name} LICENSE config.example.yaml contrib/menu.example.yaml docs/OPERATIONS.md docs/RUNBOOK.md
+    install -D --mode=644 --target-directory=$out/share/doc/${name} LICENSE config.example.yaml contrib/menu.example.yaml docs/{METRICS,OPERATIONS,RUNBOOK}.md
+    install -D --mode=644 --target-directory=$out/share/doc/${name}/prometheus contrib/prometheus/*
+    install -D --mode=644 --target-directory=$out/share/doc/${name}/grafana contrib/grafana/*
     install -D --mode=644 --target-directory=$out/lib/systemd/system systemd/*
     for unit in $out/lib/systemd/system/*; do
       substituteInPlace "$unit" --replace-quiet /usr/share/doc/ $out/share/doc/

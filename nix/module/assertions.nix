@@ -110,6 +110,13 @@ let
         "trackingService"
       ];
 
+  # Beside those of the HTTP services, which their sockets have.
+  ownPorts =
+    lib.attrValues cfg.metricsPorts
+    ++ lib.filter (port: port != null) (
+      lib.mapAttrsToList (_: cook: cook.stationPort) cfg.kitchenWorkers
+    );
+
   bothHttpServices = cfg.orderService.enable && cfg.trackingService.enable;
 in
 {
@@ -131,6 +138,16 @@ in
       {
         assertion = cfg.webGateway.enable -> !sameAsAnother "virtualHost";
         message = "${option "webGateway.virtualHost"} is that of another service, but their paths overlap.";
+      }
+      {
+        assertion = lib.allUnique ownPorts;
+        message = "${option "kitchenWorkers.<name>.metricsPort"}, stationPort and ${option "notificationSubscribers.<name>.metricsPort"} name a port twice, counted from ${option "monitoring.firstPort"}.";
+      }
+      {
+        assertion =
+          cfg.monitoring.enable
+          -> cfg.orderService.enable || cfg.trackingService.enable || cfg.monitoring.targets != [ ];
+        message = "${option "monitoring.enable"} wants a service that shows the state of the house, here or among ${option "monitoring.targets"}.";
       }
       {
         assertion = !((cfg.settings.staff or { }) ? token_file);

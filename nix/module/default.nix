@@ -4,6 +4,7 @@
     ./options.nix
     ./services.nix
     ./servers.nix
+    ./monitoring.nix
     ./assertions.nix
   ];
 }

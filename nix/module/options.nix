@@ -100,7 +100,19 @@ let
 
   positiveSeconds = types.addCheck (types.either types.int types.float) (seconds: seconds > 0);
 
+  metricsPort = mkOption {
+    type = types.nullOr types.port;
+    default = null;
+    example = 9101;
+    description = ''
+      Port of {option}`services.restaurant-system.metricsAddress` with its metrics and health, or null: then it has one with
+      {option}`services.restaurant-system.monitoring.enable` alone.
+    '';
+  };
+
   kitchenWorker.options = {
+    inherit metricsPort;
+
     orderTypes = mkOption {
       type = types.nullOr (
         types.nonEmptyListOf (
@@ -272,7 +284,7 @@ in
     };
 
     notificationSubscribers = mkOption {
-      type = types.attrsOf (types.submodule { });
+      type = types.attrsOf (types.submodule { options = { inherit metricsPort; }; });
       default = { };
       example = {
         counter = { };

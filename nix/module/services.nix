@@ -19,15 +19,9 @@ let
 
   target = "restaurant-system.target";
 
-  httpServices = lib.filterAttrs (_: service: service.enable) {
-    order-service = cfg.orderService;
-    tracking-service = cfg.trackingService;
-    web-gateway = cfg.webGateway;
-  };
-
   gatewayHost = if cfg.webGateway.enable then cfg.webGateway.virtualHost else null;
 
-  inherit (cfg) credentials;
+  inherit (cfg) credentials httpServices;
 
   # The servers on which a role has an account of its own.
   ownServers =
@@ -159,6 +153,34 @@ let
     }))
   ];
 
+  # Of a unit that shows its metrics.
+  metricsEnvironment =
+    unit:
+    lib.optionals (cfg.metricsPorts ? ${unit}) [
+      "RESTAURANT_METRICS_HOST=${cfg.metricsAddress}"
+      "RESTAURANT_METRICS_PORT=${toString cfg.metricsPorts.${unit}}"
+    ];
+
+  # The ports on which it listens beside its socket's.
+  listening =
+    ports:
+    lib.optionalAttrs (ports != [ ]) { SocketBindAllow = map (port: "tcp:${toString port}") ports; };
+
+  subscribers = lib.concatMap (
+    name:
+    let
+      unit = "notification-subscriber@${name}";
+    in
+    optional (cfg.metricsPorts ? ${unit}) (
+      dropIn unit 20 {
+        Service = {
+          Environment = metricsEnvironment unit;
+        }
+        // listening [ cfg.metricsPorts.${unit} ];
+      }
+    )
+  ) (lib.attrNames cfg.notificationSubscribers);
+
   cooks = mapAttrsToList (
     name: cook:
     dropIn "kitchen-worker@${name}" 20 {
@@ -167,6 +189,7 @@ let
           "RESTAURANT_PREFETCH=${toString cook.prefetch}"
           "RESTAURANT_HEARTBEAT_INTERVAL=${toString cook.heartbeatInterval}"
         ]
+        ++ metricsEnvironment "kitchen-worker@${name}"
         ++ optional (
           cook.orderTypes != null
         ) "RESTAURANT_ORDER_TYPES=${lib.concatStringsSep "," cook.orderTypes}"
@@ -178,8 +201,11 @@ let
           ++ staffEnvironment
         );
       }
+      // listening (
+        optional (cook.stationPort != null) cook.stationPort
+        ++ optional (cfg.metricsPorts ? "kitchen-worker@${name}") cfg.metricsPorts."kitchen-worker@${name}"
+      )
       // lib.optionalAttrs (cook.stationPort != null) {
-        SocketBindAllow = "tcp:${toString cook.stationPort}";
         LoadCredential = map (secret: "${secret}:${credentials.${secret}}") staffSecrets;
       };
     }
@@ -252,7 +278,8 @@ in
       ]
       ++ upgrade
       ++ templates
-      ++ cooks;
+      ++ cooks
+      ++ subscribers;
 
       # What a package says under [Install] counts for nothing here.
       targets.restaurant-system = {
@@ -328,6 +355,8 @@ in
               forceSSL = lib.mkDefault true;
               extraConfig = ''
                 access_log /var/log/nginx/access.log restaurant;
+                # An error's line has the request, with its token. What is wrong with the gateway is in the gateway's log.
+                error_log stderr emerg;
               '';
             }
           )

@@ -125,6 +125,13 @@ let
       };
       settings.restaurant.name = "Da Ada";
     };
+    watched = oneMachine // {
+      monitoring.enable = true;
+      kitchenWorkers.chef_anna = { };
+      kitchenWorkers.chef_mario.metricsPort = 9200;
+      kitchenWorkers.grill.stationPort = 3001;
+      orderService.address = "[::]";
+    };
     frontOnly = elsewhere // {
       staffTokenFile = "/run/secrets/staff";
       staffAccountsFile = "/run/secrets/accounts";
@@ -173,7 +180,8 @@ let
           port = 3002;
           virtualHost = "example.org";
         };
-        kitchenWorkers."chef luigi" = { };
+        kitchenWorkers."chef luigi".metricsPort = 3001;
+        kitchenWorkers.grill.stationPort = 3001;
       };
       messages = [
         "database.host names another one"
@@ -185,6 +193,7 @@ let
         "webGateway.port is that of another service"
         "webGateway.virtualHost is that of another service"
         "kitchenWorkers.chef luigi: a name has"
+        "name a port twice"
       ];
     };
     passwordsMissing = {
@@ -272,6 +281,31 @@ let
 
   unwanted = lib.filterAttrs (name: settings: settingsOf name != settings) wanted;
 
+  # What Prometheus scrapes, and with which rules.
+  prometheus = systems.watched.config.services.prometheus;
+
+  scraped = lib.concatMap (scrape: scrape.static_configs) prometheus.scrapeConfigs;
+
+  wantedTargets = {
+    "[::1]:3000" = "order-service";
+    "127.0.0.1:3002" = "tracking-service";
+    "127.0.0.1:9101" = "kitchen-worker chef_anna";
+    "127.0.0.1:9200" = "kitchen-worker chef_mario";
+    "127.0.0.1:3001" = "kitchen-worker grill";
+    "127.0.0.1:9102" = "notification-subscriber counter";
+  };
+
+  targets = lib.listToAttrs (
+    map (
+      scrape:
+      lib.nameValuePair (lib.head scrape.targets) (
+        lib.concatStringsSep " " (
+          [ scrape.labels.role ] ++ lib.optional (scrape.labels ? name) scrape.labels.name
+        )
+      )
+    ) scraped
+  );
+
   # Not even evaluated: the type says no.
   impossible = {
     inStore = lib.recursiveUpdate elsewhere {
@@ -323,6 +357,10 @@ in
 assert noneIn "accepted configurations are refused" acceptedBadly;
 assert noneIn "configurations are not refused with these words" refusedBadly;
 assert noneIn "configurations give the roles other settings" unwanted;
+assert lib.assertMsg (
+  targets == wantedTargets
+) "Prometheus scrapes ${toString (lib.attrNames targets)}";
+assert lib.assertMsg (lib.length prometheus.ruleFiles == 1) "Prometheus has the alerts";
 assert noneIn "PostgreSQL's rule for sockets is there or missing" socketRuleMissing;
 assert noneIn "impossible configurations are accepted" impossibleAccepted;
 pkgs.runCommand "restaurant-system-module"
@@ -360,8 +398,13 @@ pkgs.runCommand "restaurant-system-module"
     has $withPages web-gateway.service.d/10-nixos.conf Environment=RESTAURANT_ORDER_URL=http://127.0.0.1:3000
     has $withPages web-gateway.socket.d/overrides.conf ListenStream=127.0.0.1:8080
 
+    has $watched kitchen-worker@chef_anna.service.d/20-nixos.conf Environment=RESTAURANT_METRICS_PORT=9101
+    has $watched kitchen-worker@chef_anna.service.d/20-nixos.conf SocketBindAllow=tcp:9101
+    has $watched kitchen-worker@grill.service.d/20-nixos.conf SocketBindAllow=tcp:3001
+    has $watched notification-subscriber@counter.service.d/20-nixos.conf SocketBindAllow=tcp:9102
+
     # systemd says what it does not understand, and ends with 0 all the same.
-    for units in $oneMachine $sockets $kitchenOnly $frontOnly $withPages $two_machines_two $three_machines_one; do
+    for units in $oneMachine $sockets $kitchenOnly $frontOnly $withPages $watched $two_machines_two $three_machines_one; do
       SYSTEMD_UNIT_PATH=$units systemd-analyze verify --man=no restaurant-system.target restaurant-system-{migrate,upgrade}.service \
         {order,tracking}-service.{service,socket} web-gateway.{service,socket} kitchen-worker@{chef_anna,anyone}.service \
         notification-subscriber@counter.service 2>&1
