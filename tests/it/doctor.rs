@@ -80,6 +80,7 @@ async fn each_fault_shows_on_its_own_line_and_nowhere_else() {
     let mut anna = worker(&env, &["--worker-name", "chef_anna"]).await;
     all_well(&env).await;
 
+    the_accounts_of_the_roles(&env).await;
     a_wrong_password(&env).await;
     a_stopped_broker(&env).await;
     a_dead_letter(&env).await;
@@ -94,6 +95,14 @@ async fn each_fault_shows_on_its_own_line_and_nowhere_else() {
     http.place(&takeout()).await;
     bruno.wait_for_action("order_processing_started").await;
     a_dead_worker(&env, bruno).await;
+}
+
+/// None of them may change the schema, or read everything.
+async fn the_accounts_of_the_roles(env: &TestEnv) {
+    for account in ["restaurant_order_service", "restaurant_tracking_service", "restaurant_kitchen_worker"] {
+        let page = doctor(env, &[("RESTAURANT_DATABASE_USER", account)]).await;
+        assert_eq!((page.code, page.not_ok()), (Some(0), Vec::new()), "{account}: {:?}", page.lines);
+    }
 }
 
 async fn a_wrong_password(env: &TestEnv) {

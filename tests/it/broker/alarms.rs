@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use amqp::{BrokerError, Consume, ConsumeOptions, NameHold, Publish, PublishOutcome, Received};
+use serde_json::Value;
 
 use super::logs::Logs;
 use super::{id, next_delivery, options, order, start, within};
@@ -31,6 +32,16 @@ async fn takes_and_cooks_orders(env: &TestEnv, orders: &Role) {
         row.get::<_, String>(0) == "ready"
     })
     .await;
+}
+
+/// On connections that are made under the alarm, of which RabbitMQ takes the first message.
+async fn the_doctor_says_so(env: &TestEnv) {
+    let config = env.config().display().to_string();
+    let page = env.run(&["doctor", "--json", "--config", &config]).await.stdout;
+    let page: Value = serde_json::from_slice(&page).unwrap();
+    let line = page["checks"].as_array().unwrap().iter().find(|check| check["name"] == "rabbitmq").unwrap();
+    assert_eq!(line["state"], "problem", "{page}");
+    assert!(line["summary"].as_str().unwrap().contains("alarm"), "{page}");
 }
 
 #[tokio::test]
@@ -69,7 +80,7 @@ async fn under_an_alarm_everything_but_publishing_goes_on_over_the_same_connecti
     assert!(worker.redeclare_topology().await.is_ok());
     takes_and_cooks_orders(&env, &orders).await;
     // Longer than the confirmations that stay out are waited for.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::join!(tokio::time::sleep(Duration::from_secs(5)), the_doctor_says_so(&env));
     assert_eq!(logs.of("rabbitmq_blocked").len(), 2, "one of each: {:?}", logs.all());
     assert!(logs.of("rabbitmq_connection_failed").is_empty(), "{:?}", logs.all());
     assert!(tokio::time::timeout(Duration::from_millis(100), name.lost()).await.is_err());
