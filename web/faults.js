@@ -29,6 +29,7 @@ function headingOf(problem, hasFaults) {
     case 'paused':
       return t('order.paused');
     case 'intake-full':
+    case 'service-full':
       return t('order.full');
     case 'too-many-open-orders':
     case 'too-many-requests':

@@ -46,6 +46,12 @@ static INTAKE_FULL: OwnKind = OwnKind {
     slug: "intake-full",
     title: "No more orders are taken now",
 };
+/// The order was not taken, as its customer is to know: of other 503 nobody can say whether it was.
+static SERVICE_FULL: OwnKind = OwnKind {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    slug: "service-full",
+    title: "Too many orders at once",
+};
 static TOO_MANY_OPEN_ORDERS: OwnKind = OwnKind {
     status: StatusCode::TOO_MANY_REQUESTS,
     slug: "too-many-open-orders",
@@ -172,7 +178,8 @@ fn no_room_for(no_room: NoRoom) -> Problem {
 }
 
 fn full() -> Problem {
-    Problem::unavailable(INTAKE_RETRY_AFTER, "the kitchen's intake is full; try again in a moment")
+    let detail = "the kitchen's intake is full, and the order was not taken; try again in a moment";
+    Problem::new(Kind::Own(&SERVICE_FULL), detail).retry_after(INTAKE_RETRY_AFTER)
 }
 
 fn other_body() -> Problem {

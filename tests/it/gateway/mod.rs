@@ -3,6 +3,7 @@
 mod calls;
 mod headers;
 mod order_form;
+mod order_limits;
 mod role;
 mod sessions;
 mod staff;

@@ -21,7 +21,7 @@ async fn open(env: &TestEnv) -> Counter {
 }
 
 /// The value of a hidden field.
-fn hidden(html: &str, name: &str) -> String {
+pub(super) fn hidden(html: &str, name: &str) -> String {
     let (_, rest) = html.split_once(&format!("name=\"{name}\"")).expect(name);
     let (_, rest) = rest.split_once("value=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()
@@ -60,7 +60,7 @@ fn post<'a>(counter: &Counter, fields: impl IntoIterator<Item = (&'a str, &'a st
 }
 
 /// Sends the form; the cookie is that of an earlier answer, where there is one.
-async fn send(counter: &Counter, fields: &[(&str, String)], cookie: &str) -> Answer {
+pub(super) async fn send(counter: &Counter, fields: &[(&str, String)], cookie: &str) -> Answer {
     let request = post(counter, texts(fields)).header(COOKIE, cookie);
     answer(request).await
 }

@@ -22,11 +22,11 @@ pub(crate) const SOUP: &str = "
       - {id: soup, name: Soup, price: 5, diets: [vegan], order_types: [dine_in]}
 ";
 
-fn menu_of(items: &[&str]) -> String {
+pub(crate) fn menu_of(items: &[&str]) -> String {
     format!("categories:\n  - name: All\n    items:{}", items.concat())
 }
 
-fn write(env: &TestEnv, name: &str, menu: &str) -> String {
+pub(crate) fn write(env: &TestEnv, name: &str, menu: &str) -> String {
     let file = env.dir().join(name);
     std::fs::write(&file, menu).unwrap();
     file.display().to_string()

@@ -80,7 +80,7 @@ impl Faults {
             }
             ("closed", None) => lang.say("order.closed").to_owned(),
             ("paused", _) => lang.say("order.paused").to_owned(),
-            ("intake-full", _) => lang.say("order.full").to_owned(),
+            ("intake-full" | "service-full", _) => lang.say("order.full").to_owned(),
             ("too-many-open-orders" | "too-many-requests", _) => lang.say("order.too_many").to_owned(),
             ("idempotency-key-reused", _) => lang.say("order.reused").to_owned(),
             ("conflict", _) => lang.say("order.lost").to_owned(),
