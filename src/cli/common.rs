@@ -15,6 +15,7 @@ use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
 use daemon::systemd::ServiceManager;
 use daemon::telemetry::{self, LevelHandle, LogFormat, LogLevel, TelemetryGuard, TelemetryOptions};
+use daemon::traces::Traces;
 use daemon::{descriptors, memory};
 use http_kit::health::Readiness;
 use http_kit::server::{Listener, ServerLimits};
@@ -131,6 +132,7 @@ pub(super) struct Setting {
     pub(super) metrics: Metrics,
     servers: ServerMetrics,
     metrics_port: Option<AbortOnDropHandle<()>>,
+    traces: Traces,
     /// Files that the process may have open.
     open_files: u64,
     pub(super) config: Config,
@@ -159,6 +161,7 @@ impl Setting {
             worker_name,
         })
         .map_err(CliError::failed)?;
+        let traces = Traces::from_env(service, env!("CARGO_PKG_VERSION")).map_err(CliError::failed)?;
         for warning in &config.warnings {
             tracing::warn!(action = "configuration_doubtful", "{warning}");
         }
@@ -190,6 +193,7 @@ impl Setting {
         Ok(Self {
             servers,
             metrics_port: None,
+            traces,
             service,
             started,
             telemetry,
@@ -266,6 +270,7 @@ impl Setting {
             // The server notices a connection that is cut as well.
             let _ = tokio::time::timeout(GOODBYE, broker.close()).await;
         }
+        self.traces.end().await;
         let duration_ms = whole_ms(self.started.elapsed());
         match outcome {
             Ok(()) => {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use amqp::{BrokerState, Outgoing, Properties, Publish, PublishOutcome};
 use bytes::Bytes;
 use daemon::retry::Backoff;
+use daemon::traces::{Kind, Span};
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -222,8 +223,15 @@ impl<S: OutboxStore, B: Publish> Relay<S, B> {
     async fn publish(&self, batch: S::Batch) -> Result<Round, StoreError> {
         let held_back = batch.locked() - batch.announcements().len();
         let few = batch.locked() < FEW_CHANGES;
-        let messages: Vec<Outgoing> = batch.announcements().iter().map(|a| self.message(a)).collect();
+        let mut messages: Vec<Outgoing> = batch.announcements().iter().map(|a| self.message(a)).collect();
+        let mut traces: Vec<Span> = messages.iter_mut().map(producing).collect();
         let outcomes = self.broker.publish(messages).await;
+        for (trace, outcome) in traces.iter_mut().zip(&outcomes) {
+            if *outcome != PublishOutcome::Routed {
+                trace.fail("the message was not routed and confirmed");
+            }
+        }
+        drop(traces);
         let mut published = Vec::with_capacity(outcomes.len());
         let mut refused = None;
         for (announcement, outcome) in batch.announcements().iter().zip(outcomes) {
@@ -294,6 +302,32 @@ impl<S: OutboxStore, B: Publish> Relay<S, B> {
             },
         }
     }
+}
+
+/// The span of a message that is published; what is done with it elsewhere is below that.
+fn producing(message: &mut Outgoing) -> Span {
+    let parent = message.properties.traceparent.as_deref();
+    let mut trace = Span::begin(Kind::Producer, || format!("publish {}", message.exchange), parent);
+    if trace.is_seen() {
+        for (name, value) in [
+            ("messaging.system", "rabbitmq"),
+            ("messaging.operation.type", "send"),
+            ("messaging.operation.name", "publish"),
+            ("messaging.destination.name", &*message.exchange),
+            ("messaging.rabbitmq.destination.routing_key", &*message.routing_key),
+            ("messaging.message.id", message.properties.message_id.as_deref().unwrap_or_default()),
+            (
+                "messaging.message.conversation_id",
+                message.properties.correlation_id.as_deref().unwrap_or_default(),
+            ),
+        ] {
+            trace.note(name, value);
+        }
+    }
+    if let Some(own) = trace.traceparent() {
+        message.properties.traceparent = Some(own);
+    }
+    trace
 }
 
 /// The outage is logged by the store; everything else here.

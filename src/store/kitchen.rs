@@ -37,6 +37,8 @@ pub struct ClaimedOrder {
     /// The fencing token: only this attempt may finish it or give it back.
     pub attempt: i32,
     pub request_id: String,
+    /// The trace of the request by which it came.
+    pub traceparent: Option<String>,
     pub times: ClaimTimes,
 }
 
@@ -392,6 +394,7 @@ fn claimed_order(row: &Row) -> Result<ClaimedOrder, StoreError> {
         order_type: order_type(row, "type")?,
         attempt: get(row, "attempt")?,
         request_id: get(row, "request_id")?,
+        traceparent: get(row, "traceparent")?,
         times: ClaimTimes {
             placed_at: get(row, "created_at")?,
             claimed_at: get(row, "claimed_at")?,

@@ -29,10 +29,10 @@ pub(super) fn adopt() -> String {
     format!(
         "
 with held as (
-    select id, number, type, attempt, request_id, created_at, claimed_at, estimated_completion from orders
+    select id, number, type, attempt, request_id, traceparent, created_at, claimed_at, estimated_completion from orders
     where processed_by = $1 and status = 'cooking' and claimed_at is not null
 ), {ticketed}
-select number, type, attempt, request_id, created_at, claimed_at, now() as seen_at,
+select number, type, attempt, request_id, traceparent, created_at, claimed_at, now() as seen_at,
        estimated_completion as promised_at from held",
         ticketed = ticketed(
             "held c where not exists (

@@ -46,4 +46,6 @@ mod startup;
 mod station;
 mod support;
 mod systemd;
+#[cfg(feature = "otlp")]
+mod traces;
 mod tracking;

@@ -16,6 +16,7 @@ pub mod sync;
 pub mod systemd;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 
 /// The stack of a thread that runs tasks, of which nothing is taken from memory before it is used. The client library of
 /// RabbitMQ reads tables within tables, of which one frame of 128 KiB holds 26,000, by recursion, and the end of a stack ends

@@ -9,6 +9,7 @@ use std::{any::Any, error::Error as StdError, panic::AssertUnwindSafe, sync::Arc
 use daemon::metrics::Metrics;
 use daemon::ration::Budget;
 use daemon::telemetry::request_span;
+use daemon::traces::{Kind as TraceKind, Span as Trace};
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoEndpoint, PathPattern, Request, Response,
@@ -32,7 +33,7 @@ use super::{
     problem::{Kind, Problem},
     query::WholeQuery,
     refusals::Refusals,
-    request_id::{RequestContext, X_REQUEST_ID},
+    request_id::{RequestContext, TRACEPARENT, TraceParent, X_REQUEST_ID},
     routes::{RouteInfo, RouteTable},
     shown::on_one_line,
     system::{Served, SystemApi, WithSystem},
@@ -40,6 +41,9 @@ use super::{
 
 /// The metrics' label for what is not in the table of routes.
 const UNMATCHED: &str = "unmatched";
+
+/// Asked every few seconds, of which nobody wants a trace.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// So much is repeated of why a parameter cannot be read: the value may be in it.
 const REASON_MAX_CHARS: usize = 200;
@@ -142,12 +146,14 @@ impl Endpoint for App {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let _in_flight = self.metrics.begin();
+        let mut trace = begin_trace(&mut request);
         let context = RequestContext::of(request.headers());
         let body = UnreadBody::of(request.headers());
         if let Some(body) = &body {
             request.set_data(body.clone());
         }
         if let Some(problem) = framing::fault(&request).or_else(|| self.misdirection(&request, &context)) {
+            end_trace(&mut trace, None, problem.status());
             return Ok(self.break_off(&request, &context, &problem, started));
         }
         let refusal = self.admission.as_ref().and_then(|rule| rule.refusal(&request));
@@ -156,7 +162,7 @@ impl Endpoint for App {
             None => {
                 request.set_data(context.clone());
                 let span = request_span(context.request_id.as_str());
-                self.answer(request, &context, started).instrument(span).await
+                self.answer(request, &context, &mut trace, started).instrument(span).await
             }
         };
         response.headers_mut().insert(X_REQUEST_ID, HeaderValue::from(&context.request_id));
@@ -169,7 +175,13 @@ impl Endpoint for App {
 }
 
 impl App {
-    async fn answer(&self, request: Request, context: &RequestContext, started: Instant) -> Response {
+    async fn answer(
+        &self,
+        request: Request,
+        context: &RequestContext,
+        trace: &mut Trace,
+        started: Instant,
+    ) -> Response {
         let method = request.method().clone();
         // The router consumes the request; a clone of its address is a count in two places.
         let uri = request.original_uri().clone();
@@ -196,6 +208,7 @@ impl App {
             response.headers_mut().append(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
         }
         self.account(&method, matched, response.status(), started);
+        end_trace(trace, matched.map(|route| (known_method(&method), &*route.template)), response.status());
         response
     }
 
@@ -299,6 +312,38 @@ impl App {
             duration_ms = elapsed.as_secs_f64() * 1000.0,
             "request completed"
         );
+    }
+}
+
+/// Begins the span of a request, below that of its caller; what is done for the request is below this one. Who asks how the process
+/// is makes none.
+fn begin_trace(request: &mut Request) -> Trace {
+    if PROBES.contains(&request.uri().path()) {
+        return Trace::default();
+    }
+    let parent =
+        request.headers().get(TRACEPARENT).and_then(|value| TraceParent::parse(value.to_str().ok()?));
+    let parent = parent.as_ref().map(TraceParent::as_str);
+    let trace = Trace::begin(TraceKind::Server, || known_method(request.method()).to_owned(), parent);
+    if let Some(own) = trace.traceparent().and_then(|own| HeaderValue::try_from(own).ok()) {
+        request.headers_mut().insert(TRACEPARENT, own);
+    }
+    trace
+}
+
+/// Says what a request was. Addresses are not noted, only their routes: tokens and numbers of orders are in them.
+fn end_trace(trace: &mut Trace, route: Option<(&'static str, &str)>, status: StatusCode) {
+    if !trace.is_seen() {
+        return;
+    }
+    if let Some((method, route)) = route {
+        trace.rename(format!("{method} {route}"));
+        trace.note("http.request.method", method);
+        trace.note("http.route", route);
+    }
+    trace.count("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        trace.fail("the request failed");
     }
 }
 

@@ -17,7 +17,7 @@ use poem::{
 /// The header that carries the id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A client's id may have this many characters.
 const REQUEST_ID_MAX_CHARS: usize = 128;

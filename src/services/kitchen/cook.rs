@@ -9,6 +9,7 @@ use daemon::batcher::{BatchLimits, Batcher, together_or_alone};
 use daemon::clock::whole_ms;
 use daemon::retry::Backoff;
 use daemon::sync::locked;
+use daemon::traces::{Kind, Span};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -75,7 +76,16 @@ pub(super) struct InHand {
     held: Finish,
     order_type: OrderType,
     stopwatch: Stopwatch,
+    /// Of whoever told of it.
+    traceparent: Option<String>,
     let_go: oneshot::Receiver<String>,
+}
+
+impl InHand {
+    /// It was told of by a message with this trace.
+    pub(super) fn told_by(self, traceparent: Option<String>) -> Self {
+        Self { traceparent: traceparent.or(self.traceparent), ..self }
+    }
 }
 
 /// A write did not happen, or it is unknown whether it did. The reason has been logged.
@@ -249,19 +259,29 @@ impl<S: KitchenStore> Worker<S> {
             self.began.notify_one();
         }
         self.metrics.note_began(order);
-        Some(InHand { held, order_type: order.order_type, stopwatch: Stopwatch::of(order), let_go })
+        Some(InHand {
+            held,
+            order_type: order.order_type,
+            stopwatch: Stopwatch::of(order),
+            traceparent: order.traceparent.clone(),
+            let_go,
+        })
     }
 
     /// Cooks an order, and finishes it. It ends early when the order is not this worker's any more, and when the orders in
     /// hand are to be given back.
     pub(super) async fn cook(&self, in_hand: InHand) -> Cooked {
         let started = Instant::now();
-        let InHand { held, order_type, stopwatch, let_go } = in_hand;
+        let InHand { held, order_type, stopwatch, traceparent, let_go } = in_hand;
+        let mut trace = Span::begin(Kind::Consumer, || format!("cook {order_type}"), traceparent.as_deref());
+        trace.note("messaging.system", "rabbitmq");
+        trace.note("messaging.operation.type", "process");
         let cook_time = (!self.claim.is_manual).then(|| self.options.times.cook.of(order_type));
         self.relay.wake();
         let takes = cook_time.map_or("by hand".to_owned(), |time| format!("{} s", time.as_secs_f64()));
         tracing::info!(
             action = "order_processing_started",
+            trace_id = trace.trace_id(),
             details = %format_args!("{order_type}, {takes}, attempt {}", held.attempt),
             "cooking"
         );
@@ -280,12 +300,16 @@ impl<S: KitchenStore> Worker<S> {
             self.state_changed.notify_one();
         }
         let duration_ms = whole_ms(started.elapsed());
+        if cooked != Cooked::Ready {
+            trace.fail("the order did not become ready in this worker's hands");
+        }
         match &cooked {
             Cooked::Ready => {
                 self.done.fetch_add(1, Ordering::Relaxed);
                 self.metrics.note_ready(stopwatch, self.claim.is_manual);
                 self.relay.wake();
-                tracing::info!(action = "order_completed", duration_ms, "the order is ready");
+                let trace_id = trace.trace_id();
+                tracing::info!(action = "order_completed", duration_ms, trace_id, "the order is ready");
             }
             Cooked::Lost => tracing::warn!(
                 action = "order_lost",

@@ -31,6 +31,12 @@ enum Verdict {
     Unknown(OrderNumber),
 }
 
+/// What a message tells.
+struct Told {
+    number: OrderNumber,
+    traceparent: Option<String>,
+}
+
 /// Handles one delivery to its end, in one of the worker's `slots`.
 pub(super) async fn handle<S: KitchenStore, B: Consume>(
     worker: Arc<Worker<S>>,
@@ -48,7 +54,8 @@ pub(super) async fn handle<S: KitchenStore, B: Consume>(
         }
     };
     let span = order_span(&request_id(delivery.properties()), number.as_str());
-    let verdict = process(&worker, &slots, &stopping, number).instrument(span.clone()).await;
+    let told = Told { number, traceparent: delivery.properties().traceparent.clone() };
+    let verdict = process(&worker, &slots, &stopping, told).instrument(span.clone()).await;
     async {
         match verdict {
             // A channel that is gone cannot be told; the message comes again and finds its order done.
@@ -71,11 +78,11 @@ async fn process<S: KitchenStore>(
     worker: &Worker<S>,
     slots: &Semaphore,
     stopping: &CancellationToken,
-    number: OrderNumber,
+    told: Told,
 ) -> Verdict {
     let came = Instant::now();
     while came.elapsed() < HELD_BACK_MAX {
-        if let Some(verdict) = in_next_slot(worker, slots, stopping, &number).await {
+        if let Some(verdict) = in_next_slot(worker, slots, stopping, &told).await {
             return verdict;
         }
     }
@@ -87,7 +94,7 @@ async fn in_next_slot<S: KitchenStore>(
     worker: &Worker<S>,
     slots: &Semaphore,
     stopping: &CancellationToken,
-    number: &OrderNumber,
+    Told { number, traceparent }: &Told,
 ) -> Option<Verdict> {
     let slot = tokio::select! {
         biased;
@@ -126,7 +133,7 @@ async fn in_next_slot<S: KitchenStore>(
     let is_own = order.number == *number;
     if let Some(in_hand) = worker.take(&order) {
         if is_own {
-            return Some(match worker.cook(in_hand).await {
+            return Some(match worker.cook(in_hand.told_by(traceparent.clone())).await {
                 Cooked::Ready | Cooked::Lost | Cooked::LetGo(_) => Verdict::Acknowledge,
                 Cooked::GivenBack | Cooked::Left => Verdict::GiveBack,
             });

@@ -113,6 +113,7 @@ mod tests {
                 order_type: OrderType::Takeout,
                 attempt: 1,
                 request_id: String::new(),
+                traceparent: None,
                 times: ClaimTimes::default(),
             };
             numbers.iter().map(claimed).collect::<Vec<_>>()

@@ -13,10 +13,11 @@ use daemon::systemd::{Heartbeat, ServiceManager};
 use daemon::telemetry::order_span;
 use tokio::sync::watch;
 
-use crate::broker::wanted_slot;
+use crate::broker::{NOTIFICATIONS_EXCHANGE, wanted_slot};
 use crate::domain::StatusUpdate;
 use crate::services::dead_letters::{dead_letter, request_id, too_large, unreadable};
 use crate::services::servers::ServerStates;
+use crate::services::tracing_of_messages::consuming;
 
 /// Updates that may be on their way to this subscriber at once: enough that it never waits for the next one, and few while
 /// each may be as large as RabbitMQ lets it be.
@@ -167,6 +168,7 @@ impl Subscriber<'_> {
 
     /// Prints one update, then acknowledges it. Killed in between, it is printed again: never not at all.
     async fn tell(&mut self, delivery: Delivery) -> Result<(), io::Error> {
+        let trace = consuming(NOTIFICATIONS_EXCHANGE, &delivery.properties);
         let update = match read(&delivery) {
             Ok(update) => update,
             Err(reason) => {
@@ -180,7 +182,12 @@ impl Subscriber<'_> {
         }
         self.doing.told.fetch_add(1, Ordering::Relaxed);
         order_span(&request_id(&delivery.properties), &update.order_number).in_scope(|| {
-            tracing::info!(action = "notification_received", details = %update.new_status, "an order has changed");
+            tracing::info!(
+                action = "notification_received",
+                details = %update.new_status,
+                trace_id = trace.trace_id(),
+                "an order has changed"
+            );
         });
         delivery.ack().await;
         Ok(())

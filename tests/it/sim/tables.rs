@@ -258,6 +258,7 @@ impl Tables {
                 order_type: order.form.order_type(),
                 attempt: order.attempt,
                 request_id: order.request_id.clone(),
+                traceparent: None,
                 times: ClaimTimes::default(),
             });
             if !taken_over {
