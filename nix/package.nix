@@ -39,6 +39,9 @@ rustPlatform.buildRustPackage {
 
   cargoLock.lockFile = ../Cargo.lock;
 
+  # Traces; nothing of it is loaded where no collector is named.
+  buildFeatures = [ "otlp" ];
+
   nativeBuildInputs = [ installShellFiles ];
 
   # jemalloc would be made for the pages of the machine that builds it; there are ARM kernels with pages of 64 KiB.

@@ -66,6 +66,8 @@
 //! - **A metric**: registered where it is counted, through [`daemon::metrics::Metrics::register`]: `crates/http-kit/src/metrics.rs`,
 //!   `services/order/metrics.rs`, `services/kitchen/metrics.rs`, or of the house as a whole `store/house.rs` and
 //!   `services/house_metrics.rs`. Then a row of `docs/METRICS.md`, and section 15 of `docs/CONTRACT.md`.
+//! - **A span of a trace**: begun where the work is, by [`daemon::traces::Span::begin`]: `crates/http-kit/src/app.rs`, `relay/mod.rs`,
+//!   `services/kitchen/cook.rs` and `services/notification/mod.rs`.
 //! - **An alert**: a rule of `contrib/prometheus/restaurant.rules.yml` with its cases in `contrib/prometheus/restaurant.rules.test.yml`,
 //!   and its section of `docs/RUNBOOK.md`.
 //! - **An action of the log**: the `action` of an event where it happens, and section 9 of `docs/CONTRACT.md`.
