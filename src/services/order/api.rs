@@ -110,8 +110,16 @@ enum PlaceReply {
     ),
 }
 
-type PlaceFail =
-    Fail<{ may::BODY | may::CONFLICT | may::UNPROCESSABLE | may::TOO_MANY_OPEN | may::UNAVAILABLE }>;
+type PlaceFail = Fail<
+    {
+        may::BODY
+            | may::FORBIDDEN
+            | may::CONFLICT
+            | may::UNPROCESSABLE
+            | may::TOO_MANY_OPEN
+            | may::UNAVAILABLE
+    },
+>;
 type ReadFail = Fail<{ may::TOKEN | may::NOT_FOUND | may::UNAVAILABLE }>;
 type MineFail = Fail<{ may::BAD_REQUEST | may::NOT_FOUND | may::TOO_MANY_REQUESTS | may::UNAVAILABLE }>;
 type StaffFail = Fail<{ may::STAFF | may::NOT_FOUND | may::CONFLICT | may::UNAVAILABLE }>;

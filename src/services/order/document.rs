@@ -230,7 +230,7 @@ fn example(order_type: OrderType) -> Value {
     let mut order = json!({
         "customer_name": "Ada Lovelace",
         "order_type": order_type.as_str(),
-        "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}],
+        "items": [{"menu_item_id": "margherita", "name": "Pizza Margherita", "quantity": 1, "price": 9.8}],
     });
     match order_type {
         OrderType::DineIn => order["table_number"] = json!(7),

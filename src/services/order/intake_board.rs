@@ -114,9 +114,9 @@ impl IntakeBoard {
     /// The number of the table with this token on it.
     ///
     /// # Errors
-    /// 400 where there is none.
+    /// 403 where there is none.
     pub(super) fn table(&self, token: &str) -> Result<u8, Problem> {
-        let unknown = || Problem::invalid_parameter("X-Table-Token must be the token of a table");
+        let unknown = || Problem::forbidden("X-Table-Token is not the token of a table");
         self.0.rules.tables.table(token).ok_or_else(unknown)
     }
 

@@ -84,7 +84,7 @@ async fn who_shows_a_tables_token_orders_for_that_table() {
     let elsewhere = at_table(&http, SEVEN, &with(&order, "/table_number", json!(8))).await;
     assert_eq!(elsewhere.violations(422), ["/table_number"]);
     assert_eq!(at_table(&http, SEVEN, &takeout()).await.violations(422), ["/order_type"]);
-    at_table(&http, "nobodys-table-at-all", &order).await.problem(400);
+    at_table(&http, "nobodys-table-at-all", &order).await.problem(403);
     for line in service.lines() {
         assert!(!line.contains(SEVEN) && !line.contains("nobodys"), "{line}");
     }

@@ -53,7 +53,7 @@ pub(super) fn begin(
     }
     let provider =
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build();
-    let _ = TRACER.set(provider.tracer("restaurant"));
+    let _ = TRACER.set(provider.tracer(service));
     Ok(Some(provider))
 }
 
