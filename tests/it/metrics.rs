@@ -117,12 +117,11 @@ fn the_contract_names_the_metrics_of_the_restaurant() {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CONTRACT.md")).unwrap();
     let section = document.split("\n## 15.").nth(1).unwrap();
     let spans = section.split('`').skip(1).step_by(2);
-    let is_name = |span: &&str| {
-        span.bytes().all(|b| b == b'_' || b.is_ascii_lowercase())
-            && !span.starts_with('_')
-            && !span.ends_with('_')
-    };
-    let named: BTreeSet<&str> = spans.filter_map(|span| span.split('{').next()).filter(is_name).collect();
+    let is_name = |span: &&str| span.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+    // Other words of the section have neither an underscore within nor labels.
+    let is_metric = |span: &&str| span.trim_matches('_').contains(['_', '{']);
+    let named: BTreeSet<&str> =
+        spans.filter(is_metric).filter_map(|span| span.split('{').next()).filter(is_name).collect();
     let described = described();
     let of_any_program = ["http_", "process_", "log_"];
     let own = described.keys().map(String::as_str);

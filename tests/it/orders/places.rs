@@ -38,7 +38,8 @@ fn silent_clients(url: &str, count: usize) -> JoinSet<()> {
 async fn metric(service: &Http, name: &str) -> u64 {
     // Not over a connection that may have had to give way.
     let text = Http::new(&service.url).get("/metrics").await.text;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value =
+        text.lines().find_map(|line| line.strip_prefix("restaurant_")?.strip_prefix(name)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
 }
 

@@ -55,6 +55,7 @@ const RIGHTS: &[(&str, &str, &str)] = &[
         "select (claimed_at, completed_at, created_at, estimated_completion, id, number, priority, processed_by, status, \
          total_amount, type, updated_at)",
     ),
+    (TRACKING, "outbox", "select (log_id, log_ids, written_at)"),
     (TRACKING, "refinery_schema_history", "select"),
     (TRACKING, "staff_sessions", "select, update (last_used_at)"),
     (TRACKING, "workers", "select"),
@@ -162,7 +163,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     (TRACKING, "select * from orders"),
     (TRACKING, "select name from order_items"),
     (TRACKING, "select key from idempotency_keys"),
-    (TRACKING, "select log_id from outbox"),
+    (TRACKING, "select order_id from outbox"),
     (TRACKING, "insert into outbox (log_id, order_id, announces) values (1, 1, 'status')"),
     (TRACKING, "update orders set status = 'cancelled'"),
     (TRACKING, "select id from orders for update"),
