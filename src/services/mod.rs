@@ -1,6 +1,7 @@
 //! The roles. They never import each other; what two of them need lies in a layer below, or in `servers`, `staff`, `paging`,
-//! `lookup`, `load`, `live_document`, `server_metrics`, `house_metrics`, `transitions`, `tracing_of_messages` and `dead_letters`.
+//! `lookup`, `load`, `live_document`, `server_metrics`, `house_metrics`, `transitions`, `consumed` and `dead_letters`.
 
+mod consumed;
 mod dead_letters;
 pub mod gateway;
 mod house_metrics;
@@ -14,7 +15,6 @@ mod paging;
 mod server_metrics;
 mod servers;
 mod staff;
-mod tracing_of_messages;
 pub mod tracking;
 mod transitions;
 

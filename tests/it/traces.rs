@@ -135,7 +135,7 @@ async fn one_trace_runs_from_the_request_to_the_line_that_the_subscriber_tells()
     let at_gateway = collector.span("web-gateway", "POST /api/orders").await;
     let at_service = collector.span("order-service", "POST /orders").await;
     let published = collector.span("order-service", "publish orders_topic").await;
-    let cooked = collector.span("kitchen-worker", "cook takeout").await;
+    let cooked = collector.span("kitchen-worker", "process kitchen_takeout_queue").await;
     let told = collector.span("notification-subscriber", "process notifications_fanout").await;
     assert_eq!((&*at_gateway.parent, &at_service.parent), (CALLER, &at_gateway.id));
     assert_eq!(published.parent, at_service.id);
@@ -157,7 +157,10 @@ async fn one_trace_runs_from_the_request_to_the_line_that_the_subscriber_tells()
     ] {
         assert_eq!(published.attributes[name], value, "{name}");
     }
-    assert_eq!(told.attributes["messaging.message.conversation_id"], request_id);
+    for span in [&cooked, &told] {
+        assert_eq!(span.attributes["messaging.operation.type"], "process", "{span:?}");
+        assert_eq!(span.attributes["messaging.message.conversation_id"], request_id, "{span:?}");
+    }
     let line = subscriber.wait_for_action("notification_received").await;
     assert_eq!(line["trace_id"], TRACE, "{line}");
     worker.signal(crate::support::Signal::SIGTERM);

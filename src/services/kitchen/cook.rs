@@ -9,7 +9,6 @@ use daemon::batcher::{BatchLimits, Batcher, together_or_alone};
 use daemon::clock::whole_ms;
 use daemon::retry::Backoff;
 use daemon::sync::locked;
-use daemon::traces::{Kind, Span};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,8 +17,10 @@ use super::KitchenOptions;
 use super::metrics::{ClaimResult, KitchenMetrics, Stopwatch};
 use super::promotion::{Promotion, share_out};
 use super::unknown::UnknownOrders;
+use crate::broker::kitchen_queue;
 use crate::domain::{OrderNumber, OrderType, Status, WorkerName};
 use crate::relay::RelayWaker;
+use crate::services::consumed::Consumed;
 use crate::store::{Claim, ClaimedOrder, Finish, KitchenStore, NotHeld, PeerCount, StoreError};
 
 /// Claims or finishes that wait for a batch; the prefetch, at most 65,535, is the bound that is met first.
@@ -76,15 +77,17 @@ pub(super) struct InHand {
     held: Finish,
     order_type: OrderType,
     stopwatch: Stopwatch,
-    /// Of whoever told of it.
-    traceparent: Option<String>,
+    /// As it was told of.
+    told: Consumed,
     let_go: oneshot::Receiver<String>,
 }
 
 impl InHand {
-    /// It was told of by a message with this trace.
-    pub(super) fn told_by(self, traceparent: Option<String>) -> Self {
-        Self { traceparent: traceparent.or(self.traceparent), ..self }
+    /// A message told of it.
+    pub(super) fn told_by(mut self, message_id: Option<String>, traceparent: Option<String>) -> Self {
+        self.told.message_id = message_id;
+        self.told.traceparent = traceparent.or(self.told.traceparent);
+        self
     }
 }
 
@@ -259,23 +262,20 @@ impl<S: KitchenStore> Worker<S> {
             self.began.notify_one();
         }
         self.metrics.note_began(order);
-        Some(InHand {
-            held,
-            order_type: order.order_type,
-            stopwatch: Stopwatch::of(order),
+        let told = Consumed {
             traceparent: order.traceparent.clone(),
-            let_go,
-        })
+            message_id: None,
+            request_id: order.request_id.clone(),
+        };
+        Some(InHand { held, order_type: order.order_type, stopwatch: Stopwatch::of(order), told, let_go })
     }
 
     /// Cooks an order, and finishes it. It ends early when the order is not this worker's any more, and when the orders in
     /// hand are to be given back.
     pub(super) async fn cook(&self, in_hand: InHand) -> Cooked {
         let started = Instant::now();
-        let InHand { held, order_type, stopwatch, traceparent, let_go } = in_hand;
-        let mut trace = Span::begin(Kind::Consumer, || format!("cook {order_type}"), traceparent.as_deref());
-        trace.note("messaging.system", "rabbitmq");
-        trace.note("messaging.operation.type", "process");
+        let InHand { held, order_type, stopwatch, told, let_go } = in_hand;
+        let mut trace = told.span(|| kitchen_queue(order_type.as_str()));
         let cook_time = (!self.claim.is_manual).then(|| self.options.times.cook.of(order_type));
         self.relay.wake();
         let takes = cook_time.map_or("by hand".to_owned(), |time| format!("{} s", time.as_secs_f64()));

@@ -35,6 +35,7 @@ enum Verdict {
 struct Told {
     number: OrderNumber,
     traceparent: Option<String>,
+    message_id: Option<String>,
 }
 
 /// Handles one delivery to its end, in one of the worker's `slots`.
@@ -54,7 +55,12 @@ pub(super) async fn handle<S: KitchenStore, B: Consume>(
         }
     };
     let span = order_span(&request_id(delivery.properties()), number.as_str());
-    let told = Told { number, traceparent: delivery.properties().traceparent.clone() };
+    let properties = delivery.properties();
+    let told = Told {
+        number,
+        traceparent: properties.traceparent.clone(),
+        message_id: properties.message_id.clone(),
+    };
     let verdict = process(&worker, &slots, &stopping, told).instrument(span.clone()).await;
     async {
         match verdict {
@@ -94,8 +100,9 @@ async fn in_next_slot<S: KitchenStore>(
     worker: &Worker<S>,
     slots: &Semaphore,
     stopping: &CancellationToken,
-    Told { number, traceparent }: &Told,
+    told: &Told,
 ) -> Option<Verdict> {
+    let number = &told.number;
     let slot = tokio::select! {
         biased;
         () = stopping.cancelled() => return Some(Verdict::GiveBack),
@@ -133,10 +140,12 @@ async fn in_next_slot<S: KitchenStore>(
     let is_own = order.number == *number;
     if let Some(in_hand) = worker.take(&order) {
         if is_own {
-            return Some(match worker.cook(in_hand.told_by(traceparent.clone())).await {
-                Cooked::Ready | Cooked::Lost | Cooked::LetGo(_) => Verdict::Acknowledge,
-                Cooked::GivenBack | Cooked::Left => Verdict::GiveBack,
-            });
+            return Some(
+                match worker.cook(in_hand.told_by(told.message_id.clone(), told.traceparent.clone())).await {
+                    Cooked::Ready | Cooked::Lost | Cooked::LetGo(_) => Verdict::Acknowledge,
+                    Cooked::GivenBack | Cooked::Left => Verdict::GiveBack,
+                },
+            );
         }
         let span = order_span(&order.request_id, order.number.as_str());
         worker.cook(in_hand).instrument(span).await;

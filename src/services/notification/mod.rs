@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use amqp::{Broker, BrokerError, Delivery, Publish, Received, Slot, SlotEvent, WantedSlot};
+use amqp::{Broker, BrokerError, Delivery, Properties, Publish, Received, Slot, SlotEvent, WantedSlot};
 use daemon::metrics::Metrics;
 use daemon::outlet::Outlet;
 use daemon::shutdown::Shutdown;
@@ -15,9 +15,9 @@ use tokio::sync::watch;
 
 use crate::broker::{NOTIFICATIONS_EXCHANGE, wanted_slot};
 use crate::domain::StatusUpdate;
+use crate::services::consumed::Consumed;
 use crate::services::dead_letters::{dead_letter, request_id, too_large, unreadable};
 use crate::services::servers::ServerStates;
-use crate::services::tracing_of_messages::consuming;
 
 /// Updates that may be on their way to this subscriber at once: enough that it never waits for the next one, and few while
 /// each may be as large as RabbitMQ lets it be.
@@ -168,7 +168,7 @@ impl Subscriber<'_> {
 
     /// Prints one update, then acknowledges it. Killed in between, it is printed again: never not at all.
     async fn tell(&mut self, delivery: Delivery) -> Result<(), io::Error> {
-        let trace = consuming(NOTIFICATIONS_EXCHANGE, &delivery.properties);
+        let trace = consumed(&delivery.properties).span(|| NOTIFICATIONS_EXCHANGE.to_owned());
         let update = match read(&delivery) {
             Ok(update) => update,
             Err(reason) => {
@@ -207,6 +207,14 @@ impl Subscriber<'_> {
                 () = self.watchdog.due() => {}
             }
         }
+    }
+}
+
+fn consumed(properties: &Properties) -> Consumed {
+    Consumed {
+        traceparent: properties.traceparent.clone(),
+        message_id: properties.message_id.clone(),
+        request_id: request_id(properties),
     }
 }
 
