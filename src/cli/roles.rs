@@ -18,7 +18,7 @@ use crate::services::kitchen::{self, EstimateErrors, KitchenOptions, Station, St
 use crate::services::notification::{self, NotificationOptions};
 use crate::services::order::{self, IntakeRules, OrderServiceOptions};
 use crate::services::tracking::{self, TrackingServiceOptions};
-use crate::services::{UnmeasuredTimes, broker_readiness, readiness};
+use crate::services::{Transitions, UnmeasuredTimes, broker_readiness, readiness};
 
 /// How long an order waits for its turn before the service says that it is full.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -263,6 +263,7 @@ pub(super) async fn kitchen_worker(args: KitchenWorkerArgs) -> Result<(), CliErr
             staff: setting.staff.clone(),
             look: Arc::default(),
             estimate_errors: EstimateErrors::default(),
+            transitions: Transitions::default(),
         }),
     };
     let store = setting.store(Usage::Worker)?;

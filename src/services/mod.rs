@@ -21,3 +21,4 @@ mod transitions;
 pub use load::UnmeasuredTimes;
 pub use server_metrics::ServerMetrics;
 pub use servers::{CONNECTIONS_BESIDE_STREAMS, broker_readiness, readiness, show_metrics};
+pub use transitions::Transitions;

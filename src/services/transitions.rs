@@ -13,19 +13,18 @@ struct TransitionLabels {
     to: &'static str,
 }
 
+/// A clone counts with it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Transitions(Family<TransitionLabels, Counter>);
+pub struct Transitions(Family<TransitionLabels, Counter>);
 
 impl Transitions {
     /// Registers `order_transitions_total`.
-    pub(super) fn register(metrics: &Metrics) -> Self {
-        let all = Self::default();
+    pub(super) fn register(&self, metrics: &Metrics) {
         for (from, to) in TRANSITIONS {
-            all.counter(*from, *to);
+            self.counter(*from, *to);
         }
         let help = "Changes of status that this process committed";
-        metrics.register(|registry| registry.register("order_transitions", help, all.0.clone()));
-        all
+        metrics.register(|registry| registry.register("order_transitions", help, self.0.clone()));
     }
 
     pub(super) fn note(&self, from: Status, to: Status) {

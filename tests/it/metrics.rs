@@ -222,3 +222,26 @@ async fn a_metrics_port_that_is_taken_ends_the_role_and_names_the_flag() {
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(text.contains(&port) && text.contains("--metrics-port"), "{text}");
 }
+
+#[tokio::test]
+async fn what_persons_do_at_a_station_is_counted_with_its_worker() {
+    let env = TestEnv::new().await;
+    env.write_config("kitchen: {bump_undo_seconds: 0}\n");
+    let order = env.spawn(&["order-service", "--port", "0"]);
+    let orders = Http::as_staff(&Http::of(&order).await.url);
+    orders.wait_ready().await;
+    let station = ["kitchen-worker", "--worker-name", "grill", "--cooking", "manual", "--port", "0"];
+    let station = env.spawn(&station);
+    let grill = Http::as_staff(&Http::of(&station).await.url);
+    let number = orders.place(&takeout()).await;
+    for (what, from, to) in [("bump", "cooking", "ready"), ("recall", "ready", "cooking")] {
+        eventually(what, || async {
+            let request = grill.request("POST", &format!("/station/tickets/{number}/{what}"));
+            let request = request.header("content-type", "application/json").body("{\"attempt\":1}");
+            crate::support::answer(request).await.status == 200
+        })
+        .await;
+        let series = format!("restaurant_order_transitions_total{{from=\"{from}\",to=\"{to}\"}}");
+        reaches(&grill, &series, 1.0).await;
+    }
+}

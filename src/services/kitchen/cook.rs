@@ -136,8 +136,10 @@ impl<S: KitchenStore> Worker<S> {
             promote_after: options.times.promote_after,
         };
         let limits = limits(options.prefetch);
-        let errors = options.station.as_ref().map(|station| station.estimate_errors.clone());
-        let metrics = KitchenMetrics::register(&options.metrics, errors.unwrap_or_default());
+        let shared = options.station.as_ref();
+        let shared = shared.map(|station| (station.estimate_errors.clone(), station.transitions.clone()));
+        let (errors, transitions) = shared.unwrap_or_default();
+        let metrics = KitchenMetrics::register(&options.metrics, errors, transitions);
         let promotion = Arc::<Promotion>::default();
         let claims = {
             let (store, claim, promotion) = (store.clone(), claim.clone(), Arc::clone(&promotion));

@@ -80,7 +80,7 @@ impl Stopwatch {
 }
 
 impl KitchenMetrics {
-    pub(super) fn register(metrics: &Metrics, errors: EstimateErrors) -> Self {
+    pub(super) fn register(metrics: &Metrics, errors: EstimateErrors, transitions: Transitions) -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(BUCKETS_SECONDS);
         let by_type = || Family::new_with_constructor(histogram);
         let all = Self {
@@ -88,7 +88,7 @@ impl KitchenMetrics {
             waited: histogram(),
             cooked: by_type(),
             ready: by_type(),
-            transitions: Transitions::register(metrics),
+            transitions,
             errors,
         };
         for result in ClaimResult::ALL {
@@ -99,6 +99,7 @@ impl KitchenMetrics {
             let _ = (all.cooked.get_or_create(&label), all.ready.get_or_create(&label));
         }
         all.errors.register(metrics);
+        all.transitions.register(metrics);
         metrics.register(|registry| all.enter(registry));
         all
     }

@@ -31,6 +31,7 @@ pub use run::run;
 pub use station::{STREAMS_MAX as STATION_STREAMS_MAX, Station, StationServiceApi, info as station_info};
 
 use crate::domain::{CookTimes, OrderType, StaffAccess, WorkerName};
+use crate::services::transitions::Transitions;
 use crate::store::StoreError;
 
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ pub struct StationOptions {
     pub look: Arc<Notify>,
     /// Of the orders that became ready here.
     pub estimate_errors: EstimateErrors,
+    /// Those of the worker and of what persons do at its station.
+    pub transitions: Transitions,
 }
 
 /// The times of a station.

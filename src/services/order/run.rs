@@ -94,6 +94,8 @@ pub async fn run(
     background.spawn(board.clone().keep(stop_background.clone()));
     let doors = IntakeBoard::new(store.clone(), options.intake, options.time_zone);
     background.spawn(doors.clone().keep(stop_background.clone()));
+    let transitions = Transitions::default();
+    transitions.register(&metrics);
     let api = OrderApi::new(OrderState {
         store: store.clone(),
         intake,
@@ -102,7 +104,7 @@ pub async fn run(
         outbox_full,
         staff: staff.clone(),
         relay,
-        transitions: Transitions::register(&metrics),
+        transitions,
         recall_within: options.recall_within,
         public_url: options.public_url.unwrap_or_default(),
         guesses: Attempts::uncounted(),

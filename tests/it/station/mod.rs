@@ -16,6 +16,7 @@ use http_kit::server::ServerLimits;
 use reqwest::RequestBuilder;
 use restaurant_system::domain::{CookTimes, OrderType, PasswordHash, StaffAccess, StaffAccount};
 use restaurant_system::http::auth::TokenDigest;
+use restaurant_system::services::Transitions;
 use restaurant_system::services::kitchen::{
     EstimateErrors, KitchenOptions, KitchenTimes, Station, StationOptions, StationTimes,
 };
@@ -80,6 +81,7 @@ impl Grill {
             staff: watch::channel(staff()).1,
             look: Arc::clone(&look),
             estimate_errors: EstimateErrors::default(),
+            transitions: Transitions::default(),
         };
         let stop = CancellationToken::new();
         let station = Station::bind(&worker, options, &store, &broker, &stop).await.unwrap();

@@ -23,6 +23,7 @@ use crate::domain::{CookTimes, OrderNumber, Right, StaffMember, Status};
 use crate::http::PROBLEM_TYPES;
 use crate::http::caller::StaffCaller;
 use crate::services::staff::StaffAuth;
+use crate::services::transitions::Transitions;
 use crate::store::{StaffAct, TicketAct, TicketChange, TicketOutcome};
 
 /// What the document says about the service.
@@ -47,6 +48,7 @@ pub(super) struct StationState {
     pub(super) streams: EventStreams,
     /// Tells the worker that a person has done something.
     pub(super) look: Arc<Notify>,
+    pub(super) transitions: Transitions,
     pub(super) targets: CookTimes,
     pub(super) recall_within: Duration,
 }
@@ -236,6 +238,9 @@ impl StationApi {
                 return Err(Problem::conflict(detail).into());
             }
         };
+        if change == TicketChange::Status {
+            self.0.transitions.note(Status::Ready, Status::Cooking);
+        }
         if change != TicketChange::Nothing {
             self.0.look.notify_one();
             tracing::info!(

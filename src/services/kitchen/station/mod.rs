@@ -71,6 +71,7 @@ impl Station {
             staff: staff.clone(),
             streams,
             look: Arc::clone(&options.look),
+            transitions: options.transitions.clone(),
             targets: options.times.target,
             recall_within: options.recall_within,
         });
