@@ -343,14 +343,19 @@ async fn messages_that_come_again_find_their_orders_in_hand() {
     grill.wait_for_action("rabbitmq_connection_failed").await;
     wire.proxy.restore();
     kit.wait_announced().await;
-    kit.wait_queues_empty().await;
-    assert_eq!(grill.logs_of("order_processing_started").len(), 2);
+    eventually("both messages have come again", || async {
+        let queue = kit.env.rabbit.queue("kitchen_takeout_queue").await.unwrap();
+        queue["message_stats"]["redeliver"].as_u64() >= Some(2)
+    })
+    .await;
     for number in &numbers {
         kit.wait_ticket(number, "grill", 1).await;
         kit.bump(number).await;
         kit.wait_status(number, "ready").await;
         assert_eq!(kit.statuses(number).await, ["received", "cooking", "ready"]);
     }
+    kit.wait_queues_empty().await;
+    assert_eq!(grill.logs_of("order_processing_started").len(), 2);
     assert_eq!(kit.worker_row("grill").await.1, 2);
 }
 

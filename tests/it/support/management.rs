@@ -97,9 +97,16 @@ impl Management {
         Some(queue)
     }
 
-    /// Messages in a queue, waiting and unacknowledged ones. The figure lags half a second or so behind.
+    /// Messages in a queue, waiting and unacknowledged ones; a queue that is yet to be declared holds none. The figure lags half a
+    /// second or so behind, and a queue that is new has none at first.
     pub async fn queue_depth(&self, queue: &str) -> u64 {
-        self.queue(queue).await.and_then(|queue| queue["messages"].as_u64()).unwrap_or_default()
+        eventually_ok(&format!("the depth of {queue}"), || async {
+            match self.queue(queue).await {
+                None => Ok(0),
+                Some(queue) => queue["messages"].as_u64().ok_or(queue),
+            }
+        })
+        .await
     }
 
     /// Waits until a queue holds exactly so many messages. Where the figure says otherwise the messages themselves
@@ -111,7 +118,6 @@ impl Management {
                 return Ok(());
             }
             let looked_for = u32::try_from(depth + 1).unwrap();
-            // A queue that is yet to be declared holds nothing.
             let exists = self.queue(queue).await.is_some();
             let waiting =
                 if depth > 0 && exists { self.get_messages(queue, looked_for).await.len() } else { 0 };
