@@ -1,7 +1,8 @@
 //! No query parameter is passed over: one that a route does not have is refused by its name, and so is a second value of one
 //! that has one. A client that misspells a filter would otherwise take all for what it asked for.
 //!
-//! Which parameters a route has is what the API itself declares, so no second list has to be kept.
+//! Which parameters a route has is what the API itself declares, so no second list has to be kept. Pages alone pass over what
+//! other sites add to the links that lead to them ([`is_of_a_campaign`]).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,12 +19,21 @@ use poem_openapi::{
 
 use super::fail::meta_of_bad_request;
 use super::problem::Problem;
+use super::reply::{Media, media::Html};
 use super::shown::on_one_line;
 
 /// So many parameters are named in a refusal.
 const MAX_NAMED: usize = 5;
 /// So much of a parameter's name is shown: it is the client's own text.
 const MAX_NAME_CHARS: usize = 64;
+
+/// What search engines, social networks and newsletters add to a link, so that its owner can count who came by it.
+const OF_CAMPAIGNS: [&str; 12] = [
+    "dclid", "fbclid", "gbraid", "gclid", "igshid", "mc_cid", "mc_eid", "msclkid", "ttclid", "twclid",
+    "wbraid", "yclid",
+];
+/// How the names begin that people choose themselves for the same.
+const CAMPAIGN_PREFIX: &str = "utm_";
 
 /// An API whose routes look at the whole query before they do anything. Each of its operations may answer with 400.
 pub(super) struct WholeQuery<A>(pub(super) A);
@@ -92,6 +102,8 @@ struct Parameters {
     single: Vec<String>,
     /// Each may be repeated.
     repeated: Vec<String>,
+    /// Whether the route answers people with a page.
+    is_of_a_page: bool,
 }
 
 impl Parameters {
@@ -101,7 +113,11 @@ impl Parameters {
         let names = |parameters: Vec<&MetaOperationParam>| -> Vec<String> {
             parameters.into_iter().map(|parameter| parameter.name.clone()).collect()
         };
-        Self { single: names(single), repeated: names(repeated) }
+        Self {
+            single: names(single),
+            repeated: names(repeated),
+            is_of_a_page: answers_with_a_page(operation),
+        }
     }
 
     /// What is wrong with a request's query, whatever its values are.
@@ -115,7 +131,7 @@ impl Parameters {
                 if !seen.insert(name) {
                     again.insert(name.as_str());
                 }
-            } else if !self.repeated.contains(name) {
+            } else if !self.takes(name) {
                 unknown.insert(name.as_str());
             }
         }
@@ -128,6 +144,11 @@ impl Parameters {
         }
     }
 
+    /// Whether a parameter may be there, as often as it likes.
+    fn takes(&self, name: &String) -> bool {
+        self.repeated.contains(name) || (self.is_of_a_page && is_of_a_campaign(name))
+    }
+
     fn known(&self) -> String {
         let known: Vec<&str> = self.repeated.iter().chain(&self.single).map(String::as_str).collect();
         if known.is_empty() {
@@ -136,6 +157,16 @@ impl Parameters {
             format!("there are {} here", known.join(", "))
         }
     }
+}
+
+/// Whether another site has added a parameter of this name to a link. The person who follows it has not, and is to see the page.
+fn is_of_a_campaign(name: &str) -> bool {
+    name.starts_with(CAMPAIGN_PREFIX) || OF_CAMPAIGNS.contains(&name)
+}
+
+fn answers_with_a_page(operation: &MetaOperation) -> bool {
+    let mut contents = operation.responses.responses.iter().flat_map(|response| &response.content);
+    contents.any(|content| content.content_type == Html::CONTENT_TYPE)
 }
 
 /// Whether a parameter has a list of values, each given as a parameter of that name.

@@ -78,6 +78,13 @@ async fn what_a_route_would_pass_over_of_a_query_is_refused_by_name() {
         assert_eq!(body["type"], "urn:test:problem:invalid-parameter", "{path}");
         assert_eq!(body["detail"], detail, "{path}");
     }
+    assert_eq!(server.get("/docs?utm_source=leaflet&fbclid=x").await.status(), 200);
+    for path in ["/docs?x=1&utm_source=leaflet", "/docs?x=1&fbclid"] {
+        let detail = &problem(server.get(path).await, 400).await["detail"];
+        assert_eq!(detail, "the parameter x is unknown; there are none here", "{path}");
+    }
+    let detail = &problem(server.get("/things?utm_source=leaflet").await, 400).await["detail"];
+    assert_eq!(detail, "the parameter utm_source is unknown; there are also, limit here");
     let head = server.client.head(server.url("/healthz?x=1")).send().await.unwrap();
     assert_eq!(head.status(), 400);
     let post = server.client.post(server.url("/things?limit=3")).json(&serde_json::json!({"name": "a"}));
