@@ -152,7 +152,7 @@ async fn run_roles(
     files: &StateFiles,
     signals: &mut Signals,
 ) -> Result<(), DevError> {
-    files.write(options.fresh, servers)?;
+    files.write(options.fresh, servers, &local_url(options.gateway_port))?;
     let migrate = options.role("migrate", &[], &files.config);
     tokio::select! {
         migrated = run_once(&migrate) => migrated?,

@@ -67,9 +67,10 @@ impl StateFiles {
         self.dir.join(format!("{role}.yaml"))
     }
 
-    /// Writes the configurations for these servers. It writes the example's menu, a random staff token and accounts with random
-    /// passwords as well, unless those of an earlier start are kept; a `fresh` start keeps none.
-    pub(crate) fn write(&self, fresh: bool, servers: &Servers) -> Result<(), ServerError> {
+    /// Writes the configurations for these servers, with links that lead customers to the `gateway`. It writes the example's
+    /// menu, a random staff token and accounts with random passwords as well, unless those of an earlier start are kept; a
+    /// `fresh` start keeps none.
+    pub(crate) fn write(&self, fresh: bool, servers: &Servers, gateway: &str) -> Result<(), ServerError> {
         files::own_dir(&self.dir)?;
         if fresh || !self.staff_token.is_file() {
             files::write(&self.staff_token, &(files::random_word() + "\n"), None)?;
@@ -90,9 +91,10 @@ impl StateFiles {
         let write =
             |path: &Path, database: String| files::write(path, &format!("{HEADER}{database}{others}"), None);
         write(&self.config, database(DATABASE.owner))?;
-        let menu = format!("{BEHIND_GATEWAY}menu:\n  file: {}\n", yaml_text(&self.menu));
+        let menu = yaml_text(&self.menu);
+        let order = format!("{BEHIND_GATEWAY}menu:\n  file: {menu}\nrestaurant:\n  public_url: {gateway}\n");
         let tracking = format!("{BEHIND_GATEWAY}{STREAMS}");
-        let own = [&*menu, &tracking, ""];
+        let own = [&*order, &tracking, ""];
         for ((role, account), more) in DATABASE_ROLES.iter().zip(DATABASE.accounts).zip(own) {
             write(&self.config_of(role), database(account.user) + more)?;
         }

@@ -79,7 +79,10 @@ async fn an_order_is_cooked_and_the_next_start_goes_on_with_the_kept_data() {
 
     let gateway = Http::new(gateway_of(&dev));
     let placed = gateway.request("POST", "/api/orders").json(&by_the_menu());
-    assert_eq!(answer(placed).await.status, 201, "through the gateway");
+    let placed = answer(placed).await;
+    assert_eq!(placed.status, 201, "through the gateway");
+    let url = placed.json()["tracking_url"].as_str().unwrap().to_owned();
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200, "{url} leads to the customer's page");
     let accounts = accounts_of(&dev).await;
     for secret in [
         "config.yaml",
