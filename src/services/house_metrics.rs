@@ -19,7 +19,9 @@ use crate::store::{House, HouseWatch, OrderCount, Store, StoreAccess, StoreError
 
 /// How often it is looked: a scraper that comes every 15 s sees nothing that is older than that.
 const LOOK: Duration = Duration::from_secs(5);
-/// Counting what is settled is paid for with so many times the time that it took: it takes 1 % of the time.
+/// A look is paid for with so many times the time that it took: it takes 5 % of the time at most, however much is open.
+const LOOK_PRICE: u32 = 20;
+/// The same for counting what is settled: 1 %.
 const COUNTING_PRICE: u32 = 100;
 
 /// What was seen last; nothing while another process watches, or PostgreSQL is away.
@@ -29,7 +31,8 @@ pub(super) struct HouseMetrics(Arc<Mutex<Option<Seen>>>);
 #[derive(Debug)]
 struct Seen {
     house: House,
-    settled: Vec<OrderCount>,
+    /// `None`: they are too many to be counted in the time that a statement may take.
+    settled: Option<Vec<OrderCount>>,
     dead_letters: Option<u32>,
 }
 
@@ -84,17 +87,24 @@ pub(super) async fn observe(
 
 /// Looks until that fails.
 async fn look(watch: &HouseWatch, broker: &Broker, shown: &HouseMetrics) -> Result<(), StoreError> {
-    let (mut settled, mut counted_again) = (Vec::new(), Instant::now());
+    let (mut settled, mut counted_again) = (None, Instant::now());
     loop {
+        let began = Instant::now();
         let house = watch.open().await?;
+        let looked_again = (began.elapsed() * LOOK_PRICE).max(LOOK);
         let began = Instant::now();
         if began >= counted_again {
-            settled = watch.settled().await?;
+            settled = match watch.settled().await {
+                Ok(counts) => Some(counts),
+                // A connection that is lost is noticed by the next look.
+                Err(error) if error.is_unavailable() => None,
+                Err(error) => return Err(error),
+            };
             counted_again = Instant::now() + began.elapsed() * COUNTING_PRICE;
         }
         let dead_letters = broker.count_dead_letters().await;
         shown.show(Some(Seen { house, settled: settled.clone(), dead_letters }));
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(looked_again).await;
     }
 }
 
@@ -103,13 +113,13 @@ impl Collector for HouseMetrics {
         let seen = locked(&self.0);
         let Some(Seen { house, settled, dead_letters }) = &*seen else { return Ok(()) };
         let mut gauges = Gauges(&mut encoder);
-        let counts = house.orders.iter().chain(settled);
+        let counts = house.orders.iter().chain(settled.iter().flatten());
         let count_of = |status: Status, order_type: OrderType| {
             let of = counts.clone().filter(|(s, t, _)| (*s, *t) == (status, order_type));
             whole(of.map(|(_, _, count)| *count).sum())
         };
-        let pairs =
-            Status::ALL.iter().flat_map(|status| OrderType::ALL.map(|order_type| (*status, order_type)));
+        let known = Status::ALL.into_iter().filter(|status| !status.is_settled() || settled.is_some());
+        let pairs = known.flat_map(|status| OrderType::ALL.map(|order_type| (status, order_type)));
         let orders = pairs.map(|(status, order_type)| {
             ([("status", status.as_str()), ("order_type", order_type.as_str())], count_of(status, order_type))
         });

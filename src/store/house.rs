@@ -7,7 +7,7 @@ use deadpool_postgres::ClientWrapper;
 use jiff::Timestamp;
 use tokio_postgres::{Client, Row};
 
-use super::convert::{get, offline_after, order_type, status, type_names};
+use super::convert::{get, offline_after, order_type, quoted_statuses, status, type_names};
 use super::readable::readable;
 use super::{Store, StoreError};
 use crate::domain::{OrderType, Priority, Status, WorkerState};
@@ -60,9 +60,12 @@ from unnest($2::text[]) as t (type)"
 });
 
 /// Orders that the kitchen has done, or never will.
-const SETTLED: &str = "
-select 'orders' as what, status as of, type as of_type, count(*) as number from orders
-where status in ('ready', 'out_for_delivery', 'completed', 'cancelled') group by status, type";
+static SETTLED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "select status as of, type as of_type, count(*) as number from orders where status in ('{settled}') group by status, type",
+        settled = quoted_statuses(Status::is_settled)
+    )
+});
 
 /// How many orders of a status and a type there are.
 pub type OrderCount = (Status, OrderType, u64);
@@ -103,10 +106,15 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub async fn watch_house(&self) -> Result<Option<HouseWatch>, StoreError> {
-        let client = self.checked_out().await?.detach();
-        let watch = HouseWatch { client, limit: self.inner.options.server.operation_timeout };
-        let is_mine = watch.within(try_lock(&watch.client)).await?;
-        Ok(is_mine.then_some(watch))
+        let connection = self.checked_out().await?;
+        let limit = self.inner.options.server.operation_timeout;
+        let is_mine = within(limit, try_lock(&connection)).await;
+        if let Ok(false) = is_mine {
+            return Ok(None);
+        }
+        // Not for the pool any more: it has the lock, or it is not known whether it has.
+        let watch = HouseWatch { client: connection.detach(), limit };
+        is_mine.map(|_| Some(watch))
     }
 }
 
@@ -116,7 +124,7 @@ impl HouseWatch {
     /// # Errors
     /// See [`StoreError`]. The watch is to be given up then.
     pub async fn open(&self) -> Result<House, StoreError> {
-        self.within(open(&self.client)).await
+        within(self.limit, open(&self.client)).await
     }
 
     /// How many orders there are that the kitchen has done, or never will. It costs the more the more there are.
@@ -124,21 +132,26 @@ impl HouseWatch {
     /// # Errors
     /// As for [`Self::open`].
     pub async fn settled(&self) -> Result<Vec<OrderCount>, StoreError> {
-        self.within(async {
-            let rows = self.client.query(SETTLED, &[]).await?;
+        within(self.limit, async {
+            let rows = self.client.query(&**SETTLED, &[]).await?;
             readable(&rows, order_count).into_iter().map(Ok).collect()
         })
         .await
     }
-
-    async fn within<T>(&self, reading: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let read = tokio::time::timeout(self.limit, reading).await;
-        read.unwrap_or_else(|_| Err(StoreError::deadline("watching the house", self.limit)))
-    }
 }
 
+async fn within<T>(
+    limit: Duration,
+    reading: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let read = tokio::time::timeout(limit, reading).await;
+    read.unwrap_or_else(|_| Err(StoreError::deadline("watching the house", limit)))
+}
+
+/// A standby has locks of its own: there would be a second watch.
 async fn try_lock(client: &Client) -> Result<bool, StoreError> {
-    Ok(client.query_one("select pg_try_advisory_lock($1)", &[&WATCH_LOCK]).await?.get(0))
+    const SQL: &str = "select not pg_is_in_recovery() and pg_try_advisory_lock($1)";
+    Ok(client.query_one(SQL, &[&WATCH_LOCK]).await?.get(0))
 }
 
 pub(super) async fn open(client: &Client) -> Result<House, StoreError> {

@@ -196,6 +196,11 @@ async fn no_statement_that_a_request_causes_reads_a_whole_table() {
         assert!(!store.room_board().await.unwrap().making.is_empty());
     })
     .await;
+    a.reads_little("what is open in the house", async |store| {
+        let waiting = (Status::Received, OrderType::Takeout, 10);
+        assert_eq!(store.house().await.unwrap().orders, [waiting]);
+    })
+    .await;
     a.reads_little("the newest event", async |store| assert!(store.newest_event().await.is_ok())).await;
     a.reads_little("the first events", async |store| {
         assert_eq!(store.events_after(EventCursor::START, 64).await.unwrap().events.len(), 64);
