@@ -52,13 +52,13 @@ pub async fn metrics_port(role: &Role) -> Http {
 }
 
 /// The value of a series; 0 where there is none.
-async fn value(http: &Http, series: &str) -> f64 {
+pub async fn value(http: &Http, series: &str) -> f64 {
     let text = http.get("/metrics").await.text;
     let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_default()
 }
 
-async fn reaches(http: &Http, series: &str, expected: f64) {
+pub async fn reaches(http: &Http, series: &str, expected: f64) {
     eventually(&format!("{series} is {expected}"), || async { value(http, series).await == expected }).await;
 }
 

@@ -1,6 +1,7 @@
 //! The end of a worker: what it has in hand is finished or given back.
 
 use super::kit::{Kit, MESSAGES_ONLY, SHORT_GRACE};
+use crate::metrics::{metrics_port, value};
 use crate::support::{Signal, TestEnv};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -49,6 +50,21 @@ async fn an_order_that_cannot_be_finished_in_time_is_given_back_and_taken_at_onc
     assert_eq!(kit.statuses(&number).await, ["received", "cooking", "ready"]);
     assert_eq!(kit.worker_row("chef_anna").await, ("offline".to_owned(), 0));
     anna.wait_for_action("order_given_back").await;
+}
+
+#[tokio::test]
+async fn a_worker_is_measured_until_its_last_order_is_out_of_its_hands() {
+    let kit = Kit::with(SHORT_GRACE).await;
+    let mut anna = kit.working("chef_anna", &["--cook-seconds", "600", "--metrics-port", "0"]).await;
+    let metrics = metrics_port(&anna).await;
+    let number = kit.place("takeout").await;
+    kit.wait_cooked_by(&number, "chef_anna").await;
+    anna.signal(Signal::SIGTERM);
+    anna.wait_for_action("graceful_shutdown").await;
+    assert_eq!(value(&metrics, "restaurant_claims_total{result=\"claimed\"}").await, 1.0);
+    assert_eq!(metrics.get("/healthz").await.status, 200);
+    anna.signal(Signal::SIGTERM);
+    assert_eq!(anna.wait_exit().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::kit::Kit;
 use crate::broker::connected;
+use crate::metrics::{metrics_port, reaches, value};
 use crate::support::{Proxy, Role, eventually};
 use amqp::Consume;
 
@@ -64,6 +65,26 @@ async fn a_worker_that_starts_without_rabbitmq_cooks_and_takes_its_name_when_it_
     kit.wait_queues_empty().await;
     assert!(anna.is_running());
     assert_eq!(kit.worker_row("chef_anna").await.1, 6);
+}
+
+#[tokio::test]
+async fn an_outage_is_measured_while_it_lasts_and_counted_when_it_is_over() {
+    let kit = Kit::new().await;
+    let wire = Wire::of(&kit).await;
+    let anna = kit.working("chef_anna", &["--metrics-port", "0"]).await;
+    let metrics = metrics_port(&anna).await;
+    let (connected, reconnects) = (
+        "restaurant_server_connected{server=\"rabbitmq\"}",
+        "restaurant_reconnects_total{server=\"rabbitmq\"}",
+    );
+    reaches(&metrics, connected, 1.0).await;
+    assert_eq!(value(&metrics, reconnects).await, 0.0);
+    wire.proxy.cut();
+    reaches(&metrics, connected, 0.0).await;
+    wire.proxy.restore();
+    reaches(&metrics, connected, 1.0).await;
+    reaches(&metrics, reconnects, 1.0).await;
+    assert_eq!(value(&metrics, "restaurant_reconnects_total{server=\"postgresql\"}").await, 0.0);
 }
 
 #[tokio::test]
