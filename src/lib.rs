@@ -29,11 +29,12 @@
 //! - **The priority rule**: [`domain::Priority::of_total`], and the check on `orders.priority` in a new migration.
 //! - **A status**: [`domain::Status`] (its names, and what is asked of it) and [`domain::TRANSITIONS`], `docs/STATES.md`, and a
 //!   migration with `migrations/schema.sql` for the schema's rules and indexes. Where staff brings it about:
-//!   `services/order/api.rs`. Tests compare them.
+//!   `services/order/api.rs`, and `web/staff-card.js` for the button. Its words are in `web/words/`. Tests compare them.
 //! - **A field of an order**: [`domain::OrderMessage`] and [`domain::NewOrder`] in `domain/order/mod.rs`, its bounds in
 //!   [`domain::bounds`], a migration with `migrations/schema.sql`, `store/columns.rs`, `services/order/reading.rs`,
 //!   `services/order/document.rs`, and `services/order/order_views.rs`, which says who is shown what. A client sends it from
-//!   `client/orders.rs`, by `cli/place.rs` and `client/generator.rs`.
+//!   `client/orders.rs`, by `cli/place.rs` and `client/generator.rs`. People type it on a page (`web/order.html`,
+//!   `services/gateway/order_page/form.rs`), and read it at a station (`store/station.rs`, `services/kitchen/station/views.rs`).
 //! - **A member of a message**: its type, `domain/order/mod.rs` or `domain/status_update.rs`, and its schema in `broker/asyncapi.rs`.
 //! - **A rule of the order form**: [`domain::NewOrder::parse`], its bounds in [`domain::bounds`], the same check in a migration,
 //!   and the table in `docs/CONTRACT.md`. The OpenAPI document is made from the bounds; tests compare the rest.

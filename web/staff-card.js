@@ -3,7 +3,7 @@
 import { make, setAttribute, setHidden, setOptionalText, setText } from './dom.js';
 import { t, tOf, timeOf } from './say.js';
 import { Actions } from './staff-actions.js';
-import { lateBy, placed } from './staff-orders.js';
+import { isToCook, lateBy, placed } from './staff-orders.js';
 
 const MINUTE_MS = 60_000;
 const lists = new Intl.ListFormat(document.documentElement.lang, { type: 'unit', style: 'short' });
@@ -97,7 +97,7 @@ export class Card {
     this.action = action;
     // Before what is in the order is known its buttons would move from under a finger.
     const isKnown = order.details || order.isMissing;
-    const names = (isKnown ? OFFERS[order.status] : []).filter(([kind, right]) => this.rights.has(right) && isFor(kind, order)).map(([kind]) => kind);
+    const names = ((isKnown && OFFERS[order.status]) || []).filter(([kind, right]) => this.rights.has(right) && isFor(kind, order)).map(([kind]) => kind);
     const offered = `${order.status} ${names}`;
     const hadFocus = this.element.contains(document.activeElement);
     if (offered !== this.offered) {
@@ -135,7 +135,7 @@ function cookText({ status, by }) {
 }
 
 function timesText(order, at) {
-  if (order.status === 'ready' || order.status === 'out_for_delivery') {
+  if (!isToCook(order)) {
     return t(`staff.since.${order.status}`, { time: timeOf(order.since), duration: duration(at - order.since) });
   }
   const texts = [t('staff.since.received', { time: timeOf(placed(order)) })];

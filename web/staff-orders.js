@@ -3,7 +3,8 @@
 import { kept } from './dom.js';
 import { call, now } from './staff-api.js';
 
-export const STATUSES = ['received', 'cooking', 'ready', 'out_for_delivery'];
+/** Those of open orders: each has a column. */
+export const STATUSES = [...document.querySelectorAll('[data-column]')].map((column) => column.dataset.column);
 
 // Calls at once: the others wait.
 const CALLS_AT_ONCE = 4;
@@ -46,8 +47,7 @@ export class Orders {
 
   /** Those in a status: what has waited longest is first. */
   in(status) {
-    const isToCook = status === 'received' || status === 'cooking';
-    const begin = (order) => (isToCook ? placed(order) : order.since);
+    const begin = (order) => (isToCook(order) ? placed(order) : order.since);
     return [...this.all.values()].filter((order) => order.status === status).sort((a, b) => begin(a) - begin(b));
   }
 
@@ -102,11 +102,13 @@ export class Orders {
 
 const promiseOf = (number) => Date.parse(kept.get(PROMISE_PREFIX + number) ?? '') || null;
 
+/** Whether the kitchen still has to do with it. */
+export const isToCook = ({ status }) => status === 'received' || status === 'cooking';
+
 /** When an order was placed, as far as that is known. */
 export const placed = (order) => (order.details ? Date.parse(order.details.created_at) : order.since);
 
 /** By how many milliseconds it is late; 0 where it is not. */
 export function lateBy(order, time) {
-  const isOpen = order.status === 'received' || order.status === 'cooking';
-  return isOpen && order.promised ? Math.max(0, time - order.promised) : 0;
+  return isToCook(order) && order.promised ? Math.max(0, time - order.promised) : 0;
 }

@@ -188,7 +188,7 @@ function lookAgain() {
 }
 
 function showTab(status) {
-  at('columns').dataset.shown = status;
+  for (const column of document.querySelectorAll('[data-column]')) setAttribute(column, 'data-current', column.dataset.column === status);
   for (const tab of document.querySelectorAll('[data-tab]')) setAttribute(tab, 'aria-pressed', String(tab.dataset.tab === status));
 }
 
@@ -222,7 +222,7 @@ async function recallByNumber(event) {
 
 wire();
 if (hasLists) {
-  showTab('received');
+  showTab(STATUSES[0]);
   live.run();
   render();
 }

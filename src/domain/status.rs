@@ -59,6 +59,9 @@ impl Status {
     pub const ALL: [Self; 6] =
         [Self::Received, Self::Cooking, Self::Ready, Self::OutForDelivery, Self::Completed, Self::Cancelled];
 
+    /// Those after which something comes, in the order of an order's life: the columns of the boards.
+    pub const OPEN: [Self; 4] = [Self::Received, Self::Cooking, Self::Ready, Self::OutForDelivery];
+
     /// The name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -134,6 +137,7 @@ mod tests {
     fn completed_and_cancelled_are_final_and_nothing_else() {
         let finals: Vec<_> = Status::ALL.into_iter().filter(|s| s.is_final()).collect();
         assert_eq!(finals, [Status::Completed, Status::Cancelled]);
+        assert!(Status::ALL.into_iter().filter(|s| !s.is_final()).eq(Status::OPEN));
     }
 
     #[test]

@@ -110,6 +110,12 @@ impl Language {
         self.texts().by_key.get(&format!("{prefix}{value}")).map_or(value, String::as_str)
     }
 
+    /// The key of the text for a value: that for a special case, where it has a text of its own, else the usual one.
+    pub fn key_of(self, prefix: &str, special: &str, usual: &str) -> String {
+        let key = format!("{prefix}{special}");
+        if self.texts().by_key.contains_key(&key) { key } else { format!("{prefix}{usual}") }
+    }
+
     /// The text with its `{values}`. What is in a value is not filled again.
     pub fn fill(self, key: &str, values: &[(&str, &str)]) -> String {
         let mut filled = String::new();

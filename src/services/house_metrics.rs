@@ -26,7 +26,7 @@ const COUNTING_PRICE: u32 = 100;
 
 /// What was seen last; nothing while another process watches, or PostgreSQL is away.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HouseMetrics(Arc<Mutex<Option<Seen>>>);
+struct HouseMetrics(Arc<Mutex<Option<Seen>>>);
 
 #[derive(Debug)]
 struct Seen {
@@ -39,7 +39,7 @@ struct Seen {
 impl HouseMetrics {
     /// Registers `orders`, `oldest_waiting_order_timestamp_seconds`, `outbox_changes`, `outbox_oldest_timestamp_seconds`, `workers`,
     /// `cooks` and `dead_letters`.
-    pub(super) fn register(metrics: &Metrics) -> Self {
+    fn register(metrics: &Metrics) -> Self {
         let all = Self::default();
         metrics.register(|registry| registry.register_collector(Box::new(all.clone())));
         all
@@ -50,39 +50,44 @@ impl HouseMetrics {
     }
 }
 
-/// Watches the house from now on, as soon as no other process does. It tries first after `patience`: of those that start together
-/// the one with the least has it.
-pub(super) async fn observe(
-    store: Store,
-    broker: Broker,
-    shown: HouseMetrics,
+/// Shows the house from now on, whenever no other process watches it. It tries first after `patience`: of those that start together
+/// the one with the least has the watch.
+pub(super) fn observe(
+    store: &Store,
+    broker: &Broker,
+    metrics: &Metrics,
     patience: Duration,
-    stop: CancellationToken,
-) {
-    let watching = async {
-        tokio::time::sleep(patience).await;
-        loop {
-            store.wait_up().await;
-            let watched = match store.watch_house().await {
-                Ok(Some(watch)) => look(&watch, &broker, &shown).await,
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            };
-            shown.show(None);
-            if let Err(error) = watched
-                && !error.is_unavailable()
-            {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(action = "house_not_read", error, "the state of the house is not measured");
-            }
-            tokio::time::sleep(LOOK).await;
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let shown = HouseMetrics::register(metrics);
+    let (store, broker, stop) = (store.clone(), broker.clone(), stop.clone());
+    async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = watch(&store, &broker, &shown, patience) => {}
         }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = watching => {}
+        shown.show(None);
     }
-    shown.show(None);
+}
+
+async fn watch(store: &Store, broker: &Broker, shown: &HouseMetrics, patience: Duration) {
+    tokio::time::sleep(patience).await;
+    loop {
+        store.wait_up().await;
+        let watched = match store.watch_house().await {
+            Ok(Some(watch)) => look(&watch, broker, shown).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        shown.show(None);
+        if let Err(error) = watched
+            && !error.is_unavailable()
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(action = "house_not_read", error, "the state of the house is not measured");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Looks until that fails.

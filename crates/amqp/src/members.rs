@@ -44,7 +44,7 @@ struct ApiError(#[from] reqwest::Error);
 impl Broker {
     /// After each connect, and now and then: says once which of the program's quorum queues have fewer members than they
     /// could have. Ends with `stop`, or at once where no management API is configured.
-    pub async fn watch_members(&self, stop: CancellationToken) {
+    pub async fn watch_members(self, stop: CancellationToken) {
         let Some(url) = self.shared.options.management_url.clone() else { return };
         let mut state = self.state();
         loop {

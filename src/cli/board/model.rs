@@ -276,7 +276,7 @@ pub(super) fn objection(card: &Card, step: StaffStep) -> Option<String> {
             (card.status.may_become(Status::OutForDelivery) && has_type, "a ready delivery")
         }
     };
-    let status = title(card.status).to_lowercase();
+    let status = words(card.status);
     let order_type = card.order_type.map_or("order", type_word);
     let number = &card.number;
     (!is_possible).then(|| {
@@ -284,16 +284,15 @@ pub(super) fn objection(card: &Card, step: StaffStep) -> Option<String> {
     })
 }
 
-/// A status for people.
-pub(super) fn title(status: Status) -> &'static str {
-    match status {
-        Status::Received => "Received",
-        Status::Cooking => "Cooking",
-        Status::Ready => "Ready",
-        Status::OutForDelivery => "Out for delivery",
-        Status::Completed => "Completed",
-        Status::Cancelled => "Cancelled",
-    }
+/// A status for people, as it stands alone.
+pub(super) fn title(status: Status) -> String {
+    let words = words(status);
+    words[..1].to_uppercase() + &words[1..]
+}
+
+/// A status for people, in a sentence.
+fn words(status: Status) -> String {
+    status.as_str().replace('_', " ")
 }
 
 /// A type for people.

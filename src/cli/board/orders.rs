@@ -8,9 +8,8 @@ use super::text::{clean, passed};
 use crate::client::orders::ListedOrder;
 use crate::domain::{Money, OrderNumber, OrderType, Status, StatusUpdate};
 
-/// The statuses that have a column, in the order of an order's life.
-pub(super) const COLUMNS: [Status; 4] =
-    [Status::Received, Status::Cooking, Status::Ready, Status::OutForDelivery];
+/// The statuses that have a column.
+pub(super) const COLUMNS: [Status; Status::OPEN.len()] = Status::OPEN;
 
 /// An open order.
 #[derive(Debug, Clone, PartialEq, Eq)]

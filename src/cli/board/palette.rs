@@ -24,7 +24,7 @@ impl Palette {
             Status::Received => Color::Cyan,
             Status::Cooking => Color::Yellow,
             Status::Ready => Color::Green,
-            Status::OutForDelivery | Status::Completed | Status::Cancelled => Color::Magenta,
+            _ => Color::Magenta,
         })
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn print_tables(board: &Board, now: Timestamp, out: &mut impl Write) 
     let mut orders = table(&["status", "order", "type", "age", "late", "total", "cook"]);
     for card in COLUMNS.into_iter().flat_map(|status| board.orders.column(status, "")) {
         orders.add_row([
-            title(card.status).to_owned(),
+            title(card.status),
             card.number.clone(),
             card.order_type.map_or("", type_word).to_owned(),
             age(card.placed_at, now),

@@ -49,16 +49,12 @@ pub struct StaffRow {
 }
 
 impl StaffPage<'_> {
-    /// The columns of the board.
-    pub const STATUSES: [Status; 4] =
-        [Status::Received, Status::Cooking, Status::Ready, Status::OutForDelivery];
-
     fn may(&self, right: &str) -> bool {
         self.rights.iter().any(|one| one == right)
     }
 
     fn statuses(&self) -> [&'static str; 4] {
-        Self::STATUSES.map(Status::as_str)
+        Status::OPEN.map(Status::as_str)
     }
 
     fn order_types(&self) -> [&'static str; 3] {

@@ -5,6 +5,7 @@ use std::{
 };
 
 use super::*;
+use crate::domain::{OrderType, Status};
 
 const GROUPS: [&str; 5] = ["common", "order", "ready", "staff", "track"];
 const PLURALS: [&str; 6] = ["_zero", "_one", "_two", "_few", "_many", "_other"];
@@ -105,6 +106,23 @@ fn every_text_that_is_shown_exists_and_none_is_left_over() {
     let shown = quoted.iter().filter(|(before, _)| is_shown_by_a_call(before));
     let missing: BTreeSet<_> = shown.map(|(_, used)| *used).filter(|used| !exists(used)).collect();
     assert!(missing.is_empty(), "no text is there for {missing:?}");
+}
+
+#[test]
+fn every_status_has_its_words_and_so_has_every_type() {
+    for (status, order_type) in Status::ALL.into_iter().flat_map(|s| OrderType::ALL.map(|t| (s, t))) {
+        let of_type = format!("{status}_{order_type}");
+        for prefix in ["staff.status.", "track.state.", "track.now."] {
+            let key = Language::En.key_of(prefix, &of_type, status.as_str());
+            assert_ne!(Language::En.say(&key), "", "{key}");
+        }
+        let has_since = status.is_settled() && !status.is_final();
+        assert!(!has_since || !Language::En.say(&format!("staff.since.{status}")).is_empty(), "{status}");
+        for prefix in ["order.type.", "staff.type.", "track.type."] {
+            let key = format!("{prefix}{order_type}");
+            assert_ne!(Language::En.say(&key), "", "{key}");
+        }
+    }
 }
 
 #[test]

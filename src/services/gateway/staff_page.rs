@@ -243,8 +243,7 @@ impl StaffPages {
 
     /// The open orders, oldest first; `None` where they cannot be read.
     async fn rows(&self, lang: Language, caller: &Caller) -> Option<Vec<StaffRow>> {
-        let statuses =
-            StaffPage::STATUSES.map(|status| format!("status={}&", Status::as_str(status))).concat();
+        let statuses = Status::OPEN.map(|status| format!("status={status}&")).concat();
         let path = format!("/orders?{statuses}limit={ROWS_MAX}");
         let answer = self.0.upstream.get(Service::Tracking, &path, caller).await.ok()?;
         let list: OrderList = read(&answer).ok()?;

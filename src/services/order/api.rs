@@ -62,8 +62,8 @@ pub struct OrderApi(Arc<OrderState>);
 pub(super) struct OrderState {
     pub(super) store: Store,
     pub(super) intake: Intake,
-    pub(super) board: MenuBoard,
-    pub(super) doors: IntakeBoard,
+    pub(super) menu: MenuBoard,
+    pub(super) intake_board: IntakeBoard,
     pub(super) outbox_full: OutboxFull,
     pub(super) staff: StaffAuth,
     pub(super) relay: RelayWaker,
@@ -150,14 +150,14 @@ impl OrderApi {
         body: JsonRequest<OrderRequest>,
     ) -> Result<PlaceReply, PlaceFail> {
         let idempotency = idempotency(headers, &body.bytes)?;
-        let table = table_token.0.map(|token| self.0.doors.table(&token)).transpose()?;
-        let menu = self.0.board.in_force().await?;
-        let offer = menu.as_ref().map(|menu| menu.offer(&self.0.board.now()));
+        let table = table_token.0.map(|token| self.0.intake_board.table(&token)).transpose()?;
+        let menu = self.0.menu.in_force().await?;
+        let offer = menu.as_ref().map(|menu| menu.offer(&self.0.menu.now()));
         let order = match parse_order(&body.bytes, offer.as_ref(), table) {
             Ok(order) => order,
             Err(problem) => return self.refused(problem, idempotency.filter(|_| menu.is_some())).await,
         };
-        if let Err(problem) = self.0.doors.admit(order.order_type()).await {
+        if let Err(problem) = self.0.intake_board.admit(order.order_type()).await {
             return self.refused(problem, idempotency).await;
         }
         if self.0.outbox_full.get() {
@@ -175,7 +175,7 @@ impl OrderApi {
                 request_id: context.request_id.as_str().to_owned(),
                 traceparent: context.trace_parent.map(|t| t.as_str().to_owned()),
                 token: TrackingToken::from_bytes(random()?),
-                source: self.0.doors.source(table, client),
+                source: self.0.intake_board.source(table, client),
                 idempotency,
             })
             .await?;

@@ -24,7 +24,7 @@ use super::{OrderServiceError, OrderServiceOptions};
 use crate::http::attempts::Attempts;
 use crate::reconciler;
 use crate::relay::{self, RelayOwner};
-use crate::services::house_metrics::{self, HouseMetrics};
+use crate::services::house_metrics;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle};
 use crate::services::staff::StaffAuth;
 use crate::services::transitions::Transitions;
@@ -53,28 +53,20 @@ pub async fn run(
     tracing::info!(action = "service_started", %address, details = %format_args!("max_concurrent {}", options.max_concurrent), "the order service listens");
 
     let metrics = options.metrics;
-    let background = TaskTracker::new();
-    let stop_background = CancellationToken::new();
-    let relay = relay::start(
-        store.clone(),
-        broker.clone(),
-        RelayOwner::OrderService,
-        stop_background.clone(),
-        &background,
-    );
+    let (background, stop) = (TaskTracker::new(), CancellationToken::new());
+    let relay =
+        relay::start(store.clone(), broker.clone(), RelayOwner::OrderService, stop.clone(), &background);
     let outbox_full = reconciler::start(
         store.clone(),
         broker.clone(),
         options.reconciler,
         relay.clone(),
-        stop_background.clone(),
+        stop.clone(),
         &background,
     );
-    background.spawn({
-        let (broker, stop) = (broker.clone(), stop_background.clone());
-        async move { broker.watch_members(stop).await }
-    });
-    background.spawn(forget_old_keys(store.clone(), stop_background.clone()));
+    background.spawn(broker.clone().watch_members(stop.clone()));
+    background.spawn(forget_old_keys(store.clone(), stop.clone()));
+    background.spawn(house_metrics::observe(&store, &broker, &metrics, Duration::ZERO, &stop));
     // PostgreSQL has nothing to do between two batches: the next one does not wait behind requests.
     let writing = DedicatedRuntime::start("intake").map_err(OrderServiceError::Thread)?;
     let intake = {
@@ -90,19 +82,23 @@ pub async fn run(
     };
     let refusal = intake.refusal();
     let staff = StaffAuth::new(options.staff, store.clone(), &metrics);
-    let board = MenuBoard::new(store.clone(), options.menu, options.time_zone.clone());
-    background.spawn(board.clone().keep(stop_background.clone()));
-    let doors = IntakeBoard::new(store.clone(), options.intake, options.time_zone);
-    background.spawn(doors.clone().keep(stop_background.clone()));
+    let menu = MenuBoard::new(store.clone(), options.menu, options.time_zone.clone());
+    background.spawn(menu.clone().keep(stop.clone()));
+    let intake_board = IntakeBoard::new(store.clone(), options.intake, options.time_zone);
+    background.spawn(intake_board.clone().keep(stop.clone()));
+    let menu_api = MenuApi::new(store.clone(), menu.clone(), staff.clone());
+    let intake_api = IntakeApi::new(store.clone(), intake_board.clone(), staff.clone());
+    background.spawn(intake_api.clone().measure(metrics.clone(), stop.clone()));
+    let staff_api = StaffApi::new(store.clone(), staff.clone());
     let transitions = Transitions::default();
     transitions.register(&metrics);
     let api = OrderApi::new(OrderState {
         store: store.clone(),
         intake,
-        board: board.clone(),
-        doors: doors.clone(),
+        menu,
+        intake_board,
         outbox_full,
-        staff: staff.clone(),
+        staff,
         relay,
         transitions,
         recall_within: options.recall_within,
@@ -110,23 +106,12 @@ pub async fn run(
         guesses: Attempts::uncounted(),
         refusals: Budget::new("validation_failed", &metrics),
     });
-    let menu_api = MenuApi::new(store.clone(), board, staff.clone());
-    let intake_api = IntakeApi::new(store.clone(), doors, staff.clone());
-    background.spawn(intake_api.clone().measure(metrics.clone(), stop_background.clone()));
-    background.spawn(house_metrics::observe(
-        store.clone(),
-        broker.clone(),
-        HouseMetrics::register(&metrics),
-        Duration::ZERO,
-        stop_background.clone(),
-    ));
-    let staff_api = StaffApi::new(store.clone(), staff);
     let endpoint = app((api, staff_api, menu_api, intake_api), &info(), &metrics, readiness(&store, &broker))
         .with_admission(Method::POST, PLACE_ORDER_PATH, refusal);
 
     let served =
         serve_prepared(listening, endpoint, options.limits, &store, &shutdown.stopping(), manager).await;
-    stop_background.cancel();
+    stop.cancel();
     settle(&background).await;
     drop(writing);
     Ok(served?)

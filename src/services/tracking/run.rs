@@ -18,7 +18,7 @@ use super::lists::Lists;
 use super::statuses::Statuses;
 use super::stream::Openings;
 use super::{TrackingServiceError, TrackingServiceOptions};
-use crate::services::house_metrics::{self, HouseMetrics};
+use crate::services::house_metrics;
 use crate::services::load::KitchenPictures;
 use crate::services::servers::{ServerStates, listen, readiness, serve_prepared, settle, stream_limits};
 use crate::services::staff::StaffAuth;
@@ -53,13 +53,7 @@ pub async fn run(
     let room = Room::start(store.clone(), connections, stopping.clone(), &background);
     background.spawn(feed::follow(broker.clone(), hub.clone(), room.clone(), stopping.clone()));
     let metrics = options.metrics;
-    background.spawn(house_metrics::observe(
-        store.clone(),
-        broker.clone(),
-        HouseMetrics::register(&metrics),
-        WATCH_PATIENCE,
-        stopping.clone(),
-    ));
+    background.spawn(house_metrics::observe(&store, &broker, &metrics, WATCH_PATIENCE, &stopping));
     let (max_streams, share) = stream_limits(options.max_event_streams, &options.limits);
     let streams = EventStreams::new(max_streams, share, stopping.clone(), &metrics);
     let openings = Openings::start(store.clone(), max_streams, &background);

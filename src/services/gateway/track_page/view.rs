@@ -25,8 +25,8 @@ impl<'a> View<'a> {
     pub(super) fn page(&self, known: &'a Known, notice: &'a str) -> TrackPage<'a> {
         let (lang, status, number) = (self.frame.lang, known.status(), known.order.order_number.as_str());
         let short = short_number(number);
-        let state_key = state_key(status, known.order.order_type, is_recalled(&known.steps));
-        let state = lang.say_of("track.state.", state_key);
+        let key = |prefix| key_of(lang, prefix, status, known.order.order_type, is_recalled(&known.steps));
+        let state = lang.say(&key("track.state."));
         let last = known.steps.last();
         let promise = self.promise(known);
         let is_owner = matches!(self.key, Key::Token(_));
@@ -45,7 +45,7 @@ impl<'a> View<'a> {
             due: self.due(known).map(|due| due.to_string()).unwrap_or_default(),
             is_open: !status.is_final(),
             state,
-            todo: lang.fill(todo_key(status, known.order.order_type, state_key), &[("number", short)]),
+            todo: lang.fill(&key("track.now."), &[("number", short)]),
             reason: reason
                 .map_or_else(String::new, |reason| lang.fill("track.reason", &[("reason", reason)])),
             about: self.about(&promise, known.order.order_type),
@@ -109,7 +109,7 @@ impl<'a> View<'a> {
         let (lang, order_type, current) = (self.frame.lang, known.order.order_type, known.status());
         let view = |stage: Stage| StageView {
             status: stage.status.as_str(),
-            name: lang.say_of("track.state.", state_key(stage.status, order_type, false)),
+            name: lang.say(&key_of(lang, "track.state.", stage.status, order_type, false)),
             mark: match stage.at {
                 None => "to_come",
                 Some(_) if stage.status == current && !current.is_final() => "now",
@@ -157,26 +157,10 @@ fn note(lang: Language, text: Option<&str>) -> String {
     text.map(|text| lang.fill("track.note", &[("note", text)])).unwrap_or_default()
 }
 
-fn state_key(status: Status, order_type: OrderType, is_recalled: bool) -> &'static str {
-    match (status, order_type) {
-        (Status::Cooking, _) if is_recalled => "again",
-        (Status::Completed, OrderType::DineIn) => "completed_dine_in",
-        (Status::Completed, OrderType::Takeout) => "completed_takeout",
-        (Status::Completed, OrderType::Delivery) => "completed_delivery",
-        _ => status.as_str(),
+/// The key of what is said of a status below `prefix`: of orders of a type, where that differs.
+fn key_of(lang: Language, prefix: &str, status: Status, order_type: OrderType, is_recalled: bool) -> String {
+    if is_recalled && status == Status::Cooking {
+        return format!("{prefix}again");
     }
-}
-
-fn todo_key(status: Status, order_type: OrderType, state_key: &str) -> &'static str {
-    match (status, order_type) {
-        (Status::Received, _) => "track.now.received",
-        (Status::Cooking, _) if state_key == "again" => "track.now.again",
-        (Status::Cooking, _) => "track.now.cooking",
-        (Status::Ready, OrderType::DineIn) => "track.now.ready_dine_in",
-        (Status::Ready, OrderType::Takeout) => "track.now.ready_takeout",
-        (Status::Ready, OrderType::Delivery) => "track.now.ready_delivery",
-        (Status::OutForDelivery, _) => "track.now.out_for_delivery",
-        (Status::Completed, _) => "track.now.completed",
-        (Status::Cancelled, _) => "track.now.cancelled",
-    }
+    lang.key_of(prefix, &format!("{status}_{order_type}"), status.as_str())
 }
