@@ -14,8 +14,7 @@ async fn an_order_that_waits_for_long_is_announced_again_with_growing_pauses() {
     let number = kit.place("takeout").await;
     let mut ids = BTreeSet::new();
     for _ in 0..3 {
-        kit.env.rabbit.wait_for_depth(QUEUE, 1).await;
-        let message = kit.env.rabbit.take_messages(QUEUE, 1).await.remove(0);
+        let message = kit.env.rabbit.take_next(QUEUE).await;
         assert_eq!(order_number(&message), number);
         ids.insert(message.properties["message_id"].to_string());
     }

@@ -140,6 +140,14 @@ impl Management {
         self.messages(queue, count, "ack_requeue_false").await
     }
 
+    /// Takes the next message out of a queue, as soon as there is one.
+    pub async fn take_next(&self, queue: &str) -> Message {
+        eventually_ok(&format!("a message in {queue}"), || async {
+            self.take_messages(queue, 1).await.pop().ok_or("none yet")
+        })
+        .await
+    }
+
     /// Looks at up to `count` messages of a queue, which stay there (marked as redelivered).
     pub async fn get_messages(&self, queue: &str, count: u32) -> Vec<Message> {
         self.messages(queue, count, "ack_requeue_true").await
