@@ -58,14 +58,7 @@ fn key(line: &mut Vec<u8>, name: &str) {
     line.push(b':');
 }
 
-/// A JSON string; the escaping is serde_json's. Nearly no value needs any, which is found out for many bytes at once.
+/// A JSON string; the escaping is serde_json's.
 fn quoted(line: &mut Vec<u8>, value: &str) {
-    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    if value.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
-        let _ = serde_json::to_writer(line, value);
-        return;
-    }
-    line.push(b'"');
-    line.extend_from_slice(value.as_bytes());
-    line.push(b'"');
+    let _ = serde_json::to_writer(line, value);
 }
